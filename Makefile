@@ -1,0 +1,40 @@
+# `make run` and `make test` need only Python 3.11+ and make: they set everything else up.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-long check format clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+setup: $(VENV)/.installed ## make the virtual environment and install everything
+
+$(VENV)/.installed: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Seisiún needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+run: setup ## run the daemon with real data on an embedded PostgreSQL
+	@$(PY) -m scheduler demo
+
+test: setup ## run the tests
+	$(PY) -m pytest
+
+test-long: setup ## run the tests with the long samples and the long races
+	$(PY) -m pytest --long
+
+check: setup ## format, lint, types, import contracts
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+
+format: setup ## format the code, and mend what the linter can mend
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+clean: ## remove the virtual environment and the embedded database
+	rm -rf $(VENV) .data

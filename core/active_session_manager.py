@@ -1,0 +1,173 @@
+"""What is on right now, kept true: the use cases that the daemon, the cron script and the app all call.
+
+Given an `Engine`, the work is done in short transactions of its own. Given the app's `Connection` or `Session`, it is
+done inside the transaction that is open there, which is never committed here.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import count
+
+from psycopg2.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from core.db import joined
+from core.errors import SessionBusy
+from core.logs import logger
+from core.look import ZONE_VERSION, Cause, Look, Seen, ensure, look_at
+from core.settings import Settings, load_settings
+from core.store import heartbeats, looks
+from core.store.looks import Reason, Search
+
+__all__ = ["Cause", "Reason", "Seen", "ensure_instance", "sweep_look_ahead", "update_active_sessions"]
+
+CHUNK = 200  # sessions in one transaction: few enough that nobody waits for its locks
+CONTENTION = (LockNotAvailable, DeadlockDetected, QueryCanceled)
+DAEMON_ALIVE_WITHIN = timedelta(seconds=60)
+SWEEP_LOOK_AHEAD = timedelta(seconds=60)
+EVERY_REASON = frozenset(Reason)
+
+Begin = Callable[[], AbstractContextManager[Connection]]
+
+log = logger(__name__)
+
+
+def update_active_sessions(
+    db: Engine | Connection | Session,
+    now: datetime | None = None,
+    *,
+    look_ahead: timedelta = timedelta(0),
+    cause: Cause | str = Cause.HOOK,
+    reasons: Collection[Reason] = EVERY_REASON,
+    apart_from: Collection[int] = (),
+    at_most: int | None = None,
+    grace: timedelta = timedelta(0),
+    settings: Settings | None = None,
+) -> Seen:
+    """Plan what was requested or is due, and make the active bits agree with the windows and the clock.
+
+    `now` (aware) is for tests and dry runs; without it the database's clock counts (L1). `look_ahead` opens instances
+    that much early, and closes none early (L2). Sessions `apart_from` are left alone; edges and requests younger than
+    `grace` are left to others. At most `at_most` chunks are looked at, the most urgent first. A session that fails, or
+    of which somebody else holds a row, is reported and holds up no other (L5, L6). Idempotent. Raises only when the
+    database cannot be reached.
+    """
+    look = Look(Cause(cause), settings or load_settings(), now, look_ahead)
+    search = Search(now, frozenset(reasons), look_ahead, ZONE_VERSION, frozenset(apart_from), CHUNK, grace)
+    with _transactions(db) as begin:
+        return _look_until_done(begin, look, search, at_most)
+
+
+def _look_until_done(begin: Begin, look: Look, search: Search, at_most: int | None) -> Seen:
+    total = Seen()
+    for _ in range(at_most) if at_most else count():
+        seen = _one_chunk(begin, look, search)
+        if seen is None:
+            break
+        # What could not be finished now, or is found again though it was finished, waits for the next look.
+        again = seen.sessions & total.sessions
+        search = replace(search, apart_from=search.apart_from | seen.deferred | seen.failed.keys() | again)
+        total += seen
+    return total
+
+
+def _one_chunk(begin: Begin, look: Look, search: Search) -> Seen | None:
+    """Look at the most urgent sessions, or return None where there are none; on an error, at each by itself (L5)."""
+    found: list[int] = []
+    try:
+        with begin() as connection:
+            found = [candidate.session_id for candidate in looks.candidates(connection, search)]
+            return look_at(connection, look, found) if found else None
+    except Exception as error:
+        if not found or _disconnected(error):
+            raise
+        log.debug("chunk_failed", sessions=len(found), exc_info=True)
+    return _one_by_one(begin, look, found)
+
+
+def _one_by_one(begin: Begin, look: Look, session_ids: Collection[int]) -> Seen:
+    seen = Seen()
+    for session_id in session_ids:
+        seen += _one(begin, look, session_id)
+    if seen.failed:
+        with begin() as connection:
+            looks.record_failures(connection, seen.failed)
+    return seen
+
+
+def _one(begin: Begin, look: Look, session_id: int) -> Seen:
+    try:
+        with begin() as connection:
+            return look_at(connection, look, [session_id])
+    except Exception as error:
+        if _disconnected(error):
+            raise
+        if isinstance(error, DBAPIError) and isinstance(error.orig, CONTENTION):
+            return Seen(deferred=frozenset({session_id}))
+        log.exception("look_failed", session=session_id)
+        return Seen(failed={session_id: _in_one_line(error)})
+
+
+def _disconnected(error: Exception) -> bool:
+    """Say whether the connection is lost, or could not be made: all other errors come with an SQLSTATE."""
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or getattr(error.orig, "pgcode", "") is None)
+
+
+def _in_one_line(error: Exception) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return f"{type(cause).__name__}: {str(cause).strip().splitlines()[0] if str(cause).strip() else '(no message)'}"
+
+
+@contextmanager
+def _transactions(db: Engine | Connection | Session) -> Iterator[Begin]:
+    """Yield what begins a chunk: a transaction of its own, or a savepoint in the caller's."""
+    if isinstance(db, Engine):
+        yield lambda: _own_transaction(db)
+    else:
+        with joined(db) as connection:
+            yield lambda: _savepoint(connection)
+
+
+@contextmanager
+def _own_transaction(engine: Engine) -> Iterator[Connection]:
+    with engine.begin() as connection, looks.look_settings(connection, restore=False):
+        yield connection
+
+
+@contextmanager
+def _savepoint(connection: Connection) -> Iterator[Connection]:
+    with connection.begin_nested(), looks.look_settings(connection, restore=True):
+        yield connection
+
+
+def ensure_instance(
+    db: Engine | Connection | Session,
+    session_id: int,
+    local_start: datetime,
+    *,
+    settings: Settings | None = None,
+) -> int:
+    """Return the instance of the occurrence at `local_start` (naive, in the session's zone), making it if need be (P1).
+
+    For an early yes, say. Raises `NoSuchOccurrence`, `UnknownSession`, `InvalidRecurrence`, `UnknownTimeZone`, and
+    `SessionBusy` when another look, or a writer of the app, holds the session for longer than two seconds.
+    """
+    settings = settings or load_settings()
+    with _transactions(db) as begin:
+        for pause in (0.05, 0.1, 0.2, 0.4, 0.6, 0.6, 0):
+            with begin() as connection:
+                made = ensure(connection, settings, session_id, local_start)
+            if made is not None:
+                return made
+            time.sleep(pause)
+    raise SessionBusy(f"session {session_id} is held by somebody else; try again")
+
+
+def sweep_look_ahead(connection: Connection) -> timedelta:
+    """Return how far ahead the sweep looks: a minute, or not at all while a daemon keeps the edges exactly (L2)."""
+    return timedelta(0) if heartbeats.has_looked_within(connection, DAEMON_ALIVE_WITHIN) else SWEEP_LOOK_AHEAD

@@ -1,0 +1,8 @@
+"""The host's clock: it only wakes us. What is true is decided by the database's clock (L1)."""
+
+from datetime import UTC, datetime
+
+
+def utc_now() -> datetime:
+    """Return the host's present instant, aware, in UTC."""
+    return datetime.now(UTC)

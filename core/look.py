@@ -1,0 +1,195 @@
+"""One look at a chunk of sessions, inside one short transaction: lock, read, decide, write.
+
+It never asks why a session is looked at, only what is true of it now. A row that somebody else holds defers its
+session, which is looked at again in milliseconds.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import chain
+
+from sqlalchemy import Connection
+
+from core import activation
+from core.activation import Flip
+from core.errors import InvalidRecurrence, UnknownSession, UnknownTimeZone
+from core.settings import Settings
+from core.store import activation as activation_store
+from core.store import looks, plans, snapshots
+from core.timetable import Plan, first_date, plan
+from core.timezones import zone_data_version
+
+ZONE_VERSION = zone_data_version()
+
+
+class Cause(StrEnum):
+    """Who looked; the log of flips tells it."""
+
+    TIMER = "timer"
+    NOTIFY = "notify"
+    START = "start"
+    RESYNC = "resync"
+    HOOK = "hook"
+    SWEEP = "sweep"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How to look; `now` None means the database's clock, read after the locks are held (L1)."""
+
+    cause: Cause
+    settings: Settings
+    now: datetime | None = None
+    look_ahead: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look changed, and what it could not.
+
+    deferred    sessions of which somebody else holds a row
+    unreadable  sessions whose recurrence or zone cannot be read, and why (P6)
+    failed      sessions at which the look itself failed, and how (L5)
+    unwindowed  instances that stay without a window though they are not cancelled (P4, R3)
+    edges       instants at which windows planned in this look will open or close
+    """
+
+    sessions: frozenset[int] = frozenset()
+    activated: tuple[Flip, ...] = ()
+    deactivated: tuple[Flip, ...] = ()
+    planned: tuple[int, ...] = ()
+    retimed: tuple[int, ...] = ()
+    deleted: tuple[int, ...] = ()
+    unwindowed: tuple[int, ...] = ()
+    deferred: frozenset[int] = frozenset()
+    unreadable: Mapping[int, str] = field(default_factory=dict)
+    failed: Mapping[int, str] = field(default_factory=dict)
+    edges: frozenset[datetime] = frozenset()
+
+    def __add__(self, other: "Seen") -> "Seen":
+        """Return what both looks did."""
+        return Seen(
+            self.sessions | other.sessions,
+            self.activated + other.activated,
+            self.deactivated + other.deactivated,
+            self.planned + other.planned,
+            self.retimed + other.retimed,
+            self.deleted + other.deleted,
+            self.unwindowed + other.unwindowed,
+            self.deferred | other.deferred,
+            {**self.unreadable, **other.unreadable},
+            {**self.failed, **other.failed},
+            self.edges | other.edges,
+        )
+
+    def followed_by(self, later: "Seen") -> "Seen":
+        """Return what both looks did, where the later one was at what the earlier one could not finish."""
+        return replace(self + later, deferred=later.deferred, failed=later.failed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    seen: Seen
+    blocked: frozenset[int]
+
+
+def look_at(connection: Connection, look: Look, session_ids: Collection[int]) -> Seen:
+    """Plan and reconcile these sessions.
+
+    1. Lock their plans, those that nobody else is looking at.
+    2. Read their requests, then the clock.
+    3. Plan those that were asked for or whose planned time has run out.
+    4. Reconcile them all: compare the bits with the windows and the clock, and write the difference.
+    5. Delete the requests that were read, of the sessions that were finished.
+    """
+    locked = looks.lock_plans(connection, session_ids)
+    elsewhere = _held_elsewhere(connection, frozenset(session_ids) - locked)
+    requests = looks.requests(connection, locked)
+    now = look.now or looks.clock(connection)
+    due = looks.sessions_due_to_plan(connection, locked - requests.keys(), now, ZONE_VERSION)
+    planned = _plan(connection, look, requests.keys() | due, now)
+    seen, blocked = _reconcile(connection, look, locked - planned.blocked, now)
+    finished = locked - planned.blocked - blocked
+    looks.finish(connection, finished, chain.from_iterable(requests.get(id_, ()) for id_ in finished))
+    return planned.seen + seen + Seen(sessions=locked, deferred=elsewhere | planned.blocked | blocked)
+
+
+def _held_elsewhere(connection: Connection, missing: frozenset[int]) -> frozenset[int]:
+    """Tell the sessions that somebody else is looking at from those that are gone, whose requests are dropped."""
+    if not missing:
+        return missing
+    held = looks.existing(connection, missing)
+    if gone := missing - held:
+        looks.finish(connection, gone, chain.from_iterable(looks.requests(connection, gone).values()))
+    return held
+
+
+def _plan(connection: Connection, look: Look, session_ids: Collection[int], now: datetime) -> _Planned:
+    if not session_ids:
+        return _Planned(Seen(), frozenset())
+    decided, unreadable = _decide(connection, look.settings, session_ids, now)
+    plans.note_unreadable(connection, unreadable, ZONE_VERSION)
+    blocked = plans.lock_for(connection, decided)
+    free = [plan for plan in decided if plan.session_id not in blocked]
+    horizon = look.settings.plan_horizon
+    written = plans.write(connection, free, now, planned_through=now + horizon, zone_version=ZONE_VERSION)
+    seen = Seen(
+        planned=written.made,
+        retimed=written.retimed,
+        deleted=written.deleted,
+        unwindowed=tuple(sorted({*chain(*(plan.unwindowed for plan in free))} - {*written.deleted})),
+        unreadable=unreadable,
+        edges=written.edges,
+    )
+    return _Planned(seen, blocked)
+
+
+def _decide(
+    connection: Connection, settings: Settings, session_ids: Collection[int], now: datetime
+) -> tuple[list[Plan], dict[int, str]]:
+    decided, unreadable = [], {}
+    for snapshot in snapshots.snapshots(connection, session_ids, first_date(now)):
+        try:
+            decided.append(plan(snapshot, now, horizon=settings.plan_horizon, default_length=settings.default_length))
+        except (InvalidRecurrence, UnknownTimeZone) as error:
+            unreadable[snapshot.session_id] = str(error)
+    return decided, unreadable
+
+
+def _reconcile(
+    connection: Connection, look: Look, session_ids: Collection[int], now: datetime
+) -> tuple[Seen, frozenset[int]]:
+    states = activation_store.states(connection, session_ids, now)
+    decided = [activation.decide(state, now, look_ahead=look.look_ahead) for state in states]
+    blocked = activation_store.lock_for(connection, decided)
+    free = [decision for decision in decided if decision.session_id not in blocked]
+    flips = activation_store.write(connection, free, cause=look.cause, done_at=look.now)
+    return Seen(activated=_turned(flips, on=True), deactivated=_turned(flips, on=False)), blocked
+
+
+def _turned(flips: Iterable[Flip], *, on: bool) -> tuple[Flip, ...]:
+    return tuple(flip for flip in flips if flip.active is on)
+
+
+def ensure(connection: Connection, settings: Settings, session_id: int, local_start: datetime) -> int | None:
+    """Return the instance bound to the occurrence at `local_start`, made now if need be; None: somebody holds a row."""
+    if not looks.existing(connection, [session_id]):
+        raise UnknownSession(f"there is no session {session_id}")
+    if not looks.lock_plans(connection, [session_id]):
+        return None
+    now = looks.clock(connection)
+    [snapshot] = snapshots.snapshots(connection, [session_id], min(first_date(now), local_start.date()))
+    decided = plan(
+        snapshot,
+        now,
+        horizon=settings.plan_horizon,
+        default_length=settings.default_length,
+        wanted=local_start,
+    )
+    if plans.lock_for(connection, [decided]):
+        return None
+    plans.write(connection, [decided], now, planned_through=now + settings.plan_horizon, zone_version=ZONE_VERSION)
+    _reconcile(connection, Look(Cause.HOOK, settings), [session_id], now)
+    return plans.bound_to(connection, session_id, local_start)

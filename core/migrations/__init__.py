@@ -1,0 +1,88 @@
+"""The schema: fresh databases are made, an app's existing tables are adopted, also while the app is live.
+
+Every statement is its own short transaction with a lock timeout, retried: a queued ALTER TABLE blocks even plain
+SELECTs behind it. Every step asks the catalogue first, so a run that was cut off goes on where it stopped.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+from core.db import create_engine
+from core.errors import DatabaseUnavailable, MigrationRefused, SchemaNotReady
+
+VERSION_TABLE = "seisiun_schema_version"  # of our own: the app may use Alembic too
+OLDEST_SERVER = 15
+_LOCK_KEY = 5_005_200_505  # any constant: it only has to be ours
+_LOCK_WAIT_SECONDS = 300
+
+
+def migrate(url: str) -> str | None:
+    """Bring the database at `url` to this release's schema; return the revision it had before (None: fresh).
+
+    Safe to run twice, at once from two places, and beside a live app. Raises `MigrationRefused` when the tables that
+    stand cannot be adopted as they are (nothing has been changed then), and `DatabaseUnavailable`.
+    """
+    engine = create_engine(url, application_name="seisiun migrate")
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            _require_server(connection)
+            with _only_one(connection):
+                before = _revision(connection)
+                command.upgrade(_config(connection), "head")
+                return before
+    except OperationalError as error:
+        raise DatabaseUnavailable(f"the database cannot be migrated: {error.orig}") from error
+    finally:
+        engine.dispose()
+
+
+def require_schema(connection: Connection) -> None:
+    """Raise `SchemaNotReady` unless the database has exactly this release's schema."""
+    current, wanted = _revision(connection), ScriptDirectory.from_config(_config()).get_current_head()
+    if current != wanted:
+        found = f"is at revision {current}" if current else "has not been migrated"
+        raise SchemaNotReady(f"the database {found}, this release needs {wanted}: run `python -m scheduler migrate`")
+
+
+def _revision(connection: Connection) -> str | None:
+    options = {"version_table": VERSION_TABLE}
+    return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config(attributes={"connection": connection})
+    # ConfigParser reads % as interpolation.
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    return config
+
+
+def _require_server(connection: Connection) -> None:
+    major = int(connection.scalar(sqlalchemy.text("SHOW server_version_num")) or 0) // 10_000
+    if major < OLDEST_SERVER:
+        raise MigrationRefused(f"the server is PostgreSQL {major}; {OLDEST_SERVER} or newer is needed")
+
+
+@contextmanager
+def _only_one(connection: Connection) -> Iterator[None]:
+    """Hold an advisory lock. It is polled: a blocked waiter's snapshot would hold up CREATE INDEX CONCURRENTLY."""
+    deadline = time.monotonic() + _LOCK_WAIT_SECONDS
+    key = {"key": _LOCK_KEY}
+    while not connection.scalar(sqlalchemy.text("SELECT pg_try_advisory_lock(:key)"), key):
+        if time.monotonic() > deadline:
+            raise DatabaseUnavailable(f"another migration has been running for {_LOCK_WAIT_SECONDS} seconds")
+        time.sleep(0.1)
+    try:
+        yield
+    finally:
+        connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:key)"), key)

@@ -1,0 +1,12 @@
+"""What Alembic runs: the revisions, on the connection that `core.migrations.migrate` holds."""
+
+from alembic import context
+
+from core.migrations import VERSION_TABLE
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    version_table=VERSION_TABLE,
+    transactional_ddl=False,  # the connection is in autocommit: each step is its own transaction
+)
+context.run_migrations()

@@ -1,0 +1,203 @@
+"""The tables: four that the app owns, of which we name only the columns we read, and those of the scheduler.
+
+The migrations make and adopt them (`core.migrations`), and hold what these classes do not say: triggers, indexes,
+constraints. A SQLAlchemy session variable is always called `db`, because `session` is a music session.
+"""
+
+from datetime import date, datetime, time
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, DateTime, Double, ForeignKey, Identity, Integer, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """What all the mapped classes share: every instant is a `timestamptz`."""
+
+    type_annotation_map = {  # noqa: RUF012 -- SQLAlchemy reads it from the class
+        datetime: DateTime(timezone=True),
+        float: Double(),
+        int: BigInteger(),
+        str: Text(),
+        dict[str, Any]: JSONB(),
+    }
+
+
+LocalDateTime = DateTime(timezone=False)
+
+
+class MusicSession(Base):
+    """A recurring music session."""
+
+    __tablename__ = "session"
+
+    session_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    name: Mapped[str]
+    path: Mapped[str | None]
+    city: Mapped[str | None]
+    state: Mapped[str | None]
+    country: Mapped[str | None]
+    timezone: Mapped[str | None]
+    recurrence: Mapped[str | None]
+    initiation_date: Mapped[date | None]
+    termination_date: Mapped[date | None]
+    active_buffer_minutes_before: Mapped[int] = mapped_column(Integer, server_default="60")
+    active_buffer_minutes_after: Mapped[int] = mapped_column(Integer, server_default="60")
+
+
+class SessionInstance(Base):
+    """One dated happening of a session; its times are local to the session's zone (T1)."""
+
+    __tablename__ = "session_instance"
+
+    session_instance_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    session_id: Mapped[int] = mapped_column(ForeignKey("session.session_id", ondelete="CASCADE"))
+    date: Mapped[date]
+    start_time: Mapped[time | None]
+    end_time: Mapped[time | None]
+    location_override: Mapped[str | None]
+    is_cancelled: Mapped[bool | None] = mapped_column(server_default="false")
+    comments: Mapped[str | None]
+    active: Mapped[bool] = mapped_column(server_default="false")
+
+
+class Person(Base):
+    """A musician, and the active instance where they are now, or NULL."""
+
+    __tablename__ = "person"
+
+    person_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    first_name: Mapped[str | None]
+    last_name: Mapped[str | None]
+    email: Mapped[str | None]
+    city: Mapped[str | None]
+    state: Mapped[str | None]
+    country: Mapped[str | None]
+    active_session_instance_id: Mapped[int | None] = mapped_column(
+        ForeignKey("active_instance.session_instance_id", ondelete="SET NULL")
+    )
+
+
+class SessionInstancePerson(Base):
+    """What a person said of an instance: yes (a check-in), maybe or no."""
+
+    __tablename__ = "session_instance_person"
+
+    session_instance_id: Mapped[int] = mapped_column(
+        ForeignKey("session_instance.session_instance_id", ondelete="CASCADE"), primary_key=True
+    )
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.person_id", ondelete="CASCADE"), primary_key=True)
+    attendance: Mapped[str | None]
+    comment: Mapped[str | None]
+    created_date: Mapped[datetime | None]
+    last_modified_date: Mapped[datetime | None]
+    checked_in_at: Mapped[datetime | None]
+
+
+class ActiveInstance(Base):
+    """The mirror of the active bits, written only by a trigger: at most one a session."""
+
+    __tablename__ = "active_instance"
+
+    session_instance_id: Mapped[int] = mapped_column(
+        ForeignKey("session_instance.session_instance_id", ondelete="CASCADE"), primary_key=True
+    )
+    session_id: Mapped[int]
+
+
+class PlanRequest(Base):
+    """Look at this session again. Triggers only insert here, so that no writer of the app waits for us."""
+
+    __tablename__ = "plan_request"
+
+    request_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    session_id: Mapped[int]
+    requested_at: Mapped[datetime]
+
+
+class SessionPlan(Base):
+    """A row per session, made with it: what is planned, when to plan again; and the lock that our looks take."""
+
+    __tablename__ = "session_plan"
+
+    session_id: Mapped[int] = mapped_column(ForeignKey("session.session_id", ondelete="CASCADE"), primary_key=True)
+    planned_through: Mapped[datetime | None]
+    next_plan_at: Mapped[datetime | None]
+    zone_version: Mapped[str | None]
+    error: Mapped[str | None]
+    failures: Mapped[int] = mapped_column(Integer, server_default="0")
+    retry_at: Mapped[datetime | None]
+
+
+class PlannedInstance(Base):
+    """Which occurrence an instance is bound to (local times), and, if the planner wrote the row, what it wrote."""
+
+    __tablename__ = "planned_instance"
+
+    session_instance_id: Mapped[int] = mapped_column(
+        ForeignKey("session_instance.session_instance_id", ondelete="CASCADE"), primary_key=True
+    )
+    session_id: Mapped[int]
+    occurrence_start: Mapped[datetime] = mapped_column(LocalDateTime)
+    occurrence_end: Mapped[datetime] = mapped_column(LocalDateTime)
+    lost: Mapped[bool]
+    moved: Mapped[bool]
+    written: Mapped[dict[str, Any] | None]
+
+
+class ActivationWindow(Base):
+    """A span `[opens_at, closes_at)` in which an instance is to be active. This table is the schedule."""
+
+    __tablename__ = "activation_window"
+
+    session_instance_id: Mapped[int] = mapped_column(
+        ForeignKey("session_instance.session_instance_id", ondelete="CASCADE"), primary_key=True
+    )
+    opens_at: Mapped[datetime] = mapped_column(primary_key=True)
+    closes_at: Mapped[datetime]
+    session_id: Mapped[int]
+    phase: Mapped[str]
+    planned_at: Mapped[datetime]
+
+
+class SkippedOccurrence(Base):
+    """A planned instance that someone deleted by hand: it is not made again."""
+
+    __tablename__ = "skipped_occurrence"
+
+    session_id: Mapped[int] = mapped_column(primary_key=True)
+    occurrence_start: Mapped[datetime] = mapped_column(LocalDateTime, primary_key=True)
+
+
+class DaemonHeartbeat(Base):
+    """A row per live daemon; every instant is the database's."""
+
+    __tablename__ = "daemon_heartbeat"
+
+    daemon_id: Mapped[UUID] = mapped_column(Uuid(), primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int] = mapped_column(Integer)
+    version: Mapped[str]
+    started_at: Mapped[datetime]
+    beat_at: Mapped[datetime]
+    last_look_at: Mapped[datetime | None]
+    listening_since: Mapped[datetime | None]
+    next_timer_at: Mapped[datetime | None]
+    clock_offset_ms: Mapped[float]
+    zone_version: Mapped[str]
+
+
+class ActivationLog(Base):
+    """One row per flip, written in the flip's transaction."""
+
+    __tablename__ = "activation_log"
+
+    activation_log_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    session_instance_id: Mapped[int]
+    session_id: Mapped[int]
+    active: Mapped[bool]
+    due_at: Mapped[datetime]
+    done_at: Mapped[datetime]
+    cause: Mapped[str]

@@ -1,0 +1,50 @@
+"""The settings, read from the environment; each has a default, a unit in its name and a row in the README's table."""
+
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import InvalidSettings
+
+
+class Settings(BaseSettings):
+    """What an operator may change, under the same names in capitals."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
+
+    database_url: str | None = None
+    embedded_postgres_dir: Path = Path(".data/postgres")
+    render: bool = False
+    plan_horizon_hours: float = Field(default=24, ge=1, le=24 * 14)
+    default_length_minutes: int = Field(default=180, ge=1, le=24 * 60 - 1)
+    resync_seconds: float = Field(default=30, ge=1, le=45)
+    keep_days: int = Field(default=30, ge=1)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["logfmt", "json"] = "logfmt"
+
+    @property
+    def plan_horizon(self) -> timedelta:
+        """How long before its window opens an instance is made (P1)."""
+        return timedelta(hours=self.plan_horizon_hours)
+
+    @property
+    def default_length(self) -> timedelta:
+        """How long an instance lasts that states no end (T3)."""
+        return timedelta(minutes=self.default_length_minutes)
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """Read the settings once per process; raise `InvalidSettings` that names each bad value and what is accepted."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = (
+            f"{'.'.join(map(str, problem['loc'])).upper()}={problem['input']!r}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise InvalidSettings("; ".join(problems)) from error

@@ -1,0 +1,95 @@
+"""The daemons that live: a row each, so that the sweep and the operator see them (a worker takes no requests)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, delete, func, select, true
+from sqlalchemy.dialects import postgresql
+
+from core.models import DaemonHeartbeat
+
+FORGOTTEN_AFTER = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What a daemon says of itself; every instant is the database's, the ages are measured by its clock."""
+
+    daemon_id: UUID
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+    beat_at: datetime
+    beat_age: timedelta
+    last_look_at: datetime | None
+    listening_since: datetime | None
+    next_timer_at: datetime | None
+    clock_offset_ms: float
+    zone_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What is written with each beat; `looked` says that a look has been finished since the last one."""
+
+    daemon_id: UUID
+    host: str
+    pid: int
+    version: str
+    looked: bool
+    listening_since: datetime | None
+    next_timer_at: datetime | None
+    clock_offset_ms: float
+    zone_version: str
+
+
+def beat(connection: Connection, beat: Beat) -> datetime:
+    """Write the beat; return the database's clock."""
+    now = func.clock_timestamp()
+    values = {
+        "host": beat.host,
+        "pid": beat.pid,
+        "version": beat.version,
+        "beat_at": now,
+        "listening_since": beat.listening_since,
+        "next_timer_at": beat.next_timer_at,
+        "clock_offset_ms": beat.clock_offset_ms,
+        "zone_version": beat.zone_version,
+    } | ({"last_look_at": now} if beat.looked else {})
+    statement = postgresql.insert(DaemonHeartbeat).values(daemon_id=beat.daemon_id, **values)
+    statement = statement.on_conflict_do_update(index_elements=["daemon_id"], set_=values)
+    return connection.execute(statement.returning(DaemonHeartbeat.beat_at)).scalar_one()
+
+
+def forget(connection: Connection, daemon_id: UUID) -> None:
+    """Delete the row of a daemon that ends, and those of daemons that were killed long ago."""
+    long_ago = DaemonHeartbeat.beat_at < func.clock_timestamp() - FORGOTTEN_AFTER
+    connection.execute(delete(DaemonHeartbeat).where((DaemonHeartbeat.daemon_id == daemon_id) | long_ago))
+
+
+def heartbeats(connection: Connection) -> list[Heartbeat]:
+    """Return all the daemons that have a row, the latest beat first."""
+    heart = DaemonHeartbeat
+    statement = select(
+        heart.daemon_id,
+        heart.host,
+        heart.pid,
+        heart.version,
+        heart.started_at,
+        heart.beat_at,
+        (func.clock_timestamp() - heart.beat_at).label("beat_age"),
+        heart.last_look_at,
+        heart.listening_since,
+        heart.next_timer_at,
+        heart.clock_offset_ms,
+        heart.zone_version,
+    ).order_by(heart.beat_at.desc())
+    return [Heartbeat(*row) for row in connection.execute(statement)]
+
+
+def has_looked_within(connection: Connection, age: timedelta) -> bool:
+    """Say whether any daemon has finished a look in the last `age`."""
+    recent = DaemonHeartbeat.last_look_at > func.clock_timestamp() - age
+    return bool(connection.scalar(select(select(true()).where(recent).exists())))

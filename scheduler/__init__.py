@@ -1,0 +1,1 @@
+"""The daemon, and the commands of its operator."""

@@ -1,0 +1,143 @@
+"""The operator's commands: `python -m scheduler COMMAND`."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import Progress
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from core import __version__, logs
+from core.db import create_engine, database, is_embedded
+from core.embedded_postgres import connect_or_start
+from core.errors import SeisiunError
+from core.migrations import migrate as migrate_database
+from core.migrations import require_schema
+from core.settings import Settings, load_settings
+from core.store import schedule
+from scheduler import loading, screens
+from scheduler.daemon import Daemon
+from scheduler.demo import Demo
+from scheduler.status import status as read_status
+
+
+class Commands(click.Group):
+    """Turns our errors, and a database that cannot be reached, into one line and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except SeisiunError as error:
+            raise click.ClickException(str(error)) from error
+        except DBAPIError as error:
+            raise click.ClickException(f"the database cannot serve: {str(error.orig).strip()}") from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Keep true, to the second, which music sessions are on right now."""
+    logs.configure(load_settings())
+
+
+@contextmanager
+def _url(settings: Settings) -> Iterator[str]:
+    """Yield the database's URL; an embedded one is brought to this release's schema first."""
+    with database(settings) as url:
+        if is_embedded(settings):
+            migrate_database(url)
+        yield url
+
+
+@contextmanager
+def _connection() -> Iterator[Connection]:
+    with _url(load_settings()) as url:
+        engine = create_engine(url, application_name="seisiun command")
+        try:
+            with engine.begin() as connection:
+                require_schema(connection)
+                yield connection
+        finally:
+            engine.dispose()
+
+
+@main.command()
+def run() -> None:
+    """Run the daemon until SIGTERM or Ctrl-C."""
+    settings = load_settings()
+    with _url(settings) as url:
+        sys.exit(Daemon(url, settings).run())
+
+
+@main.command()
+def demo() -> None:
+    """Run the daemon with real sessions on the embedded database (DATABASE_URL is left alone)."""
+    settings = load_settings().model_copy(update={"log_level": "WARNING"})
+    logs.configure(settings)
+    with connect_or_start(settings.embedded_postgres_dir) as server:
+        sys.exit(Demo(server, settings, screens.console()).run())
+
+
+@main.command()
+def migrate() -> None:
+    """Make the schema, or adopt an app's tables; safe to run again, and beside a live app."""
+    with database(load_settings()) as url:
+        before = migrate_database(url)
+    click.echo("the schema was made" if before is None else f"the schema stood at revision {before}, and is up to date")
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def load(file: Path) -> None:
+    """Load sessions from a JSON FILE; those that stand already (same name and city) are brought up to date."""
+    found, warnings = loading.read(file)
+    with _connection() as connection, Progress(console=screens.console(stderr=True), transient=True) as progress:
+        task = progress.add_task("loading", total=len(found))
+        loaded = loading.load(connection, found, warnings, lambda: progress.advance(task))
+    click.echo(f"{loaded.inserted} sessions are new, {loaded.updated} changed, {loaded.unchanged} stood as they are")
+    for warning in loaded.warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(*, as_json: bool) -> None:
+    """Tell whether all is well (exit status 0) or not (1), and what is on."""
+    with _connection() as connection:
+        found = read_status(connection)
+    if as_json:
+        _print_json(asdict(found))
+    else:
+        screens.print_status(screens.console(), found)
+    sys.exit(0 if found.healthy else 1)
+
+
+@main.command()
+@click.option("--hours", default=24.0, show_default=True, type=click.FloatRange(min=0, max=24 * 365))
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def upcoming(*, hours: float, as_json: bool) -> None:
+    """List the edges to come: what opens and closes, in local time and in UTC."""
+    with _connection() as connection:
+        edges = schedule.upcoming(connection, timedelta(hours=hours))
+    if as_json:
+        _print_json([asdict(edge) for edge in edges])
+    elif edges:
+        screens.console().print(screens.edges_table(edges))
+    else:
+        click.echo(f"nothing opens or closes within {hours:g} hours")
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2, default=_plain))
+
+
+def _plain(value: object) -> object:
+    return value.total_seconds() if isinstance(value, timedelta) else str(value)

@@ -1,0 +1,41 @@
+"""How far the database's clock is ahead of the host's, measured with every beat; and whether the host's was set."""
+
+import time
+from collections import deque
+from datetime import datetime, timedelta
+
+from core.clock import utc_now
+
+SAMPLES = 10
+STEP_SECONDS = 0.5
+
+
+class ClockOffset:
+    """The offset in the quickest of the last exchanges: the less time one took, the less it can be wrong by."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[timedelta, timedelta]] = deque(maxlen=SAMPLES)
+        self._wall, self._monotonic = utc_now(), time.monotonic()
+
+    @property
+    def value(self) -> timedelta:
+        """The database's clock less the host's."""
+        return min(self._samples, default=(timedelta(0), timedelta(0)))[1]
+
+    def measure(self, asked_at: datetime, database_clock: datetime, answered_at: datetime) -> None:
+        """Take in what the database's clock showed some time between two readings of the host's."""
+        took = answered_at - asked_at
+        self._samples.append((took, database_clock - (asked_at + took / 2)))
+
+    def stepped(self) -> float:
+        """Return by how many seconds the host's clock was set since the last call, 0.0 if it was not.
+
+        What was measured before it was set is forgotten.
+        """
+        wall, monotonic = utc_now(), time.monotonic()
+        step = (wall - self._wall).total_seconds() - (monotonic - self._monotonic)
+        self._wall, self._monotonic = wall, monotonic
+        if abs(step) < STEP_SECONDS:
+            return 0.0
+        self._samples.clear()
+        return step

@@ -1,0 +1,99 @@
+"""The daemon: three threads that each do one thing, and a main thread that watches them.
+
+worker    all database work
+timers    APScheduler's wait for the next edge
+listener  LISTEN
+
+If one dies, or the worker makes no progress, the process ends non-zero, and the platform starts it again.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from threading import Event, Thread
+from types import FrameType
+
+from core.errors import SeisiunError
+from core.logs import logger
+from core.notifications import SESSION_CHANGED, Listener
+from core.settings import Settings
+from scheduler.marks import Marks
+from scheduler.timers import Timers
+from scheduler.worker import Worker
+
+WATCH_SECONDS = 0.2
+WEDGED_SECONDS = 30.0  # every statement and every wait of the worker is bounded far below this
+STOP_SECONDS = 4.0
+EXIT_DIED = 1
+EXIT_FORCED = 3
+
+log = logger(__name__)
+
+
+class Daemon:
+    """Runs until SIGTERM or SIGINT; a second signal ends it at once."""
+
+    def __init__(self, url: str, settings: Settings, on_ready: Callable[[], None] = lambda: None) -> None:
+        self._stop = Event()
+        self._marks = Marks()
+        self._timers = Timers(self._marks.edge)
+        self._listener = Listener(url, SESSION_CHANGED, self._marks.bell, self._marks.resync)
+        self._worker = Worker(
+            url,
+            settings,
+            self._marks,
+            self._timers,
+            listening_since=lambda: self._listener.listening_since,
+            on_ready=on_ready,
+        )
+        self._parts: dict[str, Callable[[], None]] = {
+            "worker": self._worker.run,
+            "timers": self._timers.run,
+            "listener": self._listener.run,
+        }
+        self._threads: dict[str, Thread] = {}
+
+    def run(self) -> int:
+        """Run in the main thread; return the exit status: 0 when it was told to stop."""
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        self._threads = {name: Thread(target=self._part, args=(name,), name=name, daemon=True) for name in self._parts}
+        for thread in self._threads.values():
+            thread.start()
+        status = self._watch()
+        self._end()
+        return status
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._stop.is_set():
+            os._exit(EXIT_FORCED)
+        log.info("stopping", signal=signal.Signals(number).name)
+        self._stop.set()
+
+    def _part(self, name: str) -> None:
+        try:
+            self._parts[name]()
+        except SeisiunError as error:
+            log.error("part_failed", part=name, error=str(error))  # noqa: TRY400 -- the message says it all
+        except Exception:
+            log.exception("part_failed", part=name)
+
+    def _watch(self) -> int:
+        while not self._stop.wait(WATCH_SECONDS):
+            dead = [name for name, thread in self._threads.items() if not thread.is_alive()]
+            wedged = time.monotonic() - self._worker.progress_at > WEDGED_SECONDS
+            if dead or wedged:
+                log.critical("part_died", parts=",".join(dead) or "worker", wedged=wedged)
+                return EXIT_DIED
+        return 0
+
+    def _end(self) -> None:
+        self._marks.stop()
+        self._timers.stop()
+        self._listener.stop()
+        deadline = time.monotonic() + STOP_SECONDS
+        for thread in self._threads.values():
+            thread.join(max(0.0, deadline - time.monotonic()))
+        left = [name for name, thread in self._threads.items() if thread.is_alive()]
+        log.info("stopped", abandoned=",".join(left) or None)

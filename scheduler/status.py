@@ -1,0 +1,77 @@
+"""The operator's screen: is a daemon alive and listening, what is on, what is late, what could not be read."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from core.look import ZONE_VERSION
+from core.store import heartbeats, looks, reports, schedule
+from core.store.heartbeats import Heartbeat
+from core.store.reports import Holder, Miss, Overdue, Unreadable
+from core.store.schedule import Edge, OnNow
+
+BEAT_STALE = timedelta(seconds=10)
+LOOK_STALE = timedelta(seconds=60)
+LATE = timedelta(seconds=2)
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is true at `at`, by the database's clock; `problems` is empty when all is well."""
+
+    at: datetime
+    healthy: bool
+    problems: tuple[str, ...]
+    daemons: list[Heartbeat]
+    next_edge: Edge | None
+    on_now: list[OnNow]
+    unreadable: list[Unreadable]
+    overdue: list[Overdue]
+    holders: list[Holder]
+    misses: list[Miss]
+    zone_version: str
+
+
+def status(connection: Connection) -> Status:
+    """Ask the database."""
+    at = looks.clock(connection)
+    daemons = heartbeats.heartbeats(connection)
+    overdue = reports.overdue(connection, LATE)
+    problems = (*_daemon_problems(daemons), *_overdue_problems(overdue))
+    return Status(
+        at=at,
+        healthy=not problems,
+        problems=problems,
+        daemons=daemons,
+        next_edge=next(iter(schedule.upcoming(connection, timedelta(days=30), limit=1)), None),
+        on_now=schedule.on_now(connection),
+        unreadable=reports.unreadable(connection),
+        overdue=overdue,
+        holders=reports.holders(connection, LATE) if overdue else [],
+        misses=reports.misses(connection, DAY, timedelta(seconds=5)),
+        zone_version=ZONE_VERSION,
+    )
+
+
+def _daemon_problems(daemons: list[Heartbeat]) -> list[str]:
+    alive = [daemon for daemon in daemons if daemon.beat_age < BEAT_STALE]
+    if not alive:
+        return ["no daemon is alive: start `python -m scheduler run`"]
+    looking = [daemon for daemon in alive if _looks(daemon)]
+    if not looking:
+        return [f"no daemon has finished a look within {LOOK_STALE.seconds} s"]
+    if not any(daemon.listening_since for daemon in looking):
+        return ["no daemon is listening: edits take effect at the next resync only"]
+    return []
+
+
+def _looks(daemon: Heartbeat) -> bool:
+    return daemon.last_look_at is not None and daemon.beat_at - daemon.last_look_at < LOOK_STALE
+
+
+def _overdue_problems(overdue: list[Overdue]) -> list[str]:
+    return (
+        [f"{len(overdue)} session(s) are overdue, the oldest since {overdue[0].since:%H:%M:%S} UTC"] if overdue else []
+    )

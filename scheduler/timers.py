@@ -1,0 +1,83 @@
+"""The only module that knows APScheduler: one date trigger at each distinct edge instant.
+
+A timer is an alarm, never an action: it leaves a mark and wakes the worker. Late, doubled or lost, it does no harm.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.executors.debug import DebugExecutor
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.base import STATE_STOPPED
+from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.triggers.date import DateTrigger
+
+
+class Timers:
+    """A timer per edge, each at the host's idea of the edge's instant (the database's clock less `clock_offset`)."""
+
+    def __init__(self, on_edge: Callable[[datetime], None]) -> None:
+        self._on_edge = on_edge
+        self._clock_offset = timedelta(0)
+        self._armed: set[datetime] = set()
+        self._scheduler = BlockingScheduler(
+            timezone=UTC,
+            # Runs the job in the scheduler's own thread: leaving a mark takes no time, a pool's queue does.
+            executors={"default": DebugExecutor()},
+            # Without a grace time a date job that is over a second late would be dropped for good.
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+
+    def run(self) -> None:
+        """Wait for edges and call `on_edge` at each, until `stop`."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Make `run` return; may be called twice, or before it."""
+        if self._scheduler.state != STATE_STOPPED:
+            self._scheduler.shutdown(wait=False)
+
+    def keep(self, edges: frozenset[datetime]) -> None:
+        """Make the timers equal to these edges, by a set difference."""
+        for edge in self._armed - edges:
+            self._disarm(edge)
+        self.add(edges)
+
+    def add(self, edges: Iterable[datetime]) -> None:
+        """Arm timers for these edges as well; one whose instant has passed fires at once."""
+        for edge in set(edges) - self._armed:
+            self._armed.add(edge)
+            self._scheduler.add_job(
+                self._fire, DateTrigger(edge - self._clock_offset), args=(edge,), id=edge.isoformat()
+            )
+
+    def _fire(self, edge: datetime) -> None:
+        self._armed.discard(edge)
+        self._on_edge(edge)
+
+    def _disarm(self, edge: datetime) -> None:
+        self._armed.discard(edge)
+        try:
+            self._scheduler.remove_job(edge.isoformat())
+        except JobLookupError:
+            return  # it has fired meanwhile
+
+    def set_clock_offset(self, offset: timedelta) -> None:
+        """Arm all timers anew for a database whose clock is `offset` ahead of the host's."""
+        self._clock_offset = offset
+        armed = frozenset(self._armed)
+        self.keep(frozenset())
+        self.add(armed)
+
+    def wake(self) -> None:
+        """Reckon the wait anew: it runs on a monotonic clock, and knows nothing of a wall clock that was set."""
+        self._scheduler.wakeup()
+
+    def __len__(self) -> int:
+        """Return how many timers are armed."""
+        return len(self._armed)
+
+    @property
+    def next_at(self) -> datetime | None:
+        """The edge that comes next."""
+        return min(self._armed.copy(), default=None)

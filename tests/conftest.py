@@ -1,0 +1,113 @@
+"""What every test may ask for: a database of its own on a real PostgreSQL; and the --long option."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import psycopg2
+import pytest
+from hypothesis import HealthCheck, settings
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Engine
+
+from core.embedded_postgres import binaries
+from tests.postgres import Server, Servers, every_version
+
+VERSIONS = every_version()
+
+# Hypothesis takes milder settings where it recognises a CI; ours are the same everywhere.
+settings.register_profile(
+    "default-random",
+    derandomize=False,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],  # a busy machine is not a bad test
+)
+settings.register_profile("long", settings.get_profile("default-random"), max_examples=2000)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the tests marked long, and larger samples")
+
+
+# First, so that Hypothesis' own --hypothesis-profile is still obeyed.
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("long" if config.getoption("--long") else "default-random")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="a long test: runs with --long"))
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    servers = Servers(tmp_path_factory.mktemp("servers"))
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture(scope="session")
+def server(servers: Servers) -> Server:
+    """The embedded PostgreSQL that the product itself would start."""
+    return servers.of(binaries())
+
+
+@pytest.fixture(scope="session", params=VERSIONS.values(), ids=[f"postgres{version}" for version in VERSIONS])
+def every_server(request: pytest.FixtureRequest, servers: Servers) -> Server:
+    """Each version of PostgreSQL at hand, in turn."""
+    return servers.of(request.param)
+
+
+@pytest.fixture
+def database_url(server: Server) -> Iterator[str]:
+    """A database with our schema, for this test alone."""
+    with server.database(server.migrated) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(server: Server) -> Iterator[str]:
+    """A database with nothing in it, for this test alone."""
+    with server.database("template1") as url:
+        yield url
+
+
+@pytest.fixture
+def every_database_url(every_server: Server) -> Iterator[str]:
+    """`database_url`, on each version of PostgreSQL."""
+    with every_server.database(every_server.migrated) as url:
+        yield url
+
+
+@pytest.fixture
+def every_empty_database_url(every_server: Server) -> Iterator[str]:
+    """`empty_database_url`, on each version of PostgreSQL."""
+    with every_server.database("template1") as url:
+        yield url
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """The product's own engine on `database_url`."""
+    # Imported here, so that the tests of the pure modules do not need what the database's modules import.
+    from core.db import create_engine  # noqa: PLC0415
+
+    engine = create_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def db_connect(database_url: str) -> Iterator[Callable[[], Connection]]:
+    """Opens raw connections to `database_url`: the app, psql, or whoever else writes there."""
+    with contextlib.ExitStack() as opened:
+
+        def connect() -> Connection:
+            connection: Connection = psycopg2.connect(database_url)
+            opened.callback(connection.close)
+            return connection
+
+        yield connect

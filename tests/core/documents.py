@@ -1,0 +1,30 @@
+"""Builders of recurrence documents."""
+
+import json
+from typing import Any
+
+from core.recurrence import Recurrence, validate
+
+Document = dict[str, Any]
+
+
+def weekly(weekday: Any = "thursday", start: Any = "19:30", end: Any = "22:30", **more: Any) -> Document:
+    return {"type": "weekly", "weekday": weekday, "start_time": start, "end_time": end, **more}
+
+
+def monthly(which: Any, weekday: Any = "sunday", start: Any = "15:00", end: Any = "18:00") -> Document:
+    return {
+        "type": "monthly_nth_weekday",
+        "weekday": weekday,
+        "which": which,
+        "start_time": start,
+        "end_time": end,
+    }
+
+
+def text_of(*schedules: Any) -> str:
+    return json.dumps({"schedules": schedules})
+
+
+def recurrence(*schedules: Document) -> Recurrence:
+    return validate(text_of(*schedules))
