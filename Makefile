@@ -11,7 +11,7 @@ help: ## list the targets
 
 setup: $(VENV)/.installed ## make the virtual environment and install everything
 
-$(VENV)/.installed: requirements.txt requirements-dev.txt
+$(VENV)/.installed: requirements.txt requirements-web.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Seisiún needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
@@ -20,8 +20,8 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt
 run: setup ## run the daemon with real data on an embedded PostgreSQL
 	@$(PY) -m scheduler demo
 
-test: setup ## run the tests
-	$(PY) -m pytest
+test: setup ## run the tests; every branch of the pure modules must be taken
+	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 test-long: setup ## run the tests with the long samples and the long races
 	$(PY) -m pytest --long

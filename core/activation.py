@@ -62,6 +62,11 @@ class Decision:
     phases: tuple[PhaseChange, ...]
 
     @property
+    def is_nothing(self) -> bool:
+        """Whether what is stored agrees with the clock."""
+        return not (self.off or self.on or self.phases)
+
+    @property
     def flips(self) -> tuple[Flip, ...]:
         """The flips, the off first."""
         return tuple(flip for flip in (self.off, self.on) if flip)

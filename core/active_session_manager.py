@@ -1,44 +1,70 @@
 """What is on right now, kept true: the use cases that the daemon, the cron script and the app all call.
 
-Given an `Engine`, the work is done in short transactions of its own. Given the app's `Connection` or `Session`, it is
-done inside the transaction that is open there, which is never committed here.
+Given an `Engine`, the work is done in short transactions of its own. Given the app's SQLAlchemy session or connection,
+or its raw psycopg2 connection, it is done inside the transaction that is open there, which is never committed here.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 
-from psycopg2.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
+from psycopg2.errors import UniqueViolation
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
-from core.db import joined
+from core.boards import (
+    Attendee,
+    Place,
+    WhoIsHere,
+    active_instances,
+    elsewhere_in_town,
+    whereabouts,
+    who_is_here,
+)
 from core.errors import SessionBusy
+from core.hooks import CheckedIn, WhyNot, check_in, instance_saved, remove_check_in, session_saved
 from core.logs import logger
 from core.look import ZONE_VERSION, Cause, Look, Seen, ensure, look_at
 from core.settings import Settings, load_settings
 from core.store import heartbeats, looks
-from core.store.looks import Reason, Search
+from core.store.candidates import Reason, Search, candidates
+from core.transactions import AppDatabase, Begin, is_contention, is_disconnected, transactions
 
-__all__ = ["Cause", "Reason", "Seen", "ensure_instance", "sweep_look_ahead", "update_active_sessions"]
+__all__ = [
+    "AppDatabase",
+    "Attendee",
+    "Cause",
+    "CheckedIn",
+    "Place",
+    "Reason",
+    "Seen",
+    "WhoIsHere",
+    "WhyNot",
+    "active_instances",
+    "check_in",
+    "elsewhere_in_town",
+    "ensure_instance",
+    "instance_saved",
+    "remove_check_in",
+    "session_saved",
+    "sweep_look_ahead",
+    "update_active_sessions",
+    "whereabouts",
+    "who_is_here",
+]
 
 CHUNK = 200  # sessions in one transaction: few enough that nobody waits for its locks
-CONTENTION = (LockNotAvailable, DeadlockDetected, QueryCanceled)
 DAEMON_ALIVE_WITHIN = timedelta(seconds=60)
 SWEEP_LOOK_AHEAD = timedelta(seconds=60)
 EVERY_REASON = frozenset(Reason)
-
-Begin = Callable[[], AbstractContextManager[Connection]]
 
 log = logger(__name__)
 
 
 def update_active_sessions(
-    db: Engine | Connection | Session,
+    db: Engine | AppDatabase,
     now: datetime | None = None,
     *,
     look_ahead: timedelta = timedelta(0),
@@ -58,8 +84,8 @@ def update_active_sessions(
     database cannot be reached.
     """
     look = Look(Cause(cause), settings or load_settings(), now, look_ahead)
-    search = Search(now, frozenset(reasons), look_ahead, ZONE_VERSION, frozenset(apart_from), CHUNK, grace)
-    with _transactions(db) as begin:
+    search = Search(now, frozenset(reasons), look_ahead, grace, ZONE_VERSION, frozenset(apart_from), CHUNK)
+    with transactions(db) as begin:
         return _look_until_done(begin, look, search, at_most)
 
 
@@ -81,10 +107,10 @@ def _one_chunk(begin: Begin, look: Look, search: Search) -> Seen | None:
     found: list[int] = []
     try:
         with begin() as connection:
-            found = [candidate.session_id for candidate in looks.candidates(connection, search)]
+            found = [candidate.session_id for candidate in candidates(connection, search)]
             return look_at(connection, look, found) if found else None
     except Exception as error:
-        if not found or _disconnected(error):
+        if not found or is_disconnected(error):
             raise
         log.debug("chunk_failed", sessions=len(found), exc_info=True)
     return _one_by_one(begin, look, found)
@@ -96,7 +122,7 @@ def _one_by_one(begin: Begin, look: Look, session_ids: Collection[int]) -> Seen:
         seen += _one(begin, look, session_id)
     if seen.failed:
         with begin() as connection:
-            looks.record_failures(connection, seen.failed)
+            looks.record_failures(connection, seen.failed, look.now)
     return seen
 
 
@@ -105,17 +131,12 @@ def _one(begin: Begin, look: Look, session_id: int) -> Seen:
         with begin() as connection:
             return look_at(connection, look, [session_id])
     except Exception as error:
-        if _disconnected(error):
+        if is_disconnected(error):
             raise
-        if isinstance(error, DBAPIError) and isinstance(error.orig, CONTENTION):
+        if is_contention(error):
             return Seen(deferred=frozenset({session_id}))
         log.exception("look_failed", session=session_id)
         return Seen(failed={session_id: _in_one_line(error)})
-
-
-def _disconnected(error: Exception) -> bool:
-    """Say whether the connection is lost, or could not be made: all other errors come with an SQLSTATE."""
-    return isinstance(error, DBAPIError) and (error.connection_invalidated or getattr(error.orig, "pgcode", "") is None)
 
 
 def _in_one_line(error: Exception) -> str:
@@ -123,30 +144,8 @@ def _in_one_line(error: Exception) -> str:
     return f"{type(cause).__name__}: {str(cause).strip().splitlines()[0] if str(cause).strip() else '(no message)'}"
 
 
-@contextmanager
-def _transactions(db: Engine | Connection | Session) -> Iterator[Begin]:
-    """Yield what begins a chunk: a transaction of its own, or a savepoint in the caller's."""
-    if isinstance(db, Engine):
-        yield lambda: _own_transaction(db)
-    else:
-        with joined(db) as connection:
-            yield lambda: _savepoint(connection)
-
-
-@contextmanager
-def _own_transaction(engine: Engine) -> Iterator[Connection]:
-    with engine.begin() as connection, looks.look_settings(connection, restore=False):
-        yield connection
-
-
-@contextmanager
-def _savepoint(connection: Connection) -> Iterator[Connection]:
-    with connection.begin_nested(), looks.look_settings(connection, restore=True):
-        yield connection
-
-
 def ensure_instance(
-    db: Engine | Connection | Session,
+    db: Engine | AppDatabase,
     session_id: int,
     local_start: datetime,
     *,
@@ -158,14 +157,25 @@ def ensure_instance(
     `SessionBusy` when another look, or a writer of the app, holds the session for longer than two seconds.
     """
     settings = settings or load_settings()
-    with _transactions(db) as begin:
+    with transactions(db) as begin:
         for pause in (0.05, 0.1, 0.2, 0.4, 0.6, 0.6, 0):
-            with begin() as connection:
-                made = ensure(connection, settings, session_id, local_start)
+            made = _ensured(begin, settings, session_id, local_start)
             if made is not None:
                 return made
             time.sleep(pause)
     raise SessionBusy(f"session {session_id} is held by somebody else; try again")
+
+
+def _ensured(begin: Begin, settings: Settings, session_id: int, local_start: datetime) -> int | None:
+    """Return the instance, or None where somebody else is in the way."""
+    try:
+        with begin() as connection:
+            return ensure(connection, settings, session_id, local_start)
+    except DBAPIError as error:
+        # The app may be inserting the same instance, and allow it once only: the next try finds its row.
+        if not is_contention(error) and not isinstance(error.orig, UniqueViolation):
+            raise
+        return None
 
 
 def sweep_look_ahead(connection: Connection) -> timedelta:

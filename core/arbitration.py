@@ -19,10 +19,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A window in which one instance is on, and no other of its session."""
+    """A window in which one instance is on, and no other of its session; `starts_at` is its stated start."""
 
     session_instance_id: int
     window: Window
+    starts_at: datetime
 
 
 def disjoint(claims: Sequence[Claim]) -> tuple[Turn, ...]:
@@ -32,11 +33,12 @@ def disjoint(claims: Sequence[Claim]) -> tuple[Turn, ...]:
     equals the one that starts later, then the one that ends sooner, then the one earlier in `claims` (give
     them in order of id).
     """
+    starts = {claim.session_instance_id: claim.hours.starts_at for claim in claims}
     turns = []
     for instance_id, run in groupby(pairwise(_edges(claims)), key=lambda piece: _on_at(claims, piece[0])):
         pieces = list(run)
         if instance_id is not None:
-            turns.append(Turn(instance_id, Window(pieces[0][0], pieces[-1][1])))
+            turns.append(Turn(instance_id, Window(pieces[0][0], pieces[-1][1]), starts[instance_id]))
     return tuple(turns)
 
 

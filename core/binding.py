@@ -80,7 +80,7 @@ class Hold(Enum):
     """What an instance has of its binding before this plan."""
 
     BOUND = auto()
-    ADRIFT = auto()  # its occurrence is gone, now or since an earlier plan
+    ADRIFT = auto()  # its occurrence is gone, now or since an earlier plan; its own times stand
     EXTRA = auto()  # it has none, or was given other times after its occurrence had gone
 
 
@@ -208,7 +208,7 @@ def _hold(instance: InstanceSnapshot, own: Span | None, known: frozenset[datetim
     if binding.lost:
         return Hold.ADRIFT if _equals(instance, own, binding) else Hold.EXTRA
     if binding.start not in known:
-        return Hold.ADRIFT
+        return Hold.EXTRA if own is None else Hold.ADRIFT
     if binding.start not in unclaimed:
         return Hold.EXTRA
     unclaimed.remove(binding.start)
@@ -304,10 +304,15 @@ def _ground(row: Standing, offer: Offer) -> Ground | None:
 def _may_replace(row: Standing, offer: Offer) -> bool:
     """Whether the instance may take this occurrence for its own that is gone (P4).
 
-    A row of the past is left to the past, unless this re-times it into a window that is not over.
+    A row of the past is left to the past, and with it those who were there, unless the same hours, drawn out, bring it
+    back: this morning's instance does not become tonight's.
     """
-    stays_in_the_past = row.is_over and (offer.is_over or not row.follows)
-    return _is_on_its_date(row, offer) and not offer.is_skipped and not stays_in_the_past
+    if not _is_on_its_date(row, offer) or offer.is_skipped:
+        return False
+    if row.is_over:
+        is_drawn_out = row.span is not None and _overlap(row.span, offer.occurrence)
+        return is_drawn_out and row.follows and not offer.is_over
+    return True
 
 
 def _is_on_its_date(row: Standing, offer: Offer) -> bool:
@@ -361,7 +366,7 @@ def stated_end(occurrence: Occurrence) -> time | None:
 
 def _without(row: Standing) -> Outcome:
     """An instance without an occurrence is an extra, or it has lost it, and its window with it (P4)."""
-    if row.hold is Hold.EXTRA or row.own is None:
+    if row.hold is Hold.EXTRA:
         return Outcome(row, replace(row.instance, binding=None), row.own)
     return Outcome(row, replace(row.instance, binding=_lost(row)), None)
 

@@ -5,10 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.orm import Session
 
 from core.embedded_postgres import connect_or_start
 from core.errors import DatabaseUnavailable
@@ -37,7 +36,7 @@ def normalise_url(url: str) -> str:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # the second of a port that is no number
         raise DatabaseUnavailable(f"DATABASE_URL is not a URL; accepted: {_ACCEPTED}") from error
     if parsed.drivername not in {"postgres", "postgresql", "postgresql+psycopg2"}:
         raise DatabaseUnavailable(f"DATABASE_URL begins with {parsed.drivername!r}; accepted: {_ACCEPTED}")
@@ -84,17 +83,3 @@ def database(settings: Settings) -> Iterator[str]:
 def is_embedded(settings: Settings) -> bool:
     """Say whether `database` would use the embedded server."""
     return not settings.database_url and not settings.render
-
-
-@contextmanager
-def joined(db: Connection | Session) -> Iterator[Connection]:
-    """Yield the caller's own connection, inside its transaction; nothing is committed.
-
-    What an ORM session holds is flushed first, and expired after: its objects then show what was written here.
-    """
-    if isinstance(db, Session):
-        db.flush()
-        yield db.connection()
-        db.expire_all()
-    else:
-        yield db

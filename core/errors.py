@@ -4,6 +4,9 @@ SeisiunError
 ├── InvalidRecurrence       a recurrence that cannot be read, or may not be saved
 ├── UnknownTimeZone         a zone that the zone data does not have
 ├── UnknownSession          no such row in `session`
+├── UnknownInstance         no such row in `session_instance`
+├── UnknownPerson           no such row in `person`
+├── InvalidAttendance       neither yes, maybe nor no
 ├── SessionBusy             somebody else holds a session's rows; try again
 ├── NoSuchOccurrence        the recurrence does not yield that local start
 ├── InvalidSessionFile      a file of sessions with something wrong in it
@@ -32,6 +35,18 @@ class UnknownTimeZone(SeisiunError):
 
 class UnknownSession(SeisiunError):
     """There is no such session."""
+
+
+class UnknownInstance(SeisiunError):
+    """There is no such session instance."""
+
+
+class UnknownPerson(SeisiunError):
+    """There is no such person."""
+
+
+class InvalidAttendance(SeisiunError):
+    """Attendance is yes, maybe or no."""
 
 
 class SessionBusy(SeisiunError):

@@ -12,12 +12,12 @@ from itertools import chain
 
 from sqlalchemy import Connection
 
-from core import activation
-from core.activation import Flip
+from core import activation, placement
+from core.activation import Decision, Flip
 from core.errors import InvalidRecurrence, UnknownSession, UnknownTimeZone
 from core.settings import Settings
 from core.store import activation as activation_store
-from core.store import looks, plans, snapshots
+from core.store import looks, people, plans, snapshots
 from core.timetable import Plan, first_date, plan
 from core.timezones import zone_data_version
 
@@ -37,12 +37,16 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How to look; `now` None means the database's clock, read after the locks are held (L1)."""
+    """How to look; `now` None means the database's clock, read after the locks are held (L1).
+
+    A hook looks from inside the app's transaction: it waits a little where another look would come back.
+    """
 
     cause: Cause
     settings: Settings
     now: datetime | None = None
     look_ahead: timedelta = timedelta(0)
+    is_hook: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +99,43 @@ class _Planned:
     blocked: frozenset[int]
 
 
+@dataclass(frozen=True, slots=True)
+class _Reconciled:
+    """`blocked` sessions were not flipped; `unplaced` were, but somebody else holds a person of theirs."""
+
+    seen: Seen
+    blocked: frozenset[int]
+    unplaced: frozenset[int]
+
+
 def look_at(connection: Connection, look: Look, session_ids: Collection[int]) -> Seen:
     """Plan and reconcile these sessions.
 
     1. Lock their plans, those that nobody else is looking at.
     2. Read their requests, then the clock.
     3. Plan those that were asked for or whose planned time has run out.
-    4. Reconcile them all: compare the bits with the windows and the clock, and write the difference.
-    5. Delete the requests that were read, of the sessions that were finished.
+    4. Reconcile them all: compare the bits with the windows and the clock, and write the difference; place the people.
+    5. Delete the requests that were read, of the sessions that were finished. A hook leaves them: the daemon looks
+       again after the app's commit.
     """
-    locked = looks.lock_plans(connection, session_ids)
+    locked = looks.lock_plans(connection, session_ids, wait=look.is_hook)
     elsewhere = _held_elsewhere(connection, frozenset(session_ids) - locked)
     requests = looks.requests(connection, locked)
     now = look.now or looks.clock(connection)
-    due = looks.sessions_due_to_plan(connection, locked - requests.keys(), now, ZONE_VERSION)
-    planned = _plan(connection, look, requests.keys() | due, now)
-    seen, blocked = _reconcile(connection, look, locked - planned.blocked, now)
-    finished = locked - planned.blocked - blocked
-    looks.finish(connection, finished, chain.from_iterable(requests.get(id_, ()) for id_ in finished))
-    return planned.seen + seen + Seen(sessions=locked, deferred=elsewhere | planned.blocked | blocked)
+    asked = locked if look.is_hook else frozenset(requests)
+    due = looks.sessions_due_to_plan(connection, locked - asked, now, ZONE_VERSION)
+    planned = _plan(connection, look, asked | due, now)
+    reconciled = _reconcile(connection, look, locked - planned.blocked, asked | due, now)
+    unfinished = planned.blocked | reconciled.blocked
+    not_asked = reconciled.unplaced - requests.keys()
+    if look.is_hook:
+        looks.ask_others(connection, not_asked)
+    else:
+        looks.ask_again(connection, not_asked)
+        finished = locked - unfinished - reconciled.unplaced
+        looks.finish(connection, finished, chain.from_iterable(requests.get(id_, ()) for id_ in finished))
+    deferred = elsewhere | unfinished | reconciled.unplaced
+    return planned.seen + reconciled.seen + Seen(sessions=locked, deferred=deferred)
 
 
 def _held_elsewhere(connection: Connection, missing: frozenset[int]) -> frozenset[int]:
@@ -159,14 +181,41 @@ def _decide(
 
 
 def _reconcile(
-    connection: Connection, look: Look, session_ids: Collection[int], now: datetime
-) -> tuple[Seen, frozenset[int]]:
+    connection: Connection, look: Look, session_ids: Collection[int], planned: Collection[int], now: datetime
+) -> _Reconciled:
+    """Flip what is to be flipped, all offs before all ons, and place the people whom it concerns."""
     states = activation_store.states(connection, session_ids, now)
     decided = [activation.decide(state, now, look_ahead=look.look_ahead) for state in states]
-    blocked = activation_store.lock_for(connection, decided)
+    held = activation_store.lock_for(connection, decided)
+    leaving, held_people = placement.lock_those_leaving(connection, [d for d in decided if d.session_id not in held])
+    blocked = held | held_people
     free = [decision for decision in decided if decision.session_id not in blocked]
     flips = activation_store.write(connection, free, cause=look.cause, done_at=look.now)
-    return Seen(activated=_turned(flips, on=True), deactivated=_turned(flips, on=False)), blocked
+    unplaced = _place(connection, free, planned, leaving, now)
+    seen = Seen(activated=_turned(flips, on=True), deactivated=_turned(flips, on=False))
+    return _Reconciled(seen, blocked, unplaced)
+
+
+def _place(
+    connection: Connection,
+    decisions: Collection[Decision],
+    planned: Collection[int],
+    leaving: Mapping[int, int],
+    now: datetime,
+) -> frozenset[int]:
+    """Place the people of instances that opened or closed, and of sessions that were planned, whatever is on there now.
+
+    `leaving`: person id -> instance id. Returns the sessions on whose account a person could not be placed.
+    """
+    opened = [decision.on.session_instance_id for decision in decisions if decision.on]
+    closed = {decision.off.session_instance_id: decision.session_id for decision in decisions if decision.off}
+    asked = [decision.session_id for decision in decisions if decision.session_id in planned]
+    concerned = {
+        (person_id, closed[instance_id]) for person_id, instance_id in leaving.items() if instance_id in closed
+    }
+    if opened or asked:
+        concerned |= people.concerned_by(connection, asked, first_date(now), opened)
+    return placement.place(connection, concerned, now)
 
 
 def _turned(flips: Iterable[Flip], *, on: bool) -> tuple[Flip, ...]:
@@ -191,5 +240,6 @@ def ensure(connection: Connection, settings: Settings, session_id: int, local_st
     if plans.lock_for(connection, [decided]):
         return None
     plans.write(connection, [decided], now, planned_through=now + settings.plan_horizon, zone_version=ZONE_VERSION)
-    _reconcile(connection, Look(Cause.HOOK, settings), [session_id], now)
+    reconciled = _reconcile(connection, Look(Cause.HOOK, settings), [session_id], [session_id], now)
+    looks.ask_others(connection, reconciled.unplaced)
     return plans.bound_to(connection, session_id, local_start)

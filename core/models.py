@@ -158,6 +158,7 @@ class ActivationWindow(Base):
     opens_at: Mapped[datetime] = mapped_column(primary_key=True)
     closes_at: Mapped[datetime]
     session_id: Mapped[int]
+    starts_at: Mapped[datetime]
     phase: Mapped[str]
     planned_at: Mapped[datetime]
 

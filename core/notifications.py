@@ -45,23 +45,38 @@ class Listener:
     """A connection of its own that LISTENs, and heals: `on_bell` for each payload, `on_listening` after each (re)start.
 
     Both are called in the thread that runs `run`, and must not block. What was rung while it was not listening is
-    lost: `on_listening` must look at everything.
+    lost: `on_listening` must look at everything. `also`: further channels; a bell does not tell which was rung.
     """
 
+    _wakes: socket.socket
+
     def __init__(
-        self, url: str, channel: str, on_bell: Callable[[str], None], on_listening: Callable[[], None]
+        self,
+        url: str,
+        channel: str,
+        on_bell: Callable[[str], None],
+        on_listening: Callable[[], None],
+        *,
+        also: Sequence[str] = (),
     ) -> None:
         self._url = url
         self._channel = channel
+        self._also = also
         self._on_bell = on_bell
         self._on_listening = on_listening
         self._stopped = Event()
-        self._wakes, self._waker = socket.socketpair()
-        self._waker.setblocking(False)  # noqa: FBT003 -- the socket's own signature
+        self._waker: socket.socket | None = None
         self.listening_since: datetime | None = None
 
     def run(self) -> None:
         """Listen until `stop`; a lost connection is made again, after 50 ms at first and each second later on."""
+        self._wakes, waker = socket.socketpair()
+        with self._wakes, waker:
+            waker.setblocking(False)  # noqa: FBT003 -- the socket's own signature
+            self._waker = waker
+            self._keep_listening()
+
+    def _keep_listening(self) -> None:
         pause = FIRST_RETRY_SECONDS
         while not self._stopped.is_set():
             try:
@@ -79,8 +94,9 @@ class Listener:
     def stop(self) -> None:
         """Make `run` return; may be called from any thread, twice, or before it."""
         self._stopped.set()
-        with contextlib.suppress(BlockingIOError):  # full of wake-ups: it will wake
-            self._waker.send(b"x")
+        if self._waker:
+            with contextlib.suppress(OSError):  # full of wake-ups: it will wake; closed: it has returned
+                self._waker.send(b"x")
 
     def _connect(self) -> psycopg2.extensions.connection:
         connection: psycopg2.extensions.connection = psycopg2.connect(
@@ -93,7 +109,8 @@ class Listener:
     def _begin(self, connection: psycopg2.extensions.connection) -> bool:
         """LISTEN, then have everything looked at: the other order would lose what is rung in between."""
         with connection.cursor() as cursor:
-            cursor.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+            for channel in (self._channel, *self._also):
+                cursor.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
         hears = self._hears(connection)
         if hears:
             self.listening_since = utc_now()

@@ -11,6 +11,12 @@ from datetime import date, datetime, time, timedelta
 DEFAULT_LENGTH = timedelta(hours=3)
 """How long an occurrence lasts that states no end (T3)."""
 
+LAST_DAY = date.max - timedelta(weeks=1)
+"""Nothing occurs later, so that every occurrence also ends within the calendar."""
+
+LONGEST_GAP = timedelta(weeks=53)
+"""Between two occurrences of a schedule: the longest is of 52 weeks, by `every_n_weeks`."""
+
 LAST = -1
 """Stands in `Schedule.which` for the last such weekday of a month."""
 
@@ -77,7 +83,20 @@ class Schedule:
             if self._has(day):
                 yield self.hours.on(day)
 
+    def soonest(self, first: date, last: date, initiation_date: date | None) -> Occurrence | None:
+        """Return the first of `occurrences`."""
+        return next(self.occurrences(first, min(last, _after_longest_gap(first)), initiation_date), None)
+
+    @property
+    def needs_initiation_date(self) -> bool:
+        """Whether it skips weeks; without an initiation date it may skip the wrong ones (R2)."""
+        return self.every_n_weeks > 1
+
     def _has(self, day: date) -> bool:
         days_in_month = monthrange(day.year, day.month)[1]
         is_last = day.day + 7 > days_in_month
         return (day.day - 1) // 7 + 1 in self.which or (is_last and LAST in self.which)
+
+
+def _after_longest_gap(day: date) -> date:
+    return min(day, LAST_DAY - LONGEST_GAP) + LONGEST_GAP

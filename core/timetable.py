@@ -138,8 +138,9 @@ def plan(
     Raises InvalidRecurrence and UnknownTimeZone (P6), and NoSuchOccurrence if nothing starts at exactly
     `wanted`, or if that is before `first_date(now)`.
     """
-    recurrence = _parse(session.recurrence, default_length=default_length)
-    view = _View(session, recurrence, require_zone(session.timezone), now, horizon)
+    zone = require_zone(session.timezone)
+    recurrence = _parse(session.recurrence, default_length=default_length, zone=zone)
+    view = _View(session, recurrence, zone, now, horizon)
     offers = _offers(view, wanted)
     outcomes = bind(session.instances, offers, default_length=default_length, is_over=view.is_over)
     taken = _taken(outcomes)

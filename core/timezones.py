@@ -43,6 +43,11 @@ def to_local(instant: datetime, zone: str) -> datetime:
     return instant.astimezone(_rules(zone)).replace(tzinfo=None)
 
 
+def zone_names() -> tuple[str, ...]:
+    """Return the names of the zones that somebody may choose from."""
+    return tuple(pytz.common_timezones)
+
+
 def require_zone(name: str | None) -> str:
     """Return `name` if the zone data has exactly that zone.
 

@@ -54,6 +54,7 @@ class Sweep:
 @click.option("--alert", is_flag=True, help="Exit with 2 when no daemon is alive or an edge was missed.")
 def main(*, dry_run: bool, alert: bool) -> None:
     """Repair what the daemon missed."""
+    logs.configure(Settings.model_construct())  # the defaults: what is wrong with the settings is logged too
     try:
         settings = load_settings()
         logs.configure(settings)

@@ -25,6 +25,7 @@ from core.store import schedule
 from scheduler import loading, screens
 from scheduler.daemon import Daemon
 from scheduler.demo import Demo
+from scheduler.preview import preview
 from scheduler.status import status as read_status
 
 
@@ -38,7 +39,7 @@ class Commands(click.Group):
         except SeisiunError as error:
             raise click.ClickException(str(error)) from error
         except DBAPIError as error:
-            raise click.ClickException(f"the database cannot serve: {str(error.orig).strip()}") from error
+            raise click.ClickException(f"the database cannot serve: {' '.join(str(error.orig).split())}") from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -99,7 +100,8 @@ def migrate() -> None:
 def load(file: Path) -> None:
     """Load sessions from a JSON FILE; those that stand already (same name and city) are brought up to date."""
     found, warnings = loading.read(file)
-    with _connection() as connection, Progress(console=screens.console(stderr=True), transient=True) as progress:
+    err = screens.console(stderr=True)
+    with _connection() as connection, Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("loading", total=len(found))
         loaded = loading.load(connection, found, warnings, lambda: progress.advance(task))
     click.echo(f"{loaded.inserted} sessions are new, {loaded.updated} changed, {loaded.unchanged} stood as they are")
@@ -124,7 +126,10 @@ def status(*, as_json: bool) -> None:
 @click.option("--hours", default=24.0, show_default=True, type=click.FloatRange(min=0, max=24 * 365))
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def upcoming(*, hours: float, as_json: bool) -> None:
-    """List the edges to come: what opens and closes, in local time and in UTC."""
+    """List the edges to come: what opens and closes, in local time and in UTC.
+
+    Of what is planned so far, that is: instances are made PLAN_HORIZON_HOURS before they open.
+    """
     with _connection() as connection:
         edges = schedule.upcoming(connection, timedelta(hours=hours))
     if as_json:
@@ -132,7 +137,13 @@ def upcoming(*, hours: float, as_json: bool) -> None:
     elif edges:
         screens.console().print(screens.edges_table(edges))
     else:
-        click.echo(f"nothing opens or closes within {hours:g} hours")
+        click.echo("nothing that is planned so far opens or closes in that time")
+    planned_hours = load_settings().plan_horizon_hours
+    if hours > planned_hours:
+        click.echo(f"note: what opens more than {planned_hours:g} hours from now is not planned yet", err=True)
+
+
+main.add_command(preview)
 
 
 def _print_json(value: object) -> None:

@@ -24,7 +24,7 @@ from scheduler.worker import Worker
 
 WATCH_SECONDS = 0.2
 WEDGED_SECONDS = 30.0  # every statement and every wait of the worker is bounded far below this
-STOP_SECONDS = 4.0
+STOP_SECONDS = 2.5
 EXIT_DIED = 1
 EXIT_FORCED = 3
 
@@ -80,9 +80,13 @@ class Daemon:
             log.exception("part_failed", part=name)
 
     def _watch(self) -> int:
+        # By rounds and not by the clock: a process that was stopped made no progress, and is not wedged for that.
+        progress_at, rounds = 0.0, 0
         while not self._stop.wait(WATCH_SECONDS):
             dead = [name for name, thread in self._threads.items() if not thread.is_alive()]
-            wedged = time.monotonic() - self._worker.progress_at > WEDGED_SECONDS
+            rounds = rounds + 1 if progress_at == self._worker.progress_at else 0
+            progress_at = self._worker.progress_at
+            wedged = rounds * WATCH_SECONDS > WEDGED_SECONDS
             if dead or wedged:
                 log.critical("part_died", parts=",".join(dead) or "worker", wedged=wedged)
                 return EXIT_DIED
@@ -96,4 +100,4 @@ class Daemon:
         for thread in self._threads.values():
             thread.join(max(0.0, deadline - time.monotonic()))
         left = [name for name, thread in self._threads.items() if thread.is_alive()]
-        log.info("stopped", abandoned=",".join(left) or None)
+        log.info("stopped", **({"abandoned": ",".join(left)} if left else {}))

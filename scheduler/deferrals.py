@@ -34,6 +34,11 @@ class Deferrals:
             reported = known.reported if known else False
             self._deferrals[session_id] = Deferral(since, pause, now + pause, reported=reported)
 
+    def settle(self, session_ids: Iterable[int]) -> None:
+        """Note that these sessions were looked at in full."""
+        for session_id in session_ids:
+            self._deferrals.pop(session_id, None)
+
     def waiting(self, now: float) -> frozenset[int]:
         """Return the sessions that are not yet to be looked at again."""
         return frozenset(id_ for id_, deferral in self._deferrals.items() if deferral.retry_at > now)

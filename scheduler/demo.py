@@ -15,10 +15,11 @@ from core.embedded_postgres import EmbeddedPostgres
 from core.migrations import migrate
 from core.notifications import ACTIVE_CHANGED, Listener
 from core.settings import Settings
-from core.store import looks, reports, schedule, sessions
+from core.store import looks, pages, reports, schedule, sessions
 from core.timezones import to_local
 from scheduler import loading, screens
 from scheduler.daemon import Daemon
+from scheduler.demo_pages import DemoPages
 
 REAL_SESSIONS = Path(__file__).parent / "data" / "real_sessions.json"
 NEXT_EDGES = 10
@@ -26,7 +27,17 @@ NEXT_EDGES = 10
 # A town whose clocks never change, so that a demonstration in the small hours of a change night works too.
 DEMO_TOWN = {"city": "Reykjavik", "country": "Iceland", "timezone": "Atlantic/Reykjavik"}
 # Name, and seconds from now to the start and the end; there are no buffers.
-DEMO_SESSIONS = (("Demo session one", 12, 42), ("Demo session two", 22, 52))
+DEMO_SESSIONS = (("Demo session one", 8, 38), ("Demo session two", 16, 46))
+
+# Whom one may be in the pages.
+DEMO_PEOPLE = (
+    ("Nóirín", "Ní Bhriain"),
+    ("Seán", "Ó Dálaigh"),
+    ("Maya", "Okafor"),
+    ("Tom", "Whelan"),
+    ("Aoife", "Brennan"),
+    ("Kenji", "Watanabe"),
+)
 
 
 class Demo:
@@ -38,6 +49,7 @@ class Demo:
         self._out = out
         self._engine = create_engine(server.url, application_name="seisiun demo")
         self._printed = 0
+        self._pages = DemoPages(server.url)
 
     def run(self) -> int:
         """Run until SIGTERM or Ctrl-C; return the exit status."""
@@ -47,6 +59,7 @@ class Demo:
         try:
             return daemon.run()
         finally:
+            self._pages.stop()
             listener.stop()
             self._engine.dispose()
 
@@ -58,7 +71,9 @@ class Demo:
         with self._engine.begin() as connection:
             self._load(connection)
             self._add_demo_sessions(connection)
+            self._add_people(connection)
             self._printed = reports.last_flip(connection)
+        self._pages.start()
 
     def _load(self, connection: Connection) -> None:
         if sessions.count_sessions(connection):
@@ -84,6 +99,11 @@ class Demo:
             sessions.insert_instance(connection, session_id, start, end)
             self._out.print(f"demo       {name}: opens at {start:%H:%M:%S}, closes at {end:%H:%M:%S} UTC")
 
+    def _add_people(self, connection: Connection) -> None:
+        if not pages.people_named(connection, "", 1):
+            for first_name, last_name in DEMO_PEOPLE:
+                pages.insert_person(connection, first_name, last_name)
+
     def _ready(self, listener: Listener) -> None:
         with self._engine.connect() as connection:
             on = schedule.on_now(connection)
@@ -92,7 +112,8 @@ class Demo:
         self._out.print(
             f"plan       {planned} instances planned for the next {self._settings.plan_horizon_hours:g} hours"
         )
-        self._out.print("[green]ready[/]")
+        self._out.print(f"pages      {self._pages.address() or 'not served: install requirements-web.txt'}")
+        self._out.print("ready", style="green")
         self._out.print(f"\non now around the world: {len(on)}")
         if on:
             self._out.print(screens.on_now_table(on))

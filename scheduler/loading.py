@@ -65,13 +65,14 @@ def _session(entry: Any, warnings: list[str]) -> Values:
         raise InvalidSessionFile(f"unknown {', '.join(unknown)}; accepted: {', '.join(sorted(KNOWN))}")
     name = _text(entry, "name", required=True)
     recurrence = _recurrence(entry)
-    if validate(recurrence).needs_initiation_date and not entry.get("initiation_date"):
+    zone = require_zone(_text(entry, "timezone"))
+    if validate(recurrence, zone=zone).needs_initiation_date and not entry.get("initiation_date"):
         warnings.append(
             f"{name}: meets every n weeks but has no initiation_date, so it may be planned in the wrong weeks"
         )
     return {
         "name": name,
-        "timezone": require_zone(_text(entry, "timezone")),
+        "timezone": zone,
         "recurrence": recurrence,
         **{key: _text(entry, key) for key in TEXTS},
         **{key: _date(entry, key) for key in DATES},

@@ -13,13 +13,15 @@ from core.store.schedule import Edge, OnNow
 from core.timezones import to_local
 from scheduler.status import Status
 
-PIPED_WIDTH = 160
+PIPED_WIDTH = 1000  # a table takes only what it needs of it
+MOST_MISSES = 20
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that folds nothing when it is piped."""
+    """Return a console that breaks no line, so that what it prints can be copied, and folds no table when piped."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else PIPED_WIDTH)
+    width = None if stream.isatty() else PIPED_WIDTH
+    return Console(stderr=stderr, highlight=False, markup=False, soft_wrap=True, width=width)
 
 
 def local(at: datetime, zone: str | None) -> str:
@@ -129,7 +131,9 @@ def _print_troubles(out: Console, status: Status) -> None:
                 f"transaction open for {ago(holder.open_for)}): {holder.query}"
             )
         )
-    for miss in status.misses:
+    if len(status.misses) > MOST_MISSES:
+        out.print(f"late: {len(status.misses)} flips in the last day; the latest {MOST_MISSES} were")
+    for miss in status.misses[-MOST_MISSES:]:
         late = ago(miss.done_at - miss.due_at)
         word = "on" if miss.active else "off"
         out.print(

@@ -72,6 +72,4 @@ def _looks(daemon: Heartbeat) -> bool:
 
 
 def _overdue_problems(overdue: list[Overdue]) -> list[str]:
-    return (
-        [f"{len(overdue)} session(s) are overdue, the oldest since {overdue[0].since:%H:%M:%S} UTC"] if overdue else []
-    )
+    return [f"sessions overdue: {len(overdue)}, the oldest since {overdue[0].since:%H:%M:%S} UTC"] if overdue else []

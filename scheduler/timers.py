@@ -5,7 +5,9 @@ A timer is an alarm, never an action: it leaves a mark and wakes the worker. Lat
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 
+from apscheduler.events import EVENT_SCHEDULER_STARTED, SchedulerEvent
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.base import STATE_STOPPED
@@ -20,6 +22,8 @@ class Timers:
         self._on_edge = on_edge
         self._clock_offset = timedelta(0)
         self._armed: set[datetime] = set()
+        self._stopped = False
+        self._stopping = Lock()
         self._scheduler = BlockingScheduler(
             timezone=UTC,
             # Runs the job in the scheduler's own thread: leaving a mark takes no time, a pool's queue does.
@@ -27,6 +31,7 @@ class Timers:
             # Without a grace time a date job that is over a second late would be dropped for good.
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
+        self._scheduler.add_listener(self._on_started, EVENT_SCHEDULER_STARTED)
 
     def run(self) -> None:
         """Wait for edges and call `on_edge` at each, until `stop`."""
@@ -34,8 +39,14 @@ class Timers:
 
     def stop(self) -> None:
         """Make `run` return; may be called twice, or before it."""
-        if self._scheduler.state != STATE_STOPPED:
-            self._scheduler.shutdown(wait=False)
+        self._stopped = True
+        with self._stopping:
+            if self._scheduler.state != STATE_STOPPED:
+                self._scheduler.shutdown(wait=False)
+
+    def _on_started(self, _event: SchedulerEvent) -> None:
+        if self._stopped:  # before it had started
+            self.stop()
 
     def keep(self, edges: frozenset[datetime]) -> None:
         """Make the timers equal to these edges, by a set difference."""

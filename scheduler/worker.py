@@ -6,13 +6,14 @@ Background work runs a chunk at a time, so an edge never waits for more than one
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core import __version__
@@ -25,6 +26,7 @@ from core.migrations import require_schema
 from core.settings import Settings
 from core.store import heartbeats, looks, reports, schedule
 from core.store.heartbeats import Beat
+from core.transactions import is_contention, transactions
 from scheduler.clock_offset import ClockOffset
 from scheduler.deferrals import Deferrals
 from scheduler.marks import Marks
@@ -33,6 +35,7 @@ from scheduler.timers import Timers
 TICK_SECONDS: Final = 1.0
 TIMERS_AHEAD = timedelta(days=1)
 GRACE = timedelta(seconds=1)  # what timers and bells are left to deal with before a resync does
+FAILED_RETRY_SECONDS: Final = 3.0
 PRUNE_SECONDS: Final = 3600.0
 OFFSET_TOLERANCE = timedelta(milliseconds=2)
 SKEW_REPORTED = timedelta(seconds=2)
@@ -104,7 +107,7 @@ class Worker:
         self._end()
 
     def _begin(self) -> None:
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             require_schema(connection)
             looks.make_missing_plans(connection)
         self._owed |= {EDGES, BELLS, RESYNC} if self._ready else {START}
@@ -112,11 +115,17 @@ class Worker:
 
     def _end(self) -> None:
         try:
-            with self._engine.begin() as connection:
+            with self._transaction() as connection:
                 heartbeats.forget(connection, self._daemon_id)
         except DBAPIError as error:
             log.warning("heartbeat_left", error=str(error.orig).strip())
         self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """Begin a transaction whose waits are bounded like a look's: an edge may be waiting for this thread."""
+        with transactions(self._engine) as begin, begin() as connection:
+            yield connection
 
     def _work(self) -> None:
         while not self._marks.stopping:
@@ -144,7 +153,7 @@ class Worker:
 
     def _wait_for_database(self, edge: datetime) -> None:
         """Wait while the database says that the edge is still ahead: the host's clock only wakes us (L1)."""
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             ahead = edge - looks.clock(connection)
         if ahead > timedelta(seconds=TICK_SECONDS):
             self._timers.add([edge])  # a clock was set: measure anew, and come back
@@ -170,7 +179,10 @@ class Worker:
             settings=self._settings,
         )
         self._looked = True
+        self._deferrals.settle(seen.sessions - seen.deferred)
         self._deferrals.put_off(seen.deferred, time.monotonic())
+        if seen.failed:  # each is tried again in seconds, then later and later
+            self._next_resync = min(self._next_resync, time.monotonic() + FAILED_RETRY_SECONDS)
         self._timers.add(edge for edge in seen.edges if edge <= utc_now() + TIMERS_AHEAD)
         self._report(errand, seen)
         return seen
@@ -186,7 +198,7 @@ class Worker:
             self._on_ready()
 
     def _arm_timers(self) -> None:
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             now = looks.clock(connection)
             self._timers.keep(schedule.edges_between(connection, now, now + TIMERS_AHEAD))
 
@@ -222,10 +234,17 @@ class Worker:
             log.warning("clock_stepped", seconds=round(step, 3))
             self._timers.wake()
             self._owed.add(RESYNC)
-        self._beat()
-        self._follow_offset()
-        self._report_deferred()
-        self._prune_if_due()
+        for work in (self._beat, self._follow_offset, self._report_deferred, self._prune_if_due):
+            self._aside(work)
+
+    def _aside(self, work: Callable[[], None]) -> None:
+        """Do what no look may wait for: where somebody else is in the way, it is left until its next time."""
+        try:
+            work()
+        except DBAPIError as error:
+            if not is_contention(error):
+                raise
+            log.warning("put_off", work=work.__name__.strip("_"), error=str(error.orig).strip())
 
     def _beat(self) -> None:
         beat = Beat(
@@ -239,7 +258,7 @@ class Worker:
             clock_offset_ms=self._offset.value.total_seconds() * 1000,
             zone_version=ZONE_VERSION,
         )
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             asked_at = utc_now()
             database_clock = heartbeats.beat(connection, beat)
             self._offset.measure(asked_at, database_clock, utc_now())
@@ -256,7 +275,7 @@ class Worker:
 
     def _report_deferred(self) -> None:
         for session_id, seconds in self._deferrals.take_long(time.monotonic()).items():
-            with self._engine.connect() as connection:
+            with self._transaction() as connection:
                 holders = reports.holders(connection, GRACE)
             pids = ",".join(str(holder.pid) for holder in holders)
             log.warning("deferred", session=session_id, seconds=round(seconds, 1), held_by=pids or "unknown")
@@ -265,5 +284,5 @@ class Worker:
         if time.monotonic() < self._next_prune or not self._ready:
             return
         self._next_prune = time.monotonic() + PRUNE_SECONDS
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             reports.prune(connection, timedelta(days=self._settings.keep_days))

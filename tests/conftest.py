@@ -1,4 +1,4 @@
-"""What every test may ask for: a database of its own on a real PostgreSQL; and the --long option."""
+"""What every test may ask for: a database of its own on a real PostgreSQL; what was measured; and the --long option."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -13,6 +13,7 @@ from core.embedded_postgres import binaries
 from tests.postgres import Server, Servers, every_version
 
 VERSIONS = every_version()
+FIGURES = pytest.StashKey[list[str]]()
 
 # Hypothesis takes milder settings where it recognises a CI; ours are the same everywhere.
 settings.register_profile(
@@ -40,6 +41,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(pytest.mark.skip(reason="a long test: runs with --long"))
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Takes a line with something measured."""
+    return request.config.stash.setdefault(FIGURES, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if lines := terminalreporter.config.stash.get(FIGURES, []):
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")

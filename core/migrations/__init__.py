@@ -41,7 +41,7 @@ def migrate(url: str) -> str | None:
                 command.upgrade(_config(connection), "head")
                 return before
     except OperationalError as error:
-        raise DatabaseUnavailable(f"the database cannot be migrated: {error.orig}") from error
+        raise DatabaseUnavailable(f"the database cannot be migrated: {' '.join(str(error.orig).split())}") from error
     finally:
         engine.dispose()
 

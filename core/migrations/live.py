@@ -1,5 +1,7 @@
 """Steps that change a database while an app is using it."""
 
+from collections.abc import Callable
+
 import sqlalchemy
 from alembic import op
 from psycopg2.errors import LockNotAvailable
@@ -11,13 +13,17 @@ LOCK_TIMEOUT_MS = 1000
 
 def step(statement: str) -> None:
     """Run one statement as its own transaction, again and again for two minutes while a lock cannot be had."""
-    patiently = Retrying(
+    _patiently(_once, statement)
+
+
+def _patiently(attempt: Callable[..., None], *values: object) -> None:
+    retrying = Retrying(
         retry=retry_if_exception(_lock_not_available),
         wait=wait_random_exponential(multiplier=0.1, max=5),
         stop=stop_after_delay(120),
         reraise=True,
     )
-    patiently(_once, statement)
+    retrying(attempt, *values)
 
 
 def _once(statement: str) -> None:
@@ -66,12 +72,17 @@ def add_constraint(table: str, name: str, definition: str) -> None:
 
 
 def add_index(name: str, definition: str, *, unique: bool = False) -> None:
-    """Make an index without blocking writers; what a cut-off attempt left INVALID is dropped first."""
+    """Make an index without blocking writers."""
+    _patiently(_make_index, name, f"CREATE {'UNIQUE ' if unique else ''}INDEX CONCURRENTLY {name} ON {definition}")
+
+
+def _make_index(name: str, statement: str) -> None:
+    """What an attempt left INVALID, because it was cut off or waited too long for an old snapshot, is dropped first."""
     valid = scalar("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)", name=name)
     if valid is False:
-        step(f"DROP INDEX CONCURRENTLY {name}")
+        _once(f"DROP INDEX CONCURRENTLY {name}")
     if not valid:
-        step(f"CREATE {'UNIQUE ' if unique else ''}INDEX CONCURRENTLY {name} ON {definition}")
+        _once(statement)
 
 
 def has_index(table: str, leading: list[str], *, unique: bool = False) -> bool:

@@ -1,8 +1,11 @@
 """Every SQL statement of the product, one module per stage; rows and cursors never leave it.
 
-looks       what there is to look at, the locks of a look, its settings
-plans       snapshots for the planner, and what it decided, written
+candidates  what there is to look at
+looks       the settings of a look, its locks, the requests that were read
+snapshots   what the planner needs to know
+plans       what it decided, written
 activation  windows and bits for the reconciler, and its flips, written
 heartbeats  the daemons that live
+schedule    the edges that lie ahead
 reports     what an operator reads
 """

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Connection, DateTime, Text, func, insert, sel
 from core.activation import Decision, Flip, SessionState, WindowState
 from core.models import ActivationLog, ActivationWindow, ActiveInstance, SessionInstance
 from core.notifications import ring_active_changed
+from core.store import people
 from core.store.arrays import is_in, rows
 from core.store.looks import own_write
 from core.store.plans import lock_instances
@@ -68,6 +69,8 @@ def write(
     """
     offs = [decision.off for decision in decisions if decision.off]
     ons = [decision.on for decision in decisions if decision.on]
+    if offs:
+        people.release(connection, [flip.session_instance_id for flip in offs])
     made = (*_flip(connection, offs, active=False), *_flip(connection, ons, active=True))
     _log(connection, made, cause, done_at)
     _write_phases(connection, decisions)

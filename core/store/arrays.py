@@ -7,7 +7,7 @@ from sqlalchemy import ARRAY, BigInteger, ColumnElement, TableValuedAlias, cast,
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeEngine
 
-IdColumn = ColumnElement[int] | InstrumentedAttribute[int]
+IdColumn = ColumnElement[int] | InstrumentedAttribute[int] | InstrumentedAttribute[int | None]
 
 
 def is_in(ids: IdColumn, values: Iterable[int]) -> ColumnElement[bool]:

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
+from core.arbitration import Turn
 from core.models import (
     ActivationWindow,
     LocalDateTime,
@@ -39,7 +40,7 @@ from core.store.snapshots import ROW_CONTENT
 from core.timetable import Binding, NewInstance, Plan, RetimedInstance
 
 INSTANT = DateTime(timezone=True)
-Span = tuple[int, datetime, datetime]
+Stored = tuple[int, datetime, datetime, datetime, int]  # a window: instance id, opens, closes, starts at; session id
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,34 +249,41 @@ def _write_windows(
 ) -> frozenset[datetime]:
     """Bring the stored windows to what was planned, leaving those that stand; return the edges still to come."""
     planned = {
-        (ids.get((plan.session_id, key), key), turn.window.opens_at, turn.window.closes_at): plan.session_id
+        _stored(plan, turn, ids.get((plan.session_id, turn.session_instance_id), turn.session_instance_id))
         for plan in plans
         for turn in plan.windows
-        for key in [turn.session_instance_id]
     }
     stored = _stored_windows(connection, [plan.session_id for plan in plans], now)
-    _delete_windows(connection, stored - planned.keys())
-    new = {span: session_id for span, session_id in planned.items() if span not in stored and span[2] > now}
+    _delete_windows(connection, stored - planned)
+    new = {window for window in planned - stored if _closes_at(window) > now}
     _insert_windows(connection, new, now)
-    return frozenset(edge for _, *edges in new for edge in edges if edge > now)
+    return frozenset(edge for _, opens_at, closes_at, *_ in new for edge in (opens_at, closes_at) if edge > now)
 
 
-def _stored_windows(connection: Connection, session_ids: Iterable[int], now: datetime) -> set[Span]:
+def _stored(plan: Plan, turn: Turn, row_id: int) -> Stored:
+    return row_id, turn.window.opens_at, turn.window.closes_at, turn.starts_at, plan.session_id
+
+
+def _closes_at(window: Stored) -> datetime:
+    return window[2]
+
+
+def _stored_windows(connection: Connection, session_ids: Iterable[int], now: datetime) -> set[Stored]:
     """Return the windows that are not history."""
     window = ActivationWindow
-    statement = select(window.session_instance_id, window.opens_at, window.closes_at).where(
-        is_in(window.session_id, session_ids), (window.phase != "over") | (window.closes_at > now)
-    )
+    statement = select(
+        window.session_instance_id, window.opens_at, window.closes_at, window.starts_at, window.session_id
+    ).where(is_in(window.session_id, session_ids), (window.phase != "over") | (window.closes_at > now))
     return set(connection.execute(statement))
 
 
-def _delete_windows(connection: Connection, spans: set[Span]) -> None:
-    if not spans:
+def _delete_windows(connection: Connection, windows: set[Stored]) -> None:
+    if not windows:
         return
     gone = rows(
         "gone",
         {"session_instance_id": BigInteger(), "opens_at": INSTANT},
-        [(row_id, opens_at) for row_id, opens_at, _ in sorted(spans)],
+        [(row_id, opens_at) for row_id, opens_at, *_ in sorted(windows)],
     )
     window = ActivationWindow
     connection.execute(
@@ -285,14 +293,14 @@ def _delete_windows(connection: Connection, spans: set[Span]) -> None:
     )
 
 
-def _insert_windows(connection: Connection, new: Mapping[Span, int], now: datetime) -> None:
+def _insert_windows(connection: Connection, new: set[Stored], now: datetime) -> None:
     if not new:
         return
-    columns = ["session_instance_id", "opens_at", "closes_at", "session_id", "planned_at"]
+    columns = ["session_instance_id", "opens_at", "closes_at", "starts_at", "session_id", "planned_at"]
     planned = rows(
         "planned",
-        dict(zip(columns, (BigInteger(), INSTANT, INSTANT, BigInteger(), INSTANT), strict=True)),
-        [(*span, session_id, now) for span, session_id in sorted(new.items())],
+        dict(zip(columns, (BigInteger(), INSTANT, INSTANT, INSTANT, BigInteger(), INSTANT), strict=True)),
+        [(*window, now) for window in sorted(new)],
     )
     statement = postgresql.insert(ActivationWindow).from_select(columns, select(planned))
     # A window of the past may stand under the same key: the instance was moved, and now moves back.
@@ -322,9 +330,16 @@ def _note_planned(connection: Connection, plans: Sequence[Plan], planned_through
 
 def bound_to(connection: Connection, session_id: int, local_start: datetime) -> int:
     """Return the instance that is bound to the session's occurrence at that local start."""
-    planned = PlannedInstance
-    statement = select(planned.session_instance_id).where(
-        planned.session_id == session_id, planned.occurrence_start == local_start, ~planned.lost
+    planned, instance = PlannedInstance, SessionInstance
+    statement = (
+        select(planned.session_instance_id)
+        .join(instance, instance.session_instance_id == planned.session_instance_id)
+        .where(
+            planned.session_id == session_id,
+            instance.session_id == session_id,  # a row that was moved to another session has left its binding behind
+            planned.occurrence_start == local_start,
+            ~planned.lost,
+        )
     )
     return connection.execute(statement).scalar_one()
 
@@ -337,5 +352,5 @@ def note_unreadable(connection: Connection, errors: Mapping[int, str], zone_vers
     connection.execute(
         update(SessionPlan)
         .where(SessionPlan.session_id == unreadable.c.session_id)
-        .values(error=unreadable.c.error, zone_version=zone_version, next_plan_at=None)
+        .values(error=unreadable.c.error, failures=0, retry_at=None, zone_version=zone_version, next_plan_at=None)
     )

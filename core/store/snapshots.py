@@ -24,8 +24,6 @@ ROW_CONTENT = func.to_jsonb(literal_column("session_instance")).op("-")("active"
 
 def snapshots(connection: Connection, session_ids: Collection[int], since: date) -> list[SessionSnapshot]:
     """Return these sessions as the planner sees them, with all rows dated, or bound to a start, `since` or later."""
-    instances = _instances(connection, session_ids, since)
-    skipped = _skipped(connection, session_ids, since)
     statement = select(
         MusicSession.session_id,
         MusicSession.recurrence,
@@ -35,13 +33,18 @@ def snapshots(connection: Connection, session_ids: Collection[int], since: date)
         MusicSession.active_buffer_minutes_before,
         MusicSession.active_buffer_minutes_after,
     ).where(is_in(MusicSession.session_id, session_ids))
+    # In this order: what is saved in between then has rows that the recurrence does not know of yet, and never the
+    # other way round, where an instance just inserted, or just deleted, would get a twin.
+    sessions = connection.execute(statement).all()
+    instances = _instances(connection, session_ids, since)
+    skipped = _skipped(connection, session_ids, since)
     return [
         SessionSnapshot(
             *row,
             instances=tuple(instances.get(row.session_id, ())),
             skipped=frozenset(skipped.get(row.session_id, ())),
         )
-        for row in connection.execute(statement)
+        for row in sessions
     ]
 
 

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
+from itertools import count
 
 import pytest
 from hypothesis import given, settings
@@ -241,6 +242,10 @@ def days_of_its_month(day: date) -> list[date]:
     return [first + shift * DAY for shift in range(31) if (first + shift * DAY).month == day.month]
 
 
+def days_from(day: date) -> Iterator[date]:
+    return (day + shift * DAY for shift in count())
+
+
 def falls_on(schedule: Document, day: date, initiation: date | None) -> bool:
     weekday = WEEKDAYS.index(schedule["weekday"])
     if day.weekday() != weekday:
@@ -253,8 +258,8 @@ def falls_on(schedule: Document, day: date, initiation: date | None) -> bool:
         monday = day - day.weekday() * DAY
         weeks = (monday - date(1970, 1, 5)).days // 7
     else:
-        earlier = [initiation + shift * DAY for shift in range((day - initiation).days)]
-        weeks = sum(other.weekday() == weekday for other in earlier)
+        counted_from = next(later for later in days_from(initiation) if later.weekday() == weekday)
+        weeks = len(range(counted_from.toordinal(), day.toordinal(), 7))
     return weeks in range(0, 9999, schedule["every_n_weeks"])
 
 
@@ -315,6 +320,28 @@ def test_r1_to_r4_agree_with_the_definition(
 
     expected = list(by_the_definition(schedules, first, last, initiation, termination))
     assert expected == [(occurrence.start, occurrence.end) for occurrence in found]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_r1_to_r4_agree_with_the_definition_over_20_years(capsys: pytest.CaptureFixture[str]) -> None:
+    cases = occurrences = 0
+    far_dates = st.dates(date(1990, 1, 1), date(2030, 1, 1))
+
+    @given(SCHEDULES, far_dates, st.none() | far_dates, st.none() | st.dates(date(2000, 1, 1), date(2060, 1, 1)))
+    @settings(max_examples=1000)
+    def check(schedules: list[Document], first: date, initiation: date | None, termination: date | None) -> None:
+        nonlocal cases, occurrences
+        last = first + 20 * 366 * DAY
+        found = recurrence(*schedules).between(first, last, initiation_date=initiation, termination_date=termination)
+        expected = list(by_the_definition(schedules, first, last, initiation, termination))
+        assert expected == [(occurrence.start, occurrence.end) for occurrence in found]
+        cases += 1
+        occurrences += len(expected)
+
+    check()
+    with capsys.disabled():
+        print(f"\n{cases} recurrences over 20 years agree: {occurrences} occurrences")  # noqa: T201 - asked for
 
 
 @given(SCHEDULES, FEW_DATES, st.none() | FEW_DATES, st.none() | FEW_DATES)

@@ -546,15 +546,24 @@ def test_p4_edit_that_puts_now_back_inside_a_window_opens_it(end: str) -> None:
     assert [turn.session_instance_id for turn in decided.windows if turn.window.contains(utc(OVER))] == [1]
 
 
-def test_p4_past_row_follows_to_a_later_hour_of_its_date_only_with_the_recurrences_times() -> None:
-    tonight = tuesday("20:00", "23:00")
+def test_p4_past_row_is_left_to_the_past_when_the_recurrence_moves_to_tonight() -> None:
+    morning = row(1, "2026-12-01", "08:00", "09:00", bound("2026-12-01 08:00", "09:00"))
+
+    decided = planned(session(morning, recurrence=tuesday("20:00", "23:00")), NOON)
+
+    assert (decided.retimed, decided.bound) == ((), {})
+    assert [new.binding for new in decided.made] == [EIGHT_TO_ELEVEN]
+
+
+def test_p4_past_row_follows_hours_that_are_drawn_out_until_now_with_the_recurrences_times_only() -> None:
+    drawn_out = tuesday("08:30", "12:00")
     morning = bound("2026-12-01 08:00", "09:00")
 
-    follows = planned(session(row(1, "2026-12-01", "08:00", "09:00", morning), recurrence=tonight), NOON)
-    keeps = planned(session(row(1, "2026-12-01", "08:30", "09:00", morning), recurrence=tonight), NOON)
+    follows = planned(session(row(1, "2026-12-01", "08:00", "09:00", morning), recurrence=drawn_out), NOON)
+    keeps = planned(session(row(1, "2026-12-01", "08:15", "09:00", morning), recurrence=drawn_out), NOON)
 
     assert ([change.session_instance_id for change in follows.retimed], follows.made) == ([1], ())
-    assert (keeps.retimed, keeps.bound, [new.binding for new in keeps.made]) == ((), {}, [EIGHT_TO_ELEVEN])
+    assert (keeps.retimed, keeps.bound, len(keeps.made)) == ((), {}, 1)
 
 
 # P5, P6, P7, R3, T3
@@ -736,6 +745,16 @@ def test_windows_are_disjoint(snapshot: SessionSnapshot, now: datetime) -> None:
 
     assert all(turn.window.opens_at < turn.window.closes_at for turn in turns)
     assert all(one.window.closes_at <= other.window.opens_at for one, other in pairwise(turns))
+
+
+def test_p2_row_without_a_start_whose_occurrence_is_gone_takes_a_skipped_one_on_its_date_at_once() -> None:
+    stray = row(1, "2026-12-01", None, None, bound("2026-11-27 00:00", "00:01"))
+    snapshot = session(stray, recurrence=tuesday("20:00", "23:00"), skipped=("2026-12-01 20:00",))
+
+    decided = planned(snapshot, NOON)
+
+    assert decided.bound == {1: EIGHT_TO_ELEVEN}
+    assert_changes_nothing(planned(apply(decided, snapshot), NOON))
 
 
 @given(sessions(), MOMENTS)

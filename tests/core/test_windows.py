@@ -1,11 +1,13 @@
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
+import pytz
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.windows import StatedHours, Window, activation_window, stated_hours, stated_span
 from tests.core import oracle
+from tests.core.test_timezones import transitions, zones_that_change
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -161,6 +163,91 @@ def test_t2_window_is_the_minutes_that_a_stopwatch_counts(
 
     around = range(-before - 2, lasts + after + 26 * 60)
     assert list(counted) == [minute for minute in around if window.contains(first + minute * MINUTE)]
+
+
+def walked(zone: str, start: datetime, end: datetime, before: int, after: int) -> list[datetime]:
+    """The minutes of a window, by brute force: walk UTC minute by minute, and ask the zone what its clocks show.
+
+    A wall time is reached when the clocks first show it or, where they jump over it, when those of the minute before
+    the jump would have shown it, had they gone on. The end, where the jump leaves nothing, is timed by a stopwatch.
+    """
+    info = oracle.zone_info(zone)
+    walk = [
+        (utc_minute, utc_minute.astimezone(info).replace(tzinfo=None, fold=0))
+        for minute in range(-2 * 1440, int((end - start) / MINUTE) + 2 * 1440)
+        for utc_minute in [start.replace(tzinfo=UTC) + minute * MINUTE]
+    ]
+
+    def reached(wall_time: datetime) -> datetime:
+        earlier, earlier_shown = walk[0]
+        for utc_minute, shown in walk:
+            if shown == wall_time:
+                return utc_minute
+            if shown > wall_time:
+                return earlier + (wall_time - earlier_shown)
+            earlier, earlier_shown = utc_minute, shown
+        raise AssertionError((zone, wall_time))
+
+    first, over = reached(start), reached(end)
+    if over <= first:
+        over = first + (end - start)
+    opened = first - before * MINUTE
+    return [opened + minute * MINUTE for minute in range(before + after + int((over - first) / MINUTE))]
+
+
+def check_walk(zone: str, start: datetime, lasts: int, before: int, after: int) -> None:
+    end = start + lasts * MINUTE
+    on = walked(zone, start, end, before, after)
+
+    window = activation_window(start, end, zone, before=before * MINUTE, after=after * MINUTE)
+
+    assert [on[0], on[-1] + MINUTE] == [window.opens_at, window.closes_at]
+    assert all(window.contains(minute) for minute in on)
+    assert not window.contains(on[0] - MINUTE)
+    assert not window.contains(on[-1] + MINUTE)
+
+
+@st.composite
+def nights(draw: st.DrawFn) -> tuple[str, datetime]:
+    """A zone and a start, to the minute: on or around a change of its clocks, or anywhere in fifty years."""
+    if draw(st.booleans()):
+        zone, day = draw(st.sampled_from(CHANGE_NIGHTS))
+        return zone, datetime.combine(day, time()) + draw(st.integers(-1600, 1600)) * MINUTE
+    if draw(st.booleans()):
+        zone = draw(st.sampled_from(zones_that_change()))
+        change = draw(st.sampled_from(transitions(zone)))
+        return zone, change.replace(second=0) + draw(st.integers(-1600, 1600)) * MINUTE
+    anywhere = draw(st.datetimes(datetime(1972, 2, 2), datetime(2037, 11, 1)))
+    return draw(st.sampled_from(pytz.all_timezones)), anywhere.replace(second=0, microsecond=0)
+
+
+LASTS = st.integers(1, 24 * 60 - 1)
+BUFFERS = st.sampled_from([0, 60, 1440]) | st.integers(0, 1440)
+
+
+@given(nights(), LASTS, BUFFERS, BUFFERS)
+@settings(max_examples=80, deadline=None)
+def test_t2_window_is_what_a_walk_through_the_minutes_finds(
+    night: tuple[str, datetime], lasts: int, before: int, after: int
+) -> None:
+    check_walk(*night, lasts, before, after)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_t2_many_windows_are_what_a_walk_through_the_minutes_finds(capsys: pytest.CaptureFixture[str]) -> None:
+    cases = 0
+
+    @given(nights(), LASTS, BUFFERS, BUFFERS)
+    @settings(max_examples=10_000, deadline=None)
+    def check(night: tuple[str, datetime], lasts: int, before: int, after: int) -> None:
+        nonlocal cases
+        check_walk(*night, lasts, before, after)
+        cases += 1
+
+    check()
+    with capsys.disabled():
+        print(f"\n{cases} windows agree with a walk through their minutes")  # noqa: T201 - asked for
 
 
 def test_t4_intervals_are_half_open() -> None:

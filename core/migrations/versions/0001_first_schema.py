@@ -123,6 +123,7 @@ OWN_TABLES = (
         opens_at timestamptz NOT NULL,
         closes_at timestamptz NOT NULL,
         session_id bigint NOT NULL,
+        starts_at timestamptz NOT NULL,
         phase text NOT NULL DEFAULT 'ahead' CHECK (phase IN ('ahead', 'open', 'over')),
         planned_at timestamptz NOT NULL,
         PRIMARY KEY (session_instance_id, opens_at),
@@ -176,6 +177,7 @@ OWN_INDEXES = {
     "activation_window_closes": "activation_window (phase, closes_at)",
     "activation_log_done": "activation_log (done_at)",
     "activation_log_instance": "activation_log (session_instance_id)",
+    "session_instance_person_yes": "session_instance_person (person_id, session_instance_id) WHERE attendance = 'yes'",
     "person_active_session_instance": (
         "person (active_session_instance_id) WHERE active_session_instance_id IS NOT NULL"
     ),
@@ -208,8 +210,16 @@ FUNCTIONS = {
         END IF;
         RETURN NULL;
     """,
+    # Whoever is there is let go, and may have said yes elsewhere too: nothing else would send them there.
     "seisiun_instance_deleted() RETURNS trigger": """
         IF current_setting('seisiun.own_write', true) IS DISTINCT FROM 'on' THEN
+            PERFORM seisiun_request(elsewhere.session_id) FROM (
+                SELECT DISTINCT w.session_id FROM person p
+                JOIN session_instance_person said USING (person_id)
+                JOIN activation_window w ON w.session_instance_id = said.session_instance_id
+                WHERE p.active_session_instance_id = OLD.session_instance_id AND said.attendance = 'yes'
+                AND w.phase <> 'over' AND w.session_id <> OLD.session_id
+            ) elsewhere;
             INSERT INTO skipped_occurrence (session_id, occurrence_start)
             SELECT session_id, occurrence_start FROM planned_instance
             WHERE session_instance_id = OLD.session_instance_id AND session_id = OLD.session_id AND NOT lost
@@ -240,7 +250,8 @@ FUNCTIONS = {
         END IF;
         RETURN NEW;
     """,
-    # Whatever `active` says: an activation may stand uncommitted while this check-in is written.
+    # Whatever `active` says, and where there is no window yet: an activation, or a plan, may stand uncommitted while
+    # this check-in is written.
     "seisiun_check_in_saved() RETURNS trigger": """
         DECLARE
             touched bigint[] := CASE TG_OP
@@ -251,10 +262,15 @@ FUNCTIONS = {
         BEGIN
             IF current_setting('seisiun.own_write', true) IS DISTINCT FROM 'on' THEN
                 PERFORM seisiun_request(near.session_id) FROM (
-                    SELECT DISTINCT session_id FROM activation_window
+                    SELECT session_id FROM activation_window
                     WHERE session_instance_id = ANY (touched)
                     AND opens_at < clock_timestamp() + interval '1 hour'
                     AND closes_at > clock_timestamp() - interval '1 hour'
+                    UNION
+                    SELECT session_id FROM session_instance i
+                    WHERE session_instance_id = ANY (touched) AND date >= current_date - 3 AND NOT EXISTS (
+                        SELECT FROM activation_window w WHERE w.session_instance_id = i.session_instance_id
+                    )
                 ) near;
             END IF;
             RETURN NULL;

@@ -1,0 +1,93 @@
+"""What people say of instances: written, taken back; and what stands in the way of being there."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, DateTime, case, delete, exists, false, func, literal, select
+from sqlalchemy.dialects import postgresql
+
+from core.models import ActivationWindow, Person, SessionInstance, SessionInstancePerson
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an instance stands at an instant; `is_past`: its date is, in every zone."""
+
+    is_cancelled: bool
+    is_open: bool
+    opens_later: bool
+    was_open: bool
+    is_past: bool
+
+
+def save(
+    connection: Connection,
+    person_id: int,
+    session_instance_id: int,
+    attendance: str,
+    comment: str | None,
+    *,
+    now: datetime | None,
+) -> None:
+    """Insert or update what a person says; each yes is said anew, a comment that is not given stays."""
+    at = _instant(now)
+    row = SessionInstancePerson
+    said = {
+        "session_instance_id": session_instance_id,
+        "person_id": person_id,
+        "attendance": attendance,
+        "comment": comment,
+        "created_date": at,
+        "last_modified_date": at,
+        "checked_in_at": at if attendance == "yes" else None,
+    }
+    statement = postgresql.insert(row).values(said)
+    new = statement.excluded
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["session_instance_id", "person_id"],
+            set_={
+                "attendance": new.attendance,
+                "comment": func.coalesce(new.comment, row.comment),
+                "last_modified_date": at,
+                "checked_in_at": case((new.attendance == "yes", at), else_=row.checked_in_at),
+            },
+        )
+    )
+
+
+def remove(connection: Connection, person_id: int, session_instance_id: int) -> None:
+    """Delete what a person said of an instance, if they said anything."""
+    row = SessionInstancePerson
+    connection.execute(delete(row).where(row.session_instance_id == session_instance_id, row.person_id == person_id))
+
+
+def standing(connection: Connection, session_instance_id: int, now: datetime | None) -> Standing:
+    """Return how an instance stands."""
+    at = _instant(now)
+    instance, window = SessionInstance, ActivationWindow
+    of_it = exists().where(window.session_instance_id == session_instance_id)
+    statement = select(
+        func.coalesce(instance.is_cancelled, false()),
+        of_it.where(window.opens_at <= at, window.closes_at > at),
+        of_it.where(window.opens_at > at),
+        of_it.where(window.closes_at <= at),
+        instance.date < func.date(at) - 2,
+    ).where(instance.session_instance_id == session_instance_id)
+    return Standing(*connection.execute(statement).one())
+
+
+def session_of(connection: Connection, session_instance_id: int) -> int | None:
+    """Return the session of an instance, or None where there is none."""
+    return connection.scalar(
+        select(SessionInstance.session_id).where(SessionInstance.session_instance_id == session_instance_id)
+    )
+
+
+def person_exists(connection: Connection, person_id: int) -> bool:
+    """Say whether there is such a person."""
+    return bool(connection.scalar(select(select(Person.person_id).where(Person.person_id == person_id).exists())))
+
+
+def _instant(now: datetime | None) -> ColumnElement[datetime]:
+    return literal(now, DateTime(timezone=True)) if now else func.clock_timestamp(type_=DateTime(timezone=True))

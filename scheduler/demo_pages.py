@@ -1,0 +1,51 @@
+"""The people pages beside the demonstration: a process of its own, because the scheduler imports nothing of the web.
+
+It ends with us, however we end: it reads our pipe until that is closed.
+"""
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+
+STOP_SECONDS = 3.0
+
+
+class DemoPages:
+    """`python -m web` on the demonstration's database."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start it; it takes a second or two."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "web", "--with-parent"],
+            env=os.environ | {"DATABASE_URL": self._url, "LOG_LEVEL": "ERROR"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def address(self) -> str | None:
+        """Return its address, once it serves; None where it cannot (requirements-web.txt is not installed, say)."""
+        assert self._process
+        assert self._process.stdout
+        return self._process.stdout.readline().strip() or None
+
+    def stop(self) -> None:
+        """End it; may be called before `start`, or twice."""
+        if not self._process:
+            return
+        assert self._process.stdin
+        assert self._process.stdout
+        with suppress(OSError):
+            self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

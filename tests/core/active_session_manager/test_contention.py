@@ -1,0 +1,253 @@
+"""L5 and L6: a session that cannot be looked at, a row that somebody else holds, two looks at once."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Engine, event
+
+from core.active_session_manager import Seen
+from core.db import create_engine
+from tests.core.looking import CLOSES, DURING, NOON, OPENS, TUESDAYS, look
+from tests.core.timetable_model import utc
+from tests.data import (
+    active_of,
+    actives,
+    add_fleet,
+    add_session,
+    change_instance,
+    change_session,
+    execute,
+    only_instance,
+    plan_of,
+    requests,
+    spans_of,
+    value,
+)
+
+# L5: a session that cannot be looked at
+
+
+def poison(app: Connection, instance: int) -> None:
+    """A trigger of the app's own that does not let this instance flip."""
+    execute(
+        app,
+        f"""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'no flips on %', OLD.session_instance_id; END $$;
+        CREATE TRIGGER poison BEFORE UPDATE ON session_instance FOR EACH ROW
+            WHEN (OLD.session_instance_id = {instance}) EXECUTE FUNCTION refuse()
+        """,
+    )
+
+
+def heal(app: Connection) -> None:
+    execute(app, "DROP TRIGGER poison ON session_instance")
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l5_poisoned_session_is_recorded_and_holds_up_no_other(engine: Engine, app: Connection) -> None:
+    sessions = [add_session(app, TUESDAYS) for _ in range(5)]
+    look(engine, NOON)
+    poison(app, only_instance(app, sessions[2]))
+
+    seen = look(engine, OPENS)
+
+    assert seen.failed == {sessions[2]: f"RaiseException: no flips on {only_instance(app, sessions[2])}"}
+    assert [active_of(app, session) is not None for session in sessions] == [True, True, False, True, True]
+    plan = plan_of(app, sessions[2])
+    assert plan["error"] == seen.failed[sessions[2]]
+    assert plan["failures"] == 1
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l5_poisoned_session_is_tried_again_later_and_later_until_it_heals(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    look(engine, NOON)
+    poison(app, only_instance(app, session))
+    now = utc(OPENS)
+    waits = []
+    for _ in range(4):
+        assert look(engine, now).failed.keys() == {session}
+        assert look(engine, now + timedelta(seconds=1)) == Seen()
+        retry_at = datetime.fromisoformat(plan_of(app, session)["retry_at"])
+        waits.append((retry_at - now).total_seconds())
+        now = retry_at
+    heal(app)
+    seen = look(engine, now)
+
+    assert waits == [2, 4, 8, 16]
+    assert len(seen.activated) == 1
+    plan = plan_of(app, session)
+    assert (plan["error"], plan["failures"], plan["retry_at"]) == (None, 0, None)
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l5_bit_that_cannot_be_put_right_does_not_keep_the_look_from_ending(engine: Engine, app: Connection) -> None:
+    session, healthy = add_session(app, TUESDAYS), add_session(app, TUESDAYS)
+    look(engine, DURING)
+    instance = only_instance(app, session)
+    change_instance(app, instance, active=False)
+    poison(app, instance)
+
+    seen = look(engine, DURING)
+
+    assert seen.failed.keys() == {session}
+    assert active_of(app, healthy) is not None
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l5_failure_is_recorded_though_somebody_else_has_begun_to_look(
+    engine: Engine, db_connect: Callable[[], Connection], app: Connection
+) -> None:
+    session = add_session(app, TUESDAYS)
+    look(engine, NOON)
+    poison(app, only_instance(app, session))
+    other = db_connect()
+    rolled_back: list[Any] = []
+
+    @event.listens_for(engine, "rollback")
+    def begin_elsewhere(connection: Any) -> None:
+        rolled_back.append(connection)
+        if len(rolled_back) == 2:  # the chunk has failed, and now the session by itself
+            execute(other, "SELECT FROM session_plan FOR UPDATE")
+
+    seen = look(engine, OPENS)
+    other.rollback()
+
+    assert seen.failed.keys() == {session}
+    assert look(engine, OPENS).failed.keys() == {session}
+    assert plan_of(app, session)["failures"] == 1
+
+
+# L6: somebody else holds a row
+
+
+LOCKS = {
+    "the plan": "SELECT FROM session_plan WHERE session_id = %(session)s FOR UPDATE",
+    "the instance": "UPDATE session_instance SET comments = 'x' WHERE session_instance_id = %(instance)s",
+    "the mirror": "SELECT FROM active_instance WHERE session_instance_id = %(instance)s FOR KEY SHARE",
+}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_l6_held_row_defers_only_its_session_to_the_next_look(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection], lock: str
+) -> None:
+    sessions = [add_session(app, TUESDAYS) for _ in range(3)]
+    look(engine, DURING)
+    change_session(app, sessions[1], city="Dublin", active_buffer_minutes_after=61)
+    change_session(app, sessions[1], active_buffer_minutes_after=60)
+    other = db_connect()
+    with other.cursor() as cursor:
+        cursor.execute(LOCKS[lock], {"session": sessions[1], "instance": only_instance(app, sessions[1])})
+
+    seen = look(engine, CLOSES)
+
+    assert seen.deferred == {sessions[1]}
+    assert seen.failed == {}
+    assert [active_of(app, session) is not None for session in sessions] == [False, True, False]
+    assert set(requests(app)) == {sessions[1]}
+    other.rollback()
+    assert look(engine, CLOSES).deferred == frozenset()
+    assert active_of(app, sessions[1]) is None
+    assert requests(app) == []
+
+
+def test_l6_held_session_row_defers_the_making_of_its_instance(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    held, free = add_session(app, TUESDAYS), add_session(app, TUESDAYS)
+    other = db_connect()
+    execute(other, "DELETE FROM session WHERE session_id = %s", held)
+
+    seen = look(engine, NOON)
+
+    assert seen.deferred == {held}
+    assert spans_of(app, free) == ["01 18:00 - 01 23:00"]
+    other.rollback()
+    look(engine, NOON)
+    assert spans_of(app, held) == ["01 18:00 - 01 23:00"]
+
+
+def test_l6_bit_of_a_held_row_does_not_keep_the_look_from_ending(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    session = add_session(app, TUESDAYS)
+    look(engine, NOON)
+    instance = only_instance(app, session)
+    change_instance(app, instance, active=True)
+    other = db_connect()
+    execute(other, "UPDATE session_instance SET comments = 'x'")
+
+    assert look(engine, NOON).deferred == {session}
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l6_request_that_comes_during_the_look_is_not_lost(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    look(engine, NOON)
+    change_session(app, session, active_buffer_minutes_before=30)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def save_again(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("DELETE FROM plan_request") and len(requests(app)) == 1:
+            change_session(app, session, active_buffer_minutes_before=0)
+
+    seen = look(engine, NOON, at_most=1)
+
+    assert seen.sessions == {session}
+    assert requests(app) == [session]
+    look(engine, NOON)
+    assert spans_of(app, session) == ["01 19:00 - 01 23:00"]
+    assert requests(app) == []
+
+
+def test_l6_requests_of_a_session_that_is_gone_are_dropped(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    look(engine, NOON)
+    execute(app, "DELETE FROM session WHERE session_id = %s", session)
+    assert requests(app) != []
+
+    assert look(engine, NOON).deferred == frozenset()
+    assert requests(app) == []
+
+
+# Two at once
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_two_looks_at_once_share_the_work_and_flip_each_edge_once(
+    engine: Engine, app: Connection, database_url: str
+) -> None:
+    add_fleet(app, 600, TUESDAYS)
+    look(engine, NOON)
+    other = create_engine(database_url)
+    assert look(other, NOON) == Seen()  # it is as warm as the first
+    together = threading.Barrier(2)
+
+    def until_done(one: Engine, at: str) -> int:
+        together.wait()
+        flips = 0
+        while True:
+            seen = look(one, at)
+            assert not seen.failed
+            flips += len(seen.activated) + len(seen.deactivated)
+            if not seen.sessions | seen.deferred:
+                return flips
+
+    shares = []
+    with ThreadPoolExecutor(2) as pool:
+        for at, on in ((OPENS, 600), (CLOSES, 0)):
+            shares.append(list(pool.map(until_done, (engine, other), (at, at))))
+            assert actives(app) == on
+    other.dispose()
+
+    assert [sum(share) for share in shares] == [600, 600]
+    assert all(sum(flips) >= 200 for flips in zip(*shares, strict=True)), shares  # a chunk at least
+    assert value(app, "SELECT count(*) FROM activation_log") == 1200
+    assert value(app, "SELECT count(DISTINCT (session_instance_id, active)) FROM activation_log") == 1200

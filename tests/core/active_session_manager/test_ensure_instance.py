@@ -1,0 +1,204 @@
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from core.active_session_manager import ensure_instance, update_active_sessions
+from core.errors import InvalidRecurrence, NoSuchOccurrence, SessionBusy, UnknownSession, UnknownTimeZone
+from tests.core.timetable_model import recurring, weekly
+from tests.data import (
+    add_check_in,
+    add_instance,
+    add_person,
+    add_session,
+    change_instance,
+    change_session,
+    delete_instance,
+    execute,
+    instances_of,
+    only_instance,
+    times_of,
+    windows_of,
+)
+
+# It asks the database's clock, so its sessions are some days from now, whenever that is.
+SOON = datetime.combine(datetime.now(UTC).date() + timedelta(days=3), datetime.min.time()).replace(hour=19)
+TEXT = recurring(weekly(f"{SOON:%A}".lower(), "19:00", "22:00"))
+LATER = SOON + timedelta(weeks=5)
+
+
+def test_p1_row_is_made_early(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TEXT)
+    made = ensure_instance(engine, session, LATER)
+
+    assert instances_of(app, session) == [(made, str(LATER.date()), "19:00", "22:00")]
+    assert [row[3] for row in windows_of(app, session)] == ["ahead"]
+
+
+def test_p1_it_is_idempotent_and_later_looks_keep_it(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TEXT)
+    made = ensure_instance(engine, session, LATER)
+    update_active_sessions(engine)
+
+    assert ensure_instance(engine, session, LATER) == made
+    assert only_instance(app, session) == made
+
+
+def test_p2_the_apps_own_instance_is_found(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TEXT)
+    own = add_instance(app, session, str(LATER.date()), "19:00", "22:00")
+
+    assert ensure_instance(engine, session, LATER) == own
+
+
+def test_p3_instance_that_was_given_other_times_is_found(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TEXT)
+    made = ensure_instance(engine, session, LATER)
+    change_instance(app, made, start_time="17:00", end_time="18:00")
+    update_active_sessions(engine)
+
+    assert ensure_instance(engine, session, LATER) == made
+
+
+def test_p4_instance_that_was_deleted_by_hand_is_made_again_when_asked_for(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TEXT)
+    made = ensure_instance(engine, session, LATER)
+    delete_instance(app, made)
+    update_active_sessions(engine)
+    assert instances_of(app, session) == []
+
+    again = ensure_instance(engine, session, LATER)
+
+    assert only_instance(app, session) == again
+    assert execute(app, "SELECT * FROM skipped_occurrence") == []
+
+
+def test_instance_that_was_moved_to_another_session_is_not_the_firsts_any_more(engine: Engine, app: Connection) -> None:
+    session, other = add_session(app, TEXT), add_session(app)
+    moved = ensure_instance(engine, session, LATER)
+    change_instance(app, moved, session_id=other)
+    for _ in range(2):
+        made = ensure_instance(engine, session, LATER)
+        assert made == only_instance(app, session) != moved
+        update_active_sessions(engine)
+    assert only_instance(app, other) == moved
+
+
+def test_session_with_an_early_instance_is_planned_as_ever(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TEXT)
+    ensure_instance(engine, session, LATER)
+    seen = update_active_sessions(engine, now=SOON.replace(tzinfo=UTC))
+
+    assert len(seen.planned) == 1
+    assert times_of(app, session) == [f"{start.date()} 19:00-22:00" for start in (SOON, LATER)]
+
+
+def test_early_yes_waits_for_its_instance(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TEXT)
+    made = ensure_instance(engine, session, LATER)
+    add_check_in(app, made, add_person(app))
+    change_session(app, session, recurrence=None)
+    update_active_sessions(engine)
+
+    assert only_instance(app, session) == made
+
+
+def test_rows_are_the_callers_to_commit(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TEXT)
+    with Session(engine) as db:
+        ensure_instance(db, session, LATER)
+        assert instances_of(app, session) == []
+        db.rollback()
+    assert instances_of(app, session) == []
+    with Session(engine) as db:
+        made = ensure_instance(db, session, LATER)
+        db.commit()
+    assert only_instance(app, session) == made
+
+
+# Refused
+
+
+def test_no_such_occurrence_names_what_would_be_accepted(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TEXT)
+    wrong = LATER + timedelta(hours=1)
+    around = ", ".join(str(LATER + timedelta(weeks=weeks)) for weeks in (-1, 0, 1))
+
+    with pytest.raises(NoSuchOccurrence, match=f"no occurrence at {wrong} .*: {around}$"):
+        ensure_instance(engine, session, wrong)
+    assert instances_of(app, session) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "error"),
+    [
+        ({"recurrence": "Tuesdays"}, InvalidRecurrence),
+        ({"timezone": "Europe/Dublinn"}, UnknownTimeZone),
+        ({"recurrence": None}, NoSuchOccurrence),
+    ],
+)
+def test_session_that_cannot_be_read_is_refused(
+    engine: Engine, app: Connection, columns: dict[str, object], error: type[Exception]
+) -> None:
+    session = add_session(app, TEXT)
+    change_session(app, session, **columns)
+
+    with pytest.raises(error):
+        ensure_instance(engine, session, LATER)
+
+
+def test_unknown_session_is_refused(engine: Engine) -> None:
+    with pytest.raises(UnknownSession, match="there is no session 404"):
+        ensure_instance(engine, 404, LATER)
+
+
+def test_session_that_is_looked_at_for_two_seconds_is_busy(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    session = add_session(app, TEXT)
+    other = db_connect()
+    execute(other, "SELECT FROM session_plan FOR UPDATE")
+
+    with pytest.raises(SessionBusy, match=f"session {session} is held by somebody else; try again"):
+        ensure_instance(engine, session, LATER)
+    other.rollback()
+    assert ensure_instance(engine, session, LATER) == only_instance(app, session)
+
+
+def test_session_that_the_app_holds_for_a_moment_is_waited_for(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    session = add_session(app, TEXT)
+    other = db_connect()
+    execute(other, "DELETE FROM session")
+
+    with let_go_after(0.3, other.rollback):
+        assert ensure_instance(engine, session, LATER) == only_instance(app, session)
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_same_instance_that_the_app_is_inserting_is_waited_for(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    """Where the app allows one instance a date, our insert waits for its own, gives up, and waits again."""
+    execute(app, "CREATE UNIQUE INDEX ON session_instance (session_id, date)")
+    session = add_session(app, TEXT)
+    other = db_connect()
+    own = add_instance(other, session, str(LATER.date()), "19:00", "22:00")
+
+    with let_go_after(0.4, other.commit):
+        assert ensure_instance(engine, session, LATER) == own
+    assert only_instance(app, session) == own
+
+
+@contextmanager
+def let_go_after(seconds: float, let_go: Callable[[], None]) -> Iterator[None]:
+    timer = threading.Timer(seconds, let_go)
+    timer.start()
+    yield
+    timer.join()

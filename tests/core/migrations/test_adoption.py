@@ -1,0 +1,208 @@
+from collections.abc import Iterator
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from core.db import create_engine
+from core.errors import MigrationRefused
+from core.migrations import migrate
+from tests.core.looking import DURING, look
+from tests.core.migrations.catalogue import catalogue
+from tests.core.migrations.existing_app import columns_of, install, rows_of
+from tests.data import add_check_in, add_session, connected, execute, requests, value
+
+
+@pytest.fixture
+def existing_app(every_empty_database_url: str) -> Iterator[Connection]:
+    """An app that has been there for years, before its first migration by us."""
+    with connected(every_empty_database_url) as connection:
+        install(connection)
+        yield connection
+
+
+@pytest.fixture
+def other_app(empty_database_url: str) -> Iterator[Connection]:
+    """The same, on one version of PostgreSQL only."""
+    with connected(empty_database_url) as connection:
+        install(connection)
+        yield connection
+
+
+def url_of(app: Connection) -> str:
+    parts = app.info
+    return f"postgresql://{parts.user}:{parts.password}@{parts.host}:{parts.port}/{parts.dbname}"
+
+
+def test_no_row_of_the_apps_changes_its_meaning(existing_app: Connection) -> None:
+    columns = columns_of(existing_app)
+    before = rows_of(existing_app, columns)
+
+    migrate(url_of(existing_app))
+
+    assert rows_of(existing_app, columns) == before
+    assert {table: names[: len(columns[table])] for table, names in columns_of(existing_app).items()} == columns
+
+
+def test_what_is_missing_is_added_and_what_stands_is_kept(existing_app: Connection) -> None:
+    columns, before = columns_of(existing_app), catalogue(existing_app)
+    migrate(url_of(existing_app))
+    added = {
+        table: set(names) - set(columns[table])
+        for table, names in columns_of(existing_app).items()
+        if names != columns[table]
+    }
+    after = catalogue(existing_app)
+
+    assert added == {
+        "session": {"active_buffer_minutes_before", "active_buffer_minutes_after"},
+        "session_instance": {"active", "location_override"},
+        "person": {"active_session_instance_id", "city", "state", "country"},
+        "session_instance_person": {"checked_in_at", "last_modified_date"},
+    }
+    for part, names in before.items():
+        assert set(names) <= set(after[part]), part
+    # The app has a unique constraint on its check-ins under a name of its own.
+    assert not [index for index in after["index"] if "session_instance_person_once" in index]
+
+
+def test_every_session_has_a_plan_and_a_request(other_app: Connection) -> None:
+    migrate(url_of(other_app))
+
+    assert requests(other_app) == [1, 2, 3]
+    assert execute(other_app, "SELECT session_id, error FROM session_plan ORDER BY 1") == [
+        (1, None), (2, None), (3, None),
+    ]  # fmt: skip
+
+
+def test_old_check_ins_do_not_claim_to_have_happened_now(other_app: Connection) -> None:
+    migrate(url_of(other_app))
+
+    old = "SELECT count(*) FROM session_instance_person WHERE checked_in_at IS NULL AND last_modified_date IS NULL"
+    assert value(other_app, old) == 3
+    new = add_check_in(other_app, 4, 1)
+    found = "SELECT checked_in_at FROM session_instance_person WHERE session_instance_person_id = %s"
+    assert value(other_app, found, new) is not None
+
+
+def test_the_apps_own_migrations_go_on_beside_ours(other_app: Connection) -> None:
+    migrate(url_of(other_app))
+
+    assert value(other_app, "SELECT version_num FROM alembic_version") == "0a1b2c3d4e5f"
+    assert value(other_app, "SELECT version_num FROM seisiun_schema_version") == "0001"
+
+
+def test_adopting_again_changes_nothing(existing_app: Connection) -> None:
+    migrate(url_of(existing_app))
+    before, rows = catalogue(existing_app), rows_of(existing_app, columns_of(existing_app))
+    migrate(url_of(existing_app))
+
+    assert (catalogue(existing_app), rows_of(existing_app, columns_of(existing_app))) == (before, rows)
+
+
+def test_app_that_checks_in_twice_at_once_is_held_to_once_from_now_on(other_app: Connection) -> None:
+    execute(other_app, "ALTER TABLE session_instance_person DROP CONSTRAINT one_answer_each")
+    migrate(url_of(other_app))
+
+    unique = "CREATE UNIQUE INDEX session_instance_person_once ON public.session_instance_person"
+    assert [index for index in catalogue(other_app)["index"] if index.startswith(unique)]
+
+
+def test_migrated_free_text_is_listed_and_the_apps_old_rows_are_left_alone(other_app: Connection) -> None:
+    before = rows_of(other_app, columns_of(other_app))
+    columns = columns_of(other_app)
+    migrate(url_of(other_app))
+    engine = create_engine(url_of(other_app))
+    seen = look(engine, DURING)
+    engine.dispose()
+
+    assert seen.unreadable.keys() == {1, 3}
+    assert rows_of(other_app, columns) == before
+
+
+# Refused
+
+
+REFUSED = {
+    "is_active": (
+        "ALTER TABLE session_instance ADD COLUMN is_active boolean",
+        r"session_instance\.is_active stands.*ALTER TABLE session_instance DROP COLUMN is_active, and migrate again",
+    ),
+    "active": (
+        "ALTER TABLE session_instance ADD COLUMN active boolean",
+        r"session_instance\.active stands.*ALTER TABLE session_instance DROP COLUMN active, and migrate again",
+    ),
+    "at_active_session_instance_id": (
+        "ALTER TABLE person ADD COLUMN at_active_session_instance_id integer",
+        r"person\.at_active_session_instance_id stands.*ALTER TABLE person DROP COLUMN at_active_session_instance_id",
+    ),
+    "no end_time": (
+        "ALTER TABLE session_instance DROP COLUMN end_time",
+        "session_instance has no column end_time",
+    ),
+    "no attendance": (
+        "ALTER TABLE session_instance_person DROP COLUMN attendance",
+        "session_instance_person has no column attendance",
+    ),
+    "times as text": (
+        "ALTER TABLE session_instance ALTER COLUMN start_time TYPE text",
+        r"session_instance\.start_time is text; accepted: time without time zone",
+    ),
+    "recurrence as json": (
+        "ALTER TABLE session DROP COLUMN recurrence, ADD COLUMN recurrence jsonb",
+        r"session\.recurrence is jsonb; accepted: character varying or text",
+    ),
+    "uuid keys": (
+        (
+            "ALTER TABLE person ADD COLUMN ident uuid, DROP COLUMN person_id CASCADE; "
+            "ALTER TABLE person RENAME COLUMN ident TO person_id"
+        ),
+        r"person\.person_id is uuid; accepted: bigint or integer; person\.person_id is not a primary key",
+    ),
+    "no primary key": (
+        "ALTER TABLE session_instance DROP CONSTRAINT session_instance_pkey CASCADE",
+        r"session_instance\.session_instance_id is not a primary key",
+    ),
+    "doubled check-ins": (
+        (
+            "ALTER TABLE session_instance_person DROP CONSTRAINT one_answer_each; INSERT INTO session_instance_person "
+            "(session_instance_id, person_id, attendance) VALUES (1, 1, 'no'), (1, 2, 'no'), (1, 2, 'yes')"
+        ),
+        "session_instance_person lists 2 people twice at one instance",
+    ),
+}
+
+
+@pytest.mark.parametrize("problem", REFUSED)
+def test_what_cannot_be_adopted_is_refused_and_nothing_is_changed(other_app: Connection, problem: str) -> None:
+    spoil, message = REFUSED[problem]
+    execute(other_app, spoil)
+    before = catalogue(other_app)
+
+    with pytest.raises(MigrationRefused, match=f"^nothing was changed, because {message}"):
+        migrate(url_of(other_app))
+
+    after = catalogue(other_app)
+    assert [name for name in after["column"] if not name.startswith("seisiun_schema_version.")] == before["column"]
+    assert after["trigger"] == before["trigger"]
+    assert after["function"] == before["function"]
+    assert {part: len(after[part]) - len(before[part]) for part in ("constraint", "index")} in (
+        {"constraint": 0, "index": 0},
+        {"constraint": 1, "index": 1},  # of the version table
+    )
+
+
+def test_all_problems_are_named_at_once(other_app: Connection) -> None:
+    execute(other_app, "ALTER TABLE session_instance ADD COLUMN is_active boolean, DROP COLUMN end_time")
+
+    with pytest.raises(MigrationRefused, match=r"is_active stands: .*; session_instance has no column end_time"):
+        migrate(url_of(other_app))
+
+
+def test_refused_app_is_adopted_once_the_instructions_are_followed(other_app: Connection) -> None:
+    execute(other_app, "ALTER TABLE session_instance ADD COLUMN is_active boolean")
+    with pytest.raises(MigrationRefused):
+        migrate(url_of(other_app))
+    execute(other_app, "ALTER TABLE session_instance DROP COLUMN is_active")
+
+    assert migrate(url_of(other_app)) is None
+    assert add_session(other_app, path="new") in requests(other_app)

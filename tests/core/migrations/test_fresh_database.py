@@ -1,0 +1,163 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from core.db import create_engine
+from core.errors import SchemaNotReady
+from core.migrations import migrate, require_schema
+from tests.core.migrations.catalogue import catalogue
+from tests.data import connected, execute, value
+
+TRIGGERS = {
+    "active_instance": {"seisiun_guard_mirror"},
+    "session": {"seisiun_session_inserted", "seisiun_session_updated"},
+    "session_instance": {
+        "seisiun_instance_deleted",
+        "seisiun_instance_inserted",
+        "seisiun_instance_updated",
+        "seisiun_mirror_inserted",
+        "seisiun_mirror_updated",
+    },
+    "session_instance_person": {"seisiun_check_in_inserted", "seisiun_check_in_updated", "seisiun_said_yes"},
+}
+FUNCTIONS = {
+    "seisiun_check_in_saved",
+    "seisiun_guard_mirror",
+    "seisiun_instance_deleted",
+    "seisiun_instance_saved",
+    "seisiun_mirror_active",
+    "seisiun_request",
+    "seisiun_said_yes",
+    "seisiun_session_saved",
+}
+TABLES = {
+    "activation_log",
+    "activation_window",
+    "active_instance",
+    "daemon_heartbeat",
+    "person",
+    "plan_request",
+    "planned_instance",
+    "seisiun_schema_version",
+    "session",
+    "session_instance",
+    "session_instance_person",
+    "session_plan",
+    "skipped_occurrence",
+}
+FOREIGN_KEYS = {
+    ("activation_window", "session_instance", "c"),
+    ("active_instance", "session_instance", "c"),
+    ("person", "active_instance", "n"),
+    ("planned_instance", "session_instance", "c"),
+    ("session_instance", "session", "c"),
+    ("session_instance_person", "person", "c"),
+    ("session_instance_person", "session_instance", "c"),
+    ("session_plan", "session", "c"),
+}
+
+
+def test_fresh_database_has_exactly_what_is_expected(every_empty_database_url: str) -> None:
+    assert migrate(every_empty_database_url) is None
+
+    with connected(every_empty_database_url) as db:
+        tables = {row[0] for row in execute(db, "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'")}
+        triggers = execute(db, "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal")
+        functions = execute(
+            db, "SELECT proname, prosecdef, proconfig FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+        )
+        keys = execute(
+            db, "SELECT conrelid::regclass::text, confrelid::regclass::text, confdeltype FROM pg_constraint "
+            "WHERE contype = 'f'",
+        )  # fmt: skip
+        wrong = "SELECT count(*) FROM pg_index WHERE NOT (indisvalid AND indisready)"
+        unchecked = "SELECT count(*) FROM pg_constraint WHERE NOT convalidated"
+        assert tables == TABLES
+        assert set(triggers) == {(table, name) for table, names in TRIGGERS.items() for name in names}
+        assert {name for name, _, _ in functions} == FUNCTIONS
+        assert {(definer, *config) for _, definer, config in functions} == {(True, "search_path=public, pg_temp")}
+        assert set(keys) == FOREIGN_KEYS
+        assert (value(db, wrong), value(db, unchecked)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "described"),
+    [
+        ("session", "active_buffer_minutes_before", "integer not null default 60"),
+        ("session", "active_buffer_minutes_after", "integer not null default 60"),
+        ("session_instance", "active", "boolean not null default false"),
+        ("person", "active_session_instance_id", "bigint"),
+        ("session_instance_person", "checked_in_at", "timestamp with time zone"),
+    ],
+)
+def test_columns_that_the_spec_asks_for(empty_database_url: str, table: str, column: str, described: str) -> None:
+    migrate(empty_database_url)
+
+    with connected(empty_database_url) as db:
+        assert f"{table}.{column} {described}" in catalogue(db)["column"]
+
+
+def test_migrating_again_changes_nothing(every_empty_database_url: str) -> None:
+    migrate(every_empty_database_url)
+    with connected(every_empty_database_url) as db:
+        before = catalogue(db)
+
+        assert migrate(every_empty_database_url) == "0001"
+        assert catalogue(db) == before
+        assert value(db, "SELECT count(*) FROM plan_request") == 0
+
+
+def test_two_migrations_at_once_are_as_good_as_one(every_empty_database_url: str) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        before = list(pool.map(migrate, [every_empty_database_url] * 2))
+
+    assert sorted(before, key=str) == ["0001", None]
+
+
+def test_migration_that_is_cut_off_at_any_step_goes_on_where_it_stopped(
+    every_empty_database_url: str, every_database_url: str
+) -> None:
+    """The server itself cuts it off: the first run at its first definition, the next at its fourth, and so on."""
+    with connected(every_empty_database_url) as db, connected(every_database_url) as whole:
+        execute(
+            db,
+            """
+            CREATE SCHEMA test;
+            CREATE SEQUENCE test.definitions;
+            CREATE FUNCTION test.cut_off() RETURNS event_trigger LANGUAGE plpgsql AS $$
+                BEGIN IF nextval('test.definitions') = 1000 THEN RAISE EXCEPTION 'cut off'; END IF; END $$;
+            CREATE EVENT TRIGGER cut_off ON ddl_command_end EXECUTE FUNCTION test.cut_off();
+            """,
+        )
+        runs = 0
+        while runs == 0 or not _migrates(every_empty_database_url):
+            execute(db, "SELECT setval('test.definitions', %s)", 998 - 3 * runs)
+            runs += 1
+        execute(db, "DROP EVENT TRIGGER cut_off")
+
+        assert runs > 5
+        assert catalogue(db) == catalogue(whole)
+
+
+def _migrates(url: str) -> bool:
+    try:
+        migrate(url)
+    except DBAPIError as error:
+        assert "cut off" in str(error)  # noqa: PT017 - any other error is a failure
+        return False
+    return True
+
+
+def test_schema_is_required_to_be_this_releases(empty_database_url: str) -> None:
+    engine = create_engine(empty_database_url)
+    with engine.connect() as connection:
+        with pytest.raises(SchemaNotReady, match="has not been migrated, this release needs 0001: run"):
+            require_schema(connection)
+        migrate(empty_database_url)
+        require_schema(connection)
+        with connected(empty_database_url) as db:
+            execute(db, "UPDATE seisiun_schema_version SET version_num = '0000'")
+        with pytest.raises(SchemaNotReady, match="is at revision 0000, this release needs 0001"):
+            require_schema(connection)
+    engine.dispose()

@@ -1,0 +1,349 @@
+"""A2 while instances open, close, and are changed under people's feet; every look must agree with the rows."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Engine
+
+from core.active_session_manager import instance_saved, session_saved, update_active_sessions
+from tests.core.looking import CLOSES, DURING, NOON, OPENS, look
+from tests.core.timetable_model import recurring, utc, weekly
+from tests.core.whereabouts_model import as_it_should_be, as_stored
+from tests.data import (
+    add_check_in,
+    add_person,
+    add_session,
+    change_instance,
+    change_session,
+    delete_instance,
+    execute,
+    only_instance,
+    person_at,
+)
+
+MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
+LATER = "2026-12-01 20:01"
+
+
+def tuesday(app: Connection, engine: Engine, start: str = "19:00", end: str = "22:00", **columns: Any) -> int:
+    session = add_session(app, recurring(weekly("tuesday", start, end)), **columns)
+    look(engine, NOON)
+    return only_instance(app, session)
+
+
+def said_yes(app: Connection, person: int, *instances: int, at: str | datetime = NOON) -> None:
+    """The app itself writes yeses, a second apart."""
+    first = utc(at) if isinstance(at, str) else at
+    for second, instance in enumerate(instances):
+        add_check_in(app, instance, person, checked_in_at=first + second * SECOND)
+
+
+def ask_for_all(app: Connection) -> None:
+    """Let the next look see raw check-ins: the triggers ask for a look only near the real clock's present."""
+    execute(app, "INSERT INTO plan_request (session_id) SELECT session_id FROM session")
+
+
+def session_of(app: Connection, instance: int) -> int:
+    [(session,)] = execute(app, "SELECT session_id FROM session_instance WHERE session_instance_id = %s", instance)
+    return int(session)
+
+
+def test_a2_at_the_end_everybody_is_released_and_whoever_said_yes_to_another_is_handed_over(
+    engine: Engine, app: Connection
+) -> None:
+    ends, goes_on = tuesday(app, engine), tuesday(app, engine, "19:30", "23:00")
+    both, one = add_person(app), add_person(app)
+    said_yes(app, both, ends, goes_on)
+    said_yes(app, one, ends)
+    look(engine, DURING)
+    assert (person_at(app, both), person_at(app, one)) == (ends, ends)
+
+    look(engine, CLOSES)
+
+    assert (person_at(app, both), person_at(app, one)) == (goes_on, None)
+
+
+def test_a2_at_one_instant_people_go_from_what_closes_to_what_opens(engine: Engine, app: Connection) -> None:
+    """Abutting instances, of one session and of two."""
+    session = add_session(
+        app,
+        recurring(weekly("tuesday", "19:00", "21:00"), weekly("tuesday", "21:00", "23:00")),
+        active_buffer_minutes_before=0,
+        active_buffer_minutes_after=0,
+    )
+    look(engine, NOON)
+    instances = execute(
+        app, "SELECT session_instance_id FROM session_instance WHERE session_id = %s ORDER BY 1", session
+    )
+    [first], [second] = instances
+    other = tuesday(app, engine, "22:00", "23:00")
+    stays, goes = add_person(app), add_person(app)
+    said_yes(app, stays, first, second)
+    said_yes(app, goes, other, first)
+    look(engine, DURING)
+    assert (person_at(app, stays), person_at(app, goes)) == (first, first)
+
+    look(engine, "2026-12-01 21:00")
+
+    assert (person_at(app, stays), person_at(app, goes)) == (second, other)
+
+
+ORDERS: dict[str, Callable[[list[int]], list[list[int]]]] = {
+    "all in one": lambda sessions: [sessions],
+    "one by one": lambda sessions: [[session] for session in sessions],
+    "one by one, the last first": lambda sessions: [[session] for session in sessions[::-1]],
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a2_order_of_the_chunks_does_not_decide(engine: Engine, app: Connection, order: str) -> None:
+    hours = [("19:00", "22:00"), ("18:30", "19:30"), ("18:00", "18:30"), ("20:00", "23:00"), ("19:45", "23:30")]
+    instances = [tuesday(app, engine, *times) for times in hours]
+    sessions = [session_of(app, instance) for instance in instances]
+    people = [add_person(app) for _ in range(6)]
+    for number, person in enumerate(people):
+        said_yes(app, person, *instances[number % 3 : 4 + number % 2], at=utc(NOON) + number * MINUTE)
+    for at in ("2026-12-01 19:10", "2026-12-01 20:40", "2026-12-01 23:10", "2026-12-02 01:00"):
+        for chunk in ORDERS[order](sessions):
+            look(engine, at, apart_from=set(sessions) - set(chunk))
+        assert as_stored(app) == as_it_should_be(app, utc(at)), at
+
+
+def test_a2_after_three_days_of_sleep_everybody_is_where_the_rows_say(engine: Engine, app: Connection) -> None:
+    tuesdays = tuesday(app, engine)
+    fridays = add_session(app, recurring(weekly("friday", "19:00", "22:00")))
+    look(engine, DURING)
+    gone, stayed = add_person(app), add_person(app)
+    said_yes(app, gone, tuesdays, at=DURING)
+    said_yes(app, stayed, tuesdays, at=DURING)
+    ask_for_all(app)
+    look(engine, DURING)
+    friday_evening = utc("2026-12-04 20:00")
+    look(engine, "2026-12-03 20:00", reasons=["plan"])  # the row of Friday is made, and nothing else is seen to
+    said_yes(app, stayed, only_instance(app, fridays), at="2026-12-03 21:00")
+
+    look(engine, friday_evening)
+
+    assert (person_at(app, gone), person_at(app, stayed)) == (None, only_instance(app, fridays))
+    assert as_stored(app) == as_it_should_be(app, friday_evening)
+
+
+# What is done to an instance while people are there: what, and whether it stays on.
+
+
+def moved_to_noon(app: Connection, instance: int) -> None:
+    change_instance(app, instance, start_time="11:00", end_time="12:00")
+
+
+def rezoned(app: Connection, instance: int) -> None:
+    change_session(app, session_of(app, instance), timezone="America/New_York")
+
+
+CHANGES: dict[str, Callable[[Connection, int], None]] = {
+    "cancelled": lambda app, instance: change_instance(app, instance, is_cancelled=True),
+    "cancelled, and switched off by the app itself": lambda app, instance: change_instance(
+        app, instance, is_cancelled=True, active=False
+    ),
+    "deleted": delete_instance,
+    "moved": moved_to_noon,
+    "dated another day": lambda app, instance: change_instance(app, instance, date="2026-12-05"),
+    "rezoned": rezoned,
+    "re-buffered": lambda app, instance: change(app, instance, start_time="19:00", end_time="19:30"),
+    "terminated": lambda app, instance: change_session(app, session_of(app, instance), termination_date="2026-11-30"),
+    "without its recurrence": lambda app, instance: change_session(app, session_of(app, instance), recurrence=None),
+    "its session deleted": lambda app, instance: (
+        execute(app, "DELETE FROM session WHERE session_id = %s", session_of(app, instance)) and None
+    ),
+}
+
+
+def change(app: Connection, instance: int, **columns: Any) -> None:
+    change_instance(app, instance, **columns)
+    change_session(app, session_of(app, instance), active_buffer_minutes_after=0)
+
+
+@pytest.mark.parametrize("by_hook", [True, False], ids=["hook", "daemon"])
+@pytest.mark.parametrize("case", CHANGES)
+def test_a2_whose_instance_is_taken_away_is_released_or_handed_to_the_other(
+    engine: Engine, app: Connection, case: str, *, by_hook: bool
+) -> None:
+    here, other = tuesday(app, engine, "18:45", "22:00"), tuesday(app, engine)
+    one, both = add_person(app), add_person(app)
+    said_yes(app, one, here)
+    said_yes(app, both, here, other)
+    look(engine, DURING)
+    assert (person_at(app, one), person_at(app, both)) == (here, here)
+    session = session_of(app, here)
+
+    CHANGES[case](app, here)
+    if by_hook:
+        session_saved(app, session, now=utc(LATER))
+        assert person_at(app, one) is None
+        assert person_at(app, both) in ({other, None} if "deleted" in case else {other})  # the daemon does that
+    look(engine, LATER)
+
+    assert (person_at(app, one), person_at(app, both)) == (None, other)
+    assert as_stored(app) == as_it_should_be(app, utc(LATER))
+
+
+@pytest.mark.parametrize("by_hook", [True, False], ids=["hook", "daemon"])
+def test_a2_uncancelled_instance_gets_its_people_back(engine: Engine, app: Connection, *, by_hook: bool) -> None:
+    here, other = tuesday(app, engine, "18:45", "22:00"), tuesday(app, engine)
+    one, both, late = add_person(app), add_person(app), add_person(app)
+    said_yes(app, one, here)
+    said_yes(app, both, here, other)
+    look(engine, DURING)
+    said_yes(app, late, here, other, at=DURING)  # at the other since
+    ask_for_all(app)
+
+    for is_cancelled in (True, False):
+        change_instance(app, here, is_cancelled=is_cancelled)
+        if by_hook:
+            instance_saved(app, here, now=utc(LATER))
+        look(engine, LATER)
+
+    assert [person_at(app, person) for person in (one, both, late)] == [here, here, other]
+
+
+def test_a2_instance_given_to_another_session_keeps_its_people_and_is_seen_once(
+    engine: Engine, app: Connection
+) -> None:
+    """Both sessions are planned in one look, and the window is the same before and after."""
+    here, person = tuesday(app, engine), add_person(app)
+    other = add_session(app)
+    said_yes(app, person, here)
+    look(engine, DURING)
+    old = session_of(app, here)
+
+    change_session(app, old, recurrence=None)
+    change_instance(app, here, session_id=other)
+    look(engine, LATER)
+
+    assert person_at(app, person) == here
+    assert execute(app, "SELECT session_id FROM activation_window") == [(other,)]
+    assert look(engine, LATER).sessions == frozenset()
+
+
+def test_a2_instance_switched_off_by_hand_gets_its_people_back(engine: Engine, app: Connection) -> None:
+    here, person = tuesday(app, engine), add_person(app)
+    said_yes(app, person, here)
+    look(engine, DURING)
+    change_instance(app, here, active=False)
+    assert person_at(app, person) is None
+    look(engine, LATER)
+
+    assert person_at(app, person) == here
+
+
+def test_a2_clock_that_is_set_back_takes_people_back(engine: Engine, app: Connection) -> None:
+    early, late, person = tuesday(app, engine), tuesday(app, engine, "22:00", "23:00"), add_person(app)
+    said_yes(app, person, early, late)
+    for at, where in ((DURING, early), ("2026-12-01 23:30", late), (DURING, early), (NOON, None)):
+        look(engine, at)
+        assert person_at(app, person) == where, at
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        "UPDATE session_instance_person SET attendance = 'no' WHERE session_instance_id = %(here)s",
+        "DELETE FROM session_instance_person WHERE session_instance_id = %(here)s",
+        "UPDATE session_instance_person SET session_instance_id = %(new)s WHERE session_instance_id = %(here)s",
+        "UPDATE session_instance_person SET person_id = %(friend)s WHERE session_instance_id = %(here)s",
+    ],
+)
+def test_a2_check_in_taken_back_by_raw_sql_moves_on(engine: Engine, app: Connection, write: str) -> None:
+    here, other, new = tuesday(app, engine), tuesday(app, engine, "20:00", "22:00"), tuesday(app, engine)
+    person, friend = add_person(app), add_person(app)
+    said_yes(app, person, here, other)
+    look(engine, DURING)
+    assert person_at(app, person) == here
+
+    with app.cursor() as cursor:
+        cursor.execute(write, {"here": here, "new": new, "friend": friend})
+    ask_for_all(app)
+    look(engine, LATER)
+
+    assert as_stored(app) == as_it_should_be(app, utc(LATER))
+    assert person_at(app, person) == (new if "%(new)s" in write else other)
+    assert person_at(app, friend) == (here if "%(friend)s" in write else None)
+
+
+# Who looks at the same time, and is late
+
+
+def test_a2_person_released_while_the_other_instance_is_being_opened_is_not_lost(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    """One look is in flight across an edge: it opens B, as of before A closes; meanwhile another closes A."""
+    a, b, person = tuesday(app, engine), tuesday(app, engine, "22:00", "23:00"), add_person(app)
+    said_yes(app, person, a, b)
+    look(engine, DURING)
+    slow = db_connect()
+    update_active_sessions(slow, utc("2026-12-01 22:59:59"))  # opens B; the person belongs to A
+
+    look(engine, CLOSES)
+    slow.commit()
+    look(engine, CLOSES)
+
+    assert as_stored(app) == as_it_should_be(app, utc(CLOSES))
+    assert person_at(app, person) == b
+
+
+def test_l3_person_whose_best_instance_cannot_open_keeps_no_look_busy(engine: Engine, app: Connection) -> None:
+    first, second, person = (
+        tuesday(app, engine, "19:00", "20:00"),
+        tuesday(app, engine, "20:00", "23:00"),
+        add_person(app),
+    )
+    said_yes(app, person, first, second)
+    execute(app, "UPDATE session_plan SET retry_at = '2030-01-01' WHERE session_id = %s", session_of(app, first))
+    look(engine, DURING)
+    seen = look(engine, DURING)
+
+    assert person_at(app, person) is None
+    assert seen.sessions == frozenset()
+
+
+def test_l6_person_who_is_held_is_moved_at_the_next_look(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    closing, free, held = tuesday(app, engine), add_person(app), add_person(app)
+    said_yes(app, free, closing)
+    said_yes(app, held, closing)
+    other = db_connect()
+    execute(other, "UPDATE person SET city = 'Ennis' WHERE person_id = %s", held)
+    opened = look(engine, OPENS)
+    assert opened.deferred == {session_of(app, closing)}
+    assert (person_at(app, free), person_at(app, held)) == (closing, None)
+    other.commit()
+    look(engine, OPENS)
+    assert person_at(app, held) == closing
+
+    execute(other, "UPDATE person SET city = 'Doolin' WHERE person_id = %s", held)
+    assert look(engine, CLOSES).deferred == {session_of(app, closing)}
+    assert person_at(app, free) == closing  # it cannot close yet
+    other.rollback()
+    look(engine, CLOSES)
+    assert (person_at(app, free), person_at(app, held)) == (None, None)
+
+
+def test_l6_whoever_is_held_by_the_one_that_moves_them_is_not_moved_twice(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    """A look that is in flight has closed A, and holds the person; meanwhile another opens B."""
+    a, b, person = tuesday(app, engine), tuesday(app, engine, "23:30", "23:50"), add_person(app)
+    said_yes(app, person, a, b)
+    look(engine, DURING)
+    slow = db_connect()
+    update_active_sessions(slow, utc(CLOSES), apart_from=[session_of(app, b)])
+
+    assert look(engine, CLOSES).deferred
+    slow.commit()
+    look(engine, CLOSES)
+
+    assert person_at(app, person) == b

@@ -1,0 +1,78 @@
+import pytest
+import sqlalchemy
+
+from core.db import create_engine, database, is_embedded, libpq_url, normalise_url
+from core.errors import DatabaseUnavailable
+from core.settings import Settings
+
+URL = "postgresql+psycopg2://user:p%40ss@host:5433/name?sslmode=require"
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_every_form_that_platforms_hand_out_becomes_one(scheme: str) -> None:
+    url = URL.replace("postgresql+psycopg2", scheme)
+
+    assert normalise_url(url) == URL
+    assert libpq_url(url) == URL.replace("+psycopg2", "")
+    assert create_engine(url).dialect.driver == "psycopg2"
+
+
+@pytest.mark.parametrize("scheme", ["postgresql+psycopg", "postgresql+asyncpg", "mysql", "sqlite", "POSTGRES"])
+def test_other_database_is_refused(scheme: str) -> None:
+    with pytest.raises(DatabaseUnavailable) as refused:
+        normalise_url(f"{scheme}://user:secret@host/name")
+
+    assert str(refused.value) == (
+        f"DATABASE_URL begins with {scheme!r}; accepted: "
+        "postgresql://user:password@host:port/name (also postgres:// and postgresql+psycopg2://)"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "localhost", "//host/name", "postgres//user:secret@host"])
+def test_what_is_no_url_is_refused_without_telling_a_secret(text: str) -> None:
+    with pytest.raises(DatabaseUnavailable, match=r"^DATABASE_URL is not a URL; accepted: ") as refused:
+        normalise_url(text)
+
+    assert "secret" not in str(refused.value)
+
+
+def test_port_that_is_no_number_is_refused() -> None:
+    with pytest.raises(DatabaseUnavailable, match=r"^DATABASE_URL is not a URL; accepted: "):
+        normalise_url("postgresql://host:port/name")
+
+
+def test_configured_database_is_used() -> None:
+    settings = Settings(database_url="postgres://host/name")
+
+    with database(settings) as url:
+        assert url == "postgresql+psycopg2://host/name"
+    assert not is_embedded(settings)
+
+
+def test_on_the_platform_a_missing_database_url_is_an_error_that_says_what_to_do() -> None:
+    settings = Settings(database_url=None, render=True)
+
+    with pytest.raises(DatabaseUnavailable, match=r"^DATABASE_URL is not set.*connectionString"), database(settings):
+        pass
+    assert not is_embedded(settings)
+
+
+def test_without_either_the_embedded_database_is_used() -> None:
+    assert is_embedded(Settings(database_url=None, render=False))
+
+
+def test_engine_reads_what_is_committed_in_utc_whatever_the_database_says(empty_database_url: str) -> None:
+    engine = create_engine(empty_database_url, application_name="seisiun test")
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        name = connection.scalar(sqlalchemy.text("SELECT current_database()"))
+        for setting in ("timezone = 'Asia/Tokyo'", "default_transaction_isolation = 'serializable'"):
+            connection.execute(sqlalchemy.text(f"ALTER DATABASE {name} SET {setting}"))
+    engine.dispose()
+    with engine.connect() as connection:
+        shown = [
+            connection.scalar(sqlalchemy.text(f"SHOW {setting}"))
+            for setting in ("timezone", "transaction_isolation", "application_name", "tcp_keepalives_idle")
+        ]
+    engine.dispose()
+
+    assert shown == ["UTC", "read committed", "seisiun test", "5"]

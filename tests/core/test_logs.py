@@ -1,0 +1,93 @@
+import io
+import json
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Literal
+
+import pytest
+import structlog
+
+from core.logs import configure, logger
+from core.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    ours, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.configure(**ours)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def log_to(log_format: Literal["logfmt", "json"], level: Literal["DEBUG", "INFO"] = "INFO") -> io.StringIO:
+    stream = io.StringIO()
+    configure(Settings(log_format=log_format, log_level=level), stream)
+    return stream
+
+
+def test_logfmt_line_is_an_event_with_fields() -> None:
+    stream = log_to("logfmt")
+    logger("core.test").info("flip", instance=42, active=True, cause="timer", late_ms=3, why="a b")
+
+    at, rest = stream.getvalue().split(" ", 1)
+    assert datetime.fromisoformat(at.removeprefix("at=")).tzinfo == UTC
+    event, fields = rest.strip().split(" instance=42 ")
+    assert event == "level=info event=flip"
+    assert fields == 'active=true cause=timer late_ms=3 why="a b"'
+
+
+def test_json_line_is_one_object() -> None:
+    stream = log_to("json")
+    logger("core.test").warning("flip", instance=42, due_at=datetime(2026, 12, 1, 18, tzinfo=UTC))
+
+    line = json.loads(stream.getvalue())
+    assert line.pop("at")
+    assert line == {"level": "warning", "event": "flip", "instance": 42, "due_at": "2026-12-01 18:00:00+00:00"}
+
+
+def _fail() -> None:
+    raise ValueError("first\nsecond")
+
+
+@pytest.mark.parametrize("log_format", ["logfmt", "json"])
+def test_traceback_stays_in_its_line(log_format: Literal["logfmt", "json"]) -> None:
+    stream = log_to(log_format)
+    try:
+        _fail()
+    except ValueError:
+        logger("core.test").exception("look_failed", session=7)
+
+    [line] = stream.getvalue().splitlines()
+    assert "Traceback" in line
+    assert "ValueError: first" in line
+    assert "second" in line
+
+
+@pytest.mark.parametrize("field", ["two\nlines", 'a "quote"', "a=b", ""])
+def test_awkward_value_stays_in_its_line(field: str) -> None:
+    stream = log_to("logfmt")
+    logger("core.test").info("loaded", name=field)
+
+    assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_level_is_obeyed() -> None:
+    stream = log_to("logfmt")
+    logger("core.test").debug("looked")
+    assert stream.getvalue() == ""
+
+    stream = log_to("logfmt", "DEBUG")
+    logger("core.test").debug("looked")
+    assert "event=looked" in stream.getvalue()
+
+
+def test_warnings_of_the_libraries_are_heard_and_their_chatter_is_not() -> None:
+    stream = log_to("logfmt")
+    logging.getLogger("alembic").info("chatter")
+    logging.getLogger("alembic").warning("look out")
+
+    assert "look out" in stream.getvalue()
+    assert "chatter" not in stream.getvalue()

@@ -1,0 +1,87 @@
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from core.errors import InvalidSettings
+from core.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
+def test_every_setting_has_a_default() -> None:
+    settings = load_settings()
+
+    assert settings.database_url is None
+    assert settings.embedded_postgres_dir == Path(".data/postgres")
+    assert settings.render is False
+    assert settings.plan_horizon == timedelta(hours=24)
+    assert settings.default_length == timedelta(hours=3)
+    assert (settings.log_level, settings.log_format) == ("INFO", "logfmt")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "name", "expected"),
+    [
+        ("DATABASE_URL", "postgres://h/d", "database_url", "postgres://h/d"),
+        ("RENDER", "true", "render", True),
+        ("PLAN_HORIZON_HOURS", "1.5", "plan_horizon", timedelta(minutes=90)),
+        ("DEFAULT_LENGTH_MINUTES", "150", "default_length", timedelta(minutes=150)),
+        ("RESYNC_SECONDS", "45", "resync_seconds", 45),
+        ("LOG_FORMAT", "json", "log_format", "json"),
+        ("PLAN_HORIZON_HOURS", "", "plan_horizon", timedelta(hours=24)),
+        ("DATABASE_URL", "", "database_url", None),
+    ],
+)
+def test_setting_is_read_from_the_environment_and_empty_counts_as_missing(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, name: str, expected: object
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    assert getattr(load_settings(), name) == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "accepted"),
+    [
+        ("PLAN_HORIZON_HOURS", "0", "greater than or equal to 1"),
+        ("PLAN_HORIZON_HOURS", "337", "less than or equal to 336"),
+        ("PLAN_HORIZON_HOURS", "soon", "a valid number"),
+        ("DEFAULT_LENGTH_MINUTES", "1440", "less than or equal to 1439"),
+        ("RESYNC_SECONDS", "46", "less than or equal to 45"),
+        ("KEEP_DAYS", "0", "greater than or equal to 1"),
+        ("LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+        ("LOG_FORMAT", "xml", "'logfmt' or 'json'"),
+        ("RENDER", "maybe", "a valid boolean"),
+    ],
+)
+def test_error_names_the_variable_the_value_and_what_is_accepted(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, accepted: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(InvalidSettings, match=f"^{variable}='{value}': .*{accepted}"):
+        load_settings()
+
+
+def test_all_bad_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEEP_DAYS", "none")
+    monkeypatch.setenv("LOG_LEVEL", "LOUD")
+
+    with pytest.raises(InvalidSettings, match=r"KEEP_DAYS='none': .*; LOG_LEVEL='LOUD': "):
+        load_settings()
+
+
+def test_settings_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = load_settings()
+    monkeypatch.setenv("KEEP_DAYS", "7")
+
+    assert load_settings() is before

@@ -1,0 +1,55 @@
+"""Daemons for the tests, ended whatever happens."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from core.embedded_postgres import EmbeddedPostgres, connect_or_start
+from core.migrations import migrate
+from tests.data import connected
+from tests.postgres import Server
+from tests.scheduler.daemon_process import DaemonProcess, Daemons
+
+
+@pytest.fixture
+def daemons(tmp_path: Path) -> Iterator[Daemons]:
+    with Daemons(tmp_path) as daemons:
+        yield daemons
+
+
+@pytest.fixture
+def app(database_url: str) -> Iterator[Connection]:
+    """The app, psql, or whoever else writes to `database_url`."""
+    with connected(database_url) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def shared_url(server: Server) -> Iterator[str]:
+    """A database that the tests of a module share; each has sessions of its own there."""
+    with server.database(server.migrated) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def shared_daemon(shared_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    with Daemons(tmp_path_factory.mktemp("shared")) as daemons:
+        yield daemons.ready(shared_url)
+
+
+@pytest.fixture
+def shared_app(shared_daemon: DaemonProcess, shared_url: str) -> Iterator[Connection]:
+    """The app beside a daemon that runs already."""
+    assert not shared_daemon.ended, shared_daemon.log
+    with connected(shared_url) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A server with our schema whose processes the tests of a module may stop and kill."""
+    with connect_or_start(tmp_path_factory.mktemp("own") / "postgres", durable=False) as server:
+        migrate(server.url)
+        yield server

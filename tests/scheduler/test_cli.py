@@ -1,0 +1,163 @@
+"""What an operator types, what they read, and the exit status that their scripts see."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from tests.commands import run
+from tests.data import add_session, change_instance, connected, execute
+from tests.scheduler.daemon_process import Daemons, eventually
+from tests.scheduler.soon import HOUR, instance_soon, on, session_here, wait_until_seen, weekly
+
+LONG_NAME = "The session in the back room of the pub by the old bridge over the river, every second week " * 2
+
+
+def scheduler(*arguments: str, **settings: str) -> tuple[int, str, str]:
+    """Run `python -m scheduler`; return its exit status, output and errors."""
+    done = run("-m", "scheduler", *arguments, settings=settings)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "told"),
+    [
+        ("status", {"DATABASE_URL": "nonsense"}, "DATABASE_URL is not a URL; accepted: postgresql://"),
+        (
+            "migrate",
+            {"DATABASE_URL": "postgresql://u:p@h:port/n"},
+            "DATABASE_URL is not a URL; accepted: postgresql://",
+        ),
+        ("run", {"RESYNC_SECONDS": "0"}, "RESYNC_SECONDS='0': Input should be greater than"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(command: str, settings: dict[str, str], told: str) -> None:
+    status, out, err = scheduler(command, **settings)
+
+    assert (status, out) == (1, "")
+    assert err.startswith(f"Error: {told}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["status", "migrate"])
+def test_a_database_that_cannot_be_reached_is_one_line_without_the_password(command: str) -> None:
+    status, out, err = scheduler(command, DATABASE_URL="postgresql://u:secret@127.0.0.1:1/n")
+
+    assert (status, out) == (1, "")
+    assert "Connection refused" in err
+    assert err.count("\n") == 1
+    assert "secret" not in err
+
+
+def test_a_database_that_was_not_migrated_is_one_line(empty_database_url: str) -> None:
+    status, out, err = scheduler("status", DATABASE_URL=empty_database_url)
+
+    assert (status, out) == (1, "")
+    assert err.startswith("Error: the database has not been migrated")
+    assert err.endswith("run `python -m scheduler migrate`\n")
+
+
+def test_migrate_may_be_run_twice(empty_database_url: str) -> None:
+    first = scheduler("migrate", DATABASE_URL=empty_database_url)
+    second = scheduler("migrate", DATABASE_URL=empty_database_url)
+
+    assert first == (0, "the schema was made\n", "")
+    assert second[0] == 0
+    assert "and is up to date" in second[1]
+
+
+def test_load_tells_what_it_did_and_warns_on_standard_error(database_url: str) -> None:
+    status, out, err = scheduler("load", "scheduler/data/real_sessions.json", DATABASE_URL=database_url)
+
+    assert (status, out) == (0, "38 sessions are new, 0 changed, 0 stood as they are\n")
+    assert [line.split(":")[0] for line in err.splitlines()] == ["warning"]
+
+
+def test_load_lists_what_is_wrong_and_loads_nothing(database_url: str, app: Connection, tmp_path: Path) -> None:
+    file = tmp_path / "sessions.json"
+    file.write_text(json.dumps({"sessions": [{"name": "one", "timezone": "UTC"}, {"name": "two", "timezone": "Mars"}]}))
+
+    status, out, err = scheduler("load", str(file), DATABASE_URL=database_url)
+
+    assert (status, out) == (1, "")
+    assert "sessions[1]: 'Mars' is not a known time zone" in err
+    assert execute(app, "SELECT 1 FROM session") == []
+
+
+def test_status_without_a_daemon_is_unhealthy(database_url: str) -> None:
+    status, out, err = scheduler("status", DATABASE_URL=database_url)
+    as_json = scheduler("status", "--json", DATABASE_URL=database_url)
+
+    assert (status, err) == (1, "")
+    assert out.startswith("UNHEALTHY at ")
+    assert "no daemon is alive: start `python -m scheduler run`" in out
+    assert as_json[0] == 1
+    assert json.loads(as_json[1])["healthy"] is False
+
+
+def test_status_beside_a_daemon_is_healthy_and_shows_what_is_on_and_next(
+    daemons: Daemons, database_url: str, app: Connection
+) -> None:
+    daemon = daemons.ready(database_url)
+    is_on = session_here(app, weekly(-HOUR, HOUR), name=LONG_NAME, city="Kinvara", country="Ireland")
+    session_here(app, weekly(2 * HOUR, 3 * HOUR), name="[bold]brackets[/]")
+    broken = add_session(app, "every other tuesday", name="a broken one")
+    eventually(lambda: on(app, is_on), "it is on")
+    wait_until_seen(app)
+    eventually(lambda: _first_look_is_told(app), "a beat after the first look")
+
+    status, out, err = scheduler("status", DATABASE_URL=database_url)
+    found: dict[str, Any] = json.loads(scheduler("status", "--json", DATABASE_URL=database_url)[1])
+
+    assert (status, err) == (0, "")
+    assert out.startswith("healthy at ")
+    assert f":{daemon.pid} " in out
+    assert "on now: 1" in out
+    [line] = [line for line in out.splitlines() if "Kinvara, Ireland" in line]
+    assert LONG_NAME.strip() in line, "not folded"
+    assert "next edge: " in out
+    assert f"unreadable: session {broken} 'a broken one': " in out
+    assert found["healthy"] is True
+    assert [one["session_id"] for one in found["on_now"]] == [is_on]
+    assert [one["session_id"] for one in found["unreadable"]] == [broken]
+    _, upcoming, note = scheduler("upcoming", "--hours", "6", DATABASE_URL=database_url)
+    assert note == ""
+    assert upcoming.splitlines()[0].split()[:3] == ["local", "time", "UTC"]
+    assert [(" opens " in line, "[bold]brackets[/]" in line) for line in upcoming.splitlines()[1:]] == [
+        (False, False),
+        (True, True),
+        (False, True),
+    ]
+
+
+def _first_look_is_told(app: Connection) -> list[tuple[Any, ...]]:
+    return execute(app, "SELECT 1 FROM daemon_heartbeat WHERE last_look_at IS NOT NULL AND listening_since IS NOT NULL")
+
+
+def test_status_tells_what_is_overdue_and_who_is_in_the_way(
+    daemons: Daemons, database_url: str, app: Connection
+) -> None:
+    daemons.ready(database_url)
+    session_id = session_here(app)
+    instance_id = instance_soon(app, session_id, 2, HOUR)
+    wait_until_seen(app)
+    with connected(database_url, autocommit=False) as holding:
+        change_instance(holding, instance_id, comments="a long transaction")
+        time.sleep(4.2)  # two until it is due, two more until that is a problem
+
+        status, out, _ = scheduler("status", DATABASE_URL=database_url)
+
+        assert status == 1
+        assert "sessions overdue: 1, the oldest since " in out
+        assert f"overdue: session {session_id} since " in out
+        assert f"perhaps held up by pid {holding.info.backend_pid} " in out
+
+
+def test_upcoming_says_how_far_it_can_see(database_url: str) -> None:
+    status, out, err = scheduler("upcoming", "--hours", "100", DATABASE_URL=database_url)
+
+    assert (status, out) == (0, "nothing that is planned so far opens or closes in that time\n")
+    assert err == "note: what opens more than 24 hours from now is not planned yet\n"

@@ -1,0 +1,115 @@
+"""Procfile, render.yaml and the requirements: what the platform runs is what stands here, and both files agree."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.commands import ROOT, run
+
+BLUEPRINT_TEXT = (ROOT / "render.yaml").read_text()
+BLUEPRINT: dict[str, Any] = yaml.safe_load(BLUEPRINT_TEXT)
+SERVICES: dict[str, dict[str, Any]] = {service["type"]: service for service in BLUEPRINT["services"]}
+WORKER, CRON = SERVICES["worker"], SERVICES["cron"]
+PROCFILE: dict[str, str] = dict(
+    line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines() if line.strip()
+)
+COMMANDS = {*PROCFILE.values(), WORKER["preDeployCommand"], WORKER["startCommand"], CRON["startCommand"]}
+
+
+def requirements(name: str) -> dict[str, str]:
+    """Return package -> what is accepted of it."""
+    lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]
+    matches = [re.fullmatch(r"([A-Za-z0-9_-]+)(?:\[\w+\])?(.*)", line) for line in lines if line and line[:3] != "-r "]
+    assert all(matches)
+    return {match[1]: match[2] for match in matches if match}
+
+
+def test_procfile_and_blueprint_say_the_same() -> None:
+    assert {
+        "release": WORKER["preDeployCommand"],
+        "worker": WORKER["startCommand"],
+        "sweep": CRON["startCommand"],
+    } == PROCFILE
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_that_is_named_exists(command: str) -> None:
+    python, *arguments = command.split()
+    assert python == "python"
+
+    answer = run(*(word for word in arguments if word != "--alert"), "--help", settings={})
+
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.startswith("Usage:")
+    assert "--alert" not in arguments or "--alert" in answer.stdout
+
+
+def test_the_sweep_runs_at_14_29_44_and_59() -> None:
+    assert CRON["schedule"] == "14,29,44,59 * * * *"
+    assert 'schedule: "14,29,44,59 * * * *"' in BLUEPRINT_TEXT, "quoted: a bare * is YAML's alias"
+
+
+@pytest.mark.parametrize("service", [WORKER, CRON], ids=["worker", "cron"])
+def test_each_service_has_a_direct_connection_to_the_one_database(service: dict[str, Any]) -> None:
+    [database] = BLUEPRINT["databases"]
+    [url] = [variable for variable in service["envVars"] if variable["key"] == "DATABASE_URL"]
+
+    assert url["fromDatabase"] == {"name": database["name"], "property": "connectionString"}
+    assert service["runtime"] == "python"
+    assert "env" not in service
+    assert service["plan"] == "starter"
+    assert service["buildCommand"] == "pip install -r requirements.txt"
+
+
+def test_the_database_states_its_version_as_text() -> None:
+    [database] = BLUEPRINT["databases"]
+
+    assert isinstance(database["postgresMajorVersion"], str)
+    assert int(database["postgresMajorVersion"]) >= 15
+
+
+def test_the_cron_service_has_nothing_that_the_platform_refuses() -> None:
+    refused = {"preDeployCommand", "maxShutdownDelaySeconds", "healthCheckPath", "numInstances"}
+
+    assert refused.isdisjoint(CRON)
+
+
+def test_the_platform_waits_for_longer_than_the_daemon_takes_to_stop() -> None:
+    assert 5 < WORKER["maxShutdownDelaySeconds"] <= 300
+
+
+def test_t5_zone_rules_are_pinned_exactly_and_the_oracle_reads_the_same_release() -> None:
+    pinned = requirements("requirements.txt")["pytz"]
+
+    assert re.fullmatch(r"==\d{4}\.\d+", pinned)
+    assert requirements("requirements-dev.txt")["tzdata"] == pinned
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in ROOT.glob("requirements*.txt")))
+def test_every_requirement_is_bounded(name: str) -> None:
+    unbounded = [
+        package
+        for package, accepted in requirements(name).items()
+        if not re.fullmatch(r"==[\d.]+|>=[\d.]+,<[\d.]+", accepted)
+    ]
+
+    assert unbounded == []
+
+
+def test_what_is_developed_on_includes_all_that_is_deployed() -> None:
+    assert "requirements.txt" in included("requirements-dev.txt")
+
+
+def included(name: str) -> set[str]:
+    """Return the files that this one includes, directly or not."""
+    files = [line.split()[1] for line in (ROOT / name).read_text().splitlines() if line.startswith("-r ")]
+    return {*files, *(further for file in files for further in included(file))}
+
+
+def test_the_python_version_is_one_that_is_accepted() -> None:
+    major, minor = (Path(ROOT) / ".python-version").read_text().strip().split(".")[:2]
+
+    assert (int(major), int(minor)) >= (3, 11)

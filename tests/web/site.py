@@ -1,0 +1,97 @@
+"""A small world of sessions around now, and the pages of it as a client sees them."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from flask import Flask
+from flask.testing import FlaskClient
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from werkzeug.test import TestResponse
+
+from core.active_session_manager import update_active_sessions
+from core.db import create_engine
+from tests import data
+
+AUSTIN = {"city": "Austin", "state": "TX", "country": "USA"}
+# A zone whose clocks never change, so that hours around now are what they seem.
+ZONE = "America/Phoenix"
+
+
+@dataclass(frozen=True)
+class World:
+    """Two sessions that are on in one town, one that opens later, and three people."""
+
+    muellers: int
+    donns: int
+    later: int
+    muellers_now: int
+    donns_now: int
+    later_today: int
+    noirin: int
+    sean: int
+    organiser: int
+
+
+def make_world(app: Connection, url: str) -> World:
+    muellers = data.add_session(app, name="Mueller's", timezone=ZONE, **AUSTIN)
+    donns = data.add_session(app, name="Donn's Depot", timezone=ZONE, **AUSTIN)
+    later = data.add_session(app, name="Late session", timezone=ZONE, **AUSTIN)
+    world = World(
+        muellers=muellers,
+        donns=donns,
+        later=later,
+        muellers_now=add_hours(app, muellers, -1, 2),
+        donns_now=add_hours(app, donns, -0.5, 1),
+        later_today=add_hours(app, later, 5, 7),
+        noirin=data.add_person(app, first_name="Nóirín", last_name="Ní Bhriain"),
+        sean=data.add_person(app, first_name="Seán", last_name="Ó Riada"),
+        organiser=data.add_person(app, first_name="Olive", last_name="Organiser"),
+    )
+    look(url)
+    return world
+
+
+def add_hours(app: Connection, session_id: int, starts_in: float, ends_in: float) -> int:
+    """Add an instance that starts and ends so many hours from now."""
+    now = datetime.now(UTC) - timedelta(hours=7)  # Phoenix
+    start, end = (now + timedelta(hours=hours) for hours in (starts_in, ends_in))
+    return data.add_instance(app, session_id, f"{start:%Y-%m-%d}", f"{start:%H:%M}", f"{end:%H:%M}")
+
+
+def look(url: str) -> None:
+    """Do what a daemon does."""
+    engine = create_engine(url)
+    update_active_sessions(engine)
+    engine.dispose()
+
+
+class Browser:
+    """A client that reads a page's CSRF token before it posts to it, as a browser's form does."""
+
+    def __init__(self, app: Flask) -> None:
+        self.client: FlaskClient = app.test_client()
+
+    def get(self, path: str, status: int = 200) -> str:
+        answer = self.client.get(path)
+        assert answer.status_code == status, answer.text
+        return answer.text
+
+    def token(self, path: str = "/zone") -> str:
+        found = re.search(r'name="csrf_token" value="([^"]+)"', self.get(path))
+        assert found
+        return found[1]
+
+    def send(self, path: str, token_from: str = "/zone", **fields: object) -> TestResponse:
+        return self.client.post(path, data={"csrf_token": self.token(token_from)} | fields)
+
+    def post(self, path: str, status: int = 303, *, token_from: str = "/zone", **fields: object) -> str:
+        """Post, follow the redirect if there is one, and return the page."""
+        answer = self.send(path, token_from, **fields)
+        assert answer.status_code == status, answer.text
+        return self.get(answer.location) if status == 303 else answer.text
+
+    def be(self, person_id: int | str = "", *, organiser: bool = False) -> "Browser":
+        """Be somebody, as one picks it in the demonstration app."""
+        self.post("/who", person_id=person_id, **({"organiser": "on"} if organiser else {}))
+        return self

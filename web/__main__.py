@@ -1,0 +1,70 @@
+"""`python -m web`: the demonstration app, on the loopback."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from types import FrameType
+
+import click
+from werkzeug.serving import make_server
+
+from core import logs
+from core.errors import SeisiunError
+from core.settings import load_settings
+from web import create_app, drain
+
+HOST = "127.0.0.1"
+PORT = 8080
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), help="0: any that is free.")
+@click.option("--with-parent", is_flag=True, help="End when standard input does.")
+def main(*, port: int, with_parent: bool) -> None:
+    """Serve the people pages, for development: whoever opens them says who they are.
+
+    Where the port is taken, another one is used; the address is printed.
+    """
+    logs.configure(load_settings())
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request would drown the flips
+    try:
+        app = create_app()
+    except SeisiunError as error:
+        raise click.ClickException(str(error)) from error
+    server = make_server(HOST, port if _is_free(port) else 0, app, threaded=True)
+    server.daemon_threads = True  # type: ignore[attr-defined] # of socketserver.ThreadingMixIn
+    signal.signal(signal.SIGTERM, _end)
+    if with_parent:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    click.echo(f"http://{HOST}:{server.server_port}/")
+    sys.stdout.flush()
+    try:
+        server.serve_forever()
+    except (KeyboardInterrupt, SystemExit):
+        drain()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

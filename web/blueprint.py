@@ -1,0 +1,192 @@
+"""The blueprint: every address in one table, and what holds for all of them.
+
+No page trusts its host to have set a policy, and none changes the host's: the limits, the headers and the CSRF check
+are of these addresses only.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Flask, Response, abort, current_app, render_template, request, url_for
+from flask.blueprints import BlueprintSetupState
+from flask_wtf.csrf import generate_csrf, validate_csrf
+from sqlalchemy import Engine
+from werkzeug.exceptions import HTTPException
+from wtforms import ValidationError
+
+from core.active_session_manager import Place
+from core.db import create_engine
+from core.errors import SeisiunError, SessionBusy
+from web import board, calendar, edit, health, instances, metrics, now, sessions, stream, words
+from web.host import EXTENSION, CurrentPerson, Host, Organises, notices, viewer
+from web.hub import Boards, Hub
+from web.settings import MOST_BYTES, MOST_STREAMS
+
+LARGEST_ID = 2**63 - 1
+SESSION = f"<int(max={LARGEST_ID}):session_id>"
+INSTANCE = f"<int(max={LARGEST_ID}):session_instance_id>"
+READ, WRITE = ["GET"], ["POST"]
+
+ADDRESSES: tuple[tuple[str, str, Callable[..., Any], list[str]], ...] = (
+    ("/", "now", now.page, READ),
+    ("/board", "board", stream.board, READ),
+    ("/stream", "stream", stream.stream, READ),
+    ("/zone", "choose_zone", now.zone_page, READ),
+    ("/zone", "keep_zone", now.keep_zone, WRITE),
+    (f"/instances/{INSTANCE}", "instance", instances.page, READ),
+    (f"/instances/{INSTANCE}/say", "say", instances.say, WRITE),
+    (f"/instances/{INSTANCE}/people", "say_for", instances.say_for, WRITE),
+    (f"/instances/{INSTANCE}/cancel", "cancel", instances.cancel, WRITE),
+    (f"/instances/{INSTANCE}/restore", "restore", instances.restore, WRITE),
+    (f"/sessions/{SESSION}", "session", sessions.page, READ),
+    (f"/sessions/{SESSION}/dates", "say_early", sessions.say_early, WRITE),
+    (f"/sessions/{SESSION}/edit", "edit", edit.page, READ),
+    (f"/sessions/{SESSION}/edit", "save", edit.save, WRITE),
+    (f"/sessions/{SESSION}.ics", "calendar", calendar.feed, READ),
+    ("/healthz", "healthz", health.healthz, READ),
+    ("/metrics", "metrics", metrics.page, READ),
+)
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "geolocation=(), camera=(), microphone=()",
+}
+
+
+def create_blueprint(
+    database: Engine | str,
+    current_person: CurrentPerson,
+    organises: Organises,
+    *,
+    most_streams: int = MOST_STREAMS,
+) -> Blueprint:
+    """Make the blueprint that an app mounts.
+
+    `database`: the app's engine, or the URL of a direct connection (a transaction-mode pooler delivers no NOTIFY).
+    `current_person`: asked in every request for the `person_id` of whoever is signed in, or None.
+    `organises`: asked for the ids of the sessions that a person organises.
+
+    The app needs a SECRET_KEY, and threads: `most_streams` of them may be held by open streams.
+    """
+    engine = database if isinstance(database, Engine) else _engine(database)
+    url = engine.url.render_as_string(hide_password=False)
+    health_engine = create_engine(url, pool_size=1, application_name="seisiun health")
+    blueprint = Blueprint(
+        EXTENSION, __name__, static_folder="static", template_folder="templates", static_url_path="/seisiun-static"
+    )
+    for rule, endpoint, view, methods in ADDRESSES:
+        blueprint.add_url_rule(rule, endpoint, view, methods=methods)
+
+    def mount(state: BlueprintSetupState) -> None:
+        app = state.app
+        assert isinstance(app, Flask)
+        if not app.secret_key:
+            raise RuntimeError("the people pages need the app's SECRET_KEY: set it before they are mounted")
+        hub = Hub(url, _looker(app, engine), _you_renderer(app), most_streams=most_streams)
+        app.extensions[EXTENSION] = Host(engine, health_engine, hub, current_person, organises)
+
+    blueprint.record_once(mount)
+    blueprint.before_request(_refuse)
+    blueprint.after_request(_add_headers)
+    blueprint.context_processor(_context)
+    blueprint.register_error_handler(HTTPException, _refused)
+    blueprint.register_error_handler(SessionBusy, _busy)
+    blueprint.register_error_handler(SeisiunError, _cannot)
+    return blueprint
+
+
+def _engine(url: str) -> Engine:
+    return create_engine(url, pool_size=10, application_name="seisiun pages")
+
+
+def _looker(app: Flask, engine: Engine) -> Callable[[], Boards]:
+    """Return what makes the boards of now, outside any request."""
+    members, public = board.Renderer(_renderer(app)), board.Renderer(_renderer(app))
+
+    def look() -> Boards:
+        with engine.begin() as connection:
+            seen = board.look(connection)
+        return Boards(members.board(seen, "members"), public.board(seen.public(), "public"))
+
+    return look
+
+
+def _renderer(app: Flask) -> board.Render:
+    """Return what renders a template without a request: links in it are relative to the Now page."""
+    return lambda template, **values: app.jinja_env.get_template(template).render(words=words.FILTERS, **values)
+
+
+def _you_renderer(app: Flask) -> Callable[[Place | None], str]:
+    return lambda at: _renderer(app)("seisiun/block_you.html", at=at)
+
+
+# What holds for every request
+
+
+def _refuse() -> None:
+    """Refuse a body that is too long, text that no database takes, and a form that is not ours."""
+    request.max_content_length = MOST_BYTES
+    request.max_form_memory_size = MOST_BYTES
+    if (request.content_length or 0) > MOST_BYTES:
+        abort(413, f"That is more than {MOST_BYTES // 1024} kB.")
+    if request.method == "POST":
+        _check_token()
+    texts = [text for _, values in (*request.args.lists(), *request.form.lists()) for text in values]
+    if any("\0" in text for text in texts):
+        abort(400, "There is a character in it that is no text.")
+
+
+def _check_token() -> None:
+    field = current_app.config.get("WTF_CSRF_FIELD_NAME", "csrf_token")
+    try:
+        validate_csrf(request.form.get(field))
+    except ValidationError as error:
+        abort(400, f"{error} Go back, load the page again and try once more.")
+
+
+def _add_headers(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault("Cache-Control", "private, no-store")
+    return response
+
+
+def _context() -> dict[str, object]:
+    return {
+        "words": words.FILTERS,
+        "viewer": viewer(),
+        "csrf_token": generate_csrf,
+        "notices": notices,
+        "picker_url": _picker_url(),
+    }
+
+
+def _picker_url() -> str | None:
+    """Return where one picks who one is: in the demonstration app only."""
+    return url_for(".who") if f"{request.blueprint}.who" in current_app.view_functions else None
+
+
+def _refused(error: HTTPException) -> tuple[str, int] | HTTPException:
+    if error.code is None or error.code < 400:
+        return error  # a redirect
+    return render_template("seisiun/refused.html", error=error), error.code
+
+
+def _busy(_error: SessionBusy) -> Response:
+    page = render_template(
+        "seisiun/refused.html",
+        error={"code": 503, "name": "One moment", "description": "Somebody is saving this session. Try again."},
+    )
+    return Response(page, 503, {"Retry-After": "2"})
+
+
+def _cannot(error: SeisiunError) -> tuple[str, int]:
+    shown = {"code": 409, "name": "That cannot be done", "description": str(error)}
+    return render_template("seisiun/refused.html", error=shown), 409

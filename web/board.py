@@ -1,0 +1,277 @@
+"""What is on, by country and town: read once, and made into blocks of HTML that pages and streams share.
+
+A block has a name and a version; a page that holds the same version need not be sent it again. There are two boards:
+for whoever is signed in, with names, and for everybody else, with nobody on it at all.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import cached_property, lru_cache
+from itertools import groupby
+
+from sqlalchemy import Connection
+
+from core.active_session_manager import Place, active_instances
+from core.errors import UnknownTimeZone
+from core.settings import load_settings
+from core.store import looks, pages
+from core.store.pages import Named, WindowSeen
+from core.windows import StatedHours, Window, stated_hours
+from web import strips, words
+
+MOST_NAMES = 6
+MOST_OPENINGS = 8
+STATES = ("on", "later", "over")
+A_DAY = timedelta(hours=26)
+"""Longer than any strip: a day on which the clocks go back has 25 hours."""
+
+Render = Callable[..., str]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An instance in its town's list; `state` is on, later or over. `people`: None for the public."""
+
+    session_instance_id: int
+    name: str
+    hours: str
+    state: str
+    edge: str
+    people: tuple[str, ...] | None = None
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Town:
+    """A town's block: its strip, and today's instances."""
+
+    key: str
+    name: str
+    country: str
+    zone: str
+    day: strips.Day
+    bars: tuple[strips.Bar, ...]
+    entries: tuple[Entry, ...]
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is on there."""
+        return any(entry.state == "on" for entry in self.entries)
+
+    @property
+    def lanes(self) -> int:
+        """How many lanes the strip has."""
+        return max((bar.lane + 1 for bar in self.bars), default=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What opens next, and when, on its own clocks."""
+
+    session_instance_id: int
+    name: str
+    place: str
+    opens: str
+    hours: str
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the database says at `now`: the board of those who are signed in, and where each of them is."""
+
+    now: datetime
+    towns: tuple[Town, ...]
+    openings: tuple[Opening, ...]
+    at: Mapping[int, Place]
+
+    def public(self) -> "Seen":
+        """Return the board without anybody on it."""
+        return Seen(self.now, tuple(map(_without_people, self.towns)), self.openings, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A piece of the page: its name on it, its version and its HTML."""
+
+    key: str
+    version: str
+    html: str
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """The blocks of a board, in order; `at`: where each person on it is."""
+
+    blocks: tuple[Block, ...]
+    at: Mapping[int, Place] = field(default_factory=dict)
+
+    @cached_property
+    def order(self) -> list[tuple[str, str]]:
+        """The names and versions of the blocks."""
+        return [(block.key, block.version) for block in self.blocks]
+
+    @cached_property
+    def versions(self) -> Mapping[str, str]:
+        """The version of each block that is on the board."""
+        return dict(self.order)
+
+
+def town_key(city: str | None, state: str | None, country: str | None) -> str:
+    """Return the name of a town's block: the same for however the town is spaced and cased (A4)."""
+    return "/".join((part or "").strip().casefold() for part in (country, state, city))
+
+
+# Reading
+
+
+def look(connection: Connection) -> Seen:
+    """Read the board as it is now."""
+    now = looks.clock(connection)
+    on = {place.session_instance_id: place for place in active_instances(connection)}
+    there = pages.people_there(connection)
+    windows = pages.windows_between(connection, now - A_DAY, now + A_DAY)
+    return Seen(
+        now,
+        tuple(_towns(now, on, there, windows)),
+        tuple(_openings(now, on.keys(), windows)),
+        {person.person_id: on[at] for at, people in there.items() if at in on for person in people},
+    )
+
+
+def _towns(
+    now: datetime, on: Mapping[int, Place], there: Mapping[int, list[Named]], windows: list[WindowSeen]
+) -> Iterable[Town]:
+    def by_town(seen: WindowSeen) -> str:
+        return town_key(seen.city, seen.state, seen.country)
+
+    to_the_minute = now.replace(second=0, microsecond=0)
+
+    for key, group in groupby(sorted(windows, key=_by_place), by_town):
+        of_town = list(group)
+        first = of_town[0]
+        day = strips.day_of(to_the_minute, first.timezone)
+        today = [seen for seen in of_town if day.overlaps(Window(seen.opens_at, seen.closes_at))]
+        today += [seen for seen in of_town if seen.session_instance_id in on and seen not in today]
+        if today:
+            yield Town(
+                key,
+                words.town(first.city, first.state),
+                (first.country or "").strip() or "Elsewhere",
+                words.zone(first.timezone),
+                day,
+                strips.bars(day, tuple(map(_bar, today))),
+                tuple(_entries(now, on, there, today)),
+            )
+
+
+def _by_place(seen: WindowSeen) -> tuple[str, ...]:
+    return tuple((part or "").strip().casefold() for part in (seen.country, seen.city, seen.state))
+
+
+def _entries(
+    now: datetime, on: Mapping[int, Place], there: Mapping[int, list[Named]], today: list[WindowSeen]
+) -> list[Entry]:
+    """Return an entry for each instance: of its windows the one that is open counts, else the next, else the last."""
+    nearest: dict[int, WindowSeen] = {}
+    for seen in today:
+        held = nearest.get(seen.session_instance_id)
+        if held is None or held.closes_at <= now:
+            nearest[seen.session_instance_id] = seen
+    entries = [_entry(now, seen, there.get(id_, []), is_on=id_ in on) for id_, seen in nearest.items()]
+    return sorted(entries, key=lambda entry: STATES.index(entry.state))
+
+
+def _entry(now: datetime, seen: WindowSeen, people: list[Named], *, is_on: bool) -> Entry:
+    """Return the entry; whether it is on is for the bit to say, also in the moment where the window says otherwise."""
+    hours, opens, closes, _ = _times(seen)
+    names = tuple(map(words.full_name, people[:MOST_NAMES]))
+    if is_on:
+        state, edge = "on", f"until {closes}"
+    elif now < seen.closes_at:
+        state, edge = "later", f"opens at {opens}"
+    else:
+        state, edge = "over", f"closed at {closes}"
+    return Entry(seen.session_instance_id, seen.name, hours, state, edge, names, len(people) - len(names))
+
+
+def _openings(now: datetime, on: Iterable[int], windows: list[WindowSeen]) -> Iterable[Opening]:
+    active = frozenset(on)
+    ahead = [seen for seen in windows if seen.opens_at > now and seen.session_instance_id not in active]
+    for seen in ahead[:MOST_OPENINGS]:
+        hours, *_ = _times(seen)
+        yield Opening(
+            seen.session_instance_id,
+            seen.name,
+            words.town(seen.city, seen.state),
+            words.local_day_and_clock(seen.opens_at, seen.timezone),
+            hours,
+            words.zone(seen.timezone),
+        )
+
+
+@lru_cache(maxsize=8192)
+def _times(seen: WindowSeen) -> tuple[str, str, str, StatedHours | None]:
+    """Return the hours, the opening and the closing in words, and the hours as instants."""
+    found = words.occurrence(seen, load_settings().default_length)
+    try:
+        stated = stated_hours(found.start, found.end, seen.timezone or "") if found else None
+    except UnknownTimeZone:
+        stated = None
+    opens, closes = (words.local_clock(at, seen.timezone) for at in (seen.opens_at, seen.closes_at))
+    return words.hours(found), opens, closes, stated
+
+
+def _bar(seen: WindowSeen) -> tuple[Window, StatedHours | None, str]:
+    hours, opens, closes, stated = _times(seen)
+    return Window(seen.opens_at, seen.closes_at), stated, f"{seen.name}, {hours}, open {opens} to {closes}"
+
+
+def _without_people(town: Town) -> Town:
+    return replace(town, entries=tuple(replace(entry, people=None, more=0) for entry in town.entries))
+
+
+# Rendering
+
+
+class Renderer:
+    """Makes boards; what has not changed since the last one is not made again."""
+
+    def __init__(self, render: Render) -> None:
+        self._render = render
+        self._made: dict[tuple[str, str], tuple[object, Block]] = {}
+
+    def board(self, seen: Seen, audience: str) -> Board:
+        """Return the board of what was seen."""
+        on = [town for town in seen.towns if town.is_on]
+        later = [town for town in seen.towns if not town.is_on]
+        blocks = [self._block(seen, audience, "summary", _summary(on))]
+        for country, towns in groupby(on, key=lambda town: town.country):
+            blocks.append(self._block(seen, audience, "country", country, key=f"country:{country.casefold()}"))
+            blocks += [self._block(seen, audience, "town", town, key=town.key) for town in towns]
+        blocks.append(self._block(seen, audience, "next", seen.openings))
+        if later:
+            blocks.append(self._block(seen, audience, "later", len(later)))
+            blocks += [self._block(seen, audience, "town", town, key=town.key) for town in later]
+        kept = {block.key for block in blocks}
+        self._made = {name: made for name, made in self._made.items() if name[0] != audience or name[1] in kept}
+        return Board(tuple(blocks), seen.at)
+
+    def _block(self, seen: Seen, audience: str, kind: str, data: object, key: str | None = None) -> Block:
+        name = (audience, key or kind)
+        made = self._made.get(name)
+        if made and made[0] == data:
+            return made[1]
+        version = hashlib.sha256(repr(data).encode()).hexdigest()[:12]
+        html = self._render(f"seisiun/block_{kind}.html", data=data, now=seen.now)
+        block = Block(name[1], version, html)
+        self._made[name] = (data, block)
+        return block
+
+
+def _summary(on: list[Town]) -> tuple[int, int, int]:
+    """Return how many instances are on, in how many towns of how many countries."""
+    count = sum(entry.state == "on" for town in on for entry in town.entries)
+    return count, len(on), len({town.country for town in on})

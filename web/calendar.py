@@ -1,0 +1,133 @@
+"""A session's calendar, for programs that subscribe to it.
+
+An event for each date, not a rule: what was moved or cancelled is then as it is, in every program. A date's UID is
+made of what the recurrence says of it, so it stays the same when its row is made, moved, cancelled or restored.
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from flask import Response, request, url_for
+from icalendar import Calendar, Event, Timezone, TimezoneDaylight, TimezoneStandard
+
+from core.errors import UnknownTimeZone
+from core.store import looks
+from core.store.pages import SessionSeen
+from core.timezones import require_zone, to_local
+from web import dates, words
+from web.dates import Date
+from web.host import require_session, transaction
+
+PAST = timedelta(days=90)
+AHEAD = timedelta(days=366)
+FRESH = timedelta(minutes=15)
+PRODUCT = "-//Seisiun//Sessions//EN"
+
+
+def feed(session_id: int) -> Response:
+    """Return the calendar; public, with nobody's name in it."""
+    with transaction() as connection:
+        session = require_session(connection, session_id)
+        now = looks.clock(connection)
+        today = dates.today(session, now)
+        found = dates.between(connection, session, today - PAST, today + AHEAD)
+    response = Response(_calendar(session, found, today), mimetype="text/calendar")
+    response.cache_control.public = True
+    response.cache_control.max_age = int(FRESH.total_seconds())
+    response.headers["Content-Disposition"] = f'inline; filename="session-{session_id}.ics"'
+    response.add_etag()
+    response.make_conditional(request)
+    return response
+
+
+def _calendar(session: SessionSeen, found: list[Date], today: date) -> bytes:
+    calendar = Calendar()
+    calendar.add("prodid", PRODUCT)
+    calendar.add("version", "2.0")
+    calendar.add("x-wr-calname", session.name)
+    calendar.add("refresh-interval", timedelta(hours=1), parameters={"VALUE": "DURATION"})
+    calendar.add("x-published-ttl", "PT1H")
+    try:
+        zone = require_zone(session.timezone)
+    except UnknownTimeZone:
+        return bytes(calendar.to_ical())  # its times mean no instant: an empty calendar
+    timed = [date for date in found if date.hours]
+    calendar.add_component(_timezone(zone, today - PAST - timedelta(days=370), today + AHEAD + timedelta(days=2)))
+    for one in timed:
+        calendar.add_component(_event(session, one, zone, today))
+    return bytes(calendar.to_ical())
+
+
+def _event(session: SessionSeen, one: Date, zone: str, today: date) -> Event:
+    assert one.hours
+    instance = one.instance
+    cancelled = instance is not None and instance.is_cancelled
+    event = Event()
+    event.add("uid", f"{_identity(session, one)}@{request.host.partition(':')[0]}")
+    event.add("dtstamp", datetime.combine(today, time(), UTC))
+    event.add("dtstart", one.hours.start, parameters={"TZID": zone})
+    event.add("dtend", one.hours.end, parameters={"TZID": zone})
+    event.add("summary", f"Cancelled: {session.name}" if cancelled else session.name)
+    event.add("status", "CANCELLED" if cancelled else "CONFIRMED")
+    event.add("location", (instance and instance.location_override) or words.place(session.city, session.country))
+    if instance and instance.comments:
+        event.add("description", instance.comments)
+    event.add("url", _url(session, one))
+    return event
+
+
+def _identity(session: SessionSeen, one: Date) -> str:
+    if one.occurrence:
+        return f"session-{session.session_id}-{one.occurrence.start:%Y%m%dT%H%M}"
+    assert one.instance
+    return f"instance-{one.instance.session_instance_id}"
+
+
+def _url(session: SessionSeen, one: Date) -> str:
+    if one.instance:
+        return url_for(".instance", session_instance_id=one.instance.session_instance_id, _external=True)
+    return url_for(".session", session_id=session.session_id, _external=True)
+
+
+# The zone: written from our own rules, so that a calendar program and the scheduler mean the same instants (T5)
+
+
+def _timezone(zone: str, first: date, last: date) -> Timezone:
+    """Return the zone's VTIMEZONE: the offset at `first`, and each change up to `last` (RFC 5545 3.6.5)."""
+    timezone = Timezone()
+    timezone.add("tzid", zone)
+    at, end = (datetime.combine(day, time(), UTC) for day in (first, last))
+    before = _offset(at, zone)
+    timezone.add_component(_observance(TimezoneStandard(), at + before, before, before))
+    while at < end:
+        then = min(at + timedelta(days=7), end)
+        after = _offset(then, zone)
+        if after != before:
+            changes_at = _change(at, then, zone)
+            kind = TimezoneDaylight() if after > before else TimezoneStandard()
+            # DTSTART is the wall time just before the change, by the offset that ends with it.
+            timezone.add_component(_observance(kind, changes_at + before, before, after))
+            before = after
+        at = then
+    return timezone
+
+
+def _observance(
+    kind: TimezoneStandard | TimezoneDaylight, wall: datetime, before: timedelta, after: timedelta
+) -> TimezoneStandard | TimezoneDaylight:
+    kind.add("dtstart", wall.replace(tzinfo=None))
+    kind.add("tzoffsetfrom", before)
+    kind.add("tzoffsetto", after)
+    return kind
+
+
+def _offset(at: datetime, zone: str) -> timedelta:
+    return to_local(at, zone) - at.replace(tzinfo=None)
+
+
+def _change(low: datetime, high: datetime, zone: str) -> datetime:
+    """Return the first instant, to the second, at which the offset is that of `high`."""
+    wanted = _offset(high, zone)
+    while high - low > timedelta(seconds=1):
+        middle = low + timedelta(seconds=(high - low) // timedelta(seconds=2))
+        low, high = (low, middle) if _offset(middle, zone) == wanted else (middle, high)
+    return high

@@ -1,0 +1,92 @@
+"""A session's dates: its rows, and those of its recurrence that have no row yet."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from core.errors import InvalidRecurrence, UnknownTimeZone
+from core.recurrence import Occurrence, Recurrence, parse
+from core.settings import load_settings
+from core.store import pages
+from core.store.pages import InstanceSeen, SessionSeen
+from core.timezones import to_local
+from web import words
+
+
+@dataclass(frozen=True, slots=True)
+class Date:
+    """One date; `instance` None: nobody has asked for it yet, and it has no row.
+
+    `occurrence` is what the recurrence says, `hours` what counts: the instance's own where it states any.
+    """
+
+    day: date
+    hours: Occurrence | None
+    occurrence: Occurrence | None
+    instance: InstanceSeen | None
+
+    @property
+    def sorts_by(self) -> datetime:
+        """Where it stands in the list."""
+        return self.hours.start if self.hours else datetime.combine(self.day, datetime.min.time())
+
+
+def recurrence_of(session: SessionSeen) -> Recurrence | None:
+    """Return what the session's recurrence says; None where it cannot be read."""
+    try:
+        return parse(session.recurrence, default_length=load_settings().default_length, zone=session.timezone)
+    except (InvalidRecurrence, UnknownTimeZone):
+        return None
+
+
+def today(session: SessionSeen, now: datetime) -> date:
+    """Return the date that it is now in the session's zone."""
+    try:
+        return to_local(now, session.timezone or "").date()
+    except UnknownTimeZone:
+        return now.date()
+
+
+def between(connection: Connection, session: SessionSeen, first: date, last: date) -> list[Date]:
+    """Return the session's dates from `first` to `last`, both inclusive, by start."""
+    instances = pages.instances_since(connection, session.session_id, first)
+    skipped = pages.skipped_since(connection, session.session_id, first)
+    found = list(_standing(instances, last))
+    taken = {bound.occurrence.start for bound in found if bound.occurrence} | skipped
+    taken |= {standing.hours.start for standing in found if standing.hours}
+    recurrence = recurrence_of(session) or Recurrence()
+    occurrences = recurrence.between(
+        first, last, initiation_date=session.initiation_date, termination_date=session.termination_date
+    )
+    found += [Date(one.start.date(), one, one, None) for one in occurrences if one.start not in taken]
+    return sorted(found, key=lambda date: date.sorts_by)
+
+
+def _standing(instances: list[InstanceSeen], last: date) -> Iterator[Date]:
+    for instance in instances:
+        if instance.date <= last:
+            bound = None
+            if instance.occurrence_start and instance.occurrence_end:
+                bound = Occurrence(instance.occurrence_start, instance.occurrence_end)
+            yield Date(instance.date, words.occurrence(instance, load_settings().default_length), bound, instance)
+
+
+def upcoming(connection: Connection, session: SessionSeen, now: datetime, most: int) -> list[Date]:
+    """Return the session's next dates, with the one that is on now."""
+    begins = today(session, now) - timedelta(days=1)
+    ahead = between(connection, session, begins, begins + timedelta(days=400))
+    return [date for date in ahead if not _is_over(date, session, now)][:most]
+
+
+def _is_over(date: Date, session: SessionSeen, now: datetime) -> bool:
+    if date.instance and date.instance.active:
+        return False
+    if date.instance and date.instance.closes_at and not date.instance.is_cancelled:
+        return date.instance.closes_at <= now
+    try:
+        local = to_local(now, session.timezone or "")
+    except UnknownTimeZone:
+        local = now.replace(tzinfo=None)
+    return date.hours.end <= local if date.hours else date.day < local.date()

@@ -1,0 +1,261 @@
+"""The form of a session: the recurrence as rows or as text, its zone, its first and last date, its buffers.
+
+Values in, values and errors out: nothing here knows a request or a database.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from werkzeug.datastructures import MultiDict
+
+from core.errors import InvalidRecurrence, UnknownTimeZone
+from core.recurrence import Recurrence, validate
+from core.recurrence_json import MOST_WEEKS
+from core.settings import load_settings
+from core.store.pages import SessionSeen
+from core.timezones import require_zone
+
+MOST_ROWS = 20
+LONGEST_BUFFER = 1440
+MONTHLY = "monthly"
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+WHICH = {"1": "first", "2": "second", "3": "third", "4": "fourth", "5": "fifth", "-1": "last"}
+
+_PLACE = re.compile(r"schedules\[(\d+)\](?:\.(\w+))?")
+
+
+Form = MultiDict[str, str]
+"""A form as it was submitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One schedule of the JSON shape, as its fields hold it; `every` is a number of weeks, or "monthly"."""
+
+    weekday: str = "thursday"
+    every: str = "1"
+    which: tuple[str, ...] = ()
+    start_time: str = ""
+    end_time: str = ""
+
+    def schedule(self) -> dict[str, object]:
+        """Return the schedule."""
+        found: dict[str, object] = {"type": "weekly", "weekday": self.weekday}
+        if self.every == MONTHLY:
+            found |= {"type": "monthly_nth_weekday", "which": [int(number) for number in self.which]}
+        elif self.weeks != 1:
+            found["every_n_weeks"] = self.weeks
+        return found | {"start_time": self.start_time, "end_time": self.end_time or None}
+
+    @property
+    def weeks(self) -> int | None:
+        """Every how many weeks; None where it is not a number of weeks that there may be."""
+        number = int(self.every) if self.every.isascii() and self.every.isdigit() and len(self.every) < 4 else 0
+        return number if 1 <= number <= MOST_WEEKS else None
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The form as it is filled in, right or wrong."""
+
+    shape: str
+    rows: tuple[Row, ...]
+    text: str
+    timezone: str
+    initiation_date: str
+    termination_date: str
+    before: str
+    after: str
+
+    @property
+    def recurrence(self) -> str | None:
+        """The text to be stored."""
+        if self.shape == "text":
+            return self.text.strip() or None
+        return json.dumps({"schedules": [row.schedule() for row in self.rows]}) if self.rows else None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the form says: the columns to write, or an error for each field that is wrong."""
+
+    columns: Mapping[str, str | date | int | None]
+    recurrence: Recurrence
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """A name for exactly these values: what is saved is what was shown before."""
+        return digest(self.columns)
+
+
+def digest(values: Mapping[str, object]) -> str:
+    """Return a name for these values."""
+    return hashlib.sha256(json.dumps(dict(values), sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+# Filling it in
+
+
+def stored(session: SessionSeen) -> Fields:
+    """Return the form of a session as it stands; what the rows cannot hold is text."""
+    rows = _rows_of(session.recurrence)
+    return Fields(
+        shape="text" if rows is None else "rows",
+        rows=rows or (),
+        text="" if rows is not None else session.recurrence or "",
+        timezone=session.timezone or "",
+        initiation_date=str(session.initiation_date or ""),
+        termination_date=str(session.termination_date or ""),
+        before=str(session.active_buffer_minutes_before),
+        after=str(session.active_buffer_minutes_after),
+    )
+
+
+def _rows_of(text: str | None) -> tuple[Row, ...] | None:
+    """Return the rows that say the same as the text; None where there are none."""
+    if not (text or "").strip():
+        return ()
+    try:
+        wanted = validate(text)
+        rows = tuple(map(_row_of, json.loads(text or "")["schedules"]))
+        written = json.dumps({"schedules": [row.schedule() for row in rows]})
+        return rows if len(rows) <= MOST_ROWS and validate(written).schedules == wanted.schedules else None
+    except (InvalidRecurrence, UnknownTimeZone, ValueError):
+        return None
+
+
+def _row_of(schedule: Mapping[str, object]) -> Row:
+    which = schedule.get("which")
+    monthly = schedule["type"] == "monthly_nth_weekday"
+    return Row(
+        str(schedule["weekday"]),
+        MONTHLY if monthly else str(schedule.get("every_n_weeks", 1)),
+        tuple(map(str, which)) if isinstance(which, list) else (),
+        str(schedule["start_time"]).zfill(5),
+        str(schedule.get("end_time") or "").zfill(5) if schedule.get("end_time") else "",
+    )
+
+
+def submitted(form: Form) -> Fields:
+    """Return the form as somebody sent it."""
+    count = form.get("rows", "0")
+    rows = int(count) if count.isascii() and count.isdigit() and len(count) < 4 else 0
+    return Fields(
+        shape="text" if form.get("shape", "rows") == "text" else "rows",
+        rows=tuple(_submitted_row(form, number) for number in range(min(rows, MOST_ROWS))),
+        text=form.get("text", ""),
+        timezone=form.get("timezone", "").strip(),
+        initiation_date=form.get("initiation_date", "").strip(),
+        termination_date=form.get("termination_date", "").strip(),
+        before=form.get("before", "").strip(),
+        after=form.get("after", "").strip(),
+    )
+
+
+def _submitted_row(form: Form, number: int) -> Row:
+    weekday = form.get(f"weekday-{number}", "")
+    return Row(
+        weekday,
+        form.get(f"every-{number}", ""),
+        tuple(which for which in form.getlist(f"which-{number}") if which in WHICH),
+        form.get(f"start-{number}", "").strip(),
+        form.get(f"end-{number}", "").strip(),
+    )
+
+
+# Checking it
+
+
+def checked(fields: Fields) -> Checked:
+    """Return what the form says; every field that is wrong has its own error."""
+    errors: dict[str, str] = {}
+    zone = _zone(fields.timezone, errors)
+    initiation = _date("initiation_date", fields.initiation_date, errors)
+    termination = _date("termination_date", fields.termination_date, errors)
+    if initiation and termination and termination < initiation:
+        errors["termination_date"] = "The last date is before the first."
+    recurrence = _recurrence(fields, zone, errors)
+    if recurrence.needs_initiation_date and not initiation and "initiation_date" not in errors:
+        errors["initiation_date"] = "It is not on every week: give its first date, so that the right weeks are counted."
+    columns: dict[str, str | date | int | None] = {
+        "recurrence": fields.recurrence,
+        "timezone": zone or fields.timezone,
+        "initiation_date": initiation,
+        "termination_date": termination,
+        "active_buffer_minutes_before": _minutes("before", fields.before, errors),
+        "active_buffer_minutes_after": _minutes("after", fields.after, errors),
+    }
+    return Checked(columns, recurrence, errors)
+
+
+def _zone(name: str, errors: dict[str, str]) -> str | None:
+    try:
+        return require_zone(name)
+    except UnknownTimeZone as error:
+        errors["timezone"] = _sentence(str(error))
+        return None
+
+
+def _date(name: str, text: str, errors: dict[str, str]) -> date | None:
+    if not text:
+        return None
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        errors[name] = "Give a date such as 2026-11-26."
+        return None
+    if not 1900 <= found.year <= 2200:
+        errors[name] = "Give a year from 1900 to 2200."
+    return found
+
+
+def _minutes(name: str, text: str, errors: dict[str, str]) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 4 and int(text) <= LONGEST_BUFFER:
+        return int(text)
+    errors[name] = f"Give whole minutes, from 0 to {LONGEST_BUFFER}."
+    return 0
+
+
+def _recurrence(fields: Fields, zone: str | None, errors: dict[str, str]) -> Recurrence:
+    if fields.shape == "rows":
+        _check_rows(fields.rows, errors)
+        if any(name.startswith("row-") for name in errors):
+            return Recurrence()
+    try:
+        return validate(fields.recurrence, default_length=load_settings().default_length, zone=zone)
+    except UnknownTimeZone:
+        return Recurrence()  # the zone's own field says so
+    except InvalidRecurrence as error:
+        errors[_field_of(fields, str(error))] = _sentence(str(error))
+        return Recurrence()
+
+
+def _check_rows(rows: Sequence[Row], errors: dict[str, str]) -> None:
+    """Say in a form's words what the rows' fields can get wrong."""
+    for number, row in enumerate(rows):
+        if not row.start_time:
+            errors[f"row-{number}-start_time"] = "When does it start?"
+        if row.every == MONTHLY and not row.which:
+            errors[f"row-{number}-which"] = "Which of the month? Tick at least one."
+        if row.weekday not in WEEKDAYS:
+            errors[f"row-{number}-weekday"] = "Choose a day of the week."
+        if row.every != MONTHLY and row.weeks is None:
+            errors[f"row-{number}-every_n_weeks"] = f"Choose every how many weeks, up to {MOST_WEEKS}."
+
+
+def _field_of(fields: Fields, message: str) -> str:
+    """Return the field that an error's place in the document is about."""
+    place = _PLACE.match(message)
+    if fields.shape == "text" or place is None:
+        return "text" if fields.shape == "text" else "rows"
+    return f"row-{place[1]}-{place[2] or 'weekday'}"
+
+
+def _sentence(text: str) -> str:
+    """Return a message as a sentence."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")

@@ -1,0 +1,121 @@
+"""What the pages know of the app that mounts them, and of whoever is looking."""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from flask import abort, current_app, g, request, session
+from sqlalchemy import Connection, Engine
+
+from core.errors import UnknownTimeZone
+from core.store import pages
+from core.store.pages import InstanceSeen, Named, SessionSeen
+from core.timezones import require_zone
+from web.hub import Hub
+
+EXTENSION = "seisiun"
+NOTICES = "seisiun_notices"
+ZONE_COOKIE = "seisiun_zone"
+
+CurrentPerson = Callable[[], int | None]
+Organises = Callable[[int], Collection[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The two questions that we ask our host, and what we keep for its process."""
+
+    engine: Engine
+    health_engine: Engine
+    hub: Hub
+    current_person: CurrentPerson
+    organises: Organises
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Whoever is looking: a person who is signed in, or nobody that we know."""
+
+    person: Named | None
+    organised: Collection[int]
+    zone: str | None
+
+    @property
+    def person_id(self) -> int | None:
+        """The person's id, None for the public."""
+        return self.person.person_id if self.person else None
+
+    def organises(self, session_id: int) -> bool:
+        """Whether they organise this session."""
+        return session_id in self.organised
+
+
+def host() -> Host:
+    """Return what the app that is serving this request has mounted."""
+    found: Host = current_app.extensions[EXTENSION]
+    return found
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """Yield a connection; what was written is committed at the end."""
+    with host().engine.begin() as connection:
+        yield connection
+
+
+def viewer() -> Viewer:
+    """Return whoever is looking; the host is asked once in a request."""
+    if "seisiun_viewer" not in g:
+        g.seisiun_viewer = _ask()
+    found: Viewer = g.seisiun_viewer
+    return found
+
+
+def _ask() -> Viewer:
+    person_id = host().current_person()
+    person = None
+    if person_id is not None:
+        with transaction() as connection:
+            person = pages.person(connection, person_id)
+    organised = host().organises(person.person_id) if person else ()
+    return Viewer(person, organised, _zone())
+
+
+def _zone() -> str | None:
+    try:
+        return require_zone(request.cookies.get(ZONE_COOKIE))
+    except UnknownTimeZone:
+        return None
+
+
+def require_person() -> Named:
+    """Return the person who is signed in; refuse everybody else."""
+    return viewer().person or abort(403, "Sign in first: this is for people we know.")
+
+
+def require_organiser(session_id: int) -> None:
+    """Refuse whoever does not organise this session."""
+    require_person()
+    if not viewer().organises(session_id):
+        abort(403, "Only this session's organisers may do that.")
+
+
+def require_session(connection: Connection, session_id: int, *, for_update: bool = False) -> SessionSeen:
+    """Return the session; there is no page without one."""
+    return pages.session(connection, session_id, for_update=for_update) or abort(404, "There is no such session.")
+
+
+def require_instance(connection: Connection, session_instance_id: int) -> InstanceSeen:
+    """Return the instance; there is no page without one."""
+    return pages.instance(connection, session_instance_id) or abort(404, "There is no such evening.")
+
+
+def notice(text: str) -> None:
+    """Say something at the top of the next page. Not Flask's flash: the host's messages are for its own pages."""
+    session[NOTICES] = [*session.get(NOTICES, []), text][-5:]
+
+
+def notices() -> list[str]:
+    """Return what is to be said, once."""
+    found: list[str] = session.pop(NOTICES, [])
+    return found

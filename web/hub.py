@@ -1,0 +1,235 @@
+"""The board that moves by itself: one LISTEN for the whole process, one look for all streams, one mailbox for each.
+
+A stream is never told what happened, only what is true: each message brings a page from the board it has to the board
+as it is, and the first one brings all of it. So a slow stream may miss any number of boards, and a reconnect needs no
+memory. Nobody listens and nobody looks while no stream is open.
+"""
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from queue import Empty, Queue
+from threading import Event, Lock, Thread
+from weakref import WeakSet
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.active_session_manager import Place
+from core.logs import logger
+from core.notifications import ACTIVE_CHANGED, SESSION_CHANGED, Listener
+from web.board import Board
+
+RESYNC_SECONDS = 15.0
+AGAIN_SECONDS = 1.0  # after a bell: a check-in written in raw SQL rings before the daemon has moved the person
+LEAST_PAUSE_SECONDS = 0.04  # between two looks, so that a burst of flips is a few boards
+RETRY_SECONDS = 1.0
+HEARTBEAT_SECONDS = 15.0
+LIFETIME_SECONDS = (240.0, 360.0)  # then the page connects again: who is signed in is asked anew
+RECONNECT_MS = (1000, 3000)
+
+log = logger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Boards:
+    """The board for those who are signed in, and the one for everybody else."""
+
+    members: Board
+    public: Board
+
+
+Post = Boards | None
+"""What a mailbox holds: the newest boards, or None: the stream is to end."""
+
+
+class Full(Exception):
+    """As many streams are open as this process may have."""
+
+
+class Stream:
+    """One client's stream: a mailbox that holds only the newest boards, and what the client has been sent."""
+
+    def __init__(self, hub: "Hub", *, person_id: int | None, only: str | None) -> None:
+        self._hub = hub
+        self._person_id = person_id
+        self._only = only
+        self._mailbox: Queue[Post] = Queue(maxsize=1)
+
+    def put(self, post: Post) -> None:
+        """Replace what is in the mailbox; called by the hub alone, under its lock."""
+        with suppress(Empty):
+            self._mailbox.get_nowait()
+        self._mailbox.put_nowait(post)
+
+    def close(self) -> None:
+        """Free the stream's place; may be called twice."""
+        self._hub.leave(self)
+
+    def messages(self) -> Iterator[str]:
+        """Yield what to send, until the stream has lived its time, or the process is to end."""
+        yield f"retry: {random.randint(*RECONNECT_MS)}\n\n"  # noqa: S311 -- to spread reconnects, not a secret
+        ends = time.monotonic() + random.uniform(*LIFETIME_SECONDS)  # noqa: S311
+        sent: Board | None = None
+        at: Place | None = None
+        while (left := ends - time.monotonic()) > 0:
+            try:
+                boards = self._mailbox.get(timeout=min(left, HEARTBEAT_SECONDS))
+            except Empty:
+                yield ": still here\n\n"
+                continue
+            if boards is None:
+                return
+            board = boards.public if self._person_id is None else boards.members
+            text = town_message(sent, board, self._only) if self._only else board_message(sent, board)
+            if self._person_id is not None and not self._only:
+                now_at = board.at.get(self._person_id)
+                if sent is None or now_at != at:
+                    text += event("you", {"html": self._hub.render_you(now_at)})
+                at = now_at
+            sent = board
+            if text:
+                yield text
+
+
+def board_message(sent: Board | None, board: Board) -> str:
+    """Return what turns the board that was sent into this one; nothing, where they are the same.
+
+    Most streams have been sent the same board, so one of them makes the answer while the others wait for it.
+    """
+    with _making:
+        return _board_message(sent, board)
+
+
+@lru_cache(maxsize=64)
+def _board_message(sent: Board | None, board: Board) -> str:
+    if sent and sent.order == board.order:
+        return ""
+    held = sent.versions if sent else {}
+    changed = {block.key: block.html for block in board.blocks if held.get(block.key) != block.version}
+    return event("board", {"order": board.order, "html": changed})
+
+
+_making = Lock()
+
+
+def town_message(sent: Board | None, board: Board, key: str) -> str:
+    """Return that a town's block has changed, for a page that shows more of the town than the block does."""
+    version = board.versions.get(key)
+    if sent is None or sent.versions.get(key) == version:
+        return ""
+    return event("town", {"version": version})
+
+
+def event(name: str, data: object) -> str:
+    """Return an event as a stream sends it; JSON has no newlines of its own."""
+    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+
+
+class Hub:
+    """Looks when a bell rings, and every few seconds; puts what it sees in every stream's mailbox."""
+
+    def __init__(
+        self, url: str, look: Callable[[], Boards], render_you: Callable[[Place | None], str], *, most_streams: int
+    ) -> None:
+        self._url = url
+        self._look = look
+        self._most_streams = most_streams
+        self.render_you = render_you
+        self._lock = Lock()
+        self._streams: set[Stream] = set()
+        self._latest: Boards | None = None
+        self._bell = Event()
+        self._stopped = Event()
+        self._listener: Listener | None = None
+        _hubs.add(self)
+
+    @property
+    def streams(self) -> int:
+        """How many streams are open."""
+        return len(self._streams)
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether it hears the bells; it does not try while there was never a stream."""
+        return bool(self._listener and self._listener.listening_since)
+
+    def join(self, *, person_id: int | None, only: str | None = None) -> Stream:
+        """Open a stream, of what `person_id` may see; raise `Full`."""
+        with self._lock:
+            if len(self._streams) >= self._most_streams or self._stopped.is_set():
+                raise Full
+            stream = Stream(self, person_id=person_id, only=only)
+            self._streams.add(stream)
+            self._start()
+            if self._latest:
+                stream.put(self._latest)
+            else:
+                self._bell.set()
+        return stream
+
+    def leave(self, stream: Stream) -> None:
+        """Forget a stream; what was seen while nobody watched would be old."""
+        with self._lock:
+            self._streams.discard(stream)
+            if not self._streams:
+                self._latest = None
+
+    def stop(self) -> None:
+        """End all streams, and take no more: each is told so at once. May be called twice."""
+        self._stopped.set()
+        self._bell.set()
+        if self._listener:
+            self._listener.stop()
+        with self._lock:
+            for stream in self._streams:
+                stream.put(None)
+
+    def _start(self) -> None:
+        """Start the threads with the first stream: in the process that serves it, not in one that forks."""
+        if self._listener is None:
+            self._listener = Listener(
+                self._url, ACTIVE_CHANGED, lambda _: self._bell.set(), self._bell.set, also=(SESSION_CHANGED,)
+            )
+            Thread(target=self._listener.run, name="seisiun listener", daemon=True).start()
+            Thread(target=self._keep_looking, name="seisiun board", daemon=True).start()
+
+    def _keep_looking(self) -> None:
+        again = False
+        while not self._stopped.is_set():
+            again = self._bell.wait(AGAIN_SECONDS if again else RESYNC_SECONDS)
+            self._bell.clear()
+            if not self._streams or self._stopped.is_set():
+                continue
+            begun = time.monotonic()
+            try:
+                self._publish(self._look())
+            except SQLAlchemyError as error:
+                log.warning("board_failed", error=str(error).strip().splitlines()[0])
+                self._stopped.wait(RETRY_SECONDS)
+                self._bell.set()
+            except Exception:
+                log.exception("board_failed")
+                self._stopped.wait(RETRY_SECONDS)
+            # A look that costs much is made less often, so that the other requests get their turns.
+            self._stopped.wait(max(LEAST_PAUSE_SECONDS, 2 * (time.monotonic() - begun)))
+
+    def _publish(self, boards: Boards) -> None:
+        with self._lock:
+            if not self._streams or self._stopped.is_set():
+                return
+            self._latest = boards
+            for stream in self._streams:
+                stream.put(boards)
+
+
+_hubs: "WeakSet[Hub]" = WeakSet()
+
+
+def drain() -> None:
+    """End every stream of this process, so that a server that is told to stop need not wait for them."""
+    for hub in list(_hubs):
+        hub.stop()

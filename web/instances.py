@@ -1,0 +1,188 @@
+"""One evening: say yes, maybe or no; who is here, who is coming; what else is on in town."""
+
+from dataclasses import dataclass
+
+from flask import abort, redirect, render_template, request, url_for
+from sqlalchemy import Connection
+from werkzeug.wrappers import Response
+
+from core.active_session_manager import (
+    CheckedIn,
+    Place,
+    WhoIsHere,
+    WhyNot,
+    check_in,
+    elsewhere_in_town,
+    instance_saved,
+    remove_check_in,
+    who_is_here,
+)
+from core.errors import UnknownPerson
+from core.hooks import ATTENDANCES
+from core.recurrence import Occurrence
+from core.settings import load_settings
+from core.store import looks, pages
+from core.store.pages import InstanceSeen, Named, SessionSeen
+from web import words
+from web.board import town_key
+from web.host import notice, require_instance, require_organiser, require_person, require_session, transaction, viewer
+
+TAKE_BACK = "nothing"
+LONGEST_COMMENT = 300
+MOST_FOUND = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Evening:
+    """An instance as its page shows it; `who` and `found` are None for those who may not see them."""
+
+    instance: InstanceSeen
+    session: SessionSeen
+    state: str
+    hours: Occurrence | None
+    beside: str | None
+    town_key: str
+    said: pages.Said | None
+    who: WhoIsHere | None
+    elsewhere: tuple[Place, ...]
+    found: list[Named] | None
+
+
+def page(session_instance_id: int) -> str:
+    """Show an evening; names of people only to those who are signed in."""
+    with transaction() as connection:
+        evening = _evening(connection, session_instance_id)
+    return render_template("seisiun/instance.html", evening=evening, longest_comment=LONGEST_COMMENT)
+
+
+def _evening(connection: Connection, session_instance_id: int) -> Evening:
+    instance = require_instance(connection, session_instance_id)
+    session = require_session(connection, instance.session_id)
+    hours = words.occurrence(instance, load_settings().default_length)
+    person_id = viewer().person_id
+    is_organiser = viewer().organises(session.session_id)
+    return Evening(
+        instance,
+        session,
+        _state(connection, instance),
+        hours,
+        words.beside(hours, session.timezone, viewer().zone),
+        town_key(session.city, session.state, session.country),
+        pages.said(connection, session_instance_id, person_id) if person_id else None,
+        who_is_here(connection, session_instance_id) if person_id else None,
+        elsewhere_in_town(connection, session_instance_id),
+        pages.people_named(connection, request.args.get("who", "")[:100], MOST_FOUND) if is_organiser else None,
+    )
+
+
+def _state(connection: Connection, instance: InstanceSeen) -> str:
+    """Return cancelled, on, ahead, over or unplanned (it has no window)."""
+    if instance.is_cancelled:
+        return "cancelled"
+    if instance.active:
+        return "on"
+    if instance.closes_at is None:
+        return "unplanned"
+    return "over" if instance.closes_at <= looks.clock(connection) else "ahead"
+
+
+# What people say
+
+
+def say(session_instance_id: int) -> Response:
+    """Record what the viewer says of this evening; saying yes while it is on is being there."""
+    person = require_person()
+    attendance, comment = _attendance(), _comment()
+    with transaction() as connection:
+        require_instance(connection, session_instance_id)
+        if attendance == TAKE_BACK:
+            remove_check_in(connection, person.person_id, session_instance_id)
+            notice("Taken back.")
+        else:
+            notice(_told(attendance, check_in(connection, person.person_id, session_instance_id, attendance, comment)))
+    return _to(session_instance_id)
+
+
+def say_for(session_instance_id: int) -> Response:
+    """Record what an organiser says for somebody else."""
+    attendance = _attendance()
+    with transaction() as connection:
+        instance = require_instance(connection, session_instance_id)
+        require_organiser(instance.session_id)
+        person = pages.person(connection, _person_id())
+        if person is None:
+            raise UnknownPerson
+        if attendance == TAKE_BACK:
+            remove_check_in(connection, person.person_id, session_instance_id)
+            notice(f"Taken back for {words.full_name(person)}.")
+        else:
+            said = check_in(connection, person.person_id, session_instance_id, attendance)
+            is_here = said.at is not None and said.at.session_instance_id == session_instance_id
+            notice(f"{words.full_name(person)} {'is here.' if is_here else f'said {attendance}.'}")
+    return _to(session_instance_id)
+
+
+def _attendance() -> str:
+    attendance = request.form.get("attendance", "")
+    if attendance not in {*ATTENDANCES, TAKE_BACK}:
+        abort(400, "Say yes, maybe or no.")
+    return attendance
+
+
+def _comment() -> str | None:
+    comment = request.form.get("comment")
+    if comment is not None and len(comment) > LONGEST_COMMENT:
+        abort(400, f"A comment may have {LONGEST_COMMENT} characters; this one has {len(comment)}.")
+    return comment if comment is None else comment.strip()
+
+
+def _person_id() -> int:
+    text = request.form.get("person_id", "")
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        abort(404, "There is no such person.")
+    return int(text)
+
+
+def _told(attendance: str, said: CheckedIn) -> str:
+    """Return what to tell somebody who said that."""
+    if attendance != "yes":
+        return {"maybe": "You said maybe.", "no": "You said no."}[attendance]
+    if said.deferred:
+        return "You said yes; you will be there in a moment."
+    if said.why_not is None:
+        return "You're here. Enjoy the tunes!"
+    return {
+        WhyNot.NOT_OPEN_YET: "You said yes. When it opens, you will be there.",
+        WhyNot.OVER: "Noted: you were there. It is over now.",
+        WhyNot.CANCELLED: "Noted, but it is cancelled.",
+        WhyNot.NO_WINDOW: "You said yes. It has no times yet.",
+        WhyNot.DEFERRED: "You said yes; you will be there in a moment.",
+    }[said.why_not]
+
+
+# What organisers do
+
+
+def cancel(session_instance_id: int) -> Response:
+    """Cancel this evening: if it is on, it is on no more when the page comes back."""
+    return _cancel(session_instance_id, cancelled=True)
+
+
+def restore(session_instance_id: int) -> Response:
+    """Let it happen after all: if it should be on, it is when the page comes back."""
+    return _cancel(session_instance_id, cancelled=False)
+
+
+def _cancel(session_instance_id: int, *, cancelled: bool) -> Response:
+    with transaction() as connection:
+        instance = require_instance(connection, session_instance_id)
+        require_organiser(instance.session_id)
+        pages.set_cancelled(connection, session_instance_id, cancelled=cancelled)
+        saved = instance_saved(connection, session_instance_id)
+    later = " It takes effect in a moment." if saved.deferred else ""
+    notice(("Cancelled." if cancelled else "Restored: it happens after all.") + later)
+    return _to(session_instance_id)
+
+
+def _to(session_instance_id: int) -> Response:
+    return redirect(url_for(".instance", session_instance_id=session_instance_id), 303)

@@ -1,0 +1,54 @@
+"""Now: what is on, by country and town, and what opens next."""
+
+from flask import abort, current_app, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from core.active_session_manager import Place
+from core.errors import UnknownTimeZone
+from core.timezones import require_zone, zone_names
+from web import words
+from web.board import Render, Renderer, look
+from web.host import ZONE_COOKIE, transaction, viewer
+from web.settings import POLL_SECONDS
+
+A_YEAR_SECONDS = 365 * 24 * 3600
+
+
+def page() -> str:
+    """Show the board as it is now; streams keep it so."""
+    with transaction() as connection:
+        seen = look(connection)
+    person_id = viewer().person_id
+    board = Renderer(renderer()).board(seen if person_id else seen.public(), "page")
+    you = render_you(board.at.get(person_id)) if person_id else ""
+    return render_template("seisiun/now.html", board=board, you=you, poll_seconds=POLL_SECONDS)
+
+
+def renderer() -> Render:
+    """Return what renders a block: as a stream does, with nothing of the request in it."""
+    return lambda template, **values: current_app.jinja_env.get_template(template).render(words=words.FILTERS, **values)
+
+
+def render_you(at: Place | None) -> str:
+    """Return the line that says where the viewer is."""
+    return renderer()("seisiun/block_you.html", at=at)
+
+
+def zone_page() -> str:
+    """Let the viewer say what their own clock shows; a browser that runs our script has said so already."""
+    return render_template("seisiun/zone.html", zones=zone_names())
+
+
+def keep_zone() -> BaseResponse:
+    """Remember the viewer's own time zone, or forget it; no more than a cookie."""
+    chosen = request.form.get("zone", "")
+    response: BaseResponse = redirect(url_for(".now"), 303)
+    if not chosen:
+        response.delete_cookie(ZONE_COOKIE)
+        return response
+    try:
+        zone = require_zone(chosen)
+    except UnknownTimeZone as error:
+        abort(400, str(error))
+    response.set_cookie(ZONE_COOKIE, zone, max_age=A_YEAR_SECONDS, samesite="Lax", secure=request.is_secure)
+    return response

@@ -1,0 +1,68 @@
+"""One session: its recurrence in plain words, and its dates."""
+
+from datetime import datetime
+
+from flask import abort, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from core.active_session_manager import check_in, ensure_instance, instance_saved
+from core.errors import NoSuchOccurrence
+from core.hooks import ATTENDANCES
+from core.store import looks, pages
+from web import dates, words
+from web.host import notice, require_organiser, require_person, require_session, transaction, viewer
+
+MOST_DATES = 10
+
+
+def page(session_id: int) -> str:
+    """Show a session, and what the viewer has said of its dates."""
+    with transaction() as connection:
+        session = require_session(connection, session_id)
+        upcoming = dates.upcoming(connection, session, looks.clock(connection), MOST_DATES)
+        standing = [date.instance.session_instance_id for date in upcoming if date.instance]
+        person_id = viewer().person_id
+        said = pages.said_of(connection, standing, person_id) if person_id else {}
+    recurrence = dates.recurrence_of(session)
+    return render_template(
+        "seisiun/session.html",
+        session=session,
+        pattern=words.pattern(recurrence) if recurrence else None,
+        upcoming=upcoming,
+        said=said,
+    )
+
+
+def say_early(session_id: int) -> Response:
+    """Record what the viewer says of a date that has no row yet, which makes one (P1); or, as organiser, cancel it."""
+    person = require_person()
+    attendance = request.form.get("attendance", "")
+    if attendance not in {*ATTENDANCES, "cancel"}:
+        abort(400, "Say yes, maybe or no.")
+    if attendance == "cancel":
+        require_organiser(session_id)
+    with transaction() as connection:
+        require_session(connection, session_id)
+        try:
+            instance_id = ensure_instance(connection, session_id, _local_start())
+        except NoSuchOccurrence as error:
+            abort(404, str(error))
+        if attendance == "cancel":
+            pages.set_cancelled(connection, instance_id, cancelled=True)
+            instance_saved(connection, instance_id)
+            notice("Cancelled.")
+        else:
+            check_in(connection, person.person_id, instance_id, attendance)
+            notice("You said yes. When it opens, you will be there." if attendance == "yes" else "Noted.")
+    return redirect(url_for(".instance", session_instance_id=instance_id), 303)
+
+
+def _local_start() -> datetime:
+    text = request.form.get("start", "")
+    try:
+        start = datetime.fromisoformat(text)
+    except ValueError:
+        abort(400, "That is not a local start such as 2026-11-26T19:00.")
+    if start.tzinfo is not None or not 1970 <= start.year <= 9990:
+        abort(400, "That is not a local start such as 2026-11-26T19:00.")
+    return start

@@ -1,0 +1,10 @@
+"""The bounds of the people pages; the README's table names those that a host may change."""
+
+MOST_STREAMS = 200
+"""Open streams in one process; a page beyond them asks every few seconds instead."""
+
+MOST_BYTES = 64 * 1024
+"""Of a request's body."""
+
+POLL_SECONDS = 15
+"""How long a page that was refused a stream waits before it asks again."""

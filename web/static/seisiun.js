@@ -1,0 +1,138 @@
+/* Keeps the page as the database is: a stream of boards, or, where there is no room for one, asking now and then. */
+(() => {
+  "use strict";
+
+  const root = document.documentElement.dataset.root;
+  const main = document.getElementById("main");
+  const page = main.dataset.page;
+
+  /* The viewer's own clock, so that the server can set their times beside the session's. */
+  const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const hasZone = () => document.cookie.split("; ").some((pair) => pair.startsWith("seisiun_zone="));
+  if (own && !hasZone()) {
+    document.cookie = `seisiun_zone=${own}; path=/; max-age=31536000; samesite=lax`;
+    if (hasZone() && main.dataset.zone && main.dataset.zone !== own) location.reload();
+  }
+
+  /* Where now is on each strip. */
+  const placeNow = () => {
+    for (const strip of document.querySelectorAll("svg.strip")) {
+      const from = Number(strip.dataset.from), until = Number(strip.dataset.until);
+      const at = Math.min(Math.max((Date.now() / 1000 - from) / (until - from), 0), 1) * 100;
+      const line = strip.querySelector(".now");
+      line.setAttribute("x1", `${at}%`);
+      line.setAttribute("x2", `${at}%`);
+    }
+  };
+
+  const apply = ({ order, html }) => {
+    const board = document.getElementById("board");
+    const held = new Map([...board.children].map((child) => [child.dataset.block, child]));
+    const focused = document.activeElement && document.activeElement.getAttribute("href");
+    const hadFocus = board.contains(document.activeElement);
+    let after = null;
+    for (const [key, version] of order) {
+      let block = held.get(key);
+      held.delete(key);
+      if (!block) {
+        block = document.createElement("div");
+        block.dataset.block = key;
+      }
+      if (html[key] !== undefined && block.dataset.version !== version) {
+        block.dataset.version = version;
+        block.innerHTML = html[key];
+      }
+      const place = after ? after.nextElementSibling : board.firstElementChild;
+      if (block !== place) board.insertBefore(block, place);
+      after = block;
+    }
+    for (const gone of held.values()) gone.remove();
+    if (hadFocus && !board.contains(document.activeElement) && focused) {
+      const again = board.querySelector(`a[href="${CSS.escape(focused)}"]`);
+      if (again) again.focus({ preventScroll: true });
+    }
+    const summary = board.querySelector(".summary");
+    const live = document.getElementById("live");
+    if (summary && live.dataset.said !== undefined && live.dataset.said !== summary.textContent) {
+      live.textContent = summary.textContent;
+    }
+    if (summary) live.dataset.said = summary.textContent;
+    placeNow();
+  };
+
+  const showYou = (html) => {
+    document.getElementById("you").innerHTML = html;
+  };
+
+  /* An evening's page shows more than its town's block: what may have changed is fetched, and nothing half filled in
+     is touched. */
+  const refresh = async () => {
+    const answer = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const section of document.querySelectorAll("[data-live]")) {
+      const now = fresh.getElementById(section.id);
+      if (now && now.textContent !== section.textContent && !section.contains(document.activeElement)) {
+        section.replaceWith(document.importNode(now, true));
+      }
+    }
+  };
+
+  const seconds = Number(main.dataset.poll || 30);
+  let tag = "";
+  const ask = async () => {
+    if (page === "instance") return refresh();
+    const answer = await fetch(`${root}board`, tag ? { headers: { "If-None-Match": tag } } : {});
+    if (answer.status !== 200) return;
+    tag = answer.headers.get("ETag") || "";
+    const board = await answer.json();
+    apply(board);
+    if (board.you !== undefined) showYou(board.you);
+  };
+
+  let source = null, asking = null;
+  const open = () => {
+    if (source || document.hidden) return;
+    const only = page === "instance" ? `?only=${encodeURIComponent(main.dataset.town)}` : "";
+    source = new EventSource(`${root}stream${only}`);
+    source.addEventListener("open", () => {
+      clearInterval(asking);
+      asking = null;
+      document.documentElement.dataset.live = "stream";
+    });
+    source.addEventListener("board", (event) => apply(JSON.parse(event.data)));
+    source.addEventListener("you", (event) => showYou(JSON.parse(event.data).html));
+    source.addEventListener("town", () => refresh().catch(() => {}));
+    source.addEventListener("error", () => {
+      /* While it is connecting it comes back by itself; closed means that it was refused. */
+      if (source && source.readyState === EventSource.CLOSED) {
+        source = null;
+        document.documentElement.dataset.live = "asking";
+        setTimeout(startAsking, 500); /* not on a page that is being left */
+      }
+    });
+  };
+  const startAsking = () => {
+    if (asking) return;
+    let times = 0;
+    ask().catch(() => {});
+    asking = setInterval(() => {
+      if (document.hidden) return;
+      if (++times % 4 === 0) open();
+      else ask().catch(() => {});
+    }, seconds * 1000);
+  };
+  const close = () => {
+    if (source) source.close();
+    source = null;
+  };
+
+  if (page === "now" || page === "instance") {
+    open();
+    /* A page that nobody sees holds no stream; what it missed is in the first board after. */
+    document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+    addEventListener("pagehide", close);
+    addEventListener("pageshow", open);
+    setInterval(placeNow, 30000);
+  }
+})();

@@ -1,0 +1,122 @@
+"""How the pages say things: names, places, days and times, always with the zone that they are in."""
+
+import re
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from core import recurrence_words
+from core.errors import UnknownTimeZone
+from core.recurrence import Occurrence, Recurrence
+from core.store.pages import InstanceSeen, Named, WindowSeen
+from core.timezones import to_local, to_utc
+from core.windows import stated_span
+
+NOBODY = "Somebody"
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+def full_name(person: Named) -> str:
+    """Return "Nóirín Ní Bhriain"."""
+    return " ".join(filter(None, (person.first_name, person.last_name))).strip() or NOBODY
+
+
+def town(city: str | None, state: str | None) -> str:
+    """Return "Austin, TX"."""
+    return ", ".join(filter(None, (city, state))) or "Somewhere"
+
+
+def place(city: str | None, country: str | None) -> str:
+    """Return "Austin, USA"."""
+    return ", ".join(filter(None, (city, country))) or "Somewhere"
+
+
+def zone(name: str | None) -> str:
+    """Return "Chicago time" for "America/Chicago"; abbreviations would mean different things in different countries."""
+    last = (name or "").rsplit("/", 1)[-1].replace("_", " ")
+    return f"{last} time" if "/" in (name or "") else last or "no time zone"
+
+
+def day(at: date) -> str:
+    """Return "Thursday 26 November"."""
+    return f"{_DAYS[at.weekday()]} {at.day} {_MONTHS[at.month - 1]}"
+
+
+def day_and_year(at: date) -> str:
+    """Return "Thursday 26 November 2026"."""
+    return f"{day(at)} {at.year}"
+
+
+def clock(at: time | datetime) -> str:
+    """Return "7pm" or "10:30pm"."""
+    start = datetime.combine(date.min, at.time() if isinstance(at, datetime) else at)
+    return recurrence_words.hours(Occurrence(start.replace(second=0), start, states_end=False)).removeprefix("from ")
+
+
+def hours(occurrence: Occurrence | None) -> str:
+    """Return "7-10:30pm", with a dash as wide as a musician would set it."""
+    return recurrence_words.hours(occurrence).replace("-", "–") if occurrence else "no times given"
+
+
+def pattern(recurrence: Recurrence) -> str:
+    """Return a recurrence as "Thursdays, 7–10:30pm"."""
+    return re.sub(r"(?<=\w)-(?=\w)", "–", recurrence_words.describe(recurrence))
+
+
+def local_clock(at: datetime, zone_name: str | None) -> str:
+    """Return an instant as the clocks of a zone show it: "6pm"; in UTC, and saying so, where the zone is unknown."""
+    try:
+        return clock(to_local(at, zone_name or ""))
+    except UnknownTimeZone:
+        return f"{at:%H:%M} UTC"
+
+
+def local_day_and_clock(at: datetime, zone_name: str | None) -> str:
+    """Return an instant as "Thu 6pm"."""
+    try:
+        local = to_local(at, zone_name or "")
+    except UnknownTimeZone:
+        return f"{_DAYS[at.weekday()][:3]} {at:%H:%M} UTC"
+    return f"{_DAYS[local.weekday()][:3]} {clock(local)}"
+
+
+def occurrence(seen: InstanceSeen | WindowSeen, default_length: timedelta) -> Occurrence | None:
+    """Return the local hours of an instance: its own, else those of the occurrence that it is bound to (T3, P2)."""
+    if seen.start_time is not None:
+        start, end = stated_span(seen.date, seen.start_time, seen.end_time, default_length=default_length)
+        return Occurrence(start, end, states_end=seen.end_time not in {None, seen.start_time})
+    if seen.occurrence_start and seen.occurrence_end:
+        return Occurrence(seen.occurrence_start, seen.occurrence_end)
+    return None
+
+
+def beside(found: Occurrence | None, zone_name: str | None, own_zone: str | None) -> str | None:
+    """Return the same hours as the viewer's own clocks show them, with day and zone; None where they are the same."""
+    if found is None or own_zone is None:
+        return None
+    try:
+        start, end = (to_local(to_utc(at, zone_name or ""), own_zone) for at in (found.start, found.end))
+    except UnknownTimeZone:
+        return None
+    if (start, end) == (found.start, found.end):
+        return None
+    theirs = hours(Occurrence(start, end, found.states_end))
+    return f"{day(start.date())}, {theirs}, {zone(own_zone)}"
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "full_name": full_name,
+    "town": town,
+    "place": place,
+    "zone": zone,
+    "day": day,
+    "day_and_year": day_and_year,
+    "clock": clock,
+    "hours": hours,
+    "local_clock": local_clock,
+}
+"""What templates may call, under `words`."""
