@@ -158,7 +158,7 @@ def _place(connection: Connection, person_id: int, session_id: int, now: datetim
     seen = Seen()
     if not activation.decide(state, at).is_nothing:
         seen = look_at(connection, Look(Cause.HOOK, load_settings(), now, is_hook=True), [session_id])
-    place_person(connection, person_id, at)
+    place_person(connection, person_id, now)
     return seen
 
 

@@ -1,6 +1,7 @@
 """People put where their rows say they are (A2), in the transaction of the flips that concern them."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -25,6 +26,14 @@ def lock_those_leaving(connection: Connection, decisions: Iterable[Decision]) ->
     return leaving, frozenset(closing[leaving[person_id]] for person_id in leaving.keys() - locked)
 
 
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """Where somebody is, and where they should be."""
+
+    left: int | None
+    to: int | None
+
+
 def place(connection: Connection, concerned: Collection[tuple[int, int]], now: datetime) -> frozenset[int]:
     """Place these people, each given with the session on whose account (person id, session id).
 
@@ -34,40 +43,49 @@ def place(connection: Connection, concerned: Collection[tuple[int, int]], now: d
     if not to_move:
         return frozenset()
     locked = people.lock(connection, to_move)
-    _move(connection, _moves(connection, locked, now))
+    _move(connection, _moves(connection, locked, now), looking_at={session_id for _, session_id in concerned})
     return frozenset(session_id for person_id, session_id in concerned if person_id in to_move.keys() - locked)
 
 
-def place_person(connection: Connection, person_id: int, now: datetime) -> int | None:
-    """Place one person, waiting for their row as long as the lock timeout lets us; return where they are now."""
+def place_person(connection: Connection, person_id: int, now: datetime | None) -> None:
+    """Place one person, waiting for their row as long as the lock timeout lets us, and then reading the clock (L1)."""
     locked = people.lock(connection, [person_id], wait=True)
-    _move(connection, _moves(connection, locked, now), wait=True)
-    return people.pointers(connection, [person_id]).get(person_id)
+    _move(connection, _moves(connection, locked, now or looks.clock(connection)), wait=True)
 
 
-def _moves(connection: Connection, person_ids: Collection[int], now: datetime) -> dict[int, int | None]:
-    """Return those who are not where they should be, and where that is."""
+def _moves(connection: Connection, person_ids: Collection[int], now: datetime) -> dict[int, _Move]:
+    """Return those who are not where they should be."""
     if not person_ids:
         return {}
     said = people.offers(connection, person_ids, now)
-    moves: dict[int, int | None] = {}
+    moves: dict[int, _Move] = {}
     for person_id, pointer in people.pointers(connection, person_ids).items():
         best = whereabouts(said.get(person_id, ()))
         target = best.session_instance_id if best else None
         if target != pointer:
-            moves[person_id] = target
+            moves[person_id] = _Move(pointer, target)
     return moves
 
 
-def _move(connection: Connection, moves: Mapping[int, int | None], *, wait: bool = False) -> None:
-    """Write the moves.
+def _move(
+    connection: Connection, moves: Mapping[int, _Move], *, looking_at: Collection[int] = (), wait: bool = False
+) -> None:
+    """Write the moves, and ask for another look where one that stands uncommitted, or is to come, may be deceived.
 
-    Whose instance is not active, or is being closed, is left to the next look at its session. That is asked for: the
-    look that opens it may stand uncommitted, and have taken the person for placed.
+    Whose instance is not active, or is being closed, is left to the next look at its session: the one that opens it
+    may have taken the person for placed. And before we commit, a look at the session that somebody leaves (unless it
+    is we who look at it) finds them there still, and nothing to do.
     """
-    targets = {target for target in moves.values() if target is not None}
+    targets = {move.to for move in moves.values() if move.to is not None}
     active = people.hold_active(connection, targets, wait=wait) if targets else frozenset()
-    people.move(connection, {id_: target for id_, target in moves.items() if target is None or target in active})
+    written = {id_: move for id_, move in moves.items() if move.to is None or move.to in active}
+    people.move(connection, {id_: move.to for id_, move in written.items()})
     ring_active_changed(connection, sorted(targets & active))
-    if missing := targets - active:
-        looks.ask_others(connection, people.sessions_of(connection, missing))
+    left = {move.left for move in written.values() if move.left is not None}
+    _ask(connection, targets - active, left, looking_at)
+
+
+def _ask(connection: Connection, missing: Collection[int], left: Collection[int], looking_at: Collection[int]) -> None:
+    if missing or left:
+        asked = people.sessions_of(connection, missing) | (people.sessions_of(connection, left) - set(looking_at))
+        looks.ask_others(connection, asked)

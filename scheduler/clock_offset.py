@@ -8,6 +8,7 @@ from core.clock import utc_now
 
 SAMPLES = 10
 STEP_SECONDS = 0.5
+DRIFT = timedelta(milliseconds=1)  # of two clocks while the samples last
 
 
 class ClockOffset:
@@ -23,9 +24,16 @@ class ClockOffset:
         return min(self._samples, default=(timedelta(0), timedelta(0)))[1]
 
     def measure(self, asked_at: datetime, database_clock: datetime, answered_at: datetime) -> None:
-        """Take in what the database's clock showed some time between two readings of the host's."""
+        """Take in what the database's clock showed some time between two readings of the host's.
+
+        An offset is wrong by at most half of what its exchange took. Where that cannot explain how two differ, a clock
+        was set, and what was measured before is forgotten.
+        """
         took = answered_at - asked_at
-        self._samples.append((took, database_clock - (asked_at + took / 2)))
+        offset = database_clock - (asked_at + took / 2)
+        if self._samples and abs(offset - self.value) > (took + min(self._samples)[0]) / 2 + DRIFT:
+            self._samples.clear()
+        self._samples.append((took, offset))
 
     def stepped(self) -> float:
         """Return by how many seconds the host's clock was set since the last call, 0.0 if it was not.

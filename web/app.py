@@ -78,7 +78,6 @@ def _add_picker(blueprint: Blueprint, engine: Engine) -> None:
 
     def pick() -> Response:
         chosen = request.form.get("person_id", "")
-        session[ORGANISER] = "organiser" in request.form
         if chosen == "new":
             _become(_new_person(engine))
         elif chosen:
@@ -86,6 +85,7 @@ def _add_picker(blueprint: Blueprint, engine: Engine) -> None:
         else:
             session.pop(PERSON, None)
             notice("You are nobody in particular.")
+        session[ORGANISER] = "organiser" in request.form
         return redirect(url_for(".now"), 303)
 
     blueprint.add_url_rule("/who", "who", page, methods=["GET"])

@@ -17,7 +17,7 @@ from web.settings import MOST_STREAMS
 worker_class = "gthread"
 workers = 1
 threads = MOST_STREAMS + 32
-graceful_timeout = 4
+graceful_timeout = 2  # streams end at once; a client that does not close may be waited for two seconds more
 timeout = 30
 keepalive = 5
 control_socket_disable = True

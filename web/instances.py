@@ -17,7 +17,6 @@ from core.active_session_manager import (
     remove_check_in,
     who_is_here,
 )
-from core.errors import UnknownPerson
 from core.hooks import ATTENDANCES
 from core.recurrence import Occurrence
 from core.settings import load_settings
@@ -109,9 +108,7 @@ def say_for(session_instance_id: int) -> Response:
     with transaction() as connection:
         instance = require_instance(connection, session_instance_id)
         require_organiser(instance.session_id)
-        person = pages.person(connection, _person_id())
-        if person is None:
-            raise UnknownPerson
+        person = pages.person(connection, _person_id()) or abort(404, "There is no such person.")
         if attendance == TAKE_BACK:
             remove_check_in(connection, person.person_id, session_instance_id)
             notice(f"Taken back for {words.full_name(person)}.")

@@ -8,3 +8,6 @@ MOST_BYTES = 64 * 1024
 
 POLL_SECONDS = 15
 """How long a page that was refused a stream waits before it asks again."""
+
+SEND_SECONDS = 10
+"""How long a stream waits for a client that does not read."""

@@ -9,7 +9,7 @@ from web import board as boards
 from web.host import host, transaction, viewer
 from web.hub import Full
 from web.now import render_you, renderer
-from web.settings import POLL_SECONDS
+from web.settings import POLL_SECONDS, SEND_SECONDS
 
 
 def stream() -> Response:
@@ -19,6 +19,9 @@ def stream() -> Response:
         opened = host().hub.join(person_id=viewer().person_id, only=only)
     except Full:
         return Response("too many streams are open\n", 503, {"Retry-After": str(POLL_SECONDS)}, mimetype="text/plain")
+    # A client that reads no more would hold a thread until TCP gives up on it. Other servers have no such key.
+    if (connection := request.environ.get("gunicorn.socket")) is not None:
+        connection.settimeout(SEND_SECONDS)
     response = Response(opened.messages(), mimetype="text/event-stream")
     # Not in the generator: one that was never begun would not free the place.
     response.call_on_close(opened.close)

@@ -8,4 +8,5 @@ activation  windows and bits for the reconciler, and its flips, written
 heartbeats  the daemons that live
 schedule    the edges that lie ahead
 reports     what an operator reads
+pages       what the people pages read and write
 """

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from core.arbitration import Claim, Turn, disjoint
+from core.arbitration import Claim, disjoint
 from core.windows import StatedHours, Window
 
 MIDNIGHT = datetime(2026, 11, 5, tzinfo=UTC)

@@ -49,6 +49,7 @@ def test_r1_times(start: str, hour: int, minute: int) -> None:
         (monthly([-1]), ["2026-11-29"]),
         (monthly([-1], "saturday"), ["2026-11-28"]),
         (monthly([-1], "monday"), ["2026-11-30"]),  # the month's last day
+        (monthly([-1], "tuesday"), ["2026-11-24"]),  # as early as a last one can be
         (monthly([4, -1], "saturday"), ["2026-11-28"]),  # the fourth is also the last
         (monthly([5, -1]), ["2026-11-29"]),
         (monthly([5], "saturday"), []),

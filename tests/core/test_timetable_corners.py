@@ -7,7 +7,7 @@ import pytest
 from core.binding import FIRST_DAY, LAST_DAY
 from core.errors import NoSuchOccurrence
 from core.timetable import InstanceSnapshot
-from tests.core.timetable_model import bound, planned, recurring, row, session, weekly, windows
+from tests.core.timetable_model import bound, planned, recurring, row, session, utc, weekly, windows
 
 NOON = "2026-12-01 12:00"
 SEVEN_TO_TEN = bound("2026-12-01 19:00", "22:00")
@@ -82,12 +82,21 @@ def test_p4_past_row_with_times_of_its_own_takes_no_drawn_out_occurrence_from_an
     assert decided.made == ()
 
 
-def test_p2_row_is_bound_to_what_it_overlaps_after_midnight_however_far_ahead() -> None:
-    far = row(1, "2027-03-01", "22:00", "02:00")
+@pytest.mark.parametrize(
+    ("day", "times", "occurrence"),
+    [
+        ("2027-03-01", ("22:00", "02:00"), ("2027-03-02 01:00", "2027-03-02 03:00")),
+        ("2027-03-03", ("01:00", "03:00"), ("2027-03-02 22:00", "2027-03-03 02:00")),
+    ],
+)
+def test_p2_row_is_bound_to_what_it_overlaps_across_midnight_however_far_ahead(
+    day: str, times: tuple[str, str], occurrence: tuple[str, str]
+) -> None:
+    start, end = occurrence
 
-    decided = planned(session(far, recurrence=tuesday("01:00", "03:00")), NOON)
+    decided = planned(session(row(1, day, *times), recurrence=tuesday(start[-5:], end[-5:])), NOON)
 
-    assert decided.bound == {1: bound("2027-03-02 01:00", "03:00")}
+    assert decided.bound == {1: bound(start, end)}
 
 
 def test_p1_wanted_occurrence_may_be_on_the_first_date_that_matters() -> None:
@@ -96,3 +105,26 @@ def test_p1_wanted_occurrence_may_be_on_the_first_date_that_matters() -> None:
     assert [new.binding for new in decided.made] == [SEVEN_TO_TEN]
     with pytest.raises(NoSuchOccurrence):
         planned(session(recurrence=tuesday("19:00", "22:00")), "2026-12-06 00:00", "2026-12-01 19:00")
+
+
+def test_p1_occurrence_on_a_day_that_the_zone_skipped_is_not_forgotten() -> None:
+    """Apia had no 30 December 2011: that Friday's 20:00 is the instant at which clocks show Saturday's."""
+    fridays = session(recurrence=recurring(weekly("friday", "20:00", "22:00")), timezone="Pacific/Apia")
+
+    assert planned(fridays, "2011-12-29 12:00").next_plan_at == utc("2011-12-30 05:00")
+    assert [new.date for new in planned(fridays, "2011-12-30 05:00").made] == [date(2011, 12, 30)]
+
+
+def test_p1_next_time_to_plan_is_found_on_the_day_after_a_skipped_one() -> None:
+    both = recurring(weekly("wednesday", "19:00", "22:00"), weekly("thursday", "19:00", "22:00"))
+
+    decided = planned(session(recurrence=both, skipped=("2026-12-02 19:00",)), NOON)
+
+    assert decided.next_plan_at == utc("2026-12-02 18:00")
+
+
+def test_p1_occurrence_that_is_over_and_was_never_made_is_no_reason_to_plan_again() -> None:
+    decided = planned(session(recurrence=tuesday("08:00", "09:00")), NOON)
+
+    assert decided.made == ()
+    assert decided.next_plan_at == utc("2026-12-07 07:00")

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from core.store.candidates import TOLERATED
 from core.whereabouts import SaidYes
 from tests.data import execute
 
@@ -50,13 +51,17 @@ def as_stored(app: Connection) -> World:
     return World(bits, dict(people))
 
 
-def as_it_should_be(app: Connection, now: datetime) -> World:
-    """What follows from the windows, the check-ins and the clock; what was opened a minute early is on (L2)."""
+def as_it_should_be(app: Connection, now: datetime, *, may_be_set_back: bool = False) -> World:
+    """What follows from the windows, the check-ins and the clock; what was opened a minute early is on (L2).
+
+    Where the clock may be set back: what was closed is not opened again for its last minute.
+    """
     windows = execute(app, "SELECT session_instance_id, opens_at, closes_at, starts_at, phase FROM activation_window")
     open_now = {
         instance: (opens_at, starts_at)
         for instance, opens_at, closes_at, starts_at, phase in windows
-        if opens_at <= now < closes_at or (phase == "open" and now < opens_at <= now + MINUTE)
+        if (opens_at <= now < closes_at or (phase == "open" and now < opens_at <= now + MINUTE))
+        and not (may_be_set_back and phase == "over" and closes_at <= now + TOLERATED)
     }
     said: dict[int, list[SaidYes]] = {person: [] for (person,) in execute(app, "SELECT person_id FROM person")}
     for person, instance, said_at in execute(

@@ -43,6 +43,17 @@ def test_a_quick_exchange_of_long_ago_is_forgotten() -> None:
     assert offset.value == 9 * MS
 
 
+@pytest.mark.parametrize("ahead_ms", [-3_600_000, -40, 40, 3_600_000])
+def test_l1_a_database_clock_that_was_set_counts_from_the_next_exchange_on(ahead_ms: float) -> None:
+    offset = ClockOffset()
+    for _ in range(SAMPLES):
+        measure(offset, took_ms=1, ahead_ms=0)
+
+    measure(offset, took_ms=20, ahead_ms=ahead_ms)
+
+    assert offset.value == ahead_ms * MS
+
+
 # Only the wall clock is set: freezegun would move the monotonic clock with it, so that stays real in the module.
 WALL_CLOCK_ONLY = ["scheduler.clock_offset"]
 

@@ -2,8 +2,10 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 
@@ -57,6 +59,7 @@ def test_the_demo_shows_real_sessions_and_flips_its_own(
 ) -> None:
     demo.wait_for("psql")
     demo.wait_for("38 real ones loaded")
+    address = demo.wait_for("pages", "http://127.0.0.1:").split()[-1]
     demo.wait_for("ready")
     figures(f"demo: ready after {time.monotonic() - demo.begun:.1f} s")
     demo.wait_for("the next 10 edges")
@@ -64,7 +67,11 @@ def test_the_demo_shows_real_sessions_and_flips_its_own(
     for words in expected:
         assert "cause=timer" in demo.wait_for(*words)
 
+    assert b"Demo session one" in urllib.request.urlopen(address, timeout=10).read()
+
     demo.process.send_signal(signal.SIGINT)
 
     assert demo.process.wait(20) == 0
+    with pytest.raises(URLError):
+        urllib.request.urlopen(address, timeout=10)
     assert "Traceback" not in demo.output.read_text()

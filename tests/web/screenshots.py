@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize
 from sqlalchemy import Connection, Engine
 
 from core.active_session_manager import active_instances, check_in, ensure_instance, update_active_sessions
@@ -21,7 +21,10 @@ from web import create_app, drain
 DOCS = Path(__file__).parents[2] / "docs" / "screenshots"
 NOW = datetime(2026, 11, 22, 23, 20, tzinfo=UTC)
 AUSTIN = "Austin Thursday session"
-SCREENS = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 900}}
+SCREENS: dict[str, ViewportSize] = {
+    "phone": {"width": 390, "height": 844},
+    "desktop": {"width": 1280, "height": 900},
+}
 PEOPLE = (
     "Nóirín Ní Bhriain", "Seán Ó Dálaigh", "Maya Okafor", "Tom Whelan", "Aoife Brennan", "Kenji Watanabe", "Ruth Levin",
     "Diarmuid Kelly", "Hannah Weiss", "Liam O'Neill", "Sofia Marques", "Pat Duggan", "Ciara Walsh", "Ben Carter",

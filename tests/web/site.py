@@ -71,23 +71,27 @@ class Browser:
 
     def __init__(self, app: Flask) -> None:
         self.client: FlaskClient = app.test_client()
+        self._token = ""
 
     def get(self, path: str, status: int = 200) -> str:
         answer = self.client.get(path)
         assert answer.status_code == status, answer.text
         return answer.text
 
-    def token(self, path: str = "/zone") -> str:
-        found = re.search(r'name="csrf_token" value="([^"]+)"', self.get(path))
-        assert found
-        return found[1]
+    def token(self, path: str = "/who") -> str:
+        """Return the token of this browser's forms: one is good for all of them."""
+        if not self._token:
+            found = re.search(r'name="csrf_token" value="([^"]+)"', self.get(path))
+            assert found
+            self._token = found[1]
+        return self._token
 
-    def send(self, path: str, token_from: str = "/zone", **fields: object) -> TestResponse:
-        return self.client.post(path, data={"csrf_token": self.token(token_from)} | fields)
+    def send(self, path: str, /, **fields: object) -> TestResponse:
+        return self.client.post(path, data={"csrf_token": self.token()} | fields)
 
-    def post(self, path: str, status: int = 303, *, token_from: str = "/zone", **fields: object) -> str:
+    def post(self, path: str, status: int = 303, /, **fields: object) -> str:
         """Post, follow the redirect if there is one, and return the page."""
-        answer = self.send(path, token_from, **fields)
+        answer = self.send(path, **fields)
         assert answer.status_code == status, answer.text
         return self.get(answer.location) if status == 303 else answer.text
 

@@ -33,8 +33,7 @@ FIELDS = {
 
 
 @pytest.fixture
-def nightly(world: World, app: Connection) -> int:
-    assert world
+def nightly(app: Connection) -> int:
     return data.add_session(app, NIGHTLY, timezone="America/Phoenix", city="Doolin", country="Ireland")
 
 
@@ -72,12 +71,11 @@ def test_a_date_without_a_row_is_cancelled_and_marked(nightly: int, world: World
     assert len(re.findall(r"<li class=", page)) == 10
 
 
-@pytest.mark.parametrize(
-    ("start", "status"),
-    [("2100-01-01T03:00", 404), ("tomorrow", 400), ("", 400), ("2026-11-26T21:30Z", 400), ("9999-12-31T21:30", 400)],
-)
-def test_a_date_that_is_none_is_refused(nightly: int, world: World, browser: Open, start: str, status: int) -> None:
-    browser().be(world.noirin).post(f"/sessions/{nightly}/dates", status, attendance="yes", start=start)
+def test_a_date_that_is_none_is_refused(nightly: int, world: World, browser: Open) -> None:
+    visitor = browser().be(world.noirin)
+    visitor.post(f"/sessions/{nightly}/dates", 404, attendance="yes", start="2100-01-01T03:00")
+    for start in ("tomorrow", "", "2026-11-26T21:30Z", "9999-12-31T21:30"):
+        visitor.post(f"/sessions/{nightly}/dates", 400, attendance="yes", start=start)
 
 
 class Form:
@@ -92,7 +90,7 @@ class Form:
         found = re.search(rf'name="{name}" value="([^"]*)"', self.page)
         return found[1] if found else ""
 
-    def send(self, do: str, status: int = 200, **fields: object) -> str:
+    def send(self, do: str, status: int = 200, /, **fields: object) -> str:
         kept = {"stood": self.hidden("stood"), "shown": self.hidden("shown")}
         self.page = self.visitor.post(self.path, status, do=do, **FIELDS | kept | fields)
         return self.page
@@ -155,36 +153,36 @@ def test_a_fortnightly_one_asks_for_its_first_date(form: Form, world: World, app
     assert 'value="2026-01-08"' in form.visitor.get(form.path)
 
 
-@pytest.mark.parametrize(
-    ("fields", "field", "says"),
-    [
-        ({"start-0": ""}, "row-0-start_time", "When does it start?"),
-        ({"start-0": "25:00"}, "row-0-start_time", "expected a time from"),
-        ({"end-0": "19:00:30"}, "row-0-end_time", "expected a time from"),
-        ({"weekday-0": "someday"}, "row-0-weekday", "Choose a day"),
-        ({"every-0": "monthly"}, "row-0-which", "Tick at least one"),
-        ({"every-0": "99"}, "row-0-every_n_weeks", "up to 52"),
-        ({"every-0": "-1"}, "row-0-every_n_weeks", "up to 52"),
-        ({"shape": "text", "text": "Thursdays"}, "text", "is not JSON"),
-        ({"shape": "text", "text": '{"schedules": [{"type": "weekly"}]}'}, "text", "Schedules[0].weekday is missing"),
-        ({"shape": "text", "text": "RRULE:FREQ=WEEKLY"}, "text", "DTSTART"),
-        ({"timezone": "Europe/Dubln"}, "timezone", "Europe/Dublin"),
-        ({"timezone": ""}, "timezone", "No time zone"),
-        ({"initiation_date": "8 January"}, "initiation_date", "such as 2026-11-26"),
-        ({"initiation_date": "0001-01-01"}, "initiation_date", "a year from 1900"),
-        ({"initiation_date": "2026-02-01", "termination_date": "2026-01-01"}, "termination_date", "before the first"),
-        ({"before": "-1"}, "before", "from 0 to 1440"),
-        ({"after": "1441"}, "after", "from 0 to 1440"),
-    ],
-)
-def test_an_error_stands_beside_its_field(form: Form, fields: dict[str, str], field: str, says: str) -> None:
-    page = form.send("save", **fields)
+WRONG: list[tuple[dict[str, str], str, str]] = [
+    ({"start-0": ""}, "row-0-start_time", "When does it start?"),
+    ({"start-0": "25:00"}, "row-0-start_time", "expected a time from"),
+    ({"end-0": "19:00:30"}, "row-0-end_time", "expected a time from"),
+    ({"weekday-0": "someday"}, "row-0-weekday", "Choose a day"),
+    ({"every-0": "monthly"}, "row-0-which", "Tick at least one"),
+    ({"every-0": "99"}, "row-0-every_n_weeks", "up to 52"),
+    ({"every-0": "-1"}, "row-0-every_n_weeks", "up to 52"),
+    ({"shape": "text", "text": "Thursdays"}, "text", "is not JSON"),
+    ({"shape": "text", "text": '{"schedules": [{"type": "weekly"}]}'}, "text", "Schedules[0].weekday is missing"),
+    ({"shape": "text", "text": "RRULE:FREQ=WEEKLY"}, "text", "DTSTART"),
+    ({"timezone": "Europe/Dubln"}, "timezone", "Europe/Dublin"),
+    ({"timezone": ""}, "timezone", "No time zone"),
+    ({"initiation_date": "8 January"}, "initiation_date", "such as 2026-11-26"),
+    ({"initiation_date": "0001-01-01"}, "initiation_date", "a year from 1900"),
+    ({"initiation_date": "2026-02-01", "termination_date": "2026-01-01"}, "termination_date", "before the first"),
+    ({"before": "-1"}, "before", "from 0 to 1440"),
+    ({"after": "1441"}, "after", "from 0 to 1440"),
+]
 
-    found = re.search(rf'<p class="error" id="error-{re.escape(field)}">([^<]*)</p>', page)
-    assert found, re.findall(r'<p class="error".*', page)
-    assert says in found[1].replace("&#39;", "'")
-    assert f'aria-describedby="error-{field}"' in page or "which" in field
-    assert "Save this" not in page
+
+def test_an_error_stands_beside_its_field(form: Form) -> None:
+    for fields, field, says in WRONG:
+        page = form.send("save", **fields)
+
+        found = re.search(rf'<p class="error" id="error-{re.escape(field)}">([^<]*)</p>', page)
+        assert found, (fields, re.findall(r'<p class="error".*', page))
+        assert says in found[1].replace("&#39;", "'")
+        assert f'aria-describedby="error-{field}"' in page or "which" in field
+        assert "Save this" not in page
 
 
 def test_the_text_of_a_calendar_rule(form: Form, world: World, app: Connection) -> None:

@@ -1,7 +1,7 @@
 """The connections that an app may hand to a hook: of SQLAlchemy and of psycopg2, each with a transaction of its own."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +73,9 @@ def raw_connection(url: str, *, autocommit: bool = False, **options: Any) -> Ite
     db.close()
 
 
-TRANSACTIONAL = {
+Opens = Callable[[str], AbstractContextManager[App]]
+
+TRANSACTIONAL: dict[str, Opens] = {
     "ORM session": orm_session,
     "scoped ORM session": scoped_orm_session,
     "SQLAlchemy connection": core_connection,
@@ -81,7 +83,7 @@ TRANSACTIONAL = {
     "psycopg2, RealDictCursor": lambda url: raw_connection(url, cursor_factory=RealDictCursor),
     "psycopg2, RealDictConnection": lambda url: raw_connection(url, connection_factory=RealDictConnection),
 }
-AUTOCOMMIT = {
+AUTOCOMMIT: dict[str, Opens] = {
     "psycopg2, autocommit": lambda url: raw_connection(url, autocommit=True),
     "psycopg2, autocommit, RealDictCursor": lambda url: raw_connection(
         url, autocommit=True, cursor_factory=RealDictCursor

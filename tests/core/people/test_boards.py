@@ -23,7 +23,7 @@ from tests.data import add_check_in, add_person, add_session, change_instance, c
 IN_DUBLIN = {"city": "Dublin", "country": "Ireland"}
 
 
-def tonight(app: Connection, engine: Engine, at: str = DURING, **columns: Any) -> int:
+def tonight(app: Connection, engine: Engine, *, at: str = DURING, **columns: Any) -> int:
     """Return the instance of a new session; it is on."""
     session = add_session(app, TUESDAYS, **columns)
     look(engine, at)
@@ -101,12 +101,12 @@ def test_whereabouts_between_an_edit_and_its_look_have_no_window(engine: Engine,
 def test_who_is_here_tells_those_who_said_so_since_it_opened_from_those_expected(
     engine: Engine, app: Connection
 ) -> None:
-    early = tonight(app, engine, NOON)
+    early = tonight(app, engine, at=NOON)
     said_before, said_since, went_on, never_came, maybe = (add_person(app, first_name=name) for name in "ABCDE")
     check_in(app, said_before, early, "yes", "after the match", now=utc(NOON))
     check_in(app, never_came, early, "yes", now=utc(NOON))
     look(engine, OPENS)
-    other = tonight(app, engine, OPENS)
+    other = tonight(app, engine, at=OPENS)
     check_in(app, said_since, early, "yes", now=utc(DURING))
     check_in(app, went_on, early, "yes", now=utc("2026-12-01 19:30"))
     check_in(app, went_on, other, "yes", now=utc(DURING))
@@ -146,8 +146,8 @@ def test_who_is_here_lists_rows_of_before_the_feature(engine: Engine, app: Conne
 # What else is on in town
 
 
-HERE = {"city": "Cambridge", "state": "MA", "country": "USA"}
-TOWNS: dict[str, tuple[dict[str, str | None], bool]] = {
+HERE: dict[str, Any] = {"city": "Cambridge", "state": "MA", "country": "USA"}
+TOWNS: dict[str, tuple[dict[str, Any], bool]] = {
     "the same": (HERE, True),
     "in other letters": ({"city": "CAMBRIDGE", "state": "ma", "country": "usa"}, True),
     "with spaces around": ({"city": " Cambridge ", "state": "MA ", "country": "  USA"}, True),

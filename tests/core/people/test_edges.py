@@ -8,7 +8,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
-from core.active_session_manager import instance_saved, session_saved, update_active_sessions
+from core.active_session_manager import check_in, instance_saved, session_saved, update_active_sessions
 from tests.core.looking import CLOSES, DURING, NOON, OPENS, look
 from tests.core.timetable_model import recurring, utc, weekly
 from tests.core.whereabouts_model import as_it_should_be, as_stored
@@ -143,7 +143,7 @@ def rezoned(app: Connection, instance: int) -> None:
     change_session(app, session_of(app, instance), timezone="America/New_York")
 
 
-CHANGES: dict[str, Callable[[Connection, int], None]] = {
+CHANGES: dict[str, Callable[[Connection, int], object]] = {
     "cancelled": lambda app, instance: change_instance(app, instance, is_cancelled=True),
     "cancelled, and switched off by the app itself": lambda app, instance: change_instance(
         app, instance, is_cancelled=True, active=False
@@ -155,8 +155,8 @@ CHANGES: dict[str, Callable[[Connection, int], None]] = {
     "re-buffered": lambda app, instance: change(app, instance, start_time="19:00", end_time="19:30"),
     "terminated": lambda app, instance: change_session(app, session_of(app, instance), termination_date="2026-11-30"),
     "without its recurrence": lambda app, instance: change_session(app, session_of(app, instance), recurrence=None),
-    "its session deleted": lambda app, instance: (
-        execute(app, "DELETE FROM session WHERE session_id = %s", session_of(app, instance)) and None
+    "its session deleted": lambda app, instance: execute(
+        app, "DELETE FROM session WHERE session_id = %s", session_of(app, instance)
     ),
 }
 
@@ -347,3 +347,24 @@ def test_l6_whoever_is_held_by_the_one_that_moves_them_is_not_moved_twice(
     look(engine, CLOSES)
 
     assert person_at(app, person) == b
+
+
+def test_a2_yes_that_was_taken_back_and_given_again_beside_a_slow_hook_is_not_lost(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    """The hook has moved the person on, in a transaction that stands; a look meanwhile finds all as it should be."""
+    here, other, person = tuesday(app, engine), tuesday(app, engine), add_person(app)
+    said_yes(app, person, here)
+    look(engine, DURING)
+    slow = db_connect()
+    attendance = "UPDATE session_instance_person SET attendance = %s WHERE session_instance_id = %s"
+
+    execute(app, attendance, "no", here)
+    check_in(slow, person, other, "maybe", now=utc(DURING))
+    execute(app, attendance, "yes", here)
+    ask_for_all(app)
+    look(engine, DURING)
+    slow.commit()
+    look(engine, DURING)
+
+    assert person_at(app, person) == here

@@ -1,0 +1,100 @@
+"""The feed that calendar programs subscribe to, read back with the library that they use."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from icalendar import Calendar, Component
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from core.timezones import to_local
+from tests import data
+from tests.web.site import Browser, look
+from web import calendar
+
+Open = Callable[[], Browser]
+ZONES = ["Europe/Dublin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Etc/UTC", "America/Havana"]
+
+
+def weekly(app: Connection, zone: str = "Europe/Dublin") -> int:
+    day = {"type": "weekly", "weekday": "thursday", "start_time": "21:00", "end_time": "0:30"}
+    return data.add_session(app, json.dumps({"schedules": [day]}), timezone=zone, city="Dublin", country="Ireland")
+
+
+def events(text: str) -> dict[str, Component]:
+    return {str(event["uid"]): event for event in Calendar.from_ical(text).walk("VEVENT")}
+
+
+def test_an_event_for_each_date_of_a_year_in_the_sessions_own_zone(app: Connection, browser: Open) -> None:
+    session_id = weekly(app)
+
+    answer = browser().client.get(f"/sessions/{session_id}.ics")
+    found = list(events(answer.text).values())
+
+    assert answer.mimetype == "text/calendar"
+    assert 62 <= len(found) <= 67
+    first = found[0]
+    assert "DTSTART;TZID=Europe/Dublin:" in answer.text
+    assert first.decoded("dtend") - first.decoded("dtstart") == timedelta(hours=3.5)
+    assert {event["status"] for event in found} == {"CONFIRMED"}
+    assert {str(event["location"]) for event in found} == {"Dublin, Ireland"}
+    tag = answer.headers["ETag"]
+    again = browser().client.get(f"/sessions/{session_id}.ics", headers={"If-None-Match": tag})
+    assert again.status_code == 304
+
+
+def test_uids_are_stable_when_rows_are_made_moved_and_cancelled(
+    app: Connection, browser: Open, database_url: str
+) -> None:
+    session_id = weekly(app)
+    path = f"/sessions/{session_id}.ics"
+    before = events(browser().get(path))
+    person = data.add_person(app)
+    start = next(
+        event.decoded("dtstart").replace(tzinfo=None)
+        for event in before.values()
+        if event.decoded("dtstart").date() > datetime.now(UTC).date() + timedelta(days=3)
+    )
+    browser().be(person).post(f"/sessions/{session_id}/dates", attendance="yes", start=start.isoformat())
+    instance_id = data.value(app, "SELECT max(session_instance_id) FROM session_instance WHERE date = %s", start.date())
+
+    assert set(events(browser().get(path))) == set(before)
+
+    data.change_instance(app, instance_id, start_time="20:00", is_cancelled=True, comments="No room; next week again")
+    look(database_url)
+    after = events(browser().get(path))
+    [cancelled] = [event for event in after.values() if event["status"] == "CANCELLED"]
+    assert set(after) == set(before)
+    assert str(cancelled["summary"]) == "Cancelled: The Cobblestone"
+    assert cancelled.decoded("dtstart").hour == 20
+    assert str(cancelled["description"]) == "No room; next week again"
+    assert str(cancelled["url"]) == f"http://localhost/instances/{instance_id}"
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_the_zones_rules_are_the_schedulers_own(zone: str) -> None:
+    """An independent reader of the VTIMEZONE means the same instants, before and after each change."""
+    written = calendar._timezone(zone, date(2026, 1, 1), date(2027, 12, 31))
+    observances = sorted((one.decoded("dtstart"), one) for one in written.subcomponents)
+    walls = [datetime(2026, 1, 2) + timedelta(minutes=17 * 60 * n) for n in range(900)]
+
+    for wall in walls:
+        # RFC 5545 3.6.5: the observance with the latest onset at or before the wall time, by the offset before it.
+        offset = [one.decoded("tzoffsetto") for onset, one in observances if onset <= wall][-1]
+        instant = wall.replace(tzinfo=UTC) - offset
+        if to_local(instant, zone) != wall:
+            assert (
+                wall.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+                != wall
+            ), (wall, offset)  # a wall time that no clock shows
+
+
+def test_a_feed_names_nobody(app: Connection, browser: Open) -> None:
+    session_id = weekly(app)
+    person = data.add_person(app, first_name="Fiach")
+    instance = data.add_instance(app, session_id, "2026-12-24", "21:00", "23:00")
+    data.add_check_in(app, instance, person)
+
+    assert "Fiach" not in browser().get(f"/sessions/{session_id}.ics")
