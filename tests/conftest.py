@@ -69,7 +69,18 @@ def server(servers: Servers) -> Server:
     return servers.of(binaries())
 
 
-@pytest.fixture(scope="session", params=VERSIONS.values(), ids=[f"postgres{version}" for version in VERSIONS])
+# The newest, which the product itself starts, and the oldest, in which most is missing; those between with --long.
+VERSIONS_IN_TURN = [
+    pytest.param(
+        bin_dir,
+        id=f"postgres{version}",
+        marks=() if version in {min(VERSIONS), max(VERSIONS)} else pytest.mark.long,
+    )
+    for version, bin_dir in VERSIONS.items()
+]
+
+
+@pytest.fixture(scope="session", params=VERSIONS_IN_TURN)
 def every_server(request: pytest.FixtureRequest, servers: Servers) -> Server:
     """Each version of PostgreSQL at hand, in turn."""
     return servers.of(request.param)

@@ -17,7 +17,7 @@ INSTALLED = [
     "/usr/pgsql-*/bin",
     "/opt/homebrew/opt/postgresql@*/bin",
 ]
-OLDEST = 13  # the first with DROP DATABASE ... WITH (FORCE)
+OLDEST = 15  # older ones are refused
 
 
 def every_version() -> dict[int, Path]:

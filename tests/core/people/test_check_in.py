@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
 from threading import Barrier
 from typing import Any
 
@@ -13,6 +12,7 @@ from sqlalchemy import Engine
 from core.active_session_manager import CheckedIn, WhyNot, check_in, remove_check_in, session_saved
 from core.errors import InvalidAttendance, SeisiunError, UnknownInstance, UnknownPerson
 from tests.core.looking import CLOSES, DURING, NOON, OPENS, TUESDAYS, look
+from tests.core.people.evening import MINUTE, SECOND, said, say, tuesday
 from tests.core.timetable_model import recurring, utc, weekly
 from tests.data import (
     active_of,
@@ -27,29 +27,6 @@ from tests.data import (
     person_at,
     value,
 )
-
-MINUTE = timedelta(minutes=1)
-SECOND = timedelta(seconds=1)
-
-
-def tuesday(app: Connection, engine: Engine, start: str = "19:00", end: str = "22:00", **columns: Any) -> int:
-    """Return the instance of a new session on Tuesday the first of December; it has not opened yet."""
-    session = add_session(app, recurring(weekly("tuesday", start, end)), **columns)
-    look(engine, NOON)
-    return only_instance(app, session)
-
-
-def say(app: Connection, person: int, instance: int, attendance: str, at: str | datetime, **options: Any) -> CheckedIn:
-    return check_in(app, person, instance, attendance, now=utc(at) if isinstance(at, str) else at, **options)
-
-
-def said(app: Connection, person: int) -> list[tuple[Any, ...]]:
-    return execute(
-        app,
-        "SELECT session_instance_id, attendance, comment FROM session_instance_person WHERE person_id = %s ORDER BY 1",
-        person,
-    )
-
 
 # A yes
 
@@ -165,86 +142,6 @@ def test_a3_yes_at_what_is_not_on_leaves_one_where_one_is_and_says_where(engine:
     assert checked_in.at is not None
     assert checked_in.at.session_instance_id == here == person_at(app, person)
     assert checked_in.why_not is WhyNot.NOT_OPEN_YET
-
-
-# Two sessions that overlap
-
-
-@pytest.mark.parametrize("first_said", [0, 1])
-def test_a2_of_two_yeses_said_before_the_one_that_opened_first_counts(
-    engine: Engine, app: Connection, first_said: int
-) -> None:
-    early, late = tuesday(app, engine), tuesday(app, engine, "20:00", "23:00")
-    person = add_person(app)
-    for minute, instance in enumerate((early, late) if first_said == 0 else (late, early)):
-        say(app, person, instance, "yes", utc(NOON) + minute * MINUTE)
-    for at, where in ((OPENS, early), ("2026-12-01 19:00", early), (CLOSES, late), ("2026-12-02 00:00", None)):
-        look(engine, at)
-        assert person_at(app, person) == where, at
-
-
-def test_a2_yes_to_the_other_said_before_it_opens_does_not_move(engine: Engine, app: Connection) -> None:
-    early, late, person = tuesday(app, engine), tuesday(app, engine, "20:00", "23:00"), add_person(app)
-    look(engine, OPENS)
-    say(app, person, early, "yes", "2026-12-01 18:10")
-    say(app, person, late, "yes", "2026-12-01 18:20")
-    look(engine, "2026-12-01 19:00")
-
-    assert person_at(app, person) == early
-
-
-def test_a2_starts_in_two_zones_are_compared_as_instants(engine: Engine, app: Connection) -> None:
-    """Both open at 18:00 UTC; in New York's wall time the one that starts last comes first."""
-    no_wait = {"active_buffer_minutes_before": 0}
-    new_york = tuesday(app, engine, "13:30", "16:00", timezone="America/New_York", active_buffer_minutes_before=30)
-    dublin = tuesday(app, engine, "18:00", "22:00", **no_wait)
-    person = add_person(app)
-    for instance in (dublin, new_york):
-        say(app, person, instance, "yes", NOON)
-    look(engine, OPENS)
-
-    assert active_of_instances(app) == {new_york, dublin}
-    assert person_at(app, person) == dublin
-
-
-def active_of_instances(app: Connection) -> set[int]:
-    return {row[0] for row in execute(app, "SELECT session_instance_id FROM session_instance WHERE active")}
-
-
-LATEST: dict[str, list[tuple[str, str]]] = {
-    "the yes that came last": [],
-    "a maybe that became a yes": [("maybe", "2026-12-01 12:30"), ("yes", "2026-12-01 13:00")],
-    "a yes said again": [("yes", "2026-12-01 13:00")],
-}
-
-
-@pytest.mark.parametrize("case", LATEST)
-def test_a2_tie_of_two_that_open_and_start_together_goes_to_the_latest_yes(
-    engine: Engine, app: Connection, case: str
-) -> None:
-    first, second, person = tuesday(app, engine), tuesday(app, engine), add_person(app)
-    say(app, person, first, "yes", "2026-12-01 12:10")
-    say(app, person, second, "yes", "2026-12-01 12:20")
-    for attendance, at in LATEST[case]:
-        say(app, person, first, attendance, at)
-    look(engine, OPENS)
-
-    assert person_at(app, person) == (second if case == "the yes that came last" else first)
-
-
-def test_a2_yes_to_the_other_later_that_evening_wins_until_it_ends_then_back(engine: Engine, app: Connection) -> None:
-    long, short, person = (
-        tuesday(app, engine, "19:00", "23:00"),
-        tuesday(app, engine, "19:30", "21:00"),
-        add_person(app),
-    )
-    look(engine, DURING)
-    say(app, person, long, "yes", DURING)
-    say(app, person, short, "yes", "2026-12-01 20:30")
-    assert person_at(app, person) == short
-    look(engine, "2026-12-01 22:00")
-
-    assert person_at(app, person) == long
 
 
 # Maybe, no, and taking it back

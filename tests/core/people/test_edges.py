@@ -1,7 +1,7 @@
 """A2 while instances open, close, and are changed under people's feet; every look must agree with the rows."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from core.active_session_manager import check_in, instance_saved, session_saved, update_active_sessions
 from tests.core.looking import CLOSES, DURING, NOON, OPENS, look
+from tests.core.people.evening import MINUTE, SECOND, tuesday
 from tests.core.timetable_model import recurring, utc, weekly
 from tests.core.whereabouts_model import as_it_should_be, as_stored
 from tests.data import (
@@ -24,15 +25,7 @@ from tests.data import (
     person_at,
 )
 
-MINUTE = timedelta(minutes=1)
-SECOND = timedelta(seconds=1)
 LATER = "2026-12-01 20:01"
-
-
-def tuesday(app: Connection, engine: Engine, start: str = "19:00", end: str = "22:00", **columns: Any) -> int:
-    session = add_session(app, recurring(weekly("tuesday", start, end)), **columns)
-    look(engine, NOON)
-    return only_instance(app, session)
 
 
 def said_yes(app: Connection, person: int, *instances: int, at: str | datetime = NOON) -> None:
