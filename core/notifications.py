@@ -7,7 +7,7 @@ active_changed   rung by every flip; a session instance id, or empty: look again
 import contextlib
 import select
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from threading import Event
 from uuid import uuid4
@@ -16,7 +16,7 @@ import psycopg2
 import sqlalchemy
 from psycopg2 import sql
 from psycopg2.extensions import Notify
-from sqlalchemy import ARRAY, ColumnElement, Connection, Text, func, literal
+from sqlalchemy import ARRAY, Connection, Text, bindparam, func
 
 from core.clock import utc_now
 from core.db import KEEPALIVES, libpq_url
@@ -32,13 +32,17 @@ LOOPBACK_SECONDS = 2.0
 log = logger(__name__)
 
 
-def ring_active_changed(connection: Connection, instance_ids: Sequence[int]) -> None:
+def ring_active_changed(connection: Connection, instance_ids: Collection[int]) -> None:
     """Tell the app and its pages which instances flipped; it is delivered when the transaction commits."""
     if not instance_ids:
         return
-    payloads = [str(id_) for id_ in instance_ids] if len(instance_ids) <= MOST_PAYLOADS else [""]
-    rung: ColumnElement[str] = func.pg_notify(ACTIVE_CHANGED, func.unnest(literal(payloads, ARRAY(Text))))
-    connection.execute(sqlalchemy.select(rung))
+    payloads = [str(id_) for id_ in sorted(instance_ids)] if len(instance_ids) <= MOST_PAYLOADS else [""]
+    connection.execute(_RING_ACTIVE_CHANGED, {"payloads": payloads})
+
+
+_RING_ACTIVE_CHANGED = sqlalchemy.select(
+    func.pg_notify(ACTIVE_CHANGED, func.unnest(bindparam("payloads", type_=ARRAY(Text))))
+)
 
 
 class Listener:

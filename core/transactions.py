@@ -59,14 +59,15 @@ def joined(db: AppDatabase) -> Iterator[Connection]:
 
 @contextmanager
 def _own_transaction(engine: Engine) -> Iterator[Connection]:
-    with engine.begin() as connection, looks.look_settings(connection, looks.LOOK_SETTINGS, restore=False):
+    with engine.begin() as connection:
+        looks.begin_own(connection)
         yield connection
 
 
 @contextmanager
 def savepoint(connection: Connection, settings: dict[str, str]) -> Iterator[Connection]:
     """Work in a savepoint, with these settings, which are put back at its end."""
-    with connection.begin_nested(), looks.look_settings(connection, settings, restore=True):
+    with connection.begin_nested(), looks.look_settings(connection, settings):
         yield connection
 
 
