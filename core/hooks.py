@@ -24,7 +24,7 @@ from core.store.boards import Place
 from core.transactions import AppDatabase, is_contention, is_disconnected, joined, savepoint
 
 ATTENDANCES = ("yes", "maybe", "no")
-HOOK_SETTINGS = {"lock_timeout": "100ms", "statement_timeout": "2s", "enable_seqscan": "off", "timezone": "UTC"}
+HOOK_SETTINGS = looks.PLANNER_SETTINGS | {"lock_timeout": "100ms", "statement_timeout": "2s"}
 
 Result = TypeVar("Result")
 

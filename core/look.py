@@ -218,15 +218,15 @@ def _place(
 
     `leaving`: person id -> instance id.
     """
-    opened = [decision.on.session_instance_id for decision in decisions if decision.on]
+    opened = {decision.on.session_instance_id: decision.session_id for decision in decisions if decision.on}
     closed = {decision.off.session_instance_id: decision.session_id for decision in decisions if decision.off}
     asked = [decision.session_id for decision in decisions if decision.session_id in planned]
     concerned = {
         (person_id, closed[instance_id]) for person_id, instance_id in leaving.items() if instance_id in closed
     }
-    if opened or asked:
-        concerned |= people.concerned_by(connection, asked, first_date(now), opened)
-    return placement.place(connection, concerned, now, opened=opened)
+    if asked:
+        concerned |= people.concerned_by(connection, asked, first_date(now))
+    return placement.place_arrivals(connection, opened, now) + placement.place(connection, concerned, now)
 
 
 def _turned(flips: Iterable[Flip], *, on: bool) -> tuple[Flip, ...]:

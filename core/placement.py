@@ -28,10 +28,18 @@ def lock_those_leaving(connection: Connection, decisions: Iterable[Decision]) ->
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """`unplaced`: sessions on whose account a person could not be placed; `joined`: instances that somebody came to."""
+    """Who was placed.
+
+    unplaced   sessions on whose account somebody could not be, whose row somebody else holds: look at them again
+    joined     instances that somebody came to
+    """
 
     unplaced: frozenset[int] = frozenset()
     joined: frozenset[int] = frozenset()
+
+    def __add__(self, other: "Placed") -> "Placed":
+        """Return both."""
+        return Placed(self.unplaced | other.unplaced, self.joined | other.joined)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +50,31 @@ class _Move:
     to: int | None
 
 
-def place(
-    connection: Connection,
-    concerned: Collection[tuple[int, int]],
-    now: datetime,
-    *,
-    opened: Collection[int],
-) -> Placed:
+def place_arrivals(connection: Connection, opened: Mapping[int, int], now: datetime) -> Placed:
+    """Place those who said yes to instances that were turned on in this transaction (instance id -> session id).
+
+    Nearly all of them are to be moved, so they are locked at once; and of nearly all there is nothing to decide.
+    """
+    if not opened:
+        return Placed()
+    locked, held = people.lock_who_said_yes(connection, opened)
+    rest = locked - people.move_undisputed(connection, locked, opened, now) if locked else locked
+    joined = _move(connection, _moves(connection, rest, now), ours=opened, looking_at=opened.values())
+    return Placed(frozenset(opened[instance_id] for instance_id in held), joined)
+
+
+def place(connection: Connection, concerned: Collection[tuple[int, int]], now: datetime) -> Placed:
     """Place these people, each given with the session on whose account (person id, session id).
 
-    `opened`: instances that were turned on in this transaction. Where there are some, nearly all of the people are to
-    be moved, and are locked at once; otherwise only those are who are not where they should be (L3). Whoever could
-    not be locked, because somebody else holds them, is to be looked at again.
+    Only those are locked who are not where they should be (L3).
     """
-    person_ids = {person_id for person_id, _ in concerned}
-    to_lock: Collection[int] = person_ids if opened else _moves(connection, person_ids, now)
-    if not to_lock:
+    to_move = _moves(connection, {person_id for person_id, _ in concerned}, now)
+    if not to_move:
         return Placed()
-    locked = people.lock(connection, to_lock)
+    locked = people.lock(connection, to_move)
     moves = _moves(connection, locked, now)
-    joined = _move(connection, moves, opened=opened, looking_at={session_id for _, session_id in concerned})
-    held = set(to_lock) - locked
+    joined = _move(connection, moves, looking_at={session_id for _, session_id in concerned})
+    held = to_move.keys() - locked
     return Placed(frozenset(session_id for person_id, session_id in concerned if person_id in held), joined)
 
 
@@ -90,7 +102,7 @@ def _move(
     connection: Connection,
     moves: Mapping[int, _Move],
     *,
-    opened: Collection[int] = (),
+    ours: Collection[int] = (),
     looking_at: Collection[int] = (),
     wait: bool = False,
 ) -> frozenset[int]:
@@ -98,12 +110,14 @@ def _move(
 
     Whose instance is not active, or is being closed, is left to the next look at its session: the one that opens it
     may have taken the person for placed. And before we commit, a look at the session that somebody leaves (unless it
-    is we who look at it) finds them there still, and nothing to do. Returns the instances that somebody came to.
+    is we who look at it) finds them there still, and nothing to do. `ours`: instances that we have turned on. Returns
+    the instances that somebody came to.
     """
     targets = {move.to for move in moves.values() if move.to is not None}
-    ours = targets & set(opened)
-    others = targets - ours
-    active = ours | people.hold_active(connection, others, wait=wait) if others else ours
+    others = targets - set(ours)
+    active = targets - others
+    if others:
+        active |= people.hold_active(connection, others, wait=wait)
     written = {id_: move for id_, move in moves.items() if move.to is None or move.to in active}
     people.move(connection, {id_: move.to for id_, move in written.items()})
     left = {move.left for move in written.values() if move.left is not None}

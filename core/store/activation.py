@@ -37,9 +37,8 @@ def states(connection: Connection, session_ids: Collection[int], now: datetime) 
     """Return the sessions as the reconciler sees them: windows that are not history, and the active instance."""
     windows: dict[int, list[WindowState]] = {session_id: [] for session_id in session_ids}
     active: dict[int, int] = {}
-    for session_id, instance_id, opens_at, closes_at, phase, planned_at in connection.execute(
-        _STATES, {"ids": sorted(session_ids), "now": now}
-    ):
+    found = connection.execute(_STATES, {"ids": sorted(session_ids), "now": now}).all()
+    for session_id, instance_id, opens_at, closes_at, phase, planned_at in found:
         if opens_at is None:
             active[session_id] = instance_id
         else:
@@ -120,7 +119,7 @@ def _flip(connection: Connection, flips: Sequence[Flip], cause: str, done_at: da
     if not flips:
         return ()
     values = _FLIPS.of([(flip.session_instance_id, flip.session_id, flip.active, flip.due_at) for flip in flips])
-    changed = frozenset(connection.scalars(_FLIP, values | {"cause": cause, "done_at": done_at}))
+    changed = frozenset(connection.scalars(_FLIP, values | {"cause": cause, "done_at": done_at}).all())
     return tuple(flip for flip in flips if flip.session_instance_id in changed)
 
 

@@ -24,15 +24,15 @@ from sqlalchemy.dialects import postgresql
 from core.models import MusicSession, PlanRequest, SessionPlan
 from core.store.arrays import ValueTable, id_array, is_in
 
-# A look waits for nobody for long, and lets go of its locks when its process is stopped (SIGSTOP) in the middle.
-# A plan cached while a table was tiny would stay a sequential scan in foreign-key checks: hence no seqscan.
+# A plan cached while a table was tiny would stay a sequential scan in foreign-key checks: hence no seqscan. And a look
+# goes from the few rows that it holds to others by index, whatever the statistics say: hence no hash and merge joins.
 # Rows are compared as JSON with what the planner wrote, and JSON shows instants in the connection's zone: hence UTC.
-LOOK_SETTINGS = {
+PLANNER_SETTINGS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "timezone": "UTC"}
+# A look waits for nobody for long, and lets go of its locks when its process is stopped (SIGSTOP) in the middle.
+LOOK_SETTINGS = PLANNER_SETTINGS | {
     "lock_timeout": "250ms",
     "statement_timeout": "5s",
     "idle_in_transaction_session_timeout": "2s",
-    "enable_seqscan": "off",
-    "timezone": "UTC",
 }
 OWN_WRITE = "seisiun.own_write"
 # In a transaction of our own every write is the planner's. A flip that a crash of the server takes back is made again
@@ -96,7 +96,7 @@ _ISOLATION = select(func.current_setting("transaction_isolation"))
 
 def lock_plans(connection: Connection, session_ids: Iterable[int], *, wait: bool = False) -> frozenset[int]:
     """Lock what nobody else is looking at (or all, waiting). Ids only: joined rows would be old after a wait."""
-    return frozenset(connection.scalars(_LOCK_PLANS[wait], {"ids": sorted(session_ids)}))
+    return frozenset(connection.scalars(_LOCK_PLANS[wait], {"ids": sorted(session_ids)}).all())
 
 
 _LOCK_PLANS = {
@@ -135,7 +135,7 @@ class PlanState:
 
 def plan_states(connection: Connection, session_ids: Iterable[int]) -> dict[int, PlanState]:
     """Return how the plans of these sessions stand."""
-    found = connection.execute(_PLAN_STATES, {"ids": sorted(session_ids)})
+    found = connection.execute(_PLAN_STATES, {"ids": sorted(session_ids)}).all()
     return {id_: PlanState(id_, read_at, tuple(asked), *state) for id_, read_at, asked, *state in found}
 
 

@@ -17,9 +17,11 @@ from sqlalchemy import (
     join,
     literal,
     select,
+    true,
     union,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from core.models import ActivationWindow, ActiveInstance, Person, SessionInstance, SessionInstancePerson
 from core.store.arrays import ValueTable, is_in
@@ -33,23 +35,20 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 def at(connection: Connection, instance_ids: Collection[int]) -> dict[int, int]:
     """Return who is at these instances: person id -> instance id."""
-    found = connection.execute(_AT, {"ids": sorted(instance_ids)})
+    found = connection.execute(_AT, {"ids": sorted(instance_ids)}).all()
     return {person_id: instance_id for person_id, instance_id in found if instance_id}
 
 
 _AT = select(Person.person_id, Person.active_session_instance_id).where(is_in(Person.active_session_instance_id))
 
 
-def concerned_by(
-    connection: Connection, session_ids: Collection[int], since: date, opened: Collection[int]
-) -> set[tuple[int, int]]:
-    """Return whom a look concerns, as (person id, session id).
+def concerned_by(connection: Connection, session_ids: Collection[int], since: date) -> set[tuple[int, int]]:
+    """Return whom a plan of these sessions may concern, as (person id, session id).
 
-    Who said yes to any instance of these sessions dated `since` or later, or is at their active one, and who said yes
-    to the instances that `opened`.
+    Who said yes to any instance of theirs dated `since` or later, or is at their active one.
     """
-    values = {"ids": sorted(session_ids), "since": since, "opened": sorted(opened)}
-    return {(person_id, session_id) for person_id, session_id in connection.execute(_CONCERNED_BY, values)}
+    values = {"ids": sorted(session_ids), "since": since}
+    return {(person_id, session_id) for person_id, session_id in connection.execute(_CONCERNED_BY, values).all()}
 
 
 def _concerned() -> CompoundSelect[int, int]:
@@ -59,12 +58,71 @@ def _concerned() -> CompoundSelect[int, int]:
     is_there = Person.active_session_instance_id == ActiveInstance.session_instance_id
     return union(
         said_yes.where(is_in(instance.session_id), instance.date >= bindparam("since", type_=Date())),
-        said_yes.where(is_in(instance.session_instance_id, "opened")),
         select(Person.person_id, ActiveInstance.session_id).where(is_there, is_in(ActiveInstance.session_id)),
     )
 
 
 _CONCERNED_BY = _concerned()
+
+
+def lock_who_said_yes(connection: Connection, instance_ids: Collection[int]) -> tuple[frozenset[int], frozenset[int]]:
+    """Lock those who said yes to these instances, as far as nobody holds them.
+
+    Return who they are, and the instances to which somebody said yes whom somebody else holds.
+    """
+    found = connection.execute(_LOCK_WHO_SAID_YES, {"ids": sorted(instance_ids)}).all()
+    locked = frozenset(person_id for _, person_id in found if person_id is not None)
+    return locked, frozenset(instance_id for instance_id, person_id in found if person_id is None)
+
+
+def _who_said_yes() -> Select[int, int | None]:
+    check_in = SessionInstancePerson
+    said = (
+        select(check_in.session_instance_id, check_in.person_id)
+        .where(is_in(check_in.session_instance_id), check_in.attendance == "yes")
+        .order_by(check_in.person_id)
+        .subquery("said")
+    )
+    locked = (
+        select(Person.person_id)
+        .where(Person.person_id == said.c.person_id)
+        .with_for_update(key_share=True, skip_locked=True)
+        .lateral("locked")
+    )
+    return select(said.c.session_instance_id, locked.c.person_id).outerjoin(locked, true())
+
+
+_LOCK_WHO_SAID_YES = _who_said_yes()
+
+
+def move_undisputed(
+    connection: Connection, person_ids: Collection[int], opened: Collection[int], now: datetime
+) -> frozenset[int]:
+    """Move those of these people, whose rows are locked, of whom there is nothing to decide; return who they were.
+
+    They are nowhere, and said yes to one instance only that should be on at `now`, which is one that was `opened`.
+    """
+    values = {"ids": sorted(person_ids), "opened": sorted(opened), "now": now}
+    return frozenset(connection.scalars(_MOVE_UNDISPUTED, values).all())
+
+
+def _undisputed() -> ReturningUpdate[int]:
+    check_in, window = SessionInstancePerson, ActivationWindow
+    only = func.min(check_in.session_instance_id)
+    offer = (
+        select(check_in.person_id, only.label("session_instance_id"))
+        .join(window, window.session_instance_id == check_in.session_instance_id)
+        .where(is_in(check_in.person_id), check_in.attendance == "yes", _should_be_on(bindparam("now", type_=INSTANT)))
+        .group_by(check_in.person_id)
+        .having(func.count() == 1, is_in(only, "opened"))
+        .subquery("offer")
+    )
+    return (
+        update(Person)
+        .where(Person.person_id == offer.c.person_id, Person.active_session_instance_id.is_(None))
+        .values(active_session_instance_id=offer.c.session_instance_id)
+        .returning(Person.person_id)
+    )
 
 
 def sessions_of(connection: Connection, instance_ids: Collection[int]) -> frozenset[int]:
@@ -77,7 +135,7 @@ _SESSIONS_OF = select(SessionInstance.session_id).where(is_in(SessionInstance.se
 
 def lock(connection: Connection, person_ids: Iterable[int], *, wait: bool = False) -> frozenset[int]:
     """Lock these people's rows, those that nobody holds (or all, as long as the lock timeout lets us wait)."""
-    return frozenset(connection.scalars(_LOCK[wait], {"ids": sorted(person_ids)}))
+    return frozenset(connection.scalars(_LOCK[wait], {"ids": sorted(person_ids)}).all())
 
 
 _LOCK = {
@@ -104,14 +162,13 @@ def standings(connection: Connection, person_ids: Collection[int], now: datetime
 
     By the windows, not by the bits written so far: otherwise the order of a look's chunks would decide.
     """
-    found: dict[int, Standing] = {}
-    for person_id, pointer, instance_id, *said in connection.execute(
-        _STANDINGS, {"ids": sorted(person_ids), "now": now}
-    ):
-        _, yeses = found.setdefault(person_id, (pointer, []))
+    standing: dict[int, Standing] = {}
+    found = connection.execute(_STANDINGS, {"ids": sorted(person_ids), "now": now}).all()
+    for person_id, pointer, instance_id, said_at, opens_at, starts_at in found:
+        _, yeses = standing.setdefault(person_id, (pointer, []))
         if instance_id is not None:
-            yeses.append(SaidYes(instance_id, *said))
-    return found
+            yeses.append(SaidYes(instance_id, said_at, opens_at, starts_at))
+    return standing
 
 
 def _standings() -> Select[int, int | None, int, datetime, datetime, datetime]:
@@ -145,6 +202,7 @@ def _should_be_on(now: ColumnElement[datetime]) -> ColumnElement[bool]:
 
 
 _STANDINGS = _standings()
+_MOVE_UNDISPUTED = _undisputed()
 
 
 def hold_active(connection: Connection, instance_ids: Collection[int], *, wait: bool = False) -> frozenset[int]:

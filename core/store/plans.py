@@ -70,7 +70,7 @@ def _ids(retimed: Iterable[RetimedInstance]) -> Iterable[int]:
 
 def lock_instances(connection: Connection, ids: Iterable[int]) -> frozenset[int]:
     """Lock these instances' rows, those that nobody holds, and return their ids."""
-    return frozenset(connection.scalars(_LOCK_INSTANCES, {"ids": sorted(ids)}))
+    return frozenset(connection.scalars(_LOCK_INSTANCES, {"ids": sorted(ids)}).all())
 
 
 _LOCK_INSTANCES = (
@@ -83,7 +83,7 @@ _LOCK_INSTANCES = (
 
 def _lock_sessions(connection: Connection, session_ids: Iterable[int]) -> frozenset[int]:
     """Lock the parents of the rows to be made, as their foreign key will, but without waiting."""
-    return frozenset(connection.scalars(_LOCK_SESSIONS, {"ids": sorted(session_ids)}))
+    return frozenset(connection.scalars(_LOCK_SESSIONS, {"ids": sorted(session_ids)}).all())
 
 
 _LOCK_SESSIONS = (

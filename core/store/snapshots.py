@@ -54,7 +54,7 @@ _SESSIONS = select(
 def _instances(connection: Connection, session_ids: Collection[int], since: date) -> dict[int, list[InstanceSnapshot]]:
     values = {"ids": sorted(session_ids), "since": since, "midnight": datetime.combine(since, time.min)}
     found: dict[int, list[InstanceSnapshot]] = {}
-    for row in connection.execute(_INSTANCES, values):
+    for row in connection.execute(_INSTANCES, values).all():
         found.setdefault(row.session_id, []).append(_instance(row))
     return found
 
