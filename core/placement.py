@@ -126,6 +126,9 @@ def _move(
 
 
 def _ask(connection: Connection, missing: Collection[int], left: Collection[int], looking_at: Collection[int]) -> None:
-    if missing or left:
-        asked = people.sessions_of(connection, missing) | (people.sessions_of(connection, left) - set(looking_at))
-        looks.ask_others(connection, asked)
+    asked: frozenset[int] = frozenset()
+    if missing:
+        asked |= people.sessions_of(connection, missing)
+    if left:
+        asked |= people.sessions_of(connection, left) - set(looking_at)
+    looks.ask_others(connection, asked)

@@ -1,6 +1,6 @@
 """Where work is done: in short transactions of our own, or in a savepoint of the app's, which we never commit."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 from psycopg2.errors import (
@@ -35,7 +35,8 @@ def transactions(db: Engine | AppDatabase) -> Iterator[Begin]:
         yield lambda: _own_transaction(db)
     else:
         with joined(db) as connection:
-            yield lambda: savepoint(connection, looks.LOOK_SETTINGS)
+            before, _ = looks.current_settings(connection)
+            yield lambda: savepoint(connection, looks.LOOK_SETTINGS, before)
 
 
 @contextmanager
@@ -65,9 +66,9 @@ def _own_transaction(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def savepoint(connection: Connection, settings: dict[str, str]) -> Iterator[Connection]:
-    """Work in a savepoint, with these settings, which are put back at its end."""
-    with connection.begin_nested(), looks.look_settings(connection, settings):
+def savepoint(connection: Connection, settings: Mapping[str, str], before: Mapping[str, str]) -> Iterator[Connection]:
+    """Work in a savepoint, with these settings; at its end those of before are put back."""
+    with connection.begin_nested(), looks.look_settings(connection, settings, before):
         yield connection
 
 

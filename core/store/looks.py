@@ -4,12 +4,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from sqlalchemy import (
     BigInteger,
     Connection,
     DateTime,
+    Select,
     Text,
+    bindparam,
     delete,
     exists,
     func,
@@ -55,24 +58,37 @@ def begin_own(connection: Connection) -> None:
     connection.execution_options(**{OWN_WRITES_ONLY: True})
 
 
+def current_settings(connection: Connection) -> tuple[dict[str, str], bool]:
+    """Return what stands of the settings that a look changes, and whether the isolation is READ COMMITTED.
+
+    In that each statement sees what others have committed before it; what a look does relies on it.
+    """
+    settings = dict(connection.execute(_CURRENT_SETTINGS).mappings().one())
+    return settings, settings.pop(_ISOLATION) == "read committed"
+
+
+_ISOLATION = "transaction_isolation"
+_CURRENT_SETTINGS = select(*(func.current_setting(name).label(name) for name in (*LOOK_SETTINGS, _ISOLATION)))
+
+
 @contextmanager
-def look_settings(connection: Connection, settings: dict[str, str]) -> Iterator[None]:
-    """Set these in somebody else's transaction, and put back afterwards what stood."""
-    before = _settings(connection)
+def look_settings(connection: Connection, settings: Mapping[str, str], before: Mapping[str, str]) -> Iterator[None]:
+    """Set these in somebody else's transaction, and put back afterwards what stood before."""
     _set_local(connection, settings)
     yield
     _set_local(connection, before)
 
 
-def _settings(connection: Connection) -> dict[str, str]:
-    return dict(connection.execute(_SETTINGS).mappings().one())
-
-
-_SETTINGS = select(*(func.current_setting(name).label(name) for name in LOOK_SETTINGS))
-
-
 def _set_local(connection: Connection, settings: Mapping[str, str]) -> None:
-    connection.execute(select(*(func.set_config(name, value, true()) for name, value in settings.items())))
+    values = {f"value_{number}": value for number, value in enumerate(settings.values())}
+    connection.execute(_set_config(tuple(settings)), values)
+
+
+@cache
+def _set_config(names: tuple[str, ...]) -> Select[*tuple[str, ...]]:
+    return select(
+        *(func.set_config(name, bindparam(f"value_{at}", type_=Text()), true()) for at, name in enumerate(names))
+    )
 
 
 @contextmanager
@@ -84,14 +100,6 @@ def own_write(connection: Connection) -> Iterator[None]:
     _set_local(connection, {OWN_WRITE: "on"})
     yield
     _set_local(connection, {OWN_WRITE: "off"})
-
-
-def is_read_committed(connection: Connection) -> bool:
-    """Say whether each statement here sees what others have committed before it."""
-    return connection.scalar(_ISOLATION) == "read committed"
-
-
-_ISOLATION = select(func.current_setting("transaction_isolation"))
 
 
 def lock_plans(connection: Connection, session_ids: Iterable[int], *, wait: bool = False) -> frozenset[int]:
