@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    ColumnElement,
     Connection,
     DateTime,
     Text,
@@ -26,15 +27,19 @@ from core.store.arrays import is_in, rows
 
 # A look waits for nobody for long, and lets go of its locks when its process is stopped (SIGSTOP) in the middle.
 # A plan cached while a table was tiny would stay a sequential scan in foreign-key checks: hence no seqscan.
+# Where a policy would hide rows from us there is an error and not a partial read (L4): hence no row security.
 # Rows are compared as JSON with what the planner wrote, and JSON shows instants in the connection's zone: hence UTC.
 LOOK_SETTINGS = {
     "lock_timeout": "250ms",
     "statement_timeout": "5s",
     "idle_in_transaction_session_timeout": "2s",
     "enable_seqscan": "off",
+    "row_security": "off",
     "timezone": "UTC",
 }
 OWN_WRITE = "seisiun.own_write"
+
+FIRST_RETRY, LAST_RETRY = timedelta(seconds=0.5), timedelta(seconds=60)  # of a session at which a look failed
 
 
 def clock(connection: Connection) -> datetime:
@@ -74,6 +79,11 @@ def is_read_committed(connection: Connection) -> bool:
     return connection.scalar(select(func.current_setting("transaction_isolation"))) == "read committed"
 
 
+def is_read_only(connection: Connection) -> bool:
+    """Say whether nothing can be written here: on a standby, or where somebody has made the database so."""
+    return connection.scalar(select(func.current_setting("transaction_read_only"))) == "on"
+
+
 def lock_plans(connection: Connection, session_ids: Iterable[int], *, wait: bool = False) -> frozenset[int]:
     """Lock what nobody else is looking at (or all, waiting). Ids only: joined rows would be old after a wait."""
     statement = (
@@ -109,7 +119,7 @@ def finish(connection: Connection, session_ids: Collection[int], request_ids: It
         connection.execute(
             update(SessionPlan)
             .where(is_in(SessionPlan.session_id, session_ids), SessionPlan.failures > 0)
-            .values(error=None, failures=0, retry_at=None)
+            .values(error=None, failures=0, failed_at=None, retry_at=None)
         )
 
 
@@ -137,9 +147,12 @@ def sessions_due_to_plan(
     return frozenset(connection.scalars(statement))
 
 
-def record_failures(connection: Connection, failures: Mapping[int, str], now: datetime | None) -> None:
-    """Note why these sessions could not be looked at; each is tried again later and later (2 s to an hour).
+def record_failures(
+    connection: Connection, failures: Mapping[int, str], now: datetime | None, *, failed_at: datetime
+) -> None:
+    """Note why these sessions could not be looked at; each is tried again later and later (half a second to a minute).
 
+    The looks failed at `failed_at` by the database's clock: what is asked for after that is looked at without delay.
     Where somebody else has begun to look at one, it is left to them; `now` None means the database's clock.
     """
     free = lock_plans(connection, failures)
@@ -149,7 +162,7 @@ def record_failures(connection: Connection, failures: Mapping[int, str], now: da
         sorted((session_id, error) for session_id, error in failures.items() if session_id in free),
     )
     at = func.clock_timestamp() if now is None else literal(now, DateTime(timezone=True))
-    backoff = func.make_interval(0, 0, 0, 0, 0, 0, func.least(3600, func.power(2, SessionPlan.failures + 1)))
+    seconds = func.least(LAST_RETRY.total_seconds(), FIRST_RETRY.total_seconds() * func.power(2, SessionPlan.failures))
     connection.execute(
         update(SessionPlan)
         .where(SessionPlan.session_id == failed.c.session_id)
@@ -157,9 +170,17 @@ def record_failures(connection: Connection, failures: Mapping[int, str], now: da
             error=failed.c.error,
             failures=func.least(SessionPlan.failures + 1, 20),
             next_plan_at=at,
-            retry_at=at + backoff,
+            failed_at=failed_at,
+            retry_at=at + func.make_interval(0, 0, 0, 0, 0, 0, seconds),
         )
     )
+
+
+def next_retry(connection: Connection) -> timedelta | None:
+    """Return how long it is until the next session that failed is to be tried again; None where there is none."""
+    now = func.clock_timestamp()
+    wait: ColumnElement[timedelta] = func.min(SessionPlan.retry_at) - now
+    return connection.scalar(select(wait).where(SessionPlan.retry_at > now))
 
 
 def make_missing_plans(connection: Connection) -> None:
