@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    ColumnElement,
     Connection,
     DateTime,
+    Interval,
     Text,
     delete,
     exists,
@@ -18,6 +18,7 @@ from sqlalchemy import (
     literal,
     select,
     true,
+    type_coerce,
     update,
 )
 from sqlalchemy.dialects import postgresql
@@ -179,7 +180,7 @@ def record_failures(
 def next_retry(connection: Connection) -> timedelta | None:
     """Return how long it is until the next session that failed is to be tried again; None where there is none."""
     now = func.clock_timestamp()
-    wait: ColumnElement[timedelta] = func.min(SessionPlan.retry_at) - now
+    wait = type_coerce(func.min(SessionPlan.retry_at) - now, Interval)
     return connection.scalar(select(wait).where(SessionPlan.retry_at > now))
 
 
