@@ -3,13 +3,14 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 
 from sqlalchemy import (
     BigInteger,
     Connection,
     DateTime,
+    Interval,
     Select,
     Text,
     bindparam,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     literal,
     select,
     true,
+    type_coerce,
     update,
 )
 from sqlalchemy.dialects import postgresql
@@ -36,12 +38,16 @@ LOOK_SETTINGS = PLANNER_SETTINGS | {
     "lock_timeout": "250ms",
     "statement_timeout": "5s",
     "idle_in_transaction_session_timeout": "2s",
+    # Where a policy would hide rows from us there is an error and not a partial read (L4).
+    "row_security": "off",
 }
 OWN_WRITE = "seisiun.own_write"
 # In a transaction of our own every write is the planner's. A flip that a crash of the server takes back is made again
 # by the next look, so nobody need wait, holding locks, until it is on the disk; what an app commits after it is.
 OWN_TRANSACTION = LOOK_SETTINGS | {OWN_WRITE: "on", "synchronous_commit": "off"}
 OWN_WRITES_ONLY = "seisiun_own_writes_only"
+
+FIRST_RETRY, LAST_RETRY = timedelta(seconds=0.5), timedelta(seconds=60)  # of a session at which a look failed
 
 
 def clock(connection: Connection) -> datetime:
@@ -100,6 +106,11 @@ def own_write(connection: Connection) -> Iterator[None]:
     _set_local(connection, {OWN_WRITE: "on"})
     yield
     _set_local(connection, {OWN_WRITE: "off"})
+
+
+def is_read_only(connection: Connection) -> bool:
+    """Say whether nothing can be written here: on a standby, or where somebody has made the database so."""
+    return connection.scalar(select(func.current_setting("transaction_read_only"))) == "on"
 
 
 def lock_plans(connection: Connection, session_ids: Iterable[int], *, wait: bool = False) -> frozenset[int]:
@@ -172,7 +183,7 @@ _DELETE_REQUESTS = delete(PlanRequest).where(is_in(PlanRequest.request_id))
 _FORGET_FAILURES = (
     update(SessionPlan)
     .where(is_in(SessionPlan.session_id), SessionPlan.failures > 0)
-    .values(error=None, failures=0, retry_at=None)
+    .values(error=None, failures=0, failed_at=None, retry_at=None)
 )
 
 
@@ -201,15 +212,18 @@ def ask_others(connection: Connection, session_ids: Collection[int]) -> None:
 _ASK_OTHERS = select(func.seisiun_request(func.unnest(id_array("ids"))))
 
 
-def record_failures(connection: Connection, failures: Mapping[int, str], now: datetime | None) -> None:
-    """Note why these sessions could not be looked at; each is tried again later and later (2 s to an hour).
+def record_failures(
+    connection: Connection, failures: Mapping[int, str], now: datetime | None, *, failed_at: datetime
+) -> None:
+    """Note why these sessions could not be looked at; each is tried again later and later (half a second to a minute).
 
+    The looks failed at `failed_at` by the database's clock: what is asked for after that is looked at without delay.
     Where somebody else has begun to look at one, it is left to them; `now` None means the database's clock.
     """
     free = lock_plans(connection, failures)
     failed = _FAILED
     at = func.clock_timestamp() if now is None else literal(now, DateTime(timezone=True))
-    backoff = func.make_interval(0, 0, 0, 0, 0, 0, func.least(3600, func.power(2, SessionPlan.failures + 1)))
+    seconds = func.least(LAST_RETRY.total_seconds(), FIRST_RETRY.total_seconds() * func.power(2, SessionPlan.failures))
     connection.execute(
         update(SessionPlan)
         .where(SessionPlan.session_id == failed.c.session_id)
@@ -217,13 +231,21 @@ def record_failures(connection: Connection, failures: Mapping[int, str], now: da
             error=failed.c.error,
             failures=func.least(SessionPlan.failures + 1, 20),
             next_plan_at=at,
-            retry_at=at + backoff,
+            failed_at=failed_at,
+            retry_at=at + func.make_interval(0, 0, 0, 0, 0, 0, seconds),
         ),
         failed.of(sorted((session_id, error) for session_id, error in failures.items() if session_id in free)),
     )
 
 
 _FAILED = ValueTable("failed", {"session_id": BigInteger(), "error": Text()})
+
+
+def next_retry(connection: Connection) -> timedelta | None:
+    """Return how long it is until the next session that failed is to be tried again; None where there is none."""
+    now = func.clock_timestamp()
+    wait = type_coerce(func.min(SessionPlan.retry_at) - now, Interval)
+    return connection.scalar(select(wait).where(SessionPlan.retry_at > now))
 
 
 def make_missing_plans(connection: Connection) -> None:
