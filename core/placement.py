@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
@@ -10,6 +10,8 @@ from core.activation import Decision
 from core.notifications import ring_active_changed
 from core.store import looks, people
 from core.whereabouts import whereabouts
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def lock_those_leaving(connection: Connection, decisions: Iterable[Decision]) -> tuple[dict[int, int], frozenset[int]]:
@@ -76,6 +78,19 @@ def place(connection: Connection, concerned: Collection[tuple[int, int]], now: d
     joined = _move(connection, moves, looking_at={session_id for _, session_id in concerned})
     held = to_move.keys() - locked
     return Placed(frozenset(session_id for person_id, session_id in concerned if person_id in held), joined)
+
+
+def rehearse(connection: Connection) -> None:
+    """Run each statement at a person and an instance that cannot be."""
+    nobody = [-1]
+    people.at(connection, nobody)
+    people.lock(connection, nobody)
+    people.lock_who_said_yes(connection, nobody)
+    people.move_undisputed(connection, nobody, nobody, EPOCH)
+    people.standings(connection, nobody, EPOCH)
+    people.hold_active(connection, nobody)
+    people.concerned_by(connection, nobody, EPOCH.date())
+    people.move(connection, {-1: None})
 
 
 def place_person(connection: Connection, person_id: int, now: datetime | None) -> None:

@@ -3,6 +3,7 @@
 Background work runs a chunk at a time, so an edge never waits for more than one.
 """
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from core.active_session_manager import Seen, update_active_sessions
 from core.clock import utc_now
 from core.db import create_engine
 from core.logs import OUTAGES, logger
+from core.look import rehearse
 from core.migrations import require_schema
 from core.notifications import Listener
 from core.settings import Settings
@@ -59,6 +61,7 @@ class Worker:
         self._heart = Heart(self._transaction, timers, listener)
         self._deferrals = Deferrals()
         self._owed: set[Errand] = {START}
+        self._edge: datetime | None = None  # the latest that a timer told of
         self._ready = False
         self._away_since: float | None = None
         self._next_tick = self._next_resync = self._next_prune = 0.0
@@ -84,8 +87,14 @@ class Worker:
         with self._transaction() as connection:
             require_schema(connection)
             looks.make_missing_plans(connection)
+        self._aside(self._rehearse)
         self._owed |= EVERYTHING if self._ready else {START}
         self._next_tick = self._next_resync = 0.0
+
+    def _rehearse(self) -> None:
+        """Do without effect what an edge will need done: it would wait for statements that have never been made."""
+        with self._transaction() as connection:
+            rehearse(connection)
 
     def _lose(self, error: DBAPIError) -> None:
         """Tell lost from refused, and from somebody in the way; a new connection may find a database that serves."""
@@ -132,7 +141,7 @@ class Worker:
     def _take_marks(self) -> None:
         taken = self._marks.take(0 if self._owed else self._idle_seconds())
         if taken.edge:
-            self._wait_for_database(taken.edge)
+            self._edge = taken.edge
             self._owed.add(EDGES)
         if taken.bell:
             self._owed.add(BELLS)
@@ -149,22 +158,27 @@ class Worker:
         at = (self._next_tick, self._next_resync, self._deferrals.next_at(), self._next_retry)
         return max(0.0, min(filter(None, at), default=0.0) - time.monotonic())
 
-    def _wait_for_database(self, edge: datetime) -> None:
-        """Wait while the database says that the edge is still ahead: the host's clock only wakes us (L1)."""
-        with self._transaction() as connection:
-            ahead = edge - looks.clock(connection)
-        if ahead > timedelta(seconds=TICK_SECONDS):
-            self._timers.add([edge])  # a clock was set: measure anew, and come back
-        elif ahead > timedelta(0):
-            time.sleep(ahead.total_seconds())
-
     def _run_errand(self) -> None:
         for errand in MOST_URGENT_FIRST:
             if errand in self._owed:
                 seen = self._look(errand)
-                if not (seen.sessions or seen.deferred or seen.failed):
+                if not (seen.sessions or seen.deferred or seen.failed or self._was_early(errand)):
                     self._done(errand)
                 return
+
+    def _was_early(self, errand: Errand) -> bool:
+        """Wait while the database says that the timer's edge is still ahead: the host's clock only wakes us (L1)."""
+        edge = self._edge
+        if errand is not EDGES or edge is None:
+            return False
+        self._edge = None
+        with self._transaction() as connection:
+            ahead = edge - looks.clock(connection)
+        if ahead > timedelta(seconds=TICK_SECONDS):
+            self._timers.add([edge])  # a clock was set: measure anew, and come back
+            return False
+        time.sleep(max(0.0, ahead.total_seconds()))
+        return ahead > timedelta(0)
 
     def _look(self, errand: Errand) -> Seen:
         """Look at one chunk."""
@@ -194,6 +208,8 @@ class Worker:
             self._next_resync = time.monotonic() + self._settings.resync_seconds
         if errand is START and not self._ready:
             self._ready = True
+            gc.collect()
+            gc.freeze()  # what stands now will stand: looking through it again would hold up an edge
             log.info("ready", timers=len(self._timers))
             self._on_ready()
 
