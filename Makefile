@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long check format clean
+.PHONY: help setup run test test-long bench bench-large check format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -25,6 +25,16 @@ test: setup ## run the tests; every branch of the pure modules must be taken
 
 test-long: setup ## run the tests with the long samples and the long races
 	$(PY) -m pytest --long
+
+$(VENV)/.installed-bench: requirements-bench.txt $(VENV)/.installed
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@touch $@
+
+bench: $(VENV)/.installed-bench ## measure everything beside its floor; under ten minutes on two cores
+	$(PY) -m benchmarks
+
+bench-large: $(VENV)/.installed-bench ## the same up to a million sessions: an hour, and 20 GB of disk
+	$(PY) -m benchmarks --large
 
 check: setup ## format, lint, types, import contracts
 	$(PY) -m ruff format --check .

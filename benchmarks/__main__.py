@@ -1,0 +1,36 @@
+"""All benchmarks, one after the other, on one server: `python -m benchmarks`."""
+
+from pathlib import Path
+
+import click
+
+from benchmarks.cold_start import cold_start
+from benchmarks.edits import edits
+from benchmarks.hooks import hooks
+from benchmarks.lateness import lateness
+from benchmarks.looks import looks
+from benchmarks.planning import planning
+from benchmarks.program import RESULTS, Run, measure
+from benchmarks.result import console, targets_table
+from benchmarks.server import server
+
+BENCHMARKS = (lateness, edits, hooks, looks, planning, cold_start)
+
+
+@click.command()
+@click.option("--large", is_flag=True, help="Also the sizes that need more than ten minutes.")
+@click.option("--quick", is_flag=True, help="A rehearsal: small sizes, few rounds.")
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+@click.option("--server", "url", help="A server on which databases may be made; else an embedded one.")
+def main(*, large: bool, quick: bool, results: Path, url: str | None) -> None:
+    """Measure everything, and say what of what must be reached is."""
+    with server(url) as running:
+        run = Run(running, large, quick)
+        found = [measure(benchmark, run, results) for benchmark in BENCHMARKS]
+    targets = [target for result in found for target in result.targets]
+    console.print(targets_table(targets))
+    reached = sum(target.reached for target in targets)
+    console.print(f"\n{reached} of {len(targets)} reached; results and plots are in {results}")
+
+
+main()
