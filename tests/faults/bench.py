@@ -23,7 +23,7 @@ from tests.commands import sweep
 from tests.data import execute, value
 from tests.faults import history, kill_points, storm
 from tests.faults.book import Book
-from tests.faults.checker import Fault, History, check, two_at_once
+from tests.faults.checker import Fault, History, check, story, two_at_once
 from tests.faults.draw import STORM, draw
 from tests.faults.edited import Writer
 from tests.faults.fake_clock import FakeClock, library
@@ -209,6 +209,7 @@ class Bench:
             written=self.book.edits,
             slowness=round(self.machine.slowness(began, began + self._plan.seconds), 1),
             problems=problems,
+            stories=[line for finding in verdict.findings[:5] for line in ("", *story(told, finding, began))],
             left_out=[f"{kind}: libfaketime is not installed" for kind in self._without()],
         )
 

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
 from typing import Literal
 
-from tests.faults.truth import FOREVER, Piece, Version, Wanted, pieces
+from tests.faults.truth import FOREVER, Piece, Version, Wanted, Window, pieces
 
 # Within which everything is right when nothing is in the way; what is wanted for less may be over before it is due.
 BOUND_SECONDS = 2.0
 GRACE_SECONDS = 0.25  # how long before a fault an edge may have come that it still could swallow
 LOOK_AHEAD_SECONDS = 60.0
+STORY_SECONDS = 4.0
 
 Kind = Literal["missed", "early", "late", "doubled", "extra"]
 
@@ -286,7 +287,7 @@ DELETED = "deleted"
 
 
 def two_at_once(flips: Iterable[tuple[int, Flip]]) -> list[Finding]:
-    """Find sessions of which two instances were on at the same time; (session id, flip), in the order of the commits."""
+    """Find sessions with two instances on at a time; given (session id, flip) in the order of the commits."""
     on: dict[int, set[str]] = {}
     findings = []
     for session_id, flip in flips:
@@ -296,6 +297,26 @@ def two_at_once(flips: Iterable[tuple[int, Flip]]) -> list[Finding]:
             detail = f"session {session_id} is on twice: {', '.join(sorted(here))}"
             findings.append(Finding("extra", flip.subject, flip.committed_at, detail))
     return findings
+
+
+def story(history: History, finding: Finding, began: float) -> list[str]:
+    """Return what was written and what happened to a finding's subject about then, counted from `began`."""
+    numbers = finding.subject.split()
+    names = {finding.subject, f"instance {numbers[-1]}"}
+    told = [
+        (v.sent, f"{name} written, until {v.acknowledged - began:.3f}: {_window(v.window, began)}")
+        for name in names
+        for v in history.versions.get(name, ())
+    ] + [
+        (flip.begun_at, f"{flip.subject} {_word(flip.active)} by {flip.by!r}, {flip.committed_at - began:.3f}")
+        for flip in history.flips
+        if flip.subject in names
+    ]
+    return [f"{at - began:.3f} {what}" for at, what in sorted(told) if abs(at - finding.at) < STORY_SECONDS]
+
+
+def _window(window: Window | None, began: float) -> str:
+    return f"{window.opens_at - began:.3f}-{window.closes_at - began:.3f}" if window else "nothing"
 
 
 def recoveries(verdict: Verdict) -> dict[str, list[float]]:

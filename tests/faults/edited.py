@@ -9,6 +9,7 @@ from threading import Event
 
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy.exc import DBAPIError
 
 from core.active_session_manager import instance_saved
 from core.settings import Settings
@@ -58,7 +59,7 @@ class Writer:
             sent, db = time.time(), self._open()
             try:
                 state = self._edit(db)
-            except psycopg2.Error as error:
+            except (psycopg2.Error, DBAPIError) as error:  # the second from a hook
                 self._book.failed(time.time(), error)
                 db.close()
                 self._connection = None

@@ -41,6 +41,7 @@ class Report:
     seconds: float
     findings: list[Finding]
     problems: list[str]
+    stories: list[str]
     edges: Spread
     edges_under_faults: Spread
     edits: Spread
@@ -65,7 +66,7 @@ class Report:
     def lines(self, began: float) -> list[str]:
         """Return it in words; instants are counted from `began`."""
         return [
-            f"seed {self.seed}, {self.seconds:.0f} s: {self.flips} flips, {self.written} edits by writers, {self._counts}",
+            f"seed {self.seed}, {self.seconds:.0f} s: {self.flips} flips, {self.written} edits, {self._counts}",
             f"the machine: work took {self.slowness:g} times as long as it needs",
             f"lateness of edges: {self.edges}; under faults: {self.edges_under_faults}",
             f"effect of edits: {self.edits}; under faults: {self.edits_under_faults}",
@@ -74,6 +75,7 @@ class Report:
             *(f"right again after {kind}: {spread}" for kind, spread in sorted(self.recoveries.items())),
             *(f"left out: {what}" for what in self.left_out),
             *(f"{f.kind.upper()} {f.subject} at {f.at - began:.3f}: {f.detail}" for f in self.findings),
+            *self.stories,
             *(f"PROBLEM {problem}" for problem in self.problems),
         ]
 
@@ -94,6 +96,7 @@ def report(
     written: int,
     slowness: float,
     problems: list[str],
+    stories: list[str],
     left_out: list[str],
 ) -> Report:
     return Report(
@@ -101,6 +104,7 @@ def report(
         seconds=seconds,
         findings=verdict.findings,
         problems=problems,
+        stories=stories,
         edges=_spread(verdict.reactions, by_edit=False, faulted=False),
         edges_under_faults=_spread(verdict.reactions, by_edit=False, faulted=True),
         edits=_spread(verdict.reactions, by_edit=True, faulted=False),
