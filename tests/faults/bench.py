@@ -27,6 +27,7 @@ from tests.faults.checker import Fault, History, check, story, two_at_once
 from tests.faults.draw import STORM, draw
 from tests.faults.edited import Writer
 from tests.faults.fake_clock import FakeClock, library
+from tests.faults.growth import Uses
 from tests.faults.long_transactions import LongTransactions
 from tests.faults.machine import Machine
 from tests.faults.nemesis import Nemesis
@@ -40,6 +41,7 @@ WRITERS = 8
 SEATS = ("first", "second", "third")
 SWEEP_SECONDS = 7.5  # a quarter of an hour, compressed
 QUIET_SECONDS = 1.0
+STORM_PAUSE_SECONDS = 0.1
 
 POISON = (
     "CREATE TABLE poisoned (session_id bigint NOT NULL)",
@@ -58,12 +60,14 @@ POISON = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is to be."""
+    """What a run is to be; `without` kinds of faults, and under a storm of edits that never ends."""
 
     seed: int
     seconds: float
     daemons: bool = True
     faults: bool = True
+    without: tuple[str, ...] = ()
+    endless_storm: bool = False
 
 
 class Bench:
@@ -87,6 +91,9 @@ class Bench:
         self._clock = self._fake_clock()
         self.platform = Platform([self._seat(name) for name in SEATS])
         self._ended.callback(self.platform.stop)
+        self.first = self.platform.seats[0]
+        self.uses = Uses(self.first)
+        self.storm: list[Fault] = []
         self.machine = Machine(directory / "machine")
         self._ended.callback(self.machine.stop)
         self.book = Book()
@@ -133,6 +140,10 @@ class Bench:
         long = LongTransactions(self.app_url, rng.randrange(2**32), self.book, untouched)
         for run in (untouched.run, long.run, self._sample, self._sweep, *(writer.run for writer in writers)):
             self._begin(run)
+        if self._plan.endless_storm:
+            self._begin(self._storm)
+        if self.first.taken:
+            self._begin(self.uses.run)
         nemesis = Nemesis(self.server, self._app, self.platform, untouched, self._clock)
         if self._plan.faults:
             nemesis.run(draw(self._plan.seed, self._plan.seconds - 5, without=self._without()), began, self._stop)
@@ -141,13 +152,12 @@ class Bench:
         return self._judge(nemesis, began)
 
     def _without(self) -> list[str]:
-        return [] if self._clock else ["set the clock"]
+        return [*self._plan.without, *([] if self._clock else ["set the clock"])]
 
     def _start_daemon(self) -> None:
         self.platform.start()
-        first = self.platform.seats[0]
-        first.take()
-        first.daemon.wait_for("ready")
+        self.first.take()
+        self.first.daemon.wait_for("ready")
 
     def _begin(self, run: Callable[[Event], None]) -> None:
         thread = Thread(target=self._guarded, args=(run,), daemon=True)
@@ -171,6 +181,19 @@ class Bench:
             with contextlib.suppress(psycopg2.Error), contextlib.closing(until_it_answers(self.app_url)) as admin:
                 if at := value(admin, "SELECT extract(epoch FROM max(last_look_at))::float8 FROM daemon_heartbeat"):
                     self._looks.append(at)
+
+    def _storm(self, stop: Event) -> None:
+        """Blow as often as leaves the daemon time for everything else."""
+        begun = time.time()
+        while not stop.wait(STORM_PAUSE_SECONDS):
+            try:
+                with contextlib.closing(until_it_answers(self.app_url)) as admin:
+                    blown = storm.blow(admin)
+                    admin.commit()
+                self.book.count_edits(blown)
+            except psycopg2.Error as error:
+                self.book.failed(time.time(), error)
+        self.storm.append(Fault(STORM, begun, time.time()))
 
     def _sweep(self, stop: Event) -> None:
         if not self._plan.daemons:
@@ -210,7 +233,7 @@ class Bench:
             slowness=round(self.machine.slowness(began, began + self._plan.seconds), 1),
             problems=problems,
             stories=[line for finding in verdict.findings[:5] for line in ("", *story(told, finding, began))],
-            left_out=[f"{kind}: libfaketime is not installed" for kind in self._without()],
+            left_out=[] if self._clock else ["set the clock: libfaketime is not installed"],
         )
 
     def _rest(self, nemesis: Nemesis) -> None:
@@ -229,7 +252,7 @@ class Bench:
                 bound=fault.bound * self.machine.slowness(fault.begun, fault.ends),
                 subjects=self.book.edited if fault.kind == STORM else fault.subjects,
             )
-            for fault in nemesis.faults
+            for fault in (*nemesis.faults, *self.storm)
         ]
         return sorted([*done, *self.machine.stalls()], key=lambda fault: fault.begun)
 

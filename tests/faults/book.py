@@ -25,9 +25,9 @@ class Book:
         with self._lock:
             return frozenset(subject for subject, versions in self.versions.items() if len(versions) > 1)
 
-    def count_edit(self) -> None:
+    def count_edits(self, count: int = 1) -> None:
         with self._lock:
-            self.edits += 1
+            self.edits += count
 
     def failed(self, at: float, error: Exception) -> None:
         with self._lock:

@@ -141,7 +141,7 @@ class Writer:
 
     def _note(self, sent: float, acknowledged: float, state: State) -> None:
         before, self._state = self._state, state
-        self._book.count_edit()
+        self._book.count_edits()
         if before.instance_id and before.instance_id != state.instance_id:
             self._write(before.instance_id, sent, acknowledged, State())
         if state.instance_id and before != state:

@@ -41,6 +41,7 @@ class Proxy:
         self._behind: tuple[str, int] | None = None
         self._carried: set[_Carried] = set()
         self._lock = Lock()
+        self._silent = False
         Thread(target=self._let_in, daemon=True).start()
 
     def lead_to(self, url: str) -> None:
@@ -62,30 +63,30 @@ class Proxy:
     def fall_silent(self) -> None:
         """Lose every packet, in both directions, of those inside and of those who knock."""
         _deafen(self._door)
-        for each in self._now():
-            each.fall_silent()
+        with self._lock:
+            self._silent = True
+            for each in self._carried:
+                each.fall_silent()
 
     def speak(self, *, forget: bool) -> None:
         """Carry again, those who were inside too; unless they are forgotten, as a router does: they hear no more."""
         _hear(self._door)
-        for each in self._now():
-            if not forget:
+        with self._lock:
+            self._silent = False
+            for each in () if forget else self._carried:
                 each.speak()
 
     def cut(self) -> None:
         """Throw out everybody."""
-        for each in self._now():
-            each.cut()
+        with self._lock:
+            for each in self._carried:
+                each.cut()
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._door.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self._door.close()
         self.cut()
-
-    def _now(self) -> list["_Carried"]:
-        with self._lock:
-            return list(self._carried)
 
     def _let_in(self) -> None:
         with contextlib.suppress(OSError):
@@ -101,6 +102,8 @@ class Proxy:
                 carried = _Carried(client, server)
                 with self._lock:
                     self._carried.add(carried)
+                    if self._silent:
+                        carried.fall_silent()
                 try:
                     carried.run()
                 finally:
