@@ -34,7 +34,7 @@ DEAF_RETRY_SECONDS = 30.0
 SILENCE_SECONDS = 3.0  # after which it rings for itself, to learn whether it still hears
 LOOPBACK_SECONDS = 2.0
 ANSWER_SECONDS = 4.0
-HEARD_WITHIN_SECONDS = 12.0  # else it does not say that it listens, whatever became of its thread
+HEARD_WITHIN_SECONDS = 6.0  # else it does not say that it listens, whatever became of its thread
 
 log = logger(__name__)
 

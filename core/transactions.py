@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, contextmanager
 from psycopg2.errors import (
     DeadlockDetected,
     ForeignKeyViolation,
-    IdleInTransactionSessionTimeout,
     LockNotAvailable,
     QueryCanceled,
     SerializationFailure,
@@ -79,11 +78,5 @@ def is_contention(error: Exception) -> bool:
 
 
 def is_disconnected(error: Exception) -> bool:
-    """Say whether the connection is lost, or could not be made: all other errors come with an SQLSTATE.
-
-    One that the server has ended because a look took too long over what it had read is not: it would be so again,
-    and hold up the others for ever.
-    """
-    if not isinstance(error, DBAPIError) or isinstance(error.orig, IdleInTransactionSessionTimeout):
-        return False
-    return error.connection_invalidated or getattr(error.orig, "pgcode", "") is None
+    """Say whether the connection is lost, or could not be made: all other errors come with an SQLSTATE."""
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or getattr(error.orig, "pgcode", "") is None)

@@ -35,6 +35,8 @@ ANSWER_SECONDS: Final = 7.0  # the server ends every statement within 5
 TIMERS_AHEAD = timedelta(days=1)
 PRUNE_SECONDS: Final = 3600.0
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 1.0
+LOOKS_LOST: Final = 3  # one after the other: perhaps it is a session that costs us the connection
+CAREFUL_SECONDS: Final = 300.0
 
 log = logger(__name__)
 
@@ -64,6 +66,8 @@ class Worker:
         self._edge: datetime | None = None  # the latest that a timer told of
         self._ready = False
         self._away_since: float | None = None
+        self._looks_lost = 0
+        self._careful_until = 0.0
         self._next_tick = self._next_resync = self._next_prune = 0.0
         self._next_retry: float | None = None  # of a session at which a look failed
         self.progress_at = time.monotonic()
@@ -101,6 +105,8 @@ class Worker:
         self._away_since = self._away_since or time.monotonic()
         self._timers.pulse()
         reason = str(error.orig).strip()
+        if self._looks_lost >= LOOKS_LOST:
+            self._careful_until = time.monotonic() + CAREFUL_SECONDS
         if is_disconnected(error):
             OUTAGES.warning(log, "database_lost", error=reason)
         elif is_contention(error):
@@ -182,6 +188,7 @@ class Worker:
 
     def _look(self, errand: Errand) -> Seen:
         """Look at one chunk."""
+        self._looks_lost += 1  # until it is done
         seen = update_active_sessions(
             self._engine,
             cause=errand.cause,
@@ -189,8 +196,10 @@ class Worker:
             grace=errand.grace,
             apart_from=self._deferrals.waiting(time.monotonic()),
             at_most=1,
+            one_by_one=time.monotonic() < self._careful_until,
             settings=self._settings,
         )
+        self._looks_lost = 0
         self._heart.looked()
         self._deferrals.settle(seen.sessions - seen.deferred)
         self._deferrals.put_off(seen.deferred, time.monotonic())

@@ -1,4 +1,4 @@
-"""A port in front of a server that can be shut, and can fall silent, as a network does that drops without a word."""
+"""A port in front of a server that can be shut, and fall silent as a network does that drops without a word."""
 
 import contextlib
 import select
