@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from core.activation import Decision
 from core.notifications import ring_active_changed
-from core.store import looks, people
+from core.store import looks, offers, people
 from core.whereabouts import whereabouts
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -60,7 +60,7 @@ def place_arrivals(connection: Connection, opened: Mapping[int, int], now: datet
     if not opened:
         return Placed()
     locked, held = people.lock_who_said_yes(connection, opened)
-    rest = locked - people.move_undisputed(connection, locked, opened, now) if locked else locked
+    rest = locked - offers.move_undisputed(connection, locked, opened, now) if locked else locked
     joined = _move(connection, _moves(connection, rest, now), ours=opened, looking_at=opened.values())
     return Placed(frozenset(opened[instance_id] for instance_id in held), joined)
 
@@ -86,8 +86,8 @@ def rehearse(connection: Connection) -> None:
     people.at(connection, nobody)
     people.lock(connection, nobody)
     people.lock_who_said_yes(connection, nobody)
-    people.move_undisputed(connection, nobody, nobody, EPOCH)
-    people.standings(connection, nobody, EPOCH)
+    offers.move_undisputed(connection, nobody, nobody, EPOCH)
+    offers.standings(connection, nobody, EPOCH)
     people.hold_active(connection, nobody)
     people.concerned_by(connection, nobody, EPOCH.date())
     people.move(connection, {-1: None})
@@ -105,7 +105,7 @@ def _moves(connection: Connection, person_ids: Collection[int], now: datetime) -
     if not person_ids:
         return {}
     moves: dict[int, _Move] = {}
-    for person_id, (pointer, said) in people.standings(connection, person_ids, now).items():
+    for person_id, (pointer, said) in offers.standings(connection, person_ids, now).items():
         best = whereabouts(said)
         target = best.session_instance_id if best else None
         if target != pointer:

@@ -10,7 +10,6 @@ from sqlalchemy import (
     CompoundSelect,
     Connection,
     DateTime,
-    Select,
     Text,
     bindparam,
     cast,
@@ -28,7 +27,7 @@ from core.models import ActivationLog, ActivationWindow, ActiveInstance, Session
 from core.store import people
 from core.store.arrays import ValueTable, is_in
 from core.store.looks import own_write
-from core.store.plans import lock_instances
+from core.store.plans import live_windows, lock_instances
 
 INSTANT = DateTime(timezone=True)
 
@@ -46,23 +45,16 @@ def states(connection: Connection, session_ids: Collection[int], now: datetime) 
     return [SessionState(id_, tuple(found), active.get(id_)) for id_, found in windows.items()]
 
 
-def _stored_windows() -> Select[int, int, datetime, datetime, str, datetime]:
-    window = ActivationWindow
-    return select(
-        window.session_id,
-        window.session_instance_id,
-        window.opens_at,
-        window.closes_at,
-        window.phase,
-        window.planned_at,
-    ).where(
-        is_in(window.session_id),
-        (window.phase != "over") | (window.closes_at > bindparam("now", type_=INSTANT)),
-    )
-
-
+_WINDOW = select(
+    ActivationWindow.session_id,
+    ActivationWindow.session_instance_id,
+    ActivationWindow.opens_at,
+    ActivationWindow.closes_at,
+    ActivationWindow.phase,
+    ActivationWindow.planned_at,
+)
 _STATES: CompoundSelect[*tuple[Any, ...]] = union_all(
-    _stored_windows(),
+    *(_WINDOW.where(condition) for condition in live_windows()),
     select(
         ActiveInstance.session_id,
         ActiveInstance.session_instance_id,

@@ -1,36 +1,26 @@
 """Who is where: people locked, read and moved, as many as a look concerns in a handful of statements."""
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     CompoundSelect,
     Connection,
     Date,
     DateTime,
     Select,
-    and_,
     bindparam,
-    func,
-    join,
-    literal,
     select,
     true,
     union,
     update,
 )
-from sqlalchemy.sql.dml import ReturningUpdate
 
-from core.models import ActivationWindow, ActiveInstance, Person, SessionInstance, SessionInstancePerson
+from core.models import ActiveInstance, Person, SessionInstance, SessionInstancePerson
 from core.store.arrays import ValueTable, is_in
-from core.store.candidates import TOLERATED
-from core.whereabouts import SaidYes
 
 INSTANT = DateTime(timezone=True)
-# Rows of before this feature say when they were made, if anything (`checked_in_at` has no default).
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def at(connection: Connection, instance_ids: Collection[int]) -> dict[int, int]:
@@ -95,36 +85,6 @@ def _who_said_yes() -> Select[int, int | None]:
 _LOCK_WHO_SAID_YES = _who_said_yes()
 
 
-def move_undisputed(
-    connection: Connection, person_ids: Collection[int], opened: Collection[int], now: datetime
-) -> frozenset[int]:
-    """Move those of these people, whose rows are locked, of whom there is nothing to decide; return who they were.
-
-    They are nowhere, and said yes to one instance only that should be on at `now`, which is one that was `opened`.
-    """
-    values = {"ids": sorted(person_ids), "opened": sorted(opened), "now": now}
-    return frozenset(connection.scalars(_MOVE_UNDISPUTED, values).all())
-
-
-def _undisputed() -> ReturningUpdate[int]:
-    check_in, window = SessionInstancePerson, ActivationWindow
-    only = func.min(check_in.session_instance_id)
-    offer = (
-        select(check_in.person_id, only.label("session_instance_id"))
-        .join(window, window.session_instance_id == check_in.session_instance_id)
-        .where(is_in(check_in.person_id), check_in.attendance == "yes", _should_be_on(bindparam("now", type_=INSTANT)))
-        .group_by(check_in.person_id)
-        .having(func.count() == 1, is_in(only, "opened"))
-        .subquery("offer")
-    )
-    return (
-        update(Person)
-        .where(Person.person_id == offer.c.person_id, Person.active_session_instance_id.is_(None))
-        .values(active_session_instance_id=offer.c.session_instance_id)
-        .returning(Person.person_id)
-    )
-
-
 def sessions_of(connection: Connection, instance_ids: Collection[int]) -> frozenset[int]:
     """Return the sessions of these instances."""
     return frozenset(connection.scalars(_SESSIONS_OF, {"ids": sorted(instance_ids)}))
@@ -153,56 +113,6 @@ def release(connection: Connection, instance_ids: Collection[int]) -> None:
 
 
 _RELEASE = update(Person).where(is_in(Person.active_session_instance_id)).values(active_session_instance_id=None)
-
-Standing = tuple[int | None, list[SaidYes]]
-
-
-def standings(connection: Connection, person_ids: Collection[int], now: datetime) -> dict[int, Standing]:
-    """Return, for each of these people, the instance where they are, and the yeses to those that should be on at `now`.
-
-    By the windows, not by the bits written so far: otherwise the order of a look's chunks would decide.
-    """
-    standing: dict[int, Standing] = {}
-    found = connection.execute(_STANDINGS, {"ids": sorted(person_ids), "now": now}).all()
-    for person_id, pointer, instance_id, said_at, opens_at, starts_at in found:
-        _, yeses = standing.setdefault(person_id, (pointer, []))
-        if instance_id is not None:
-            yeses.append(SaidYes(instance_id, said_at, opens_at, starts_at))
-    return standing
-
-
-def _standings() -> Select[int, int | None, int, datetime, datetime, datetime]:
-    check_in, window = SessionInstancePerson, ActivationWindow
-    said_at = func.coalesce(check_in.checked_in_at, check_in.created_date, literal(LONG_AGO, INSTANT))
-    said_yes_to_what_is_on = and_(
-        check_in.person_id == Person.person_id,
-        check_in.attendance == "yes",
-        _should_be_on(bindparam("now", type_=INSTANT)),
-    )
-    return (
-        select(
-            Person.person_id,
-            Person.active_session_instance_id,
-            check_in.session_instance_id,
-            said_at,
-            window.opens_at,
-            window.starts_at,
-        )
-        .outerjoin(
-            join(check_in, window, window.session_instance_id == check_in.session_instance_id), said_yes_to_what_is_on
-        )
-        .where(is_in(Person.person_id))
-    )
-
-
-def _should_be_on(now: ColumnElement[datetime]) -> ColumnElement[bool]:
-    window = ActivationWindow
-    opened_early = (window.phase == "open") & (window.opens_at <= now + TOLERATED)
-    return (window.closes_at > now) & ((window.opens_at <= now) | opened_early)
-
-
-_STANDINGS = _standings()
-_MOVE_UNDISPUTED = _undisputed()
 
 
 def hold_active(connection: Connection, instance_ids: Collection[int], *, wait: bool = False) -> frozenset[int]:

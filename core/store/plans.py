@@ -4,10 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from itertools import chain
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    ColumnElement,
+    CompoundSelect,
     Connection,
     Date,
     DateTime,
@@ -19,6 +22,7 @@ from sqlalchemy import (
     insert,
     select,
     tuple_,
+    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql
@@ -301,16 +305,24 @@ def _stored_windows(connection: Connection, session_ids: Iterable[int], now: dat
     return {(*window,) for window in found}
 
 
-_STORED_WINDOWS = select(
+def live_windows() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return what is true of the windows of the sessions `ids` that are not history at `now`; an index serves each.
+
+    Those that are not over; and those that are taken to be, though they have not closed: the clock was set back.
+    """
+    window = ActivationWindow
+    ours, now = is_in(window.session_id), bindparam("now", type_=INSTANT)
+    return ours & (window.phase != "over"), ours & (window.phase == "over") & (window.closes_at > now)
+
+
+_WINDOW = select(
     ActivationWindow.session_instance_id,
     ActivationWindow.opens_at,
     ActivationWindow.closes_at,
     ActivationWindow.starts_at,
     ActivationWindow.session_id,
-).where(
-    is_in(ActivationWindow.session_id),
-    (ActivationWindow.phase != "over") | (ActivationWindow.closes_at > bindparam("now", type_=INSTANT)),
 )
+_STORED_WINDOWS: CompoundSelect[*tuple[Any, ...]] = union_all(*(_WINDOW.where(each) for each in live_windows()))
 
 
 def _delete_windows(connection: Connection, windows: set[Stored]) -> None:

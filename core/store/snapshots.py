@@ -4,7 +4,23 @@ from collections.abc import Collection
 from datetime import date, datetime, time
 from typing import Any
 
-from sqlalchemy import Connection, Date, Row, Select, bindparam, case, exists, false, func, literal_column, or_, select
+from sqlalchemy import (
+    Connection,
+    Date,
+    Row,
+    Select,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    join,
+    literal_column,
+    or_,
+    outerjoin,
+    select,
+    union,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.models import (
@@ -64,6 +80,17 @@ def _instances_since() -> Select[*tuple[Any, ...]]:
     bound_here = (PlannedInstance.session_instance_id == SessionInstance.session_instance_id) & (
         PlannedInstance.session_id == SessionInstance.session_id
     )
+    since, midnight = bindparam("since", type_=Date()), bindparam("midnight", type_=LocalDateTime)
+    # Two searches, each by an index of its own: one with an OR over both tables would read all of a session's past.
+    wanted = union(
+        select(SessionInstance.session_instance_id).where(
+            is_in(SessionInstance.session_id), SessionInstance.date >= since
+        ),
+        select(PlannedInstance.session_instance_id).where(
+            is_in(PlannedInstance.session_id), PlannedInstance.occurrence_start >= midnight
+        ),
+    ).subquery("wanted")
+    is_wanted = SessionInstance.session_instance_id == wanted.c.session_instance_id
     return (
         select(
             SessionInstance.session_id,
@@ -78,13 +105,10 @@ def _instances_since() -> Select[*tuple[Any, ...]]:
             PlannedInstance.moved,
             _deletable().label("deletable"),
         )
-        .outerjoin(PlannedInstance, bound_here)
+        .select_from(outerjoin(join(wanted, SessionInstance, is_wanted), PlannedInstance, bound_here))
         .where(
             is_in(SessionInstance.session_id),
-            or_(
-                SessionInstance.date >= bindparam("since", type_=Date()),
-                PlannedInstance.occurrence_start >= bindparam("midnight", type_=LocalDateTime),
-            ),
+            or_(SessionInstance.date >= since, PlannedInstance.occurrence_start >= midnight),
         )
         .order_by(SessionInstance.session_instance_id)
     )

@@ -1,7 +1,7 @@
 """A2 while instances open, close, and are changed under people's feet; every look must agree with the rows."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -294,7 +294,8 @@ def test_l3_person_whose_best_instance_cannot_open_keeps_no_look_busy(engine: En
         add_person(app),
     )
     said_yes(app, person, first, second)
-    execute(app, "UPDATE session_plan SET retry_at = '2030-01-01' WHERE session_id = %s", session_of(app, first))
+    soon = utc(DURING) + timedelta(seconds=30)
+    execute(app, "UPDATE session_plan SET retry_at = %s WHERE session_id = %s", soon, session_of(app, first))
     look(engine, DURING)
     seen = look(engine, DURING)
 
