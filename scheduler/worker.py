@@ -222,9 +222,9 @@ class Worker:
         self._next_tick = time.monotonic() + TICK_SECONDS
         if self._heart.clock_was_set():
             self._owed.add(RESYNC)
-        for work in (self._heart.beat, self._heart.follow_clock, self._report_deferred, self._prune_if_due):
+        for work in (self._heart.beat, self._report_deferred, self._prune_if_due):
             self._aside(work)
-        if self._heart.timers_are_late():
+        if self._heart.follow_clock() or self._heart.timers_are_late():
             self._owed.add(RESYNC)
         if self._listener.listening_since is None:
             self._owed.add(POLL)
