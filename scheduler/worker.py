@@ -153,7 +153,7 @@ class Worker:
 
     def _idle_seconds(self) -> float:
         at = (self._next_tick, self._next_resync, self._deferrals.next_at(), self._next_retry)
-        return max(0.0, min(filter(None, at), default=0.0) - time.monotonic())
+        return max(0.0, min(each for each in at if each is not None) - time.monotonic())
 
     def _wait_for_database(self, edge: datetime) -> None:
         """Wait while the database says that the edge is still ahead: the host's clock only wakes us (L1)."""
@@ -236,7 +236,7 @@ class Worker:
         except DBAPIError as error:
             if is_disconnected(error):
                 raise
-            log.warning("put_off", work=work.__name__.strip("_"), error=str(error.orig).strip())
+            OUTAGES.warning(log, "put_off", work=work.__name__.strip("_"), error=str(error.orig).strip())
 
     def _report_deferred(self) -> None:
         for session_id, seconds in self._deferrals.take_long(time.monotonic()).items():
