@@ -103,7 +103,7 @@ class Listener:
             self.progress_at = begun = time.monotonic()
             try:
                 self._listen_once()
-            except psycopg2.Error as error:
+            except (psycopg2.Error, OSError) as error:  # the second where no descriptor is left
                 OUTAGES.warning(log, "listener_lost", error=str(error).strip())
             finally:
                 self._since = None

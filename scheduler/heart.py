@@ -21,6 +21,7 @@ from scheduler.clock_offset import ClockOffset
 from scheduler.timers import Timers
 
 OFFSET_TOLERANCE = timedelta(milliseconds=2)
+WAS_SET = timedelta(seconds=0.5)
 SKEW_REPORTED = timedelta(seconds=2)
 SKEW_CHANGED = timedelta(seconds=1)  # what is said again
 TIMERS_LATE = timedelta(seconds=1)
@@ -93,16 +94,18 @@ class Heart:
         }
         return [trouble for trouble, holds in troubles.items() if holds]
 
-    def follow_clock(self) -> None:
-        """Arm the timers anew when the two clocks drift apart."""
+    def follow_clock(self) -> bool:
+        """Arm the timers anew when the two clocks drift apart; say whether one of them was set."""
         offset = self._offset.value
-        if abs(offset - self._armed_offset) <= OFFSET_TOLERANCE:
-            return
+        apart = abs(offset - self._armed_offset)
+        if apart <= OFFSET_TOLERANCE:
+            return False
         self._armed_offset = offset
         self._timers.set_clock_offset(offset)
         if abs(offset - self._skew_told) > SKEW_CHANGED and max(abs(offset), abs(self._skew_told)) > SKEW_REPORTED:
             log.warning("clock_skew", database_ahead_s=round(offset.total_seconds(), 3))
             self._skew_told = offset
+        return apart > WAS_SET
 
     def timers_are_late(self) -> bool:
         """Have the timers' thread show that it lives; say whether an edge has passed that it should have told of."""

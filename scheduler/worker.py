@@ -162,7 +162,7 @@ class Worker:
 
     def _idle_seconds(self) -> float:
         at = (self._next_tick, self._next_resync, self._deferrals.next_at(), self._next_retry)
-        return max(0.0, min(filter(None, at), default=0.0) - time.monotonic())
+        return max(0.0, min(each for each in at if each is not None) - time.monotonic())
 
     def _run_errand(self) -> None:
         for errand in MOST_URGENT_FIRST:
@@ -238,9 +238,9 @@ class Worker:
         self._next_tick = time.monotonic() + TICK_SECONDS
         if self._heart.clock_was_set():
             self._owed.add(RESYNC)
-        for work in (self._heart.beat, self._heart.follow_clock, self._report_deferred, self._prune_if_due):
+        for work in (self._heart.beat, self._report_deferred, self._prune_if_due):
             self._aside(work)
-        if self._heart.timers_are_late():
+        if self._heart.follow_clock() or self._heart.timers_are_late():
             self._owed.add(RESYNC)
         if self._listener.listening_since is None:
             self._owed.add(POLL)
@@ -252,7 +252,7 @@ class Worker:
         except DBAPIError as error:
             if is_disconnected(error):
                 raise
-            log.warning("put_off", work=work.__name__.strip("_"), error=str(error.orig).strip())
+            OUTAGES.warning(log, "put_off", work=work.__name__.strip("_"), error=str(error.orig).strip())
 
     def _report_deferred(self) -> None:
         for session_id, seconds in self._deferrals.take_long(time.monotonic()).items():

@@ -44,8 +44,12 @@ def ask_for_each(connection: Connection) -> None:
 
 @pytest.mark.parametrize(
     "exchange",
-    [ask, ask_for_each, ImpatientConnection.commit, ImpatientConnection.rollback],
-    ids=["execute", "executemany", "commit", "rollback"],
+    [
+        pytest.param(ask, id="execute"),
+        pytest.param(ImpatientConnection.commit, id="commit"),
+        pytest.param(ask_for_each, id="executemany", marks=pytest.mark.long),
+        pytest.param(ImpatientConnection.rollback, id="rollback", marks=pytest.mark.long),
+    ],
 )
 def test_where_no_answer_comes_in_time_the_line_is_cut(
     line: ImpatientConnection, gate: Gate, exchange: Callable[[Connection], None]

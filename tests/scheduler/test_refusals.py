@@ -140,9 +140,9 @@ CLERK = "clerk_of_refusals"
 @pytest.mark.parametrize(
     "take",
     [
-        pytest.param("REVOKE SELECT ON activation_window FROM {}", id="reading"),
+        pytest.param("REVOKE SELECT ON activation_window FROM {}", id="reading", marks=pytest.mark.long),
         pytest.param("REVOKE UPDATE ON session_instance FROM {}", id="writing"),
-        pytest.param("REVOKE SELECT, INSERT, UPDATE ON activation_log FROM {}", id="logging"),
+        pytest.param("REVOKE SELECT, INSERT, UPDATE ON activation_log FROM {}", id="logging", marks=pytest.mark.long),
     ],
 )
 def test_p10_a_revoked_privilege_changes_nothing_and_heals_when_it_is_granted(
@@ -185,7 +185,14 @@ def test_p10_a_heartbeat_that_is_refused_stops_no_edge(daemons: Daemons, clerk_u
     execute(app, f"GRANT ALL ON daemon_heartbeat TO {CLERK}")
 
 
-@pytest.mark.parametrize("table", ["activation_window", "session_instance", "session"])
+@pytest.mark.parametrize(
+    "table",
+    [
+        "activation_window",
+        pytest.param("session_instance", marks=pytest.mark.long),
+        pytest.param("session", marks=pytest.mark.long),
+    ],
+)
 def test_l4_a_policy_that_hides_rows_is_an_error_and_closes_nothing(
     daemons: Daemons, clerk_url: str, app: Connection, table: str
 ) -> None:
