@@ -1,25 +1,13 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal
 
 import pytest
-import structlog
 
 from core.logs import configure, logger
 from core.settings import Settings
-
-
-@pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
-    ours, root = structlog.get_config(), logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.configure(**ours)
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def log_to(log_format: Literal["logfmt", "json"], level: Literal["DEBUG", "INFO"] = "INFO") -> io.StringIO:
