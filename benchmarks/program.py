@@ -11,7 +11,9 @@ from benchmarks.fleet import Fleets
 from benchmarks.result import Result
 from benchmarks.server import Server, server
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+SCRATCH = ROOT / ".data" / "benchmarks"  # where a rehearsal puts its results
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def program(benchmark: Benchmark) -> click.Command:
     @click.option("--large", is_flag=True, help="Also the sizes that need more than ten minutes.")
     @click.option("--quick", is_flag=True, help="A rehearsal: small sizes, few rounds.")
     @click.option("--size", "sizes", type=int, multiple=True, help="Only this size; may be given again.")
-    @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+    @click.option("--results", type=click.Path(path_type=Path), default=SCRATCH, show_default=True)
     @click.option("--server", "url", help="A server on which databases may be made; else an embedded one.")
     def command(*, large: bool, quick: bool, sizes: tuple[int, ...], results: Path, url: str | None) -> None:
         with server(url) as running:

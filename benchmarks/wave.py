@@ -152,3 +152,38 @@ def _add_instances(connection: Connection, wave: Wave) -> None:
         starts_at,
         *sessions,
     )
+
+
+def add_past(connection: Connection, waves: Sequence[Wave], weeks: int) -> None:
+    """Let these sessions have met in each of so many weeks before, with the same people."""
+    for wave in waves:
+        with without_triggers(connection):
+            run(connection, _PAST, weeks, wave.first, wave.first + wave.size - 1)
+    run(connection, "VACUUM ANALYZE session_instance, planned_instance, activation_window, session_instance_person")
+
+
+_PAST = """
+    WITH past AS (
+        INSERT INTO session_instance (session_id, date, start_time, end_time)
+        SELECT session_id, date - 7 * week, start_time, end_time
+        FROM generate_series(1, %s) week, session_instance WHERE session_instance_id BETWEEN %s AND %s
+        RETURNING *, date + start_time AS start
+    ), planned AS (
+        INSERT INTO planned_instance
+            (session_instance_id, session_id, occurrence_start, occurrence_end, lost, moved, written)
+        SELECT session_instance_id, session_id, start, start + interval '3 hours', false, false,
+               to_jsonb(past) - 'active' - 'start'
+        FROM past
+    ), said AS (
+        INSERT INTO session_instance_person
+            (session_instance_id, person_id, attendance, created_date, checked_in_at)
+        SELECT past.session_instance_id, person_id, 'yes', start AT TIME ZONE 'UTC', start AT TIME ZONE 'UTC'
+        FROM past JOIN activation_window w USING (session_id) JOIN session_instance_person now_here
+        ON now_here.session_instance_id = w.session_instance_id WHERE w.phase = 'ahead'
+    )
+    INSERT INTO activation_window
+        (session_instance_id, session_id, opens_at, closes_at, starts_at, phase, planned_at)
+    SELECT session_instance_id, session_id, start AT TIME ZONE 'UTC' - interval '1 hour',
+           start AT TIME ZONE 'UTC' + interval '4 hours', start AT TIME ZONE 'UTC', 'over', start AT TIME ZONE 'UTC'
+    FROM past
+"""
