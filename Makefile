@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long bench bench-large check format clean
+.PHONY: help setup run test test-long test-faults soak bench bench-large check format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -25,6 +25,12 @@ test: setup ## run the tests; every branch of the pure modules must be taken
 
 test-long: setup ## run the tests with the long samples and the long races
 	$(PY) -m pytest --long
+
+test-faults: setup ## a long draw of faults: MINUTES=10, and SEED=n to draw the same again
+	NEMESIS_MINUTES=$(or $(MINUTES),10) NEMESIS_SEED=$(SEED) $(PY) -m pytest tests/faults/test_bench.py -k draw
+
+soak: setup ## faults and a storm of edits for MINUTES=n, and nothing may grow
+	NEMESIS_SOAK_MINUTES=$(or $(MINUTES),60) NEMESIS_SEED=$(SEED) $(PY) -m pytest tests/faults/test_soak.py
 
 $(VENV)/.installed-bench: requirements-bench.txt $(VENV)/.installed
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt

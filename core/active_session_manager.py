@@ -5,7 +5,7 @@ or its raw psycopg2 connection, it is done inside the transaction that is open t
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -73,6 +73,7 @@ def update_active_sessions(
     apart_from: Collection[int] = (),
     at_most: int | None = None,
     grace: timedelta = timedelta(0),
+    one_by_one: bool = False,
     settings: Settings | None = None,
 ) -> Seen:
     """Plan what was requested or is due, and make the active bits agree with the windows and the clock.
@@ -80,19 +81,21 @@ def update_active_sessions(
     `now` (aware) is for tests and dry runs; without it the database's clock counts (L1). `look_ahead` opens instances
     that much early, and closes none early (L2). Sessions `apart_from` are left alone; edges and requests younger than
     `grace` are left to others. At most `at_most` chunks are looked at, the most urgent first. A session that fails, or
-    of which somebody else holds a row, is reported and holds up no other (L5, L6). Idempotent. Raises only when the
-    database cannot be reached.
+    of which somebody else holds a row, is reported and holds up no other (L5, L6). `one_by_one`: each session in a
+    transaction of its own, where even one that costs the connection fails alone. Idempotent. Raises only when the
+    database cannot be reached, or refuses to be read.
     """
     look = Look(Cause(cause), settings or load_settings(), now, look_ahead)
     search = Search(now, frozenset(reasons), look_ahead, grace, ZONE_VERSION, frozenset(apart_from), CHUNK)
+    look_at_chunk = _each_by_itself if one_by_one else _one_chunk
     with transactions(db) as begin:
-        return _look_until_done(begin, look, search, at_most)
+        return _look_until_done(lambda search: look_at_chunk(begin, look, search), search, at_most)
 
 
-def _look_until_done(begin: Begin, look: Look, search: Search, at_most: int | None) -> Seen:
+def _look_until_done(look_at_chunk: Callable[[Search], Seen | None], search: Search, at_most: int | None) -> Seen:
     total = Seen()
     for _ in range(at_most) if at_most else count():
-        seen = _one_chunk(begin, look, search)
+        seen = look_at_chunk(search)
         if seen is None:
             break
         # What could not be finished now, or is found again though it was finished, waits for the next look.
@@ -116,22 +119,32 @@ def _one_chunk(begin: Begin, look: Look, search: Search) -> Seen | None:
     return _one_by_one(begin, look, found)
 
 
-def _one_by_one(begin: Begin, look: Look, session_ids: Collection[int]) -> Seen:
+def _each_by_itself(begin: Begin, look: Look, search: Search) -> Seen | None:
+    with begin() as connection:
+        found = [candidate.session_id for candidate in candidates(connection, search)]
+    return _one_by_one(begin, look, found, may_cost_the_connection=True) if found else None
+
+
+def _one_by_one(
+    begin: Begin, look: Look, session_ids: Collection[int], *, may_cost_the_connection: bool = False
+) -> Seen:
+    with begin() as connection:
+        begun_at = looks.clock(connection)
     seen = Seen()
     for session_id in session_ids:
-        seen += _one(begin, look, session_id)
+        seen += _one(begin, look, session_id, may_cost_the_connection=may_cost_the_connection)
     if seen.failed:
         with begin() as connection:
-            looks.record_failures(connection, seen.failed, look.now)
+            looks.record_failures(connection, seen.failed, look.now, failed_at=begun_at)
     return seen
 
 
-def _one(begin: Begin, look: Look, session_id: int) -> Seen:
+def _one(begin: Begin, look: Look, session_id: int, *, may_cost_the_connection: bool) -> Seen:
     try:
         with begin() as connection:
             return look_at(connection, look, [session_id])
     except Exception as error:
-        if is_disconnected(error):
+        if is_disconnected(error) and not may_cost_the_connection:
             raise
         if is_contention(error):
             return Seen(deferred=frozenset({session_id}))

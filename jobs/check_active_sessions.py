@@ -34,6 +34,7 @@ NO_LOOK_AHEAD = timedelta(0)
 GRACE = timedelta(seconds=1)  # what a daemon that is alive is left to deal with
 MISSED = timedelta(seconds=5)
 BETWEEN_SWEEPS = timedelta(minutes=15)
+ANSWER_SECONDS = 15.0  # a sweep that waits for ever would keep out all those after it
 PATIENCE_SECONDS = 5.0  # for sessions of which somebody else holds a row
 
 log = logs.logger("jobs.check_active_sessions")
@@ -71,7 +72,7 @@ def main(*, dry_run: bool, alert: bool) -> None:
 
 
 def _sweep(url: str, settings: Settings, *, dry_run: bool) -> Sweep:
-    engine = create_engine(url, application_name="seisiun sweep")
+    engine = create_engine(url, application_name="seisiun sweep", patience_seconds=ANSWER_SECONDS)
     try:
         with engine.connect() as connection:
             require_schema(connection)

@@ -28,6 +28,8 @@ from scheduler.demo import Demo
 from scheduler.preview import preview
 from scheduler.status import status as read_status
 
+ANSWER_SECONDS = 15.0
+
 
 class Commands(click.Group):
     """Turns our errors, and a database that cannot be reached, into one line and exit status 1."""
@@ -61,7 +63,7 @@ def _url(settings: Settings) -> Iterator[str]:
 @contextmanager
 def _connection() -> Iterator[Connection]:
     with _url(load_settings()) as url:
-        engine = create_engine(url, application_name="seisiun command")
+        engine = create_engine(url, application_name="seisiun command", patience_seconds=ANSWER_SECONDS)
         try:
             with engine.begin() as connection:
                 require_schema(connection)

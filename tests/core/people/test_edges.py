@@ -8,7 +8,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
-from core.active_session_manager import check_in, instance_saved, session_saved, update_active_sessions
+from core.active_session_manager import Seen, check_in, instance_saved, session_saved, update_active_sessions
 from tests.core.looking import CLOSES, DURING, NOON, OPENS, look
 from tests.core.people.evening import MINUTE, SECOND, tuesday
 from tests.core.timetable_model import recurring, utc, weekly
@@ -294,12 +294,18 @@ def test_l3_person_whose_best_instance_cannot_open_keeps_no_look_busy(engine: En
         add_person(app),
     )
     said_yes(app, person, first, second)
-    execute(app, "UPDATE session_plan SET retry_at = '2030-01-01' WHERE session_id = %s", session_of(app, first))
+    execute(app, "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$")
+    execute(
+        app,
+        f"CREATE TRIGGER no BEFORE UPDATE ON session_instance FOR EACH ROW "
+        f"WHEN (NEW.session_instance_id = {first}) EXECUTE FUNCTION no()",
+    )
     look(engine, DURING)
+    assert look(engine, DURING).failed  # once more, because the look at the second has asked for it
     seen = look(engine, DURING)
 
     assert person_at(app, person) is None
-    assert seen.sessions == frozenset()
+    assert seen == Seen()
 
 
 def test_l6_person_who_is_held_is_moved_at_the_next_look(

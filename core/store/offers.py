@@ -1,0 +1,131 @@
+"""The yeses that count at an instant: those said to instances that should be on, by the windows and not by the bits.
+
+By the bits written so far the order of a look's chunks would decide.
+"""
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CompoundSelect,
+    Connection,
+    DateTime,
+    Select,
+    bindparam,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.orm import aliased
+from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.selectable import LateralFromClause
+
+from core.models import ActivationWindow, Person, SessionInstancePerson
+from core.store.arrays import is_in
+from core.store.candidates import TOLERATED
+from core.whereabouts import SaidYes
+
+INSTANT = DateTime(timezone=True)
+# Rows of before this feature say when they were made, if anything (`checked_in_at` has no default).
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+Standing = tuple[int | None, list[SaidYes]]
+
+
+def _offers() -> Select[int, int, datetime, datetime, datetime]:
+    """Return the yeses of the people `ids` to instances that should be on at `now`.
+
+    From the people to their instances, and from those to the windows, fenced so that it stays in this order: no
+    statistics know how many windows are open now, and the other way round all of them would be read. Ids grow with
+    time: below the lowest that has a window that is not over lies the past of somebody who said yes often.
+    """
+    check_in, live, now = SessionInstancePerson, aliased(ActivationWindow), bindparam("now", type_=INSTANT)
+    lowest = select(func.min(live.session_instance_id)).where(live.phase != "over").scalar_subquery()
+    window = _live_windows_of_check_in()
+    opened_early = (window.c.phase == "open") & (window.c.opens_at <= now + TOLERATED)
+    said_at = func.coalesce(check_in.checked_in_at, check_in.created_date, literal(LONG_AGO, INSTANT))
+    return select(
+        check_in.person_id,
+        check_in.session_instance_id,
+        said_at.label("said_at"),
+        window.c.opens_at,
+        window.c.starts_at,
+    ).where(
+        is_in(check_in.person_id),
+        check_in.attendance == "yes",
+        check_in.session_instance_id >= lowest,
+        window.c.closes_at > now,
+        (window.c.opens_at <= now) | opened_early,
+    )
+
+
+def _live_windows_of_check_in() -> LateralFromClause:
+    window = ActivationWindow
+    of_it = window.session_instance_id == SessionInstancePerson.session_instance_id
+    return (
+        select(window.opens_at, window.closes_at, window.starts_at, window.phase)
+        .where(of_it, window.phase != "over")
+        .correlate(SessionInstancePerson)
+        .offset(literal(0))
+        .lateral("live")
+    )
+
+
+def standings(connection: Connection, person_ids: Collection[int], now: datetime) -> dict[int, Standing]:
+    """Return, for each of these people, the instance where they are, and their yeses that count at `now`."""
+    standing: dict[int, Standing] = {}
+    found = connection.execute(_STANDINGS, {"ids": sorted(person_ids), "now": now}).all()
+    for person_id, instance_id, said_at, opens_at, starts_at in found:
+        if person_id not in standing:
+            standing[person_id] = (instance_id, [])
+        else:
+            standing[person_id][1].append(SaidYes(instance_id, said_at, opens_at, starts_at))
+    return standing
+
+
+def _where_they_are_and_what_counts() -> CompoundSelect[*tuple[Any, ...]]:
+    """First a row for each person, where they are; then their yeses: an append keeps the order."""
+    nothing = (cast(null(), INSTANT) for _ in range(3))
+    return union_all(
+        select(Person.person_id, Person.active_session_instance_id, *nothing).where(is_in(Person.person_id)), _offers()
+    )
+
+
+_STANDINGS = _where_they_are_and_what_counts()
+
+
+def move_undisputed(
+    connection: Connection, person_ids: Collection[int], opened: Collection[int], now: datetime
+) -> frozenset[int]:
+    """Move those of these people, whose rows are locked, of whom there is nothing to decide; return who they were.
+
+    They are nowhere, and only one of their yeses counts at `now`, one to an instance that was `opened`.
+    """
+    values = {"ids": sorted(person_ids), "opened": sorted(opened), "now": now}
+    return frozenset(connection.scalars(_MOVE_UNDISPUTED, values).all())
+
+
+def _undisputed() -> ReturningUpdate[int]:
+    offer = _offers().subquery("offer")
+    only = func.min(offer.c.session_instance_id)
+    undisputed = (
+        select(offer.c.person_id, only.label("session_instance_id"))
+        .group_by(offer.c.person_id)
+        .having(func.count() == 1, is_in(cast(only, BigInteger), "opened"))
+        .subquery("undisputed")
+    )
+    return (
+        update(Person)
+        .where(Person.person_id == undisputed.c.person_id, Person.active_session_instance_id.is_(None))
+        .values(active_session_instance_id=undisputed.c.session_instance_id)
+        .returning(Person.person_id)
+    )
+
+
+_MOVE_UNDISPUTED = _undisputed()
