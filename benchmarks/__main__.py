@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from benchmarks import report
 from benchmarks.cold_start import cold_start
 from benchmarks.edits import edits
 from benchmarks.hooks import hooks
 from benchmarks.lateness import lateness
 from benchmarks.looks import looks
 from benchmarks.planning import planning
-from benchmarks.program import RESULTS, Run, measure
+from benchmarks.program import RESULTS, SCRATCH, Run, measure
 from benchmarks.result import console, targets_table
 from benchmarks.server import server
 
@@ -20,17 +21,22 @@ BENCHMARKS = (lateness, edits, hooks, looks, planning, cold_start)
 @click.command()
 @click.option("--large", is_flag=True, help="Also the sizes that need more than ten minutes.")
 @click.option("--quick", is_flag=True, help="A rehearsal: small sizes, few rounds.")
-@click.option("--results", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+@click.option(
+    "--results", type=click.Path(path_type=Path), help="Where to put them, instead of into the documentation."
+)
 @click.option("--server", "url", help="A server on which databases may be made; else an embedded one.")
-def main(*, large: bool, quick: bool, results: Path, url: str | None) -> None:
-    """Measure everything, and say what of what must be reached is."""
+def main(*, large: bool, quick: bool, results: Path | None, url: str | None) -> None:
+    """Measure everything, say what of what must be reached is, and put it into docs/performance.md."""
+    folder = results or (SCRATCH if large or quick else RESULTS)
     with server(url) as running:
         run = Run(running, large, quick)
-        found = [measure(benchmark, run, results) for benchmark in BENCHMARKS]
+        found = [measure(benchmark, run, folder) for benchmark in BENCHMARKS]
+    if folder == RESULTS:
+        report.write(folder)
     targets = [target for result in found for target in result.targets]
     console.print(targets_table(targets))
     reached = sum(target.reached for target in targets)
-    console.print(f"\n{reached} of {len(targets)} reached; results and plots are in {results}")
+    console.print(f"\n{reached} of {len(targets)} reached; results and plots are in {folder}")
 
 
 main()

@@ -24,7 +24,7 @@ def cold_start(run: Run) -> Result:
     for size in sizes:
         _starts(result, run.fleets.of(size), size, rounds=2 if run.quick else ROUNDS)
     _idle(result, {size: run.fleets.of(size) for size in sizes}, 5 if run.quick else IDLE_SECONDS)
-    _targets(result, max(size for size in sizes if size <= 100_000))
+    _targets(result, max((size for size in sizes if size <= 100_000), default=max(sizes)))
     return result
 
 

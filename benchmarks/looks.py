@@ -26,6 +26,8 @@ EDGE = "an edge with ten sessions due"
 BELL = "a doorbell for one session"
 RESYNC = "a resync with nothing to do"
 SWEEP = "a sweep with nothing to do"
+EDGE_BY_PAST = "an edge with ten sessions due, by weeks of past"
+BELL_BY_PAST = "a doorbell for one session, by weeks of past"
 BY_WINDOWS = "a resync, by the number of open windows"
 FAR_AHEAD = timedelta(hours=10)
 DAY = timedelta(days=1)
@@ -39,6 +41,8 @@ def looks(run: Run) -> Result:
         _measure(run, result, size)
     for windows in run.pick([100, 1000, 10_000], [100, 1000, 10_000, 50_000], [100]):
         result.figures.append(Figure(BY_WINDOWS, windows, "ms", *_with_open_windows(run, windows)))
+    for weeks in run.pick([1, 52, 260], [1, 52, 520], [1, 52]):
+        result.figures += _by_past(run, weeks)
     _targets(result)
     return result
 
@@ -53,7 +57,7 @@ def _measure(run: Run, result: Result, size: int) -> None:
         f"{size:,} sessions: {past:,} instances of {weeks} weeks behind them, {opened:,} windows open; "
         f"built in {time.time() - started:.0f} s"
     )
-    wave_of_ten, wave_of_one = (wave.add(app, [_far_ahead()] * 2 * (ROUNDS + WARM_UP), n) for n in (10, 1))
+    wave_of_ten, wave_of_one = (_with_past(app, n, weeks) for n in (10, 1))
     result.figures += [
         Figure(
             EDGE, size, "ms", *_in_turn(_edges(engine, app, wave_of_ten[::2]), _raw_edges(raw, app, wave_of_ten[1::2]))
@@ -76,6 +80,29 @@ def _with_open_windows(this: Run, windows: int) -> tuple[Spread, Spread]:
         measured = _in_turn(_resyncs(engine), _raw_looks(raw))
         engine.dispose()
     return measured
+
+
+def _by_past(this: Run, weeks: int) -> list[Figure]:
+    with this.server.database() as url, closing(connect(url)) as app, closing(floor.connection(url)) as raw:
+        engine = create_engine(url)
+        tens, ones = (_with_past(app, n, weeks) for n in (10, 1))
+        figures = [
+            Figure(
+                EDGE_BY_PAST, weeks, "ms", *_in_turn(_edges(engine, app, tens[::2]), _raw_edges(raw, app, tens[1::2]))
+            ),
+            Figure(
+                BELL_BY_PAST, weeks, "ms", *_in_turn(_bells(engine, app, ones[::2]), _raw_bells(raw, app, ones[1::2]))
+            ),
+        ]
+        engine.dispose()
+    return figures
+
+
+def _with_past(app: Connection, size: int, weeks: int) -> list[Wave]:
+    """Add a wave for each round of product and floor, whose sessions and people have met for so many weeks."""
+    waves = wave.add(app, [_far_ahead()] * 2 * (ROUNDS + WARM_UP), size)
+    wave.add_past(app, waves, weeks)
+    return waves
 
 
 def _far_ahead() -> datetime:
@@ -196,9 +223,14 @@ def _targets(result: Result) -> None:
         if 10_000 in result.sizes(what):
             growth = cost / result.figure(what, 10_000).product.median
             result.targets.append(Target(f"{what}: {largest:,} against 10,000 sessions, times", growth, 2, ""))
+    for what in (EDGE_BY_PAST, BELL_BY_PAST):
+        short, long = (result.figure(what, pick(result.sizes(what))) for pick in (min, max))
+        growth = long.product.median / short.product.median
+        result.targets.append(Target(f"{what}: {long.size} against {short.size}, times", growth, 2, ""))
     windows = max(result.sizes(BY_WINDOWS))
-    for_a_thousand = result.figure(BY_WINDOWS, windows).product.median / windows * 1000
-    result.targets.append(Target(f"a full look, for 1,000 of {windows:,} open windows", for_a_thousand, 10, "ms"))
+    if windows >= 1000:
+        for_a_thousand = result.figure(BY_WINDOWS, windows).product.median / windows * 1000
+        result.targets.append(Target(f"a full look, for 1,000 of {windows:,} open windows", for_a_thousand, 10, "ms"))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from benchmarks.fleet import Fleets
 from benchmarks.result import Result
 from benchmarks.server import Server, server
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+SCRATCH = ROOT / ".data" / "benchmarks"  # where a rehearsal puts its results
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class Run:
     server: Server
     large: bool
     quick: bool
+    sizes: tuple[int, ...] = ()
     fleets: Fleets = field(init=False)
 
     def __post_init__(self) -> None:
@@ -29,6 +32,8 @@ class Run:
 
     def pick(self, normal: list[int], large: list[int], quick: list[int]) -> list[int]:
         """Return the sizes of this run."""
+        if self.sizes:
+            return list(self.sizes)
         if self.quick:
             return quick
         return large if self.large else normal
@@ -53,10 +58,11 @@ def program(benchmark: Benchmark) -> click.Command:
     @click.command(help=benchmark.__doc__)
     @click.option("--large", is_flag=True, help="Also the sizes that need more than ten minutes.")
     @click.option("--quick", is_flag=True, help="A rehearsal: small sizes, few rounds.")
-    @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+    @click.option("--size", "sizes", type=int, multiple=True, help="Only this size; may be given again.")
+    @click.option("--results", type=click.Path(path_type=Path), default=SCRATCH, show_default=True)
     @click.option("--server", "url", help="A server on which databases may be made; else an embedded one.")
-    def command(*, large: bool, quick: bool, results: Path, url: str | None) -> None:
+    def command(*, large: bool, quick: bool, sizes: tuple[int, ...], results: Path, url: str | None) -> None:
         with server(url) as running:
-            measure(benchmark, Run(running, large, quick), results)
+            measure(benchmark, Run(running, large, quick, sizes), results)
 
     return command

@@ -39,31 +39,57 @@ class Wave:
         return list(range(self.first_session, self.first_session + self.size))
 
 
-def add(connection: Connection, opens_at: Sequence[datetime], size: int, people_each: int = PEOPLE_EACH) -> list[Wave]:
+@dataclass(frozen=True, slots=True)
+class Drafts:
+    """Waves that have everything but their hours."""
+
+    first_session: int
+    first: int
+    count: int
+    size: int
+    people_each: int
+
+
+def add(connection: Connection, at: Sequence[datetime], size: int, people_each: int = PEOPLE_EACH) -> list[Wave]:
     """Add waves of so many sessions, one for each instant."""
-    sessions, instances, people = (
-        value(connection, f"SELECT coalesce(max({table}_id), 0) + 1 FROM {table}")
-        for table in ("session", "session_instance", "person")
-    )
+    return schedule(connection, draft(connection, len(at), size, people_each), at)
+
+
+def draft(connection: Connection, count: int, size: int, people_each: int = PEOPLE_EACH) -> Drafts:
+    """Add the sessions and people of so many waves: most of the work, before the time is known."""
+    first_session, first = (_reserve(connection, table, count * size) for table in ("session", "session_instance"))
+    drafts = Drafts(first_session, first, count, size, people_each)
+    with without_triggers(connection):
+        _add_sessions(connection, drafts)
+        _add_people(connection, drafts, _reserve(connection, "person", count * size * people_each))
+    run(connection, "VACUUM ANALYZE session, session_plan, person, session_instance_person")
+    return drafts
+
+
+def _reserve(connection: Connection, table: str, count: int) -> int:
+    """Take so many ids that nobody else will be given, and return the first."""
+    sequence = f"pg_get_serial_sequence('{table}', '{table}_id')"
+    return int(value(connection, f"SELECT setval({sequence}, nextval({sequence}) + %s)", count)) - count
+
+
+def schedule(connection: Connection, drafts: Drafts, at: Sequence[datetime]) -> list[Wave]:
+    """Give these waves their hours."""
+    size = drafts.size
     waves = [
-        Wave(at, sessions + number * size, instances + number * size, size, size * people_each)
-        for number, at in enumerate(opens_at)
+        Wave(opens_at, drafts.first_session + n * size, drafts.first + n * size, size, size * drafts.people_each)
+        for n, opens_at in enumerate(at)
     ]
     with without_triggers(connection):
-        for number, wave in enumerate(waves):
-            _write(connection, wave, people + number * wave.people, people_each)
-    for table in ("session", "session_instance", "person"):
-        key = f"{table}_id"
-        run(connection, f"SELECT setval(pg_get_serial_sequence('{table}', '{key}'), max({key})) FROM {table}")
-    run(connection, "VACUUM ANALYZE session, session_instance, session_plan, activation_window, person")
-    run(connection, "VACUUM ANALYZE session_instance_person")
+        run(connection, "BEGIN")  # one commit for hundreds of small waves
+        for wave in waves:
+            _add_instances(connection, wave)
+        run(connection, "COMMIT")
+    run(connection, "VACUUM ANALYZE session_instance, activation_window")
     return waves
 
 
-def _write(connection: Connection, wave: Wave, first_person: int, people_each: int) -> None:
-    starts_at = wave.opens_at + BUFFER
-    ends_at = starts_at + LENGTH
-    sessions = (wave.first_session, wave.first_session + wave.size - 1)
+def _add_sessions(connection: Connection, drafts: Drafts) -> None:
+    sessions = (drafts.first_session, drafts.first_session + drafts.count * drafts.size - 1)
     run(
         connection,
         "INSERT INTO session (session_id, name, city, country, timezone) "
@@ -77,6 +103,32 @@ def _write(connection: Connection, wave: Wave, first_person: int, people_each: i
         ZONE_VERSION,
         *sessions,
     )
+
+
+def _add_people(connection: Connection, drafts: Drafts, first_person: int) -> None:
+    each = drafts.people_each
+    people = (first_person, first_person + drafts.count * drafts.size * each - 1)
+    run(
+        connection,
+        "INSERT INTO person (person_id, first_name, email) SELECT n, 'Nóirín', n || '@example.org' "
+        "FROM generate_series(%s, %s) n",
+        *people,
+    )
+    run(
+        connection,
+        "INSERT INTO session_instance_person (session_instance_id, person_id, attendance, created_date, checked_in_at) "
+        "SELECT (n - %s) / %s + %s, n, 'yes', now(), now() FROM generate_series(%s, %s) n",
+        first_person,
+        each,
+        drafts.first,
+        *people,
+    )
+
+
+def _add_instances(connection: Connection, wave: Wave) -> None:
+    starts_at = wave.opens_at + BUFFER
+    ends_at = starts_at + LENGTH
+    sessions = (wave.first_session, wave.first_session + wave.size - 1)
     run(
         connection,
         "INSERT INTO session_instance (session_instance_id, session_id, date, start_time, end_time) "
@@ -100,23 +152,38 @@ def _write(connection: Connection, wave: Wave, first_person: int, people_each: i
         starts_at,
         *sessions,
     )
-    _add_people(connection, wave, first_person, people_each)
 
 
-def _add_people(connection: Connection, wave: Wave, first_person: int, people_each: int) -> None:
-    people = (first_person, first_person + wave.people - 1)
-    run(
-        connection,
-        "INSERT INTO person (person_id, first_name, email) SELECT n, 'Nóirín', n || '@example.org' "
-        "FROM generate_series(%s, %s) n",
-        *people,
+def add_past(connection: Connection, waves: Sequence[Wave], weeks: int) -> None:
+    """Let these sessions have met in each of so many weeks before, with the same people."""
+    for wave in waves:
+        with without_triggers(connection):
+            run(connection, _PAST, weeks, wave.first, wave.first + wave.size - 1)
+    run(connection, "VACUUM ANALYZE session_instance, planned_instance, activation_window, session_instance_person")
+
+
+_PAST = """
+    WITH past AS (
+        INSERT INTO session_instance (session_id, date, start_time, end_time)
+        SELECT session_id, date - 7 * week, start_time, end_time
+        FROM generate_series(1, %s) week, session_instance WHERE session_instance_id BETWEEN %s AND %s
+        RETURNING *, date + start_time AS start
+    ), planned AS (
+        INSERT INTO planned_instance
+            (session_instance_id, session_id, occurrence_start, occurrence_end, lost, moved, written)
+        SELECT session_instance_id, session_id, start, start + interval '3 hours', false, false,
+               to_jsonb(past) - 'active' - 'start'
+        FROM past
+    ), said AS (
+        INSERT INTO session_instance_person
+            (session_instance_id, person_id, attendance, created_date, checked_in_at)
+        SELECT past.session_instance_id, person_id, 'yes', start AT TIME ZONE 'UTC', start AT TIME ZONE 'UTC'
+        FROM past JOIN activation_window w USING (session_id) JOIN session_instance_person now_here
+        ON now_here.session_instance_id = w.session_instance_id WHERE w.phase = 'ahead'
     )
-    run(
-        connection,
-        "INSERT INTO session_instance_person (session_instance_id, person_id, attendance, created_date, checked_in_at) "
-        "SELECT (n - %s) / %s + %s, n, 'yes', now(), now() FROM generate_series(%s, %s) n",
-        first_person,
-        people_each,
-        wave.first,
-        *people,
-    )
+    INSERT INTO activation_window
+        (session_instance_id, session_id, opens_at, closes_at, starts_at, phase, planned_at)
+    SELECT session_instance_id, session_id, start AT TIME ZONE 'UTC' - interval '1 hour',
+           start AT TIME ZONE 'UTC' + interval '4 hours', start AT TIME ZONE 'UTC', 'over', start AT TIME ZONE 'UTC'
+    FROM past
+"""

@@ -1,0 +1,84 @@
+"""Puts the stored results into docs/performance.md, between its two marks; the words around them are written by hand.
+
+Run as `python -m benchmarks.report [RESULTS]`; `python -m benchmarks` does it too.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.result import amount
+
+ORDER = ("lateness", "edits", "hooks", "looks", "planning", "cold_start")
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- figures: made by `python -m benchmarks.report` -->\n", "<!-- end of figures -->\n"
+
+Document = dict[str, Any]
+
+
+def write(results: Path, page: Path = PAGE) -> None:
+    """Replace what stands between the marks of the page."""
+    paths = (results / f"{name}.json" for name in ORDER)
+    documents = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    figures = "\n".join(_lines(documents, Path(os.path.relpath(results, page.parent))))
+    page.write_text(f"{before}{BEGIN}\n{figures}\n{END}{after}", encoding="utf-8")
+
+
+def _lines(documents: list[Document], folder: Path) -> Iterator[str]:
+    yield from _machine(documents[0]["machine"])
+    yield from ("", "### What it must reach", "")
+    targets = (target for document in documents for target in document["targets"])
+    yield from _table(("what", "limit", "measured", ""), map(_target, targets))
+    for document in documents:
+        yield from ("", f"### {document['benchmark'].replace('_', ' ').capitalize()}", "", document["question"], "")
+        heads = ("what", document["size"], "n", "median", "p99", "largest", "floor", "floor p99", "times the floor")
+        yield from _table(heads, map(_figure, document["figures"]))
+        yield from _notes(document["notes"])
+        yield from ("", f"![cost against size]({folder / document['benchmark']}.png)")
+    yield ""
+
+
+def _machine(machine: Document) -> Iterator[str]:
+    settings = ", ".join(f"{name} {value}" for name, value in machine["settings"].items())
+    yield (
+        f"Taken {machine['at']} on {machine['cores']} cores and {machine['memory_gb']} GB, {machine['system']}, Python "
+        f"{machine['python']}, PostgreSQL {machine['postgresql']} ({settings}); load before: {machine['load_before']}."
+    )
+
+
+def _notes(notes: list[str]) -> Iterator[str]:
+    if notes:
+        yield ""
+        yield from (f"- {note}" for note in notes)
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    heads = list(heads)
+    yield f"| {' | '.join(heads)} |"
+    yield f"|---|{'---:|' * (len(heads) - 1)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+def _target(target: Document) -> tuple[str, ...]:
+    sign = "≥" if target["least"] else "≤"
+    reached = "reached" if target["reached"] else "**missed**"
+    limit, measured = (amount(target[key], target["unit"]) for key in ("limit", "measured"))
+    return target["what"], f"{sign} {limit}", measured, reached
+
+
+def _figure(figure: Document) -> tuple[str, ...]:
+    product, floor, unit = figure["product"], figure["floor"], figure["unit"]
+    spread = (amount(product[key], unit) for key in ("median", "p99", "largest"))
+    beside = (amount(floor[key], unit) for key in ("median", "p99")) if floor else ("", "")
+    ratio = f"{figure['ratio']:.2f}" if figure["ratio"] else ""
+    return figure["what"], f"{figure['size']:,}", str(product["count"]), *spread, *beside, ratio
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "results")
