@@ -117,12 +117,14 @@ def _one_chunk(begin: Begin, look: Look, search: Search) -> Seen | None:
 
 
 def _one_by_one(begin: Begin, look: Look, session_ids: Collection[int]) -> Seen:
+    with begin() as connection:
+        begun_at = looks.clock(connection)
     seen = Seen()
     for session_id in session_ids:
         seen += _one(begin, look, session_id)
     if seen.failed:
         with begin() as connection:
-            looks.record_failures(connection, seen.failed, look.now)
+            looks.record_failures(connection, seen.failed, look.now, failed_at=begun_at)
     return seen
 
 

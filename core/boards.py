@@ -21,7 +21,7 @@ class WhoIsHere:
 def whereabouts(db: AppDatabase, person_id: int) -> Place | None:
     """Return the active instance at which this person is, or None."""
     with joined(db) as connection:
-        return next(iter(boards.places(connection, boards.where_person_is(person_id))), None)
+        return boards.place_of(connection, person_id)
 
 
 def who_is_here(db: AppDatabase, session_instance_id: int) -> WhoIsHere:

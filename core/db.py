@@ -1,19 +1,23 @@
 """Connections: one engine per process, and the database that is used when none is configured."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg2
 import sqlalchemy
-from sqlalchemy import Engine
+from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812 -- it is a class
+from sqlalchemy import URL, Dialect, Engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from core.embedded_postgres import connect_or_start
 from core.errors import DatabaseUnavailable
+from core.lifelines import impatient
 from core.settings import Settings
 
-# A dropped network is noticed in about nine seconds, on our side and on the server's: otherwise the server would
+# A host that is gone is noticed in about nine seconds, on our side and on the server's: otherwise the server would
 # keep the session, and its locks, for two hours.
 KEEPALIVES: dict[str, Any] = {
     "connect_timeout": 5,
@@ -22,45 +26,89 @@ KEEPALIVES: dict[str, Any] = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 8000,
-    "options": (
-        "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 "
-        "-c tcp_user_timeout=8000 -c timezone=UTC"
-    ),
 }
+SERVER_OPTIONS = (
+    "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 "
+    "-c tcp_user_timeout=8000 -c timezone=UTC"
+)
 
 
 def normalise_url(url: str) -> str:
     """Return `url` in the form that SQLAlchemy and psycopg2 agree on; raise `DatabaseUnavailable` if it is not one.
 
     Platforms hand out `postgres://`, which SQLAlchemy refuses; from 2.1 on it reads `postgresql://` as psycopg 3.
+    Of several hosts (a primary and its standbys, in libpq's form or SQLAlchemy's) the one is meant that can be written
+    to, unless the URL says otherwise.
     """
     try:
-        parsed = make_url(url)
+        parsed = make_url(_SEVERAL_HOSTS.sub(_as_parameters, url))
+        _DIALECT.create_connect_args(parsed)
     except (ArgumentError, ValueError) as error:  # the second of a port that is no number
         raise DatabaseUnavailable(f"DATABASE_URL is not a URL; accepted: {_ACCEPTED}") from error
     if parsed.drivername not in {"postgres", "postgresql", "postgresql+psycopg2"}:
         raise DatabaseUnavailable(f"DATABASE_URL begins with {parsed.drivername!r}; accepted: {_ACCEPTED}")
+    if _names_several_hosts(parsed) and "target_session_attrs" not in parsed.query:
+        parsed = parsed.update_query_dict({"target_session_attrs": "read-write"})
     return parsed.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
 
 
+_DIALECT: Dialect = make_url("postgresql+psycopg2://").get_dialect()()
 _ACCEPTED = "postgresql://user:password@host:port/name (also postgres:// and postgresql+psycopg2://)"
 
+# In libpq's form the hosts stand where SQLAlchemy reads one: postgresql://user:password@host:port,host:port/name.
+_SEVERAL_HOSTS = re.compile(
+    r"^(?P<before>[^:/?]+://(?:[^:/@?]*(?::[^@]*)?@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<name>/[^?]*)?(?:[?](?P<query>.*))?$"
+)
 
-def libpq_url(url: str) -> str:
-    """Return `url` as psql and psycopg2 take it."""
-    return make_url(normalise_url(url)).set(drivername="postgresql").render_as_string(hide_password=False)
+
+def _as_parameters(url: re.Match[str]) -> str:
+    hosts = [f"host={host}" for host in url["hosts"].split(",")]
+    return f"{url['before']}{url['name'] or '/'}?{'&'.join([*hosts, *filter(None, [url['query']])])}"
 
 
-def create_engine(url: str, *, pool_size: int = 2, application_name: str = "seisiun") -> Engine:
-    """Make the engine for `url`, READ COMMITTED whatever the server's default, in UTC, with bounded waits."""
-    return sqlalchemy.create_engine(
+def _names_several_hosts(url: URL) -> bool:
+    hosts = url.query.get("host", url.host or "")
+    return not isinstance(hosts, str) or "," in hosts
+
+
+def connection_parameters(url: str) -> dict[str, Any]:
+    """Return what psycopg2 takes for `url`, with bounded waits; `options` of the URL's own are kept."""
+    _, parameters = _DIALECT.create_connect_args(make_url(normalise_url(url)))
+    options = f"{parameters.get('options', '')} {SERVER_OPTIONS}".strip()
+    return {**parameters, **KEEPALIVES, "options": options}
+
+
+def connect(parameters: Mapping[str, Any]) -> Psycopg2Connection:
+    """Connect; without our options where a pooler refuses them (PgBouncer does: they are for a server, not for it)."""
+    try:
+        connection: Psycopg2Connection = psycopg2.connect(**parameters)
+    except psycopg2.OperationalError as error:
+        if "unsupported startup parameter" not in str(error):
+            raise
+        own = parameters["options"].removesuffix(SERVER_OPTIONS).strip()
+        connection = psycopg2.connect(**{**parameters, "options": own})
+    return connection
+
+
+def create_engine(
+    url: str, *, pool_size: int = 2, application_name: str = "seisiun", patience_seconds: float | None = None
+) -> Engine:
+    """Make the engine for `url`, READ COMMITTED whatever the server's default.
+
+    `patience_seconds`: a connection that has waited for an answer for longer is taken to be lost (default: never).
+    """
+    engine = sqlalchemy.create_engine(
         normalise_url(url),
         isolation_level="READ COMMITTED",
         pool_size=pool_size,
         max_overflow=2,
         pool_pre_ping=False,
-        connect_args=KEEPALIVES | {"application_name": application_name},
     )
+    parameters = {**connection_parameters(url), "application_name": application_name}
+    if patience_seconds is not None:
+        parameters["connection_factory"] = impatient(patience_seconds)
+    event.listen(engine, "do_connect", lambda *_: connect(parameters))
+    return engine
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from core.store.boards import Place
 from core.transactions import AppDatabase, is_contention, is_disconnected, joined, savepoint
 
 ATTENDANCES = ("yes", "maybe", "no")
-HOOK_SETTINGS = {"lock_timeout": "100ms", "statement_timeout": "2s", "enable_seqscan": "off", "timezone": "UTC"}
+HOOK_SETTINGS = looks.PLANNER_SETTINGS | {"lock_timeout": "100ms", "statement_timeout": "2s"}
 
 Result = TypeVar("Result")
 
@@ -107,10 +107,10 @@ def remove_check_in(
 
 def _require(connection: Connection, person_id: int, session_instance_id: int) -> int:
     """Return the instance's session; raise where there is no such instance or person."""
-    session_id = check_ins.session_of(connection, session_instance_id)
+    session_id, person_exists = check_ins.parties(connection, session_instance_id, person_id)
     if session_id is None:
         raise UnknownInstance(f"there is no session instance {session_instance_id}")
-    if not check_ins.person_exists(connection, person_id):
+    if not person_exists:
         raise UnknownPerson(f"there is no person {person_id}")
     return session_id
 
@@ -123,10 +123,11 @@ def _look(connection: Connection, session_id: int, now: datetime | None) -> Seen
 
 def _or_deferred(connection: Connection, work: Callable[[], Result]) -> Result | None:
     """Do the work in a savepoint, and return None where it is left to the daemon; the app's save goes on either way."""
-    if not looks.is_read_committed(connection):
+    before, is_read_committed = looks.current_settings(connection)
+    if not is_read_committed:
         return None
     try:
-        with savepoint(connection, HOOK_SETTINGS):
+        with savepoint(connection, HOOK_SETTINGS, before):
             return work()
     except Exception as error:
         if is_disconnected(error):
@@ -138,8 +139,7 @@ def _or_deferred(connection: Connection, work: Callable[[], Result]) -> Result |
 
 def _placed(connection: Connection, person_id: int, session_id: int, now: datetime | None) -> CheckedIn:
     seen = _or_deferred(connection, lambda: _place(connection, person_id, session_id, now))
-    at = next(iter(boards.places(connection, boards.where_person_is(person_id))), None)
-    return CheckedIn(at, None, deferred=seen is None or bool(seen.deferred))
+    return CheckedIn(boards.place_of(connection, person_id), None, deferred=seen is None or bool(seen.deferred))
 
 
 def _with_reason(

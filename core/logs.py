@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import time
+from threading import Lock
 from typing import TextIO, cast
 
 import structlog
@@ -15,6 +17,29 @@ Logger = FilteringBoundLogger
 def logger(name: str) -> Logger:
     """Return the logger of a module."""
     return cast("Logger", structlog.get_logger(name))
+
+
+class Seldom:
+    """Logs warnings that several parts would repeat: one in so many seconds of all, and each part's in its turn."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._logging = Lock()
+        self._logged_at: dict[str, float] = {}
+
+    def warning(self, log: Logger, event: str, **fields: object) -> None:
+        """Log the event, unless some event was logged just now, or this one was and another may want its turn."""
+        with self._logging:
+            now = time.monotonic()
+            latest = max(self._logged_at.values(), default=float("-inf"))
+            own = self._logged_at.get(event, float("-inf"))
+            if now - latest < self._seconds or now - own < 2 * self._seconds:
+                return
+            self._logged_at[event] = now
+        log.warning(event, **fields)
+
+
+OUTAGES = Seldom(1.0)
 
 
 def configure(settings: Settings, stream: TextIO | None = None) -> None:

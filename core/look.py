@@ -6,22 +6,25 @@ session, which is looked at again in milliseconds.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import chain
 
 from sqlalchemy import Connection
 
 from core import activation, placement
-from core.activation import Decision, Flip
+from core.activation import Decision, Flip, PhaseChange
 from core.errors import InvalidRecurrence, UnknownSession, UnknownTimeZone
+from core.notifications import ring_active_changed
 from core.settings import Settings
 from core.store import activation as activation_store
 from core.store import looks, people, plans, snapshots
+from core.store.looks import PlanState
 from core.timetable import Plan, first_date, plan
 from core.timezones import zone_data_version
 
 ZONE_VERSION = zone_data_version()
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Cause(StrEnum):
@@ -112,7 +115,7 @@ def look_at(connection: Connection, look: Look, session_ids: Collection[int]) ->
     """Plan and reconcile these sessions.
 
     1. Lock their plans, those that nobody else is looking at.
-    2. Read their requests, then the clock.
+    2. Read their requests, and then the clock.
     3. Plan those that were asked for or whose planned time has run out.
     4. Reconcile them all: compare the bits with the windows and the clock, and write the difference; place the people.
     5. Delete the requests that were read, of the sessions that were finished. A hook leaves them: the daemon looks
@@ -120,22 +123,22 @@ def look_at(connection: Connection, look: Look, session_ids: Collection[int]) ->
     """
     locked = looks.lock_plans(connection, session_ids, wait=look.is_hook)
     elsewhere = _held_elsewhere(connection, frozenset(session_ids) - locked)
-    requests = looks.requests(connection, locked)
-    now = look.now or looks.clock(connection)
-    asked = locked if look.is_hook else frozenset(requests)
-    due = looks.sessions_due_to_plan(connection, locked - asked, now, ZONE_VERSION)
+    if not locked:
+        return Seen(deferred=elsewhere)
+    states = looks.plan_states(connection, locked)
+    now = look.now or max(state.read_at for state in states.values())
+    asked = frozenset(id_ for id_, state in states.items() if look.is_hook or state.requests)
+    due = frozenset(id_ for id_, state in states.items() if state.is_due(now, ZONE_VERSION))
     planned = _plan(connection, look, asked | due, now)
     reconciled = _reconcile(connection, look, locked - planned.blocked, asked | due, now)
-    unfinished = planned.blocked | reconciled.blocked
-    not_asked = reconciled.unplaced - requests.keys()
+    unfinished = planned.blocked | reconciled.blocked | reconciled.unplaced
+    not_asked = frozenset(id_ for id_ in reconciled.unplaced if not states[id_].requests)
     if look.is_hook:
         looks.ask_others(connection, not_asked)
     else:
         looks.ask_again(connection, not_asked)
-        finished = locked - unfinished - reconciled.unplaced
-        looks.finish(connection, finished, chain.from_iterable(requests.get(id_, ()) for id_ in finished))
-    deferred = elsewhere | unfinished | reconciled.unplaced
-    return planned.seen + reconciled.seen + Seen(sessions=locked, deferred=deferred)
+        _finish(connection, [state for id_, state in states.items() if id_ not in unfinished])
+    return planned.seen + reconciled.seen + Seen(sessions=locked, deferred=elsewhere | unfinished)
 
 
 def _held_elsewhere(connection: Connection, missing: frozenset[int]) -> frozenset[int]:
@@ -144,8 +147,16 @@ def _held_elsewhere(connection: Connection, missing: frozenset[int]) -> frozense
         return missing
     held = looks.existing(connection, missing)
     if gone := missing - held:
-        looks.finish(connection, gone, chain.from_iterable(looks.requests(connection, gone).values()))
+        looks.drop_requests(connection, gone)
     return held
+
+
+def _finish(connection: Connection, states: Collection[PlanState]) -> None:
+    looks.finish(
+        connection,
+        chain.from_iterable(state.requests for state in states),
+        recovered=[state.session_id for state in states if state.has_failed],
+    )
 
 
 def _plan(connection: Connection, look: Look, session_ids: Collection[int], now: datetime) -> _Planned:
@@ -191,9 +202,10 @@ def _reconcile(
     blocked = held | held_people
     free = [decision for decision in decided if decision.session_id not in blocked]
     flips = activation_store.write(connection, free, cause=look.cause, done_at=look.now)
-    unplaced = _place(connection, free, planned, leaving, now)
+    placed = _place(connection, free, planned, leaving, now)
+    ring_active_changed(connection, {flip.session_instance_id for flip in flips} | placed.joined)
     seen = Seen(activated=_turned(flips, on=True), deactivated=_turned(flips, on=False))
-    return _Reconciled(seen, blocked, unplaced)
+    return _Reconciled(seen, blocked, placed.unplaced)
 
 
 def _place(
@@ -202,20 +214,37 @@ def _place(
     planned: Collection[int],
     leaving: Mapping[int, int],
     now: datetime,
-) -> frozenset[int]:
+) -> placement.Placed:
     """Place the people of instances that opened or closed, and of sessions that were planned, whatever is on there now.
 
-    `leaving`: person id -> instance id. Returns the sessions on whose account a person could not be placed.
+    `leaving`: person id -> instance id.
     """
-    opened = [decision.on.session_instance_id for decision in decisions if decision.on]
+    opened = {decision.on.session_instance_id: decision.session_id for decision in decisions if decision.on}
     closed = {decision.off.session_instance_id: decision.session_id for decision in decisions if decision.off}
     asked = [decision.session_id for decision in decisions if decision.session_id in planned]
     concerned = {
         (person_id, closed[instance_id]) for person_id, instance_id in leaving.items() if instance_id in closed
     }
-    if opened or asked:
-        concerned |= people.concerned_by(connection, asked, first_date(now), opened)
-    return placement.place(connection, concerned, now)
+    if asked:
+        concerned |= people.concerned_by(connection, asked, first_date(now))
+    return placement.place_arrivals(connection, opened, now) + placement.place(connection, concerned, now)
+
+
+def rehearse(connection: Connection) -> None:
+    """Run each statement of a flip, at a session and an instance that cannot be: the next time they are quicker.
+
+    Making a statement takes the longest at its first use; so does what a new connection's server reads up.
+    """
+    nobody, nothing = [-1], Flip(-1, -1, active=False, due_at=EPOCH)
+    decision = Decision(-1, nothing, replace(nothing, active=True), (PhaseChange(-1, EPOCH, "over"),))
+    looks.lock_plans(connection, nobody)
+    looks.plan_states(connection, nobody)
+    looks.finish(connection, nobody)
+    snapshots.snapshots(connection, nobody, EPOCH.date())
+    activation_store.states(connection, nobody, EPOCH)
+    activation_store.lock_for(connection, [decision])
+    activation_store.write(connection, [decision], cause=Cause.START, done_at=None)
+    placement.rehearse(connection)
 
 
 def _turned(flips: Iterable[Flip], *, on: bool) -> tuple[Flip, ...]:

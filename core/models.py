@@ -128,6 +128,7 @@ class SessionPlan(Base):
     zone_version: Mapped[str | None]
     error: Mapped[str | None]
     failures: Mapped[int] = mapped_column(Integer, server_default="0")
+    failed_at: Mapped[datetime | None]
     retry_at: Mapped[datetime | None]
 
 
@@ -188,6 +189,7 @@ class DaemonHeartbeat(Base):
     next_timer_at: Mapped[datetime | None]
     clock_offset_ms: Mapped[float]
     zone_version: Mapped[str]
+    trouble: Mapped[str | None]
 
 
 class ActivationLog(Base):

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
@@ -10,6 +10,8 @@ from core.activation import Decision
 from core.notifications import ring_active_changed
 from core.store import looks, people
 from core.whereabouts import whereabouts
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def lock_those_leaving(connection: Connection, decisions: Iterable[Decision]) -> tuple[dict[int, int], frozenset[int]]:
@@ -27,6 +29,22 @@ def lock_those_leaving(connection: Connection, decisions: Iterable[Decision]) ->
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """Who was placed.
+
+    unplaced   sessions on whose account somebody could not be, whose row somebody else holds: look at them again
+    joined     instances that somebody came to
+    """
+
+    unplaced: frozenset[int] = frozenset()
+    joined: frozenset[int] = frozenset()
+
+    def __add__(self, other: "Placed") -> "Placed":
+        """Return both."""
+        return Placed(self.unplaced | other.unplaced, self.joined | other.joined)
+
+
+@dataclass(frozen=True, slots=True)
 class _Move:
     """Where somebody is, and where they should be."""
 
@@ -34,33 +52,61 @@ class _Move:
     to: int | None
 
 
-def place(connection: Connection, concerned: Collection[tuple[int, int]], now: datetime) -> frozenset[int]:
+def place_arrivals(connection: Connection, opened: Mapping[int, int], now: datetime) -> Placed:
+    """Place those who said yes to instances that were turned on in this transaction (instance id -> session id).
+
+    Nearly all of them are to be moved, so they are locked at once; and of nearly all there is nothing to decide.
+    """
+    if not opened:
+        return Placed()
+    locked, held = people.lock_who_said_yes(connection, opened)
+    rest = locked - people.move_undisputed(connection, locked, opened, now) if locked else locked
+    joined = _move(connection, _moves(connection, rest, now), ours=opened, looking_at=opened.values())
+    return Placed(frozenset(opened[instance_id] for instance_id in held), joined)
+
+
+def place(connection: Connection, concerned: Collection[tuple[int, int]], now: datetime) -> Placed:
     """Place these people, each given with the session on whose account (person id, session id).
 
-    Return the sessions on whose account somebody is to be moved whom somebody else holds: look at them again.
+    Only those are locked who are not where they should be (L3).
     """
     to_move = _moves(connection, {person_id for person_id, _ in concerned}, now)
     if not to_move:
-        return frozenset()
+        return Placed()
     locked = people.lock(connection, to_move)
-    _move(connection, _moves(connection, locked, now), looking_at={session_id for _, session_id in concerned})
-    return frozenset(session_id for person_id, session_id in concerned if person_id in to_move.keys() - locked)
+    moves = _moves(connection, locked, now)
+    joined = _move(connection, moves, looking_at={session_id for _, session_id in concerned})
+    held = to_move.keys() - locked
+    return Placed(frozenset(session_id for person_id, session_id in concerned if person_id in held), joined)
+
+
+def rehearse(connection: Connection) -> None:
+    """Run each statement at a person and an instance that cannot be."""
+    nobody = [-1]
+    people.at(connection, nobody)
+    people.lock(connection, nobody)
+    people.lock_who_said_yes(connection, nobody)
+    people.move_undisputed(connection, nobody, nobody, EPOCH)
+    people.standings(connection, nobody, EPOCH)
+    people.hold_active(connection, nobody)
+    people.concerned_by(connection, nobody, EPOCH.date())
+    people.move(connection, {-1: None})
 
 
 def place_person(connection: Connection, person_id: int, now: datetime | None) -> None:
     """Place one person, waiting for their row as long as the lock timeout lets us, and then reading the clock (L1)."""
     locked = people.lock(connection, [person_id], wait=True)
-    _move(connection, _moves(connection, locked, now or looks.clock(connection)), wait=True)
+    moves = _moves(connection, locked, now or looks.clock(connection))
+    ring_active_changed(connection, _move(connection, moves, wait=True))
 
 
 def _moves(connection: Connection, person_ids: Collection[int], now: datetime) -> dict[int, _Move]:
     """Return those who are not where they should be."""
     if not person_ids:
         return {}
-    said = people.offers(connection, person_ids, now)
     moves: dict[int, _Move] = {}
-    for person_id, pointer in people.pointers(connection, person_ids).items():
-        best = whereabouts(said.get(person_id, ()))
+    for person_id, (pointer, said) in people.standings(connection, person_ids, now).items():
+        best = whereabouts(said)
         target = best.session_instance_id if best else None
         if target != pointer:
             moves[person_id] = _Move(pointer, target)
@@ -68,24 +114,36 @@ def _moves(connection: Connection, person_ids: Collection[int], now: datetime) -
 
 
 def _move(
-    connection: Connection, moves: Mapping[int, _Move], *, looking_at: Collection[int] = (), wait: bool = False
-) -> None:
+    connection: Connection,
+    moves: Mapping[int, _Move],
+    *,
+    ours: Collection[int] = (),
+    looking_at: Collection[int] = (),
+    wait: bool = False,
+) -> frozenset[int]:
     """Write the moves, and ask for another look where one that stands uncommitted, or is to come, may be deceived.
 
     Whose instance is not active, or is being closed, is left to the next look at its session: the one that opens it
     may have taken the person for placed. And before we commit, a look at the session that somebody leaves (unless it
-    is we who look at it) finds them there still, and nothing to do.
+    is we who look at it) finds them there still, and nothing to do. `ours`: instances that we have turned on. Returns
+    the instances that somebody came to.
     """
     targets = {move.to for move in moves.values() if move.to is not None}
-    active = people.hold_active(connection, targets, wait=wait) if targets else frozenset()
+    others = targets - set(ours)
+    active = targets - others
+    if others:
+        active |= people.hold_active(connection, others, wait=wait)
     written = {id_: move for id_, move in moves.items() if move.to is None or move.to in active}
     people.move(connection, {id_: move.to for id_, move in written.items()})
-    ring_active_changed(connection, sorted(targets & active))
     left = {move.left for move in written.values() if move.left is not None}
     _ask(connection, targets - active, left, looking_at)
+    return frozenset(active)
 
 
 def _ask(connection: Connection, missing: Collection[int], left: Collection[int], looking_at: Collection[int]) -> None:
-    if missing or left:
-        asked = people.sessions_of(connection, missing) | (people.sessions_of(connection, left) - set(looking_at))
-        looks.ask_others(connection, asked)
+    asked: frozenset[int] = frozenset()
+    if missing:
+        asked |= people.sessions_of(connection, missing)
+    if left:
+        asked |= people.sessions_of(connection, left) - set(looking_at)
+    looks.ask_others(connection, asked)

@@ -1,11 +1,12 @@
 """Where work is done: in short transactions of our own, or in a savepoint of the app's, which we never commit."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 from psycopg2.errors import (
     DeadlockDetected,
     ForeignKeyViolation,
+    IdleInTransactionSessionTimeout,
     LockNotAvailable,
     QueryCanceled,
     SerializationFailure,
@@ -35,7 +36,8 @@ def transactions(db: Engine | AppDatabase) -> Iterator[Begin]:
         yield lambda: _own_transaction(db)
     else:
         with joined(db) as connection:
-            yield lambda: savepoint(connection, looks.LOOK_SETTINGS)
+            before, _ = looks.current_settings(connection)
+            yield lambda: savepoint(connection, looks.LOOK_SETTINGS, before)
 
 
 @contextmanager
@@ -59,14 +61,15 @@ def joined(db: AppDatabase) -> Iterator[Connection]:
 
 @contextmanager
 def _own_transaction(engine: Engine) -> Iterator[Connection]:
-    with engine.begin() as connection, looks.look_settings(connection, looks.LOOK_SETTINGS, restore=False):
+    with engine.begin() as connection:
+        looks.begin_own(connection)
         yield connection
 
 
 @contextmanager
-def savepoint(connection: Connection, settings: dict[str, str]) -> Iterator[Connection]:
-    """Work in a savepoint, with these settings, which are put back at its end."""
-    with connection.begin_nested(), looks.look_settings(connection, settings, restore=True):
+def savepoint(connection: Connection, settings: Mapping[str, str], before: Mapping[str, str]) -> Iterator[Connection]:
+    """Work in a savepoint, with these settings; at its end those of before are put back."""
+    with connection.begin_nested(), looks.look_settings(connection, settings, before):
         yield connection
 
 
@@ -76,5 +79,11 @@ def is_contention(error: Exception) -> bool:
 
 
 def is_disconnected(error: Exception) -> bool:
-    """Say whether the connection is lost, or could not be made: all other errors come with an SQLSTATE."""
-    return isinstance(error, DBAPIError) and (error.connection_invalidated or getattr(error.orig, "pgcode", "") is None)
+    """Say whether the connection is lost, or could not be made: all other errors come with an SQLSTATE.
+
+    One that the server has ended because a look took too long over what it had read is not: it would be so again,
+    and hold up the others for ever.
+    """
+    if not isinstance(error, DBAPIError) or isinstance(error.orig, IdleInTransactionSessionTimeout):
+        return False
+    return error.connection_invalidated or getattr(error.orig, "pgcode", "") is None

@@ -23,6 +23,11 @@ class ClockOffset:
         """The database's clock less the host's."""
         return min(self._samples, default=(timedelta(0), timedelta(0)))[1]
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether there has been an exchange since the host's clock was last set."""
+        return bool(self._samples)
+
     def measure(self, asked_at: datetime, database_clock: datetime, answered_at: datetime) -> None:
         """Take in what the database's clock showed some time between two readings of the host's.
 

@@ -4,14 +4,16 @@ worker    all database work
 timers    APScheduler's wait for the next edge
 listener  LISTEN
 
-If one dies, or the worker makes no progress, the process ends non-zero, and the platform starts it again.
+If one dies, or makes no progress, the process ends non-zero, and the platform starts it again.
 """
 
+import contextlib
 import os
 import signal
 import time
 from collections.abc import Callable
-from threading import Event, Thread
+from pathlib import Path
+from threading import Event, Thread, get_native_id
 from types import FrameType
 
 from core.errors import SeisiunError
@@ -23,7 +25,7 @@ from scheduler.timers import Timers
 from scheduler.worker import Worker
 
 WATCH_SECONDS = 0.2
-WEDGED_SECONDS = 30.0  # every statement and every wait of the worker is bounded far below this
+WEDGED_SECONDS = 30.0  # every statement and every wait of every part is bounded far below this
 STOP_SECONDS = 2.5
 EXIT_DIED = 1
 EXIT_FORCED = 3
@@ -44,13 +46,13 @@ class Daemon:
             settings,
             self._marks,
             self._timers,
-            listening_since=lambda: self._listener.listening_since,
+            self._listener,
             on_ready=on_ready,
         )
-        self._parts: dict[str, Callable[[], None]] = {
-            "worker": self._worker.run,
-            "timers": self._timers.run,
-            "listener": self._listener.run,
+        self._parts: dict[str, Worker | Timers | Listener] = {
+            "worker": self._worker,
+            "timers": self._timers,
+            "listener": self._listener,
         }
         self._threads: dict[str, Thread] = {}
 
@@ -68,12 +70,13 @@ class Daemon:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self._stop.is_set():
             os._exit(EXIT_FORCED)
+        self._stop.set()  # first: where nobody reads our log, the second signal must still end us
         log.info("stopping", signal=signal.Signals(number).name)
-        self._stop.set()
 
     def _part(self, name: str) -> None:
+        _name_thread(name)
         try:
-            self._parts[name]()
+            self._parts[name].run()
         except SeisiunError as error:
             log.error("part_failed", part=name, error=str(error))  # noqa: TRY400 -- the message says it all
         except Exception:
@@ -81,14 +84,15 @@ class Daemon:
 
     def _watch(self) -> int:
         # By rounds and not by the clock: a process that was stopped made no progress, and is not wedged for that.
-        progress_at, rounds = 0.0, 0
+        progress_at, rounds = dict.fromkeys(self._parts, 0.0), dict.fromkeys(self._parts, 0)
         while not self._stop.wait(WATCH_SECONDS):
+            for name, part in self._parts.items():
+                rounds[name] = rounds[name] + 1 if progress_at[name] == part.progress_at else 0
+                progress_at[name] = part.progress_at
             dead = [name for name, thread in self._threads.items() if not thread.is_alive()]
-            rounds = rounds + 1 if progress_at == self._worker.progress_at else 0
-            progress_at = self._worker.progress_at
-            wedged = rounds * WATCH_SECONDS > WEDGED_SECONDS
+            wedged = [name for name in self._parts if rounds[name] * WATCH_SECONDS > WEDGED_SECONDS]
             if dead or wedged:
-                log.critical("part_died", parts=",".join(dead) or "worker", wedged=wedged)
+                log.critical("part_died", parts=",".join(dead or wedged), wedged=not dead)
                 return EXIT_DIED
         return 0
 
@@ -101,3 +105,9 @@ class Daemon:
             thread.join(max(0.0, deadline - time.monotonic()))
         left = [name for name, thread in self._threads.items() if thread.is_alive()]
         log.info("stopped", **({"abandoned": ",".join(left)} if left else {}))
+
+
+def _name_thread(name: str) -> None:
+    """Tell the operating system which part this thread is, for `top -H` and debuggers; Python does so from 3.14 on."""
+    with contextlib.suppress(OSError):  # only Linux has it
+        Path(f"/proc/self/task/{get_native_id()}/comm").write_text(name)

@@ -94,6 +94,8 @@ def print_status(out: Console, status: Status) -> None:
     out.print(verdict, f"at {utc(status.at)} UTC, zone data {status.zone_version}")
     for problem in status.problems:
         out.print(Text(f"  {problem}", "red"))
+    for note in status.notes:
+        out.print(Text(f"  note: {note}", "yellow"))
     _print_daemons(out, status)
     if status.next_edge:
         edge = status.next_edge

@@ -11,19 +11,24 @@ from core.store.heartbeats import Heartbeat
 from core.store.reports import Holder, Miss, Overdue, Unreadable
 from core.store.schedule import Edge, OnNow
 
-BEAT_STALE = timedelta(seconds=10)
+BEAT_STALE = timedelta(seconds=5)
 LOOK_STALE = timedelta(seconds=60)
 LATE = timedelta(seconds=2)
+SKEW_MS = 2000
 DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is true at `at`, by the database's clock; `problems` is empty when all is well."""
+    """What is true at `at`, by the database's clock; `problems` is empty when all is well.
+
+    notes  what an operator should know, and what makes nothing wrong
+    """
 
     at: datetime
     healthy: bool
     problems: tuple[str, ...]
+    notes: tuple[str, ...]
     daemons: list[Heartbeat]
     next_edge: Edge | None
     on_now: list[OnNow]
@@ -39,11 +44,12 @@ def status(connection: Connection) -> Status:
     at = looks.clock(connection)
     daemons = heartbeats.heartbeats(connection)
     overdue = reports.overdue(connection, LATE)
-    problems = (*_daemon_problems(daemons), *_overdue_problems(overdue))
+    problems = (*_database_problems(connection), *_daemon_problems(daemons), *_overdue_problems(overdue))
     return Status(
         at=at,
         healthy=not problems,
         problems=problems,
+        notes=tuple(_skewed(daemon) for daemon in daemons if _lives(daemon) and abs(daemon.clock_offset_ms) > SKEW_MS),
         daemons=daemons,
         next_edge=next(iter(schedule.upcoming(connection, timedelta(days=30), limit=1)), None),
         on_now=schedule.on_now(connection),
@@ -55,16 +61,33 @@ def status(connection: Connection) -> Status:
     )
 
 
+def _database_problems(connection: Connection) -> list[str]:
+    return ["this database cannot be written to: it is a standby, or read-only"] * looks.is_read_only(connection)
+
+
 def _daemon_problems(daemons: list[Heartbeat]) -> list[str]:
-    alive = [daemon for daemon in daemons if daemon.beat_age < BEAT_STALE]
+    alive = [daemon for daemon in daemons if _lives(daemon)]
     if not alive:
         return ["no daemon is alive: start `python -m scheduler run`"]
     looking = [daemon for daemon in alive if _looks(daemon)]
     if not looking:
         return [f"no daemon has finished a look within {LOOK_STALE.seconds} s"]
+    problems = [f"{daemon.host}:{daemon.pid}: {daemon.trouble}" for daemon in alive if daemon.trouble]
     if not any(daemon.listening_since for daemon in looking):
-        return ["no daemon is listening: edits take effect at the next resync only"]
-    return []
+        problems.append("no daemon is listening: edits are found by asking each second")
+    return problems
+
+
+def _lives(daemon: Heartbeat) -> bool:
+    return abs(daemon.beat_age) < BEAT_STALE  # the clock may have been set back since it beat
+
+
+def _skewed(daemon: Heartbeat) -> str:
+    ahead = daemon.clock_offset_ms / 1000
+    return (
+        f"the clock of {daemon.host} is {abs(ahead):.1f} s {'behind' if ahead > 0 else 'ahead of'} "
+        "the database's, which is the one that counts"
+    )
 
 
 def _looks(daemon: Heartbeat) -> bool:

@@ -3,6 +3,7 @@
 A timer is an alarm, never an action: it leaves a mark and wakes the worker. Late, doubled or lost, it does no harm.
 """
 
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from threading import Lock
@@ -23,6 +24,8 @@ class Timers:
         self._clock_offset = timedelta(0)
         self._armed: set[datetime] = set()
         self._stopped = False
+        self.progress_at = time.monotonic()
+        self.pulses_missed = 0
         self._stopping = Lock()
         self._scheduler = BlockingScheduler(
             timezone=UTC,
@@ -83,6 +86,15 @@ class Timers:
     def wake(self) -> None:
         """Reckon the wait anew: it runs on a monotonic clock, and knows nothing of a wall clock that was set."""
         self._scheduler.wakeup()
+
+    def pulse(self) -> None:
+        """Ask the thread to show that it lives: it makes progress, and `pulses_missed` is zero again."""
+        self.pulses_missed += 1
+        self._scheduler.add_job(self._live, id="pulse", replace_existing=True)
+
+    def _live(self) -> None:
+        self.pulses_missed = 0
+        self.progress_at = time.monotonic()
 
     def __len__(self) -> int:
         """Return how many timers are armed."""

@@ -2,39 +2,73 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, Connection, DateTime, Text, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CompoundSelect,
+    Connection,
+    DateTime,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    func,
+    insert,
+    null,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningInsert
 
 from core.activation import Decision, Flip, SessionState, WindowState
 from core.models import ActivationLog, ActivationWindow, ActiveInstance, SessionInstance
-from core.notifications import ring_active_changed
 from core.store import people
-from core.store.arrays import is_in, rows
+from core.store.arrays import ValueTable, is_in
 from core.store.looks import own_write
 from core.store.plans import lock_instances
+
+INSTANT = DateTime(timezone=True)
 
 
 def states(connection: Connection, session_ids: Collection[int], now: datetime) -> list[SessionState]:
     """Return the sessions as the reconciler sees them: windows that are not history, and the active instance."""
-    statement = select(ActiveInstance.session_id, ActiveInstance.session_instance_id).where(
-        is_in(ActiveInstance.session_id, session_ids)
-    )
-    active = {row.session_id: row.session_instance_id for row in connection.execute(statement)}
+    windows: dict[int, list[WindowState]] = {session_id: [] for session_id in session_ids}
+    active: dict[int, int] = {}
+    found = connection.execute(_STATES, {"ids": sorted(session_ids), "now": now}).all()
+    for session_id, instance_id, opens_at, closes_at, phase, planned_at in found:
+        if opens_at is None:
+            active[session_id] = instance_id
+        else:
+            windows[session_id].append(WindowState(instance_id, opens_at, closes_at, phase, planned_at))
+    return [SessionState(id_, tuple(found), active.get(id_)) for id_, found in windows.items()]
+
+
+def _stored_windows() -> Select[int, int, datetime, datetime, str, datetime]:
     window = ActivationWindow
-    stored = select(
+    return select(
         window.session_id,
         window.session_instance_id,
         window.opens_at,
         window.closes_at,
         window.phase,
         window.planned_at,
-    ).where(is_in(window.session_id, session_ids), (window.phase != "over") | (window.closes_at > now))
-    windows: dict[int, list[WindowState]] = {session_id: [] for session_id in session_ids}
-    for row in connection.execute(stored):
-        windows[row.session_id].append(
-            WindowState(row.session_instance_id, row.opens_at, row.closes_at, row.phase, row.planned_at)
-        )
-    return [SessionState(id_, tuple(found), active.get(id_)) for id_, found in windows.items()]
+    ).where(
+        is_in(window.session_id),
+        (window.phase != "over") | (window.closes_at > bindparam("now", type_=INSTANT)),
+    )
+
+
+_STATES: CompoundSelect[*tuple[Any, ...]] = union_all(
+    _stored_windows(),
+    select(
+        ActiveInstance.session_id,
+        ActiveInstance.session_instance_id,
+        *(cast(null(), type_) for type_ in (INSTANT, INSTANT, Text(), INSTANT)),
+    ).where(is_in(ActiveInstance.session_id)),
+)
 
 
 def lock_for(connection: Connection, decisions: Iterable[Decision]) -> frozenset[int]:
@@ -51,13 +85,15 @@ def lock_for(connection: Connection, decisions: Iterable[Decision]) -> frozenset
 
 def _lock_active(connection: Connection, ids: Iterable[int]) -> frozenset[int]:
     """Lock the mirror's rows that will go: a check-in that is moving somebody there holds one (FOR KEY SHARE)."""
-    statement = (
-        select(ActiveInstance.session_instance_id)
-        .where(is_in(ActiveInstance.session_instance_id, ids))
-        .order_by(ActiveInstance.session_instance_id)
-        .with_for_update(skip_locked=True)
-    )
-    return frozenset(connection.scalars(statement))
+    return frozenset(connection.scalars(_LOCK_ACTIVE, {"ids": sorted(ids)}))
+
+
+_LOCK_ACTIVE = (
+    select(ActiveInstance.session_instance_id)
+    .where(is_in(ActiveInstance.session_instance_id))
+    .order_by(ActiveInstance.session_instance_id)
+    .with_for_update(skip_locked=True)
+)
 
 
 def write(
@@ -71,61 +107,66 @@ def write(
     ons = [decision.on for decision in decisions if decision.on]
     if offs:
         people.release(connection, [flip.session_instance_id for flip in offs])
-    made = (*_flip(connection, offs, active=False), *_flip(connection, ons, active=True))
-    _log(connection, made, cause, done_at)
+    made: tuple[Flip, ...] = ()
+    if offs or ons:
+        with own_write(connection):
+            made = (*_flip(connection, offs, cause, done_at), *_flip(connection, ons, cause, done_at))
     _write_phases(connection, decisions)
-    ring_active_changed(connection, [flip.session_instance_id for flip in made])
     return made
 
 
-def _flip(connection: Connection, flips: Sequence[Flip], *, active: bool) -> tuple[Flip, ...]:
+def _flip(connection: Connection, flips: Sequence[Flip], cause: str, done_at: datetime | None) -> tuple[Flip, ...]:
     if not flips:
         return ()
-    instance = SessionInstance
-    statement = (
-        update(instance)
-        .where(
-            is_in(instance.session_instance_id, (flip.session_instance_id for flip in flips)),
-            instance.active != active,
-        )
-        .values(active=active)
-        .returning(instance.session_instance_id)
-    )
-    with own_write(connection):
-        changed = frozenset(connection.scalars(statement))
+    values = _FLIPS.of([(flip.session_instance_id, flip.session_id, flip.active, flip.due_at) for flip in flips])
+    changed = frozenset(connection.scalars(_FLIP, values | {"cause": cause, "done_at": done_at}).all())
     return tuple(flip for flip in flips if flip.session_instance_id in changed)
 
 
-def _log(connection: Connection, flips: Sequence[Flip], cause: str, done_at: datetime | None) -> None:
-    if not flips:
-        return
-    at = done_at or connection.scalar(select(func.clock_timestamp()))
-    values = [
-        {
-            "session_instance_id": flip.session_instance_id,
-            "session_id": flip.session_id,
-            "active": flip.active,
-            "due_at": flip.due_at,
-            "done_at": at,
-            "cause": cause,
-        }
-        for flip in flips
-    ]
-    connection.execute(insert(ActivationLog), values)
+_FLIPS = ValueTable(
+    "flip",
+    {"session_instance_id": BigInteger(), "session_id": BigInteger(), "active": Boolean(), "due_at": INSTANT},
+)
+
+
+def _flip_and_log() -> ReturningInsert[int]:
+    """Change the bits that are not yet so, and log those that were changed, in one statement."""
+    flip, log = _FLIPS.c, ActivationLog
+    flipped = (
+        update(SessionInstance)
+        .where(
+            SessionInstance.session_instance_id == flip.session_instance_id,
+            SessionInstance.active != flip.active,
+        )
+        .values(active=flip.active)
+        .returning(flip.session_instance_id, flip.session_id, flip.active, flip.due_at)
+        .cte("flipped")
+    )
+    done_at = func.coalesce(bindparam("done_at", type_=INSTANT), func.clock_timestamp())
+    columns = ["session_instance_id", "session_id", "active", "due_at", "done_at", "cause"]
+    made = select(*flipped.c, done_at, bindparam("cause", type_=Text()))
+    return insert(log).from_select(columns, made).returning(log.session_instance_id)
+
+
+_FLIP = _flip_and_log()
 
 
 def _write_phases(connection: Connection, decisions: Iterable[Decision]) -> None:
     changes = [change for decision in decisions for change in decision.phases]
     if not changes:
         return
-    changed = rows(
-        "changed",
-        {"session_instance_id": BigInteger(), "opens_at": DateTime(timezone=True), "phase": Text()},
-        [(change.session_instance_id, change.opens_at, change.phase) for change in changes],
-    )
-    window = ActivationWindow
     connection.execute(
-        update(window)
-        .where(window.session_instance_id == changed.c.session_instance_id, window.opens_at == changed.c.opens_at)
-        .values(phase=changed.c.phase)
+        _WRITE_PHASES,
+        _CHANGED.of([(change.session_instance_id, change.opens_at, change.phase) for change in changes]),
     )
+
+
+_CHANGED = ValueTable("changed", {"session_instance_id": BigInteger(), "opens_at": INSTANT, "phase": Text()})
+_WRITE_PHASES = (
+    update(ActivationWindow)
+    .where(
+        ActivationWindow.session_instance_id == _CHANGED.c.session_instance_id,
+        ActivationWindow.opens_at == _CHANGED.c.opens_at,
+    )
+    .values(phase=_CHANGED.c.phase)
+)

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, false, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, bindparam, false, func, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from core.models import (
@@ -57,6 +58,16 @@ class Attendee:
 
 def places(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[Place, ...]:
     """Return the active instances that meet the conditions, by country, city, name and id."""
+    return tuple(Place(**row) for row in connection.execute(_PLACES.where(*conditions)).mappings())
+
+
+def place_of(connection: Connection, person_id: int) -> Place | None:
+    """Return the instance at which this person is, or None."""
+    found = connection.execute(_PLACE_OF, {"person_id": person_id}).mappings().one_or_none()
+    return Place(**found) if found else None
+
+
+def _places() -> Select[*tuple[Any, ...]]:
     instance, session, window = SessionInstance, MusicSession, ActivationWindow
     is_open = (window.session_instance_id == instance.session_instance_id) & (window.phase == "open")
     people = (
@@ -66,7 +77,7 @@ def places(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[Pl
         .scalar_subquery()
         .label("people")
     )
-    statement = (
+    return (
         select(
             instance.session_instance_id,
             session.session_id,
@@ -89,10 +100,17 @@ def places(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[Pl
         .join(instance, instance.session_instance_id == ActiveInstance.session_instance_id)
         .join(session, session.session_id == instance.session_id)
         .outerjoin(window, is_open)
-        .where(*conditions)
         .order_by(session.country, session.city, session.name, instance.session_instance_id)
     )
-    return tuple(Place(**row) for row in connection.execute(statement).mappings())
+
+
+def _where_person_is() -> ColumnElement[bool]:
+    here = select(Person.active_session_instance_id).where(Person.person_id == bindparam("person_id", type_=BigInteger))
+    return SessionInstance.session_instance_id == here.scalar_subquery()
+
+
+_PLACES = _places()
+_PLACE_OF = _PLACES.where(_where_person_is())
 
 
 def is_instance(session_instance_id: int) -> ColumnElement[bool]:
@@ -113,12 +131,6 @@ def in_city(city: str) -> ColumnElement[bool]:
 def in_country(country: str) -> ColumnElement[bool]:
     """Return the condition: in a country of this name, however it is spaced and cased."""
     return _plain(MusicSession.country) == func.lower(func.btrim(country))
-
-
-def where_person_is(person_id: int) -> ColumnElement[bool]:
-    """Return the condition: the instance at which this person is."""
-    pointer = select(Person.active_session_instance_id).where(Person.person_id == person_id).scalar_subquery()
-    return SessionInstance.session_instance_id == pointer
 
 
 def elsewhere_in_town(session_instance_id: int) -> ColumnElement[bool]:

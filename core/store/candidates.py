@@ -17,6 +17,7 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
+    exists,
     func,
     literal,
     select,
@@ -27,9 +28,11 @@ from sqlalchemy.sql.selectable import CompoundSelect
 
 from core.activation import EARLY_OPENING
 from core.models import ActivationWindow, ActiveInstance, PlanRequest, SessionPlan
+from core.store.looks import LAST_RETRY
 
 # An instance that was opened exactly a minute early is no mistake, whatever the clocks say of the last milliseconds.
 TOLERATED = EARLY_OPENING + timedelta(seconds=1)
+LONGEST_RETRY = LAST_RETRY + timedelta(seconds=1)
 
 
 class Reason(StrEnum):
@@ -72,7 +75,7 @@ class Candidate:
 def candidates(connection: Connection, search: Search) -> list[Candidate]:
     """Return the sessions to look at, most urgent first.
 
-    Sessions that failed and are not yet due to be tried again are left out.
+    Sessions that failed and are not yet due to be tried again are left out, unless they were asked for since.
     """
     parameters = {
         "look_ahead": search.look_ahead,
@@ -121,7 +124,7 @@ def _searches(reason: Reason, at: ColumnElement[datetime]) -> list[Select[int]]:
             # Requests are stamped by the real clock, whatever `now` is; one from the future (it was set back) is due.
             asked_at, clock = PlanRequest.requested_at, func.statement_timestamp()
             aged = (asked_at <= clock - _GRACE) | (asked_at > clock)
-            return [_oldest(at, PlanRequest.session_id, PlanRequest.request_id, aged)]
+            return [_oldest(at, PlanRequest.session_id, PlanRequest.request_id, aged, asked_at=asked_at)]
         case Reason.PLAN:
             due = SessionPlan.next_plan_at <= at
             stale = SessionPlan.zone_version < _ZONE_VERSION  # only a newer release makes a plan stale (T5)
@@ -162,11 +165,12 @@ def _oldest(
     session_id: InstrumentedAttribute[int],
     order: InstrumentedAttribute[Any],
     *conditions: ColumnElement[bool],
+    asked_at: InstrumentedAttribute[datetime] | None = None,
 ) -> Select[int]:
-    backing_off = select(SessionPlan.session_id).where(SessionPlan.retry_at > at)
-    return (
-        select(session_id)
-        .where(*conditions, session_id != func.all(_APART_FROM), session_id.not_in(backing_off))
-        .order_by(order)
-        .limit(_MOST)
-    )
+    # A retry that is farther away than any can be was noted before the clock was set back.
+    backing_off = (SessionPlan.retry_at > at) & (SessionPlan.retry_at <= at + LONGEST_RETRY)
+    free: ColumnElement[bool] = session_id.not_in(select(SessionPlan.session_id).where(backing_off))
+    if asked_at is not None:
+        seen = (SessionPlan.session_id == session_id) & (SessionPlan.failed_at >= asked_at)
+        free = ~exists().where(backing_off, seen)
+    return select(session_id).where(*conditions, session_id != func.all(_APART_FROM), free).order_by(order).limit(_MOST)

@@ -3,10 +3,27 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, DateTime, case, delete, exists, false, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Text,
+    bindparam,
+    case,
+    delete,
+    exists,
+    false,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import Insert
 
 from core.models import ActivationWindow, Person, SessionInstance, SessionInstancePerson
+
+INSTANT = DateTime(timezone=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +47,41 @@ def save(
     now: datetime | None,
 ) -> None:
     """Insert or update what a person says; each yes is said anew, a comment that is not given stays."""
-    at = _instant(now)
-    row = SessionInstancePerson
     said = {
-        "session_instance_id": session_instance_id,
-        "person_id": person_id,
-        "attendance": attendance,
-        "comment": comment,
-        "created_date": at,
-        "last_modified_date": at,
-        "checked_in_at": at if attendance == "yes" else None,
+        "instance": session_instance_id,
+        "person": person_id,
+        "said": attendance,
+        "note": comment,
+        "now": now,
     }
-    statement = postgresql.insert(row).values(said)
-    new = statement.excluded
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["session_instance_id", "person_id"],
-            set_={
-                "attendance": new.attendance,
-                "comment": func.coalesce(new.comment, row.comment),
-                "last_modified_date": at,
-                "checked_in_at": case((new.attendance == "yes", at), else_=row.checked_in_at),
-            },
-        )
+    connection.execute(_SAVE, said)
+
+
+def _insert_or_update() -> Insert:
+    row, at = SessionInstancePerson, func.coalesce(bindparam("now", type_=INSTANT), func.clock_timestamp(type_=INSTANT))
+    attendance = bindparam("said", type_=Text())
+    statement = postgresql.insert(row).values(
+        session_instance_id=bindparam("instance", type_=BigInteger()),
+        person_id=bindparam("person", type_=BigInteger()),
+        attendance=attendance,
+        comment=bindparam("note", type_=Text()),
+        created_date=at,
+        last_modified_date=at,
+        checked_in_at=case((attendance == "yes", at)),
     )
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=["session_instance_id", "person_id"],
+        set_={
+            "attendance": new.attendance,
+            "comment": func.coalesce(new.comment, row.comment),
+            "last_modified_date": at,
+            "checked_in_at": case((new.attendance == "yes", at), else_=row.checked_in_at),
+        },
+    )
+
+
+_SAVE = _insert_or_update()
 
 
 def remove(connection: Connection, person_id: int, session_instance_id: int) -> None:
@@ -79,15 +107,25 @@ def standing(connection: Connection, session_instance_id: int, now: datetime | N
 
 def session_of(connection: Connection, session_instance_id: int) -> int | None:
     """Return the session of an instance, or None where there is none."""
-    return connection.scalar(
-        select(SessionInstance.session_id).where(SessionInstance.session_instance_id == session_instance_id)
-    )
+    return connection.scalar(_SESSION_OF, {"instance": session_instance_id})
 
 
-def person_exists(connection: Connection, person_id: int) -> bool:
-    """Say whether there is such a person."""
-    return bool(connection.scalar(select(select(Person.person_id).where(Person.person_id == person_id).exists())))
+def parties(connection: Connection, session_instance_id: int, person_id: int) -> tuple[int | None, bool]:
+    """Return the session of an instance, or None where there is none, and whether there is such a person."""
+    session_id, person_exists = connection.execute(
+        _PARTIES, {"instance": session_instance_id, "person": person_id}
+    ).one()
+    return session_id, person_exists
+
+
+_SESSION_OF = select(SessionInstance.session_id).where(
+    SessionInstance.session_instance_id == bindparam("instance", type_=BigInteger())
+)
+_PARTIES = select(
+    _SESSION_OF.scalar_subquery(),
+    exists().where(Person.person_id == bindparam("person", type_=BigInteger())),
+)
 
 
 def _instant(now: datetime | None) -> ColumnElement[datetime]:
-    return literal(now, DateTime(timezone=True)) if now else func.clock_timestamp(type_=DateTime(timezone=True))
+    return literal(now, INSTANT) if now else func.clock_timestamp(type_=INSTANT)

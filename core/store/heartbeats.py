@@ -14,7 +14,10 @@ FORGOTTEN_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """What a daemon says of itself; every instant is the database's, the ages are measured by its clock."""
+    """What a daemon says of itself; every instant is the database's, the ages are measured by its clock.
+
+    `beat_age` is negative where that clock was set back. `trouble`: what the daemon knows to be wrong with itself.
+    """
 
     daemon_id: UUID
     host: str
@@ -28,6 +31,7 @@ class Heartbeat:
     next_timer_at: datetime | None
     clock_offset_ms: float
     zone_version: str
+    trouble: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Beat:
     next_timer_at: datetime | None
     clock_offset_ms: float
     zone_version: str
+    trouble: str | None
 
 
 def beat(connection: Connection, beat: Beat) -> datetime:
@@ -57,6 +62,7 @@ def beat(connection: Connection, beat: Beat) -> datetime:
         "next_timer_at": beat.next_timer_at,
         "clock_offset_ms": beat.clock_offset_ms,
         "zone_version": beat.zone_version,
+        "trouble": beat.trouble,
     } | ({"last_look_at": now} if beat.looked else {})
     statement = postgresql.insert(DaemonHeartbeat).values(daemon_id=beat.daemon_id, **values)
     statement = statement.on_conflict_do_update(index_elements=["daemon_id"], set_=values)
@@ -85,11 +91,12 @@ def heartbeats(connection: Connection) -> list[Heartbeat]:
         heart.next_timer_at,
         heart.clock_offset_ms,
         heart.zone_version,
+        heart.trouble,
     ).order_by(heart.beat_at.desc())
     return [Heartbeat(*row) for row in connection.execute(statement)]
 
 
 def has_looked_within(connection: Connection, age: timedelta) -> bool:
-    """Say whether any daemon has finished a look in the last `age`."""
-    recent = DaemonHeartbeat.last_look_at > func.clock_timestamp() - age
+    """Say whether any daemon has finished a look in the last `age`; one that lies ahead was before a clock was set."""
+    recent = DaemonHeartbeat.last_look_at.between(func.clock_timestamp() - age, func.clock_timestamp())
     return bool(connection.scalar(select(select(true()).where(recent).exists())))

@@ -2,14 +2,18 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Connection,
     DateTime,
+    Interval,
+    Select,
     Text,
+    bindparam,
     delete,
     exists,
     func,
@@ -17,100 +21,180 @@ from sqlalchemy import (
     literal,
     select,
     true,
+    type_coerce,
     update,
 )
 from sqlalchemy.dialects import postgresql
 
 from core.models import MusicSession, PlanRequest, SessionPlan
-from core.store.arrays import is_in, rows
+from core.store.arrays import ValueTable, id_array, is_in
 
-# A look waits for nobody for long, and lets go of its locks when its process is stopped (SIGSTOP) in the middle.
-# A plan cached while a table was tiny would stay a sequential scan in foreign-key checks: hence no seqscan.
+# A plan cached while a table was tiny would stay a sequential scan in foreign-key checks: hence no seqscan. And a look
+# goes from the few rows that it holds to others by index, whatever the statistics say: hence no hash and merge joins.
 # Rows are compared as JSON with what the planner wrote, and JSON shows instants in the connection's zone: hence UTC.
-LOOK_SETTINGS = {
+PLANNER_SETTINGS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "timezone": "UTC"}
+# A look waits for nobody for long, and lets go of its locks when its process is stopped (SIGSTOP) in the middle.
+LOOK_SETTINGS = PLANNER_SETTINGS | {
     "lock_timeout": "250ms",
     "statement_timeout": "5s",
     "idle_in_transaction_session_timeout": "2s",
-    "enable_seqscan": "off",
-    "timezone": "UTC",
+    # Where a policy would hide rows from us there is an error and not a partial read (L4).
+    "row_security": "off",
 }
 OWN_WRITE = "seisiun.own_write"
+# In a transaction of our own every write is the planner's. A flip that a crash of the server takes back is made again
+# by the next look, so nobody need wait, holding locks, until it is on the disk; what an app commits after it is.
+OWN_TRANSACTION = LOOK_SETTINGS | {OWN_WRITE: "on", "synchronous_commit": "off"}
+OWN_WRITES_ONLY = "seisiun_own_writes_only"
+
+FIRST_RETRY, LAST_RETRY = timedelta(seconds=0.5), timedelta(seconds=60)  # of a session at which a look failed
 
 
 def clock(connection: Connection) -> datetime:
     """Return the database's clock, now (not as it was at the start of the transaction)."""
-    return connection.execute(select(func.clock_timestamp(type_=DateTime))).scalar_one()
+    return connection.execute(_CLOCK).scalar_one()
+
+
+_CLOCK = select(func.clock_timestamp(type_=DateTime))
+
+
+def begin_own(connection: Connection) -> None:
+    """Make this transaction one of our own: bounded in its waits, and all its writes the planner's."""
+    _set_local(connection, OWN_TRANSACTION)
+    connection.execution_options(**{OWN_WRITES_ONLY: True})
+
+
+def current_settings(connection: Connection) -> tuple[dict[str, str], bool]:
+    """Return what stands of the settings that a look changes, and whether the isolation is READ COMMITTED.
+
+    In that each statement sees what others have committed before it; what a look does relies on it.
+    """
+    settings = dict(connection.execute(_CURRENT_SETTINGS).mappings().one())
+    return settings, settings.pop(_ISOLATION) == "read committed"
+
+
+_ISOLATION = "transaction_isolation"
+_CURRENT_SETTINGS = select(*(func.current_setting(name).label(name) for name in (*LOOK_SETTINGS, _ISOLATION)))
 
 
 @contextmanager
-def look_settings(connection: Connection, settings: dict[str, str], *, restore: bool) -> Iterator[None]:
-    """Set these for this transaction; in somebody else's, put back afterwards what stood."""
-    before = _settings(connection) if restore else {}
+def look_settings(connection: Connection, settings: Mapping[str, str], before: Mapping[str, str]) -> Iterator[None]:
+    """Set these in somebody else's transaction, and put back afterwards what stood before."""
     _set_local(connection, settings)
     yield
     _set_local(connection, before)
 
 
-def _settings(connection: Connection) -> dict[str, str]:
-    values = select(*(func.current_setting(name).label(name) for name in LOOK_SETTINGS))
-    return dict(connection.execute(values).mappings().one())
+def _set_local(connection: Connection, settings: Mapping[str, str]) -> None:
+    values = {f"value_{number}": value for number, value in enumerate(settings.values())}
+    connection.execute(_set_config(tuple(settings)), values)
 
 
-def _set_local(connection: Connection, settings: dict[str, str]) -> None:
-    if settings:
-        connection.execute(select(*(func.set_config(name, value, true()) for name, value in settings.items())))
+@cache
+def _set_config(names: tuple[str, ...]) -> Select[*tuple[str, ...]]:
+    return select(
+        *(func.set_config(name, bindparam(f"value_{at}", type_=Text()), true()) for at, name in enumerate(names))
+    )
 
 
 @contextmanager
 def own_write(connection: Connection) -> Iterator[None]:
     """Mark the statements inside as the planner's own, so that the triggers ask for no further look."""
+    if connection.get_execution_options().get(OWN_WRITES_ONLY):
+        yield
+        return
     _set_local(connection, {OWN_WRITE: "on"})
     yield
     _set_local(connection, {OWN_WRITE: "off"})
 
 
-def is_read_committed(connection: Connection) -> bool:
-    """Say whether each statement here sees what others have committed before it."""
-    return connection.scalar(select(func.current_setting("transaction_isolation"))) == "read committed"
+def is_read_only(connection: Connection) -> bool:
+    """Say whether nothing can be written here: on a standby, or where somebody has made the database so."""
+    return connection.scalar(select(func.current_setting("transaction_read_only"))) == "on"
 
 
 def lock_plans(connection: Connection, session_ids: Iterable[int], *, wait: bool = False) -> frozenset[int]:
     """Lock what nobody else is looking at (or all, waiting). Ids only: joined rows would be old after a wait."""
-    statement = (
-        select(SessionPlan.session_id)
-        .where(is_in(SessionPlan.session_id, session_ids))
-        .order_by(SessionPlan.session_id)
-        .with_for_update(key_share=True, skip_locked=not wait)
-    )
-    return frozenset(connection.scalars(statement))
+    return frozenset(connection.scalars(_LOCK_PLANS[wait], {"ids": sorted(session_ids)}).all())
+
+
+_LOCK_PLANS = {
+    wait: select(SessionPlan.session_id)
+    .where(is_in(SessionPlan.session_id))
+    .order_by(SessionPlan.session_id)
+    .with_for_update(key_share=True, skip_locked=not wait)
+    for wait in (False, True)
+}
 
 
 def existing(connection: Connection, session_ids: Iterable[int]) -> frozenset[int]:
     """Return those of the sessions that stand."""
-    return frozenset(
-        connection.scalars(select(SessionPlan.session_id).where(is_in(SessionPlan.session_id, session_ids)))
-    )
+    return frozenset(connection.scalars(_EXISTING, {"ids": sorted(session_ids)}))
 
 
-def requests(connection: Connection, session_ids: Iterable[int]) -> dict[int, list[int]]:
-    """Return the requests that can be seen now: session id -> request ids."""
-    seen: dict[int, list[int]] = {}
-    statement = select(PlanRequest.session_id, PlanRequest.request_id).where(is_in(PlanRequest.session_id, session_ids))
-    for session_id, request_id in connection.execute(statement):
-        seen.setdefault(session_id, []).append(request_id)
-    return seen
+_EXISTING = select(SessionPlan.session_id).where(is_in(SessionPlan.session_id))
 
 
-def finish(connection: Connection, session_ids: Collection[int], request_ids: Iterable[int]) -> None:
-    """Delete exactly the requests that were read (one that came since stays), and forget that the looks failed."""
+@dataclass(frozen=True, slots=True)
+class PlanState:
+    """How a session's plan stands, and the requests that can be seen; `read_at`: the database's clock after that."""
+
+    session_id: int
+    read_at: datetime
+    requests: tuple[int, ...]
+    next_plan_at: datetime | None
+    zone_version: str | None
+    has_failed: bool
+
+    def is_due(self, now: datetime, zone_version: str) -> bool:
+        """Whether its planned time has run out, or its zone data is older than ours (T5)."""
+        has_run_out = self.next_plan_at is not None and self.next_plan_at <= now
+        return has_run_out or (self.zone_version is not None and self.zone_version < zone_version)
+
+
+def plan_states(connection: Connection, session_ids: Iterable[int]) -> dict[int, PlanState]:
+    """Return how the plans of these sessions stand."""
+    found = connection.execute(_PLAN_STATES, {"ids": sorted(session_ids)}).all()
+    return {id_: PlanState(id_, read_at, tuple(asked), *state) for id_, read_at, asked, *state in found}
+
+
+_PLAN_STATES = select(
+    SessionPlan.session_id,
+    func.clock_timestamp(type_=DateTime(timezone=True)),
+    func.array(
+        select(PlanRequest.request_id).where(PlanRequest.session_id == SessionPlan.session_id).scalar_subquery()
+    ),
+    SessionPlan.next_plan_at,
+    SessionPlan.zone_version,
+    SessionPlan.failures > 0,
+).where(is_in(SessionPlan.session_id))
+
+
+def finish(connection: Connection, request_ids: Iterable[int], *, recovered: Collection[int] = frozenset()) -> None:
+    """Delete exactly the requests that were read (one that came since stays); forget the failures of `recovered`."""
     if read := sorted(request_ids):
-        connection.execute(delete(PlanRequest).where(is_in(PlanRequest.request_id, read)))
-    if session_ids:
-        connection.execute(
-            update(SessionPlan)
-            .where(is_in(SessionPlan.session_id, session_ids), SessionPlan.failures > 0)
-            .values(error=None, failures=0, retry_at=None)
-        )
+        connection.execute(_DELETE_REQUESTS, {"ids": read})
+    if recovered:
+        connection.execute(_FORGET_FAILURES, {"ids": sorted(recovered)})
+
+
+_DELETE_REQUESTS = delete(PlanRequest).where(is_in(PlanRequest.request_id))
+# Of one that was planned since, and could not be read, that is noted already.
+_FORGET_FAILURES = (
+    update(SessionPlan)
+    .where(is_in(SessionPlan.session_id), SessionPlan.failures > 0)
+    .values(error=None, failures=0, failed_at=None, retry_at=None)
+)
+
+
+def drop_requests(connection: Connection, session_ids: Iterable[int]) -> None:
+    """Delete the requests for sessions that are gone."""
+    connection.execute(_DROP_REQUESTS, {"ids": sorted(session_ids)})
+
+
+_DROP_REQUESTS = delete(PlanRequest).where(
+    is_in(PlanRequest.session_id), ~exists().where(SessionPlan.session_id == PlanRequest.session_id)
+)
 
 
 def ask_again(connection: Connection, session_ids: Iterable[int]) -> None:
@@ -122,34 +206,24 @@ def ask_again(connection: Connection, session_ids: Iterable[int]) -> None:
 def ask_others(connection: Connection, session_ids: Collection[int]) -> None:
     """Leave a request for these sessions, and ring for those who are to look at them."""
     if session_ids:
-        asked = literal(sorted(session_ids), ARRAY(BigInteger))
-        connection.execute(select(func.seisiun_request(func.unnest(asked))))
+        connection.execute(_ASK_OTHERS, {"ids": sorted(session_ids)})
 
 
-def sessions_due_to_plan(
-    connection: Connection, session_ids: Iterable[int], now: datetime, zone_version: str
-) -> frozenset[int]:
-    """Return those of the sessions whose planned time has run out, or whose zone data is older than ours."""
-    statement = select(SessionPlan.session_id).where(
-        is_in(SessionPlan.session_id, session_ids),
-        (SessionPlan.next_plan_at <= now) | (SessionPlan.zone_version < zone_version),
-    )
-    return frozenset(connection.scalars(statement))
+_ASK_OTHERS = select(func.seisiun_request(func.unnest(id_array("ids"))))
 
 
-def record_failures(connection: Connection, failures: Mapping[int, str], now: datetime | None) -> None:
-    """Note why these sessions could not be looked at; each is tried again later and later (2 s to an hour).
+def record_failures(
+    connection: Connection, failures: Mapping[int, str], now: datetime | None, *, failed_at: datetime
+) -> None:
+    """Note why these sessions could not be looked at; each is tried again later and later (half a second to a minute).
 
+    The looks failed at `failed_at` by the database's clock: what is asked for after that is looked at without delay.
     Where somebody else has begun to look at one, it is left to them; `now` None means the database's clock.
     """
     free = lock_plans(connection, failures)
-    failed = rows(
-        "failed",
-        {"session_id": BigInteger(), "error": Text()},
-        sorted((session_id, error) for session_id, error in failures.items() if session_id in free),
-    )
+    failed = _FAILED
     at = func.clock_timestamp() if now is None else literal(now, DateTime(timezone=True))
-    backoff = func.make_interval(0, 0, 0, 0, 0, 0, func.least(3600, func.power(2, SessionPlan.failures + 1)))
+    seconds = func.least(LAST_RETRY.total_seconds(), FIRST_RETRY.total_seconds() * func.power(2, SessionPlan.failures))
     connection.execute(
         update(SessionPlan)
         .where(SessionPlan.session_id == failed.c.session_id)
@@ -157,9 +231,21 @@ def record_failures(connection: Connection, failures: Mapping[int, str], now: da
             error=failed.c.error,
             failures=func.least(SessionPlan.failures + 1, 20),
             next_plan_at=at,
-            retry_at=at + backoff,
-        )
+            failed_at=failed_at,
+            retry_at=at + func.make_interval(0, 0, 0, 0, 0, 0, seconds),
+        ),
+        failed.of(sorted((session_id, error) for session_id, error in failures.items() if session_id in free)),
     )
+
+
+_FAILED = ValueTable("failed", {"session_id": BigInteger(), "error": Text()})
+
+
+def next_retry(connection: Connection) -> timedelta | None:
+    """Return how long it is until the next session that failed is to be tried again; None where there is none."""
+    now = func.clock_timestamp()
+    wait = type_coerce(func.min(SessionPlan.retry_at) - now, Interval)
+    return connection.scalar(select(wait).where(SessionPlan.retry_at > now))
 
 
 def make_missing_plans(connection: Connection) -> None:

@@ -3,125 +3,231 @@
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime
 
-from sqlalchemy import BigInteger, Connection, DateTime, func, literal, select, union, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Date,
+    DateTime,
+    Select,
+    and_,
+    bindparam,
+    func,
+    join,
+    literal,
+    select,
+    true,
+    union,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from core.models import ActivationWindow, ActiveInstance, Person, SessionInstance, SessionInstancePerson
-from core.store.arrays import is_in, rows
+from core.store.arrays import ValueTable, is_in
 from core.store.candidates import TOLERATED
 from core.whereabouts import SaidYes
 
+INSTANT = DateTime(timezone=True)
 # Rows of before this feature say when they were made, if anything (`checked_in_at` has no default).
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def at(connection: Connection, instance_ids: Collection[int]) -> dict[int, int]:
     """Return who is at these instances: person id -> instance id."""
-    statement = select(Person.person_id, Person.active_session_instance_id).where(
-        is_in(Person.active_session_instance_id, instance_ids)
-    )
-    return {person_id: instance_id for person_id, instance_id in connection.execute(statement) if instance_id}
+    found = connection.execute(_AT, {"ids": sorted(instance_ids)}).all()
+    return {person_id: instance_id for person_id, instance_id in found if instance_id}
 
 
-def concerned_by(
-    connection: Connection, session_ids: Collection[int], since: date, opened: Collection[int]
-) -> set[tuple[int, int]]:
-    """Return whom a look concerns, as (person id, session id).
+_AT = select(Person.person_id, Person.active_session_instance_id).where(is_in(Person.active_session_instance_id))
 
-    Who said yes to any instance of these sessions dated `since` or later, or is at their active one, and who said yes
-    to the instances that `opened`.
+
+def concerned_by(connection: Connection, session_ids: Collection[int], since: date) -> set[tuple[int, int]]:
+    """Return whom a plan of these sessions may concern, as (person id, session id).
+
+    Who said yes to any instance of theirs dated `since` or later, or is at their active one.
     """
+    values = {"ids": sorted(session_ids), "since": since}
+    return {(person_id, session_id) for person_id, session_id in connection.execute(_CONCERNED_BY, values).all()}
+
+
+def _concerned() -> CompoundSelect[int, int]:
     check_in, instance = SessionInstancePerson, SessionInstance
     of_instance = check_in.session_instance_id == instance.session_instance_id
     said_yes = select(check_in.person_id, instance.session_id).where(of_instance, check_in.attendance == "yes")
     is_there = Person.active_session_instance_id == ActiveInstance.session_instance_id
-    statement = union(
-        said_yes.where(is_in(instance.session_id, session_ids), instance.date >= since),
-        said_yes.where(is_in(instance.session_instance_id, opened)),
-        select(Person.person_id, ActiveInstance.session_id).where(
-            is_there, is_in(ActiveInstance.session_id, session_ids)
-        ),
+    return union(
+        said_yes.where(is_in(instance.session_id), instance.date >= bindparam("since", type_=Date())),
+        select(Person.person_id, ActiveInstance.session_id).where(is_there, is_in(ActiveInstance.session_id)),
     )
-    return {(person_id, session_id) for person_id, session_id in connection.execute(statement)}
+
+
+_CONCERNED_BY = _concerned()
+
+
+def lock_who_said_yes(connection: Connection, instance_ids: Collection[int]) -> tuple[frozenset[int], frozenset[int]]:
+    """Lock those who said yes to these instances, as far as nobody holds them.
+
+    Return who they are, and the instances to which somebody said yes whom somebody else holds.
+    """
+    found = connection.execute(_LOCK_WHO_SAID_YES, {"ids": sorted(instance_ids)}).all()
+    locked = frozenset(person_id for _, person_id in found if person_id is not None)
+    return locked, frozenset(instance_id for instance_id, person_id in found if person_id is None)
+
+
+def _who_said_yes() -> Select[int, int | None]:
+    check_in = SessionInstancePerson
+    said = (
+        select(check_in.session_instance_id, check_in.person_id)
+        .where(is_in(check_in.session_instance_id), check_in.attendance == "yes")
+        .order_by(check_in.person_id)
+        .subquery("said")
+    )
+    locked = (
+        select(Person.person_id)
+        .where(Person.person_id == said.c.person_id)
+        .with_for_update(key_share=True, skip_locked=True)
+        .lateral("locked")
+    )
+    return select(said.c.session_instance_id, locked.c.person_id).outerjoin(locked, true())
+
+
+_LOCK_WHO_SAID_YES = _who_said_yes()
+
+
+def move_undisputed(
+    connection: Connection, person_ids: Collection[int], opened: Collection[int], now: datetime
+) -> frozenset[int]:
+    """Move those of these people, whose rows are locked, of whom there is nothing to decide; return who they were.
+
+    They are nowhere, and said yes to one instance only that should be on at `now`, which is one that was `opened`.
+    """
+    values = {"ids": sorted(person_ids), "opened": sorted(opened), "now": now}
+    return frozenset(connection.scalars(_MOVE_UNDISPUTED, values).all())
+
+
+def _undisputed() -> ReturningUpdate[int]:
+    check_in, window = SessionInstancePerson, ActivationWindow
+    only = func.min(check_in.session_instance_id)
+    offer = (
+        select(check_in.person_id, only.label("session_instance_id"))
+        .join(window, window.session_instance_id == check_in.session_instance_id)
+        .where(is_in(check_in.person_id), check_in.attendance == "yes", _should_be_on(bindparam("now", type_=INSTANT)))
+        .group_by(check_in.person_id)
+        .having(func.count() == 1, is_in(only, "opened"))
+        .subquery("offer")
+    )
+    return (
+        update(Person)
+        .where(Person.person_id == offer.c.person_id, Person.active_session_instance_id.is_(None))
+        .values(active_session_instance_id=offer.c.session_instance_id)
+        .returning(Person.person_id)
+    )
 
 
 def sessions_of(connection: Connection, instance_ids: Collection[int]) -> frozenset[int]:
     """Return the sessions of these instances."""
-    statement = select(SessionInstance.session_id).where(is_in(SessionInstance.session_instance_id, instance_ids))
-    return frozenset(connection.scalars(statement))
+    return frozenset(connection.scalars(_SESSIONS_OF, {"ids": sorted(instance_ids)}))
+
+
+_SESSIONS_OF = select(SessionInstance.session_id).where(is_in(SessionInstance.session_instance_id))
 
 
 def lock(connection: Connection, person_ids: Iterable[int], *, wait: bool = False) -> frozenset[int]:
     """Lock these people's rows, those that nobody holds (or all, as long as the lock timeout lets us wait)."""
-    statement = (
-        select(Person.person_id)
-        .where(is_in(Person.person_id, person_ids))
-        .order_by(Person.person_id)
-        .with_for_update(key_share=True, skip_locked=not wait)
-    )
-    return frozenset(connection.scalars(statement))
+    return frozenset(connection.scalars(_LOCK[wait], {"ids": sorted(person_ids)}).all())
+
+
+_LOCK = {
+    wait: select(Person.person_id)
+    .where(is_in(Person.person_id))
+    .order_by(Person.person_id)
+    .with_for_update(key_share=True, skip_locked=not wait)
+    for wait in (False, True)
+}
 
 
 def release(connection: Connection, instance_ids: Collection[int]) -> None:
     """Let everybody go who is at these instances, before they close: the foreign key then finds nobody to wait for."""
-    connection.execute(
-        update(Person)
-        .where(is_in(Person.active_session_instance_id, instance_ids))
-        .values(active_session_instance_id=None)
-    )
+    connection.execute(_RELEASE, {"ids": sorted(instance_ids)})
 
 
-def pointers(connection: Connection, person_ids: Collection[int]) -> dict[int, int | None]:
-    """Return where these people are: person id -> instance id, or None."""
-    statement = select(Person.person_id, Person.active_session_instance_id).where(is_in(Person.person_id, person_ids))
-    return {row.person_id: row.active_session_instance_id for row in connection.execute(statement)}
+_RELEASE = update(Person).where(is_in(Person.active_session_instance_id)).values(active_session_instance_id=None)
+
+Standing = tuple[int | None, list[SaidYes]]
 
 
-def offers(connection: Connection, person_ids: Collection[int], now: datetime) -> dict[int, list[SaidYes]]:
-    """Return, for each of these people, the yeses to instances that should be on at `now`.
+def standings(connection: Connection, person_ids: Collection[int], now: datetime) -> dict[int, Standing]:
+    """Return, for each of these people, the instance where they are, and the yeses to those that should be on at `now`.
 
     By the windows, not by the bits written so far: otherwise the order of a look's chunks would decide.
     """
+    standing: dict[int, Standing] = {}
+    found = connection.execute(_STANDINGS, {"ids": sorted(person_ids), "now": now}).all()
+    for person_id, pointer, instance_id, said_at, opens_at, starts_at in found:
+        _, yeses = standing.setdefault(person_id, (pointer, []))
+        if instance_id is not None:
+            yeses.append(SaidYes(instance_id, said_at, opens_at, starts_at))
+    return standing
+
+
+def _standings() -> Select[int, int | None, int, datetime, datetime, datetime]:
     check_in, window = SessionInstancePerson, ActivationWindow
-    opened_early = (window.phase == "open") & (window.opens_at <= now + TOLERATED)
-    said_at = func.coalesce(check_in.checked_in_at, check_in.created_date, literal(LONG_AGO, DateTime(timezone=True)))
-    statement = (
-        select(check_in.person_id, check_in.session_instance_id, said_at, window.opens_at, window.starts_at)
-        .join(window, window.session_instance_id == check_in.session_instance_id)
-        .where(
-            is_in(check_in.person_id, person_ids),
-            check_in.attendance == "yes",
-            window.closes_at > now,
-            (window.opens_at <= now) | opened_early,
-        )
+    said_at = func.coalesce(check_in.checked_in_at, check_in.created_date, literal(LONG_AGO, INSTANT))
+    said_yes_to_what_is_on = and_(
+        check_in.person_id == Person.person_id,
+        check_in.attendance == "yes",
+        _should_be_on(bindparam("now", type_=INSTANT)),
     )
-    found: dict[int, list[SaidYes]] = {}
-    for person_id, instance_id, said, opens_at, starts_at in connection.execute(statement):
-        found.setdefault(person_id, []).append(SaidYes(instance_id, said, opens_at, starts_at))
-    return found
+    return (
+        select(
+            Person.person_id,
+            Person.active_session_instance_id,
+            check_in.session_instance_id,
+            said_at,
+            window.opens_at,
+            window.starts_at,
+        )
+        .outerjoin(
+            join(check_in, window, window.session_instance_id == check_in.session_instance_id), said_yes_to_what_is_on
+        )
+        .where(is_in(Person.person_id))
+    )
+
+
+def _should_be_on(now: ColumnElement[datetime]) -> ColumnElement[bool]:
+    window = ActivationWindow
+    opened_early = (window.phase == "open") & (window.opens_at <= now + TOLERATED)
+    return (window.closes_at > now) & ((window.opens_at <= now) | opened_early)
+
+
+_STANDINGS = _standings()
+_MOVE_UNDISPUTED = _undisputed()
 
 
 def hold_active(connection: Connection, instance_ids: Collection[int], *, wait: bool = False) -> frozenset[int]:
     """Return those of the instances that are active, held so that none closes before we commit."""
-    statement = (
-        select(ActiveInstance.session_instance_id)
-        .where(is_in(ActiveInstance.session_instance_id, instance_ids))
-        .order_by(ActiveInstance.session_instance_id)
-        .with_for_update(read=True, key_share=True, skip_locked=not wait)
-    )
-    return frozenset(connection.scalars(statement))
+    return frozenset(connection.scalars(_HOLD_ACTIVE[wait], {"ids": sorted(instance_ids)}))
+
+
+_HOLD_ACTIVE = {
+    wait: select(ActiveInstance.session_instance_id)
+    .where(is_in(ActiveInstance.session_instance_id))
+    .order_by(ActiveInstance.session_instance_id)
+    .with_for_update(read=True, key_share=True, skip_locked=not wait)
+    for wait in (False, True)
+}
 
 
 def move(connection: Connection, moves: Mapping[int, int | None]) -> None:
     """Write where these people, whose rows are locked, are: person id -> instance id, or None."""
-    if not moves:
-        return
-    moved = rows(
-        "moved",
-        {"person_id": BigInteger(), "session_instance_id": BigInteger()},
-        sorted(moves.items()),
-    )
-    connection.execute(
-        update(Person)
-        .where(Person.person_id == moved.c.person_id)
-        .values(active_session_instance_id=moved.c.session_instance_id)
-    )
+    if moves:
+        connection.execute(_MOVE, _MOVED.of(sorted(moves.items())))
+
+
+_MOVED = ValueTable("moved", {"person_id": BigInteger(), "session_instance_id": BigInteger()})
+_MOVE = (
+    update(Person)
+    .where(Person.person_id == _MOVED.c.person_id)
+    .values(active_session_instance_id=_MOVED.c.session_instance_id)
+)

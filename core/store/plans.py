@@ -11,9 +11,9 @@ from sqlalchemy import (
     Connection,
     Date,
     DateTime,
-    TableValuedAlias,
     Text,
     Time,
+    bindparam,
     delete,
     func,
     insert,
@@ -22,6 +22,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import Insert
 
 from core.arbitration import Turn
 from core.models import (
@@ -33,7 +34,7 @@ from core.models import (
     SessionPlan,
     SkippedOccurrence,
 )
-from core.store.arrays import is_in, rows
+from core.store.arrays import ValueTable, is_in
 from core.store.looks import own_write
 from core.store.references import referenced
 from core.store.snapshots import ROW_CONTENT
@@ -69,24 +70,28 @@ def _ids(retimed: Iterable[RetimedInstance]) -> Iterable[int]:
 
 def lock_instances(connection: Connection, ids: Iterable[int]) -> frozenset[int]:
     """Lock these instances' rows, those that nobody holds, and return their ids."""
-    statement = (
-        select(SessionInstance.session_instance_id)
-        .where(is_in(SessionInstance.session_instance_id, ids))
-        .order_by(SessionInstance.session_instance_id)
-        .with_for_update(key_share=True, skip_locked=True)
-    )
-    return frozenset(connection.scalars(statement))
+    return frozenset(connection.scalars(_LOCK_INSTANCES, {"ids": sorted(ids)}).all())
+
+
+_LOCK_INSTANCES = (
+    select(SessionInstance.session_instance_id)
+    .where(is_in(SessionInstance.session_instance_id))
+    .order_by(SessionInstance.session_instance_id)
+    .with_for_update(key_share=True, skip_locked=True)
+)
 
 
 def _lock_sessions(connection: Connection, session_ids: Iterable[int]) -> frozenset[int]:
     """Lock the parents of the rows to be made, as their foreign key will, but without waiting."""
-    statement = (
-        select(MusicSession.session_id)
-        .where(is_in(MusicSession.session_id, session_ids))
-        .order_by(MusicSession.session_id)
-        .with_for_update(read=True, key_share=True, skip_locked=True)
-    )
-    return frozenset(connection.scalars(statement))
+    return frozenset(connection.scalars(_LOCK_SESSIONS, {"ids": sorted(session_ids)}).all())
+
+
+_LOCK_SESSIONS = (
+    select(MusicSession.session_id)
+    .where(is_in(MusicSession.session_id))
+    .order_by(MusicSession.session_id)
+    .with_for_update(read=True, key_share=True, skip_locked=True)
+)
 
 
 def write(
@@ -116,21 +121,23 @@ def _delete_unreferenced(connection: Connection, deletable: frozenset[int]) -> f
     """
     if not deletable:
         return frozenset()
-    lock = (
-        select(SessionInstance.session_instance_id)
-        .where(is_in(SessionInstance.session_instance_id, deletable))
-        .order_by(SessionInstance.session_instance_id)
-        .with_for_update(skip_locked=True)
-    )
-    locked = frozenset(connection.scalars(lock))
+    locked = frozenset(connection.scalars(_LOCK_TO_DELETE, {"ids": sorted(deletable)}))
     unreferenced = locked - referenced(connection, locked)
-    statement = (
-        delete(SessionInstance)
-        .where(is_in(SessionInstance.session_instance_id, unreferenced))
-        .returning(SessionInstance.session_instance_id)
-    )
     with own_write(connection):
-        return frozenset(connection.scalars(statement))
+        return frozenset(connection.scalars(_DELETE_INSTANCES, {"ids": sorted(unreferenced)}))
+
+
+_LOCK_TO_DELETE = (
+    select(SessionInstance.session_instance_id)
+    .where(is_in(SessionInstance.session_instance_id))
+    .order_by(SessionInstance.session_instance_id)
+    .with_for_update(skip_locked=True)
+)
+_DELETE_INSTANCES = (
+    delete(SessionInstance)
+    .where(is_in(SessionInstance.session_instance_id))
+    .returning(SessionInstance.session_instance_id)
+)
 
 
 def _make(connection: Connection, plans: Sequence[Plan]) -> dict[tuple[int, int], int]:
@@ -138,71 +145,104 @@ def _make(connection: Connection, plans: Sequence[Plan]) -> dict[tuple[int, int]
     new = {(plan.session_id, instance.binding.start): instance for plan in plans for instance in plan.made}
     if not new:
         return {}
-    wanted = rows(
-        "wanted",
-        {"session_id": BigInteger(), "date": Date(), "start_time": Time(), "end_time": Time()},
+    times = _NEW.of(
         [
             (session_id, instance.date, instance.start_time, instance.end_time)
             for (session_id, _), instance in new.items()
-        ],
-    )
-    instance = SessionInstance
-    statement = (
-        insert(instance)
-        .from_select(["session_id", "date", "start_time", "end_time"], select(wanted))
-        .returning(instance.session_instance_id, instance.session_id, instance.date, instance.start_time)
+        ]
     )
     with own_write(connection):
-        made = connection.execute(statement).all()
+        made = connection.execute(_MAKE, times).all()
     ids = {(session_id, datetime.combine(day, start or time.min)): row_id for row_id, session_id, day, start in made}
     _bind_made(connection, {ids[where]: (where[0], instance) for where, instance in new.items()})
     _unskip(connection, new)
     return {(where[0], instance.key): ids[where] for where, instance in new.items()}
 
 
+_NEW = ValueTable("new", {"session_id": BigInteger(), "date": Date(), "start_time": Time(), "end_time": Time()})
+_MAKE = (
+    insert(SessionInstance)
+    .from_select(["session_id", "date", "start_time", "end_time"], select(_NEW.table))
+    .returning(
+        SessionInstance.session_instance_id,
+        SessionInstance.session_id,
+        SessionInstance.date,
+        SessionInstance.start_time,
+    )
+)
+
+
 def _bind_made(connection: Connection, made: Mapping[int, tuple[int, NewInstance]]) -> None:
     """Bind the rows just made to their occurrences, and note what was written, to know later if anybody touched it."""
-    bound = _bindings({row_id: (session_id, instance.binding) for row_id, (session_id, instance) in made.items()})
-    source = select(bound, ROW_CONTENT).join_from(
-        bound, SessionInstance, SessionInstance.session_instance_id == bound.c.session_instance_id
+    bindings = {row_id: (session_id, instance.binding) for row_id, (session_id, instance) in made.items()}
+    connection.execute(_BIND_MADE, _bindings(bindings))
+
+
+_BINDING_COLUMNS = ["session_instance_id", "session_id", "occurrence_start", "occurrence_end", "lost", "moved"]
+_BOUND = ValueTable(
+    "bound",
+    dict(
+        zip(
+            _BINDING_COLUMNS,
+            (BigInteger(), BigInteger(), LocalDateTime, LocalDateTime, Boolean(), Boolean()),
+            strict=True,
+        )
+    ),
+)
+_BIND_MADE = insert(PlannedInstance).from_select(
+    [*_BINDING_COLUMNS, "written"],
+    select(_BOUND.table, ROW_CONTENT).join_from(
+        _BOUND.table, SessionInstance, SessionInstance.session_instance_id == _BOUND.c.session_instance_id
+    ),
+)
+
+
+def _bindings(bound: Mapping[int, tuple[int, Binding]]) -> dict[str, list[object]]:
+    return _BOUND.of(
+        [
+            (row_id, session_id, binding.start, binding.end, binding.lost, binding.moved)
+            for row_id, (session_id, binding) in sorted(bound.items())
+        ]
     )
-    columns = ["session_instance_id", "session_id", "occurrence_start", "occurrence_end", "lost", "moved", "written"]
-    connection.execute(insert(PlannedInstance).from_select(columns, source))
 
 
 def _unskip(connection: Connection, made: Iterable[tuple[int, datetime]]) -> None:
     """What was asked for by name is no longer skipped."""
-    skipped = tuple_(SkippedOccurrence.session_id, SkippedOccurrence.occurrence_start)
-    wanted = rows("made", {"session_id": BigInteger(), "start": LocalDateTime}, list(made))
-    connection.execute(delete(SkippedOccurrence).where(skipped.in_(select(wanted))))
+    connection.execute(_UNSKIP, _MADE.of(list(made)))
+
+
+_MADE = ValueTable("made", {"session_id": BigInteger(), "start": LocalDateTime})
+_UNSKIP = delete(SkippedOccurrence).where(
+    tuple_(SkippedOccurrence.session_id, SkippedOccurrence.occurrence_start).in_(select(_MADE.table))
+)
 
 
 def _retime(connection: Connection, retimed: Sequence[RetimedInstance]) -> tuple[int, ...]:
     if not retimed:
         return ()
-    wanted = rows(
-        "wanted",
-        {"session_instance_id": BigInteger(), "date": Date(), "start_time": Time(), "end_time": Time()},
-        [(row.session_instance_id, row.date, row.start_time, row.end_time) for row in retimed],
-    )
-    times = {"date": wanted.c.date, "start_time": wanted.c.start_time, "end_time": wanted.c.end_time}
+    times = _RETIMED.of([(row.session_instance_id, row.date, row.start_time, row.end_time) for row in retimed])
     with own_write(connection):
-        connection.execute(
-            update(SessionInstance)
-            .where(SessionInstance.session_instance_id == wanted.c.session_instance_id)
-            .values(times)
-        )
-    # Only the times: where somebody has touched anything else, the row must go on differing from what was written.
-    written = func.jsonb_build_object(*chain.from_iterable(times.items()))
-    connection.execute(
-        update(PlannedInstance)
-        .where(
-            PlannedInstance.session_instance_id == wanted.c.session_instance_id,
-            PlannedInstance.written.is_not(None),
-        )
-        .values(written=PlannedInstance.written.op("||")(written))
-    )
+        connection.execute(_RETIME, times)
+    connection.execute(_NOTE_RETIMED, times)
     return tuple(_ids(retimed))
+
+
+_RETIMED = ValueTable(
+    "retimed", {"session_instance_id": BigInteger(), "date": Date(), "start_time": Time(), "end_time": Time()}
+)
+_TIMES = {name: _RETIMED.c[name] for name in ("date", "start_time", "end_time")}
+_RETIME = (
+    update(SessionInstance).where(SessionInstance.session_instance_id == _RETIMED.c.session_instance_id).values(_TIMES)
+)
+# Only the times: where somebody has touched anything else, the row must go on differing from what was written.
+_NOTE_RETIMED = (
+    update(PlannedInstance)
+    .where(
+        PlannedInstance.session_instance_id == _RETIMED.c.session_instance_id,
+        PlannedInstance.written.is_not(None),
+    )
+    .values(written=PlannedInstance.written.op("||")(func.jsonb_build_object(*chain.from_iterable(_TIMES.items()))))
+)
 
 
 def _bind(connection: Connection, plans: Sequence[Plan], deleted: frozenset[int]) -> None:
@@ -214,34 +254,21 @@ def _bind(connection: Connection, plans: Sequence[Plan], deleted: frozenset[int]
     }
     unbound = frozenset(chain.from_iterable(plan.unbound for plan in plans))
     if unbound:
-        connection.execute(delete(PlannedInstance).where(is_in(PlannedInstance.session_instance_id, unbound)))
+        connection.execute(_UNBIND, {"ids": sorted(unbound)})
     if bound:
-        columns = ["session_instance_id", "session_id", "occurrence_start", "occurrence_end", "lost", "moved"]
-        statement = postgresql.insert(PlannedInstance).from_select(columns, select(_bindings(bound)))
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["session_instance_id"],
-                set_={name: statement.excluded[name] for name in columns[1:]},
-            )
-        )
+        connection.execute(_BIND, _bindings(bound))
 
 
-def _bindings(bound: Mapping[int, tuple[int, Binding]]) -> TableValuedAlias:
-    return rows(
-        "bound",
-        {
-            "session_instance_id": BigInteger(),
-            "session_id": BigInteger(),
-            "occurrence_start": LocalDateTime,
-            "occurrence_end": LocalDateTime,
-            "lost": Boolean(),
-            "moved": Boolean(),
-        },
-        [
-            (row_id, session_id, binding.start, binding.end, binding.lost, binding.moved)
-            for row_id, (session_id, binding) in sorted(bound.items())
-        ],
+def _insert_or_rebind() -> Insert:
+    statement = postgresql.insert(PlannedInstance).from_select(_BINDING_COLUMNS, select(_BOUND.table))
+    return statement.on_conflict_do_update(
+        index_elements=["session_instance_id"],
+        set_={name: statement.excluded[name] for name in _BINDING_COLUMNS[1:]},
     )
+
+
+_UNBIND = delete(PlannedInstance).where(is_in(PlannedInstance.session_instance_id))
+_BIND = _insert_or_rebind()
 
 
 def _write_windows(
@@ -270,62 +297,79 @@ def _closes_at(window: Stored) -> datetime:
 
 def _stored_windows(connection: Connection, session_ids: Iterable[int], now: datetime) -> set[Stored]:
     """Return the windows that are not history."""
-    window = ActivationWindow
-    statement = select(
-        window.session_instance_id, window.opens_at, window.closes_at, window.starts_at, window.session_id
-    ).where(is_in(window.session_id, session_ids), (window.phase != "over") | (window.closes_at > now))
-    return set(connection.execute(statement))
+    found = connection.execute(_STORED_WINDOWS, {"ids": sorted(session_ids), "now": now})
+    return {(*window,) for window in found}
+
+
+_STORED_WINDOWS = select(
+    ActivationWindow.session_instance_id,
+    ActivationWindow.opens_at,
+    ActivationWindow.closes_at,
+    ActivationWindow.starts_at,
+    ActivationWindow.session_id,
+).where(
+    is_in(ActivationWindow.session_id),
+    (ActivationWindow.phase != "over") | (ActivationWindow.closes_at > bindparam("now", type_=INSTANT)),
+)
 
 
 def _delete_windows(connection: Connection, windows: set[Stored]) -> None:
-    if not windows:
-        return
-    gone = rows(
-        "gone",
-        {"session_instance_id": BigInteger(), "opens_at": INSTANT},
-        [(row_id, opens_at) for row_id, opens_at, *_ in sorted(windows)],
-    )
-    window = ActivationWindow
-    connection.execute(
-        delete(window).where(
-            window.session_instance_id == gone.c.session_instance_id, window.opens_at == gone.c.opens_at
-        )
-    )
+    if windows:
+        connection.execute(_DELETE_WINDOWS, _GONE.of([(row_id, opens_at) for row_id, opens_at, *_ in sorted(windows)]))
+
+
+_GONE = ValueTable("gone", {"session_instance_id": BigInteger(), "opens_at": INSTANT})
+_DELETE_WINDOWS = delete(ActivationWindow).where(
+    ActivationWindow.session_instance_id == _GONE.c.session_instance_id,
+    ActivationWindow.opens_at == _GONE.c.opens_at,
+)
 
 
 def _insert_windows(connection: Connection, new: set[Stored], now: datetime) -> None:
-    if not new:
-        return
-    columns = ["session_instance_id", "opens_at", "closes_at", "starts_at", "session_id", "planned_at"]
-    planned = rows(
-        "planned",
-        dict(zip(columns, (BigInteger(), INSTANT, INSTANT, INSTANT, BigInteger(), INSTANT), strict=True)),
-        [(*window, now) for window in sorted(new)],
-    )
-    statement = postgresql.insert(ActivationWindow).from_select(columns, select(planned))
+    if new:
+        connection.execute(_INSERT_WINDOWS, _WINDOWS.of([(*window, now) for window in sorted(new)]))
+
+
+_WINDOWS = ValueTable(
+    "planned",
+    {
+        "session_instance_id": BigInteger(),
+        "opens_at": INSTANT,
+        "closes_at": INSTANT,
+        "starts_at": INSTANT,
+        "session_id": BigInteger(),
+        "planned_at": INSTANT,
+    },
+)
+
+
+def _insert_or_replace_windows() -> Insert:
+    columns = [column.name for column in _WINDOWS.c]
+    statement = postgresql.insert(ActivationWindow).from_select(columns, select(_WINDOWS.table))
     # A window of the past may stand under the same key: the instance was moved, and now moves back.
     replaced = {name: statement.excluded[name] for name in columns[2:]} | {"phase": "ahead"}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["session_instance_id", "opens_at"], set_=replaced)
-    )
+    return statement.on_conflict_do_update(index_elements=["session_instance_id", "opens_at"], set_=replaced)
+
+
+_INSERT_WINDOWS = _insert_or_replace_windows()
 
 
 def _note_planned(connection: Connection, plans: Sequence[Plan], planned_through: datetime, zone_version: str) -> None:
-    planned = rows(
-        "planned",
-        {"session_id": BigInteger(), "next_plan_at": INSTANT},
-        [(plan.session_id, plan.next_plan_at) for plan in plans],
+    noted = _NOTED.of([(plan.session_id, plan.next_plan_at) for plan in plans])
+    connection.execute(_NOTE_PLANNED, noted | {"through": planned_through, "zone_data": zone_version})
+
+
+_NOTED = ValueTable("noted", {"session_id": BigInteger(), "next_plan_at": INSTANT})
+_NOTE_PLANNED = (
+    update(SessionPlan)
+    .where(SessionPlan.session_id == _NOTED.c.session_id)
+    .values(
+        planned_through=bindparam("through", type_=INSTANT),
+        next_plan_at=_NOTED.c.next_plan_at,
+        zone_version=bindparam("zone_data", type_=Text()),
+        error=None,
     )
-    connection.execute(
-        update(SessionPlan)
-        .where(SessionPlan.session_id == planned.c.session_id)
-        .values(
-            planned_through=planned_through,
-            next_plan_at=planned.c.next_plan_at,
-            zone_version=zone_version,
-            error=None,
-        )
-    )
+)
 
 
 def bound_to(connection: Connection, session_id: int, local_start: datetime) -> int:
@@ -348,9 +392,18 @@ def note_unreadable(connection: Connection, errors: Mapping[int, str], zone_vers
     """Record why these sessions could not be read (P6): their old plan stays, until an edit or newer zone data."""
     if not errors:
         return
-    unreadable = rows("unreadable", {"session_id": BigInteger(), "error": Text()}, sorted(errors.items()))
-    connection.execute(
-        update(SessionPlan)
-        .where(SessionPlan.session_id == unreadable.c.session_id)
-        .values(error=unreadable.c.error, failures=0, retry_at=None, zone_version=zone_version, next_plan_at=None)
+    connection.execute(_NOTE_UNREADABLE, _UNREADABLE.of(sorted(errors.items())) | {"zone_data": zone_version})
+
+
+_UNREADABLE = ValueTable("unreadable", {"session_id": BigInteger(), "error": Text()})
+_NOTE_UNREADABLE = (
+    update(SessionPlan)
+    .where(SessionPlan.session_id == _UNREADABLE.c.session_id)
+    .values(
+        error=_UNREADABLE.c.error,
+        failures=0,
+        retry_at=None,
+        zone_version=bindparam("zone_data", type_=Text()),
+        next_plan_at=None,
     )
+)

@@ -27,12 +27,12 @@ _FOREIGN_KEYS = text(
 def referenced(connection: Connection, instance_ids: Collection[int]) -> frozenset[int]:
     """Return those of the instances that some row of the app refers to."""
     keys = connection.execute(_FOREIGN_KEYS, {"own": list(OWN_TABLES)}).all()
-    queries = [_referring(key.nspname, key.relname, key.attname, instance_ids) for key in keys]
+    queries = [_referring(key.nspname, key.relname, key.attname) for key in keys]
     if not queries or not instance_ids:
         return frozenset()
-    return frozenset(connection.scalars(union_all(*queries)))
+    return frozenset(connection.scalars(union_all(*queries), {"ids": sorted(instance_ids)}))
 
 
-def _referring(schema: str, name: str, key: str, instance_ids: Collection[int]) -> Select[int]:
+def _referring(schema: str, name: str, key: str) -> Select[int]:
     reference = column(key, BigInteger())
-    return select(reference).select_from(table(name, reference, schema=schema)).where(is_in(reference, instance_ids))
+    return select(reference).select_from(table(name, reference, schema=schema)).where(is_in(reference))

@@ -4,12 +4,13 @@ from collections.abc import Collection
 from datetime import date, datetime, time
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, exists, false, func, literal_column, or_, select
+from sqlalchemy import Connection, Date, Row, Select, bindparam, case, exists, false, func, literal_column, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.models import (
     ActivationLog,
     ActivationWindow,
+    LocalDateTime,
     MusicSession,
     PlannedInstance,
     SessionInstance,
@@ -24,18 +25,9 @@ ROW_CONTENT = func.to_jsonb(literal_column("session_instance")).op("-")("active"
 
 def snapshots(connection: Connection, session_ids: Collection[int], since: date) -> list[SessionSnapshot]:
     """Return these sessions as the planner sees them, with all rows dated, or bound to a start, `since` or later."""
-    statement = select(
-        MusicSession.session_id,
-        MusicSession.recurrence,
-        MusicSession.timezone,
-        MusicSession.initiation_date,
-        MusicSession.termination_date,
-        MusicSession.active_buffer_minutes_before,
-        MusicSession.active_buffer_minutes_after,
-    ).where(is_in(MusicSession.session_id, session_ids))
     # In this order: what is saved in between then has rows that the recurrence does not know of yet, and never the
     # other way round, where an instance just inserted, or just deleted, would get a twin.
-    sessions = connection.execute(statement).all()
+    sessions = connection.execute(_SESSIONS, {"ids": sorted(session_ids)}).all()
     instances = _instances(connection, session_ids, since)
     skipped = _skipped(connection, session_ids, since)
     return [
@@ -48,13 +40,31 @@ def snapshots(connection: Connection, session_ids: Collection[int], since: date)
     ]
 
 
+_SESSIONS = select(
+    MusicSession.session_id,
+    MusicSession.recurrence,
+    MusicSession.timezone,
+    MusicSession.initiation_date,
+    MusicSession.termination_date,
+    MusicSession.active_buffer_minutes_before,
+    MusicSession.active_buffer_minutes_after,
+).where(is_in(MusicSession.session_id))
+
+
 def _instances(connection: Connection, session_ids: Collection[int], since: date) -> dict[int, list[InstanceSnapshot]]:
-    midnight = datetime.combine(since, time.min)
+    values = {"ids": sorted(session_ids), "since": since, "midnight": datetime.combine(since, time.min)}
+    found: dict[int, list[InstanceSnapshot]] = {}
+    for row in connection.execute(_INSTANCES, values).all():
+        found.setdefault(row.session_id, []).append(_instance(row))
+    return found
+
+
+def _instances_since() -> Select[*tuple[Any, ...]]:
     # A row that was moved to another session has left its binding behind.
     bound_here = (PlannedInstance.session_instance_id == SessionInstance.session_instance_id) & (
         PlannedInstance.session_id == SessionInstance.session_id
     )
-    statement = (
+    return (
         select(
             SessionInstance.session_id,
             SessionInstance.session_instance_id,
@@ -70,15 +80,14 @@ def _instances(connection: Connection, session_ids: Collection[int], since: date
         )
         .outerjoin(PlannedInstance, bound_here)
         .where(
-            is_in(SessionInstance.session_id, session_ids),
-            or_(SessionInstance.date >= since, PlannedInstance.occurrence_start >= midnight),
+            is_in(SessionInstance.session_id),
+            or_(
+                SessionInstance.date >= bindparam("since", type_=Date()),
+                PlannedInstance.occurrence_start >= bindparam("midnight", type_=LocalDateTime),
+            ),
         )
         .order_by(SessionInstance.session_instance_id)
     )
-    found: dict[int, list[InstanceSnapshot]] = {}
-    for row in connection.execute(statement):
-        found.setdefault(row.session_id, []).append(_instance(row))
-    return found
 
 
 def _deletable() -> ColumnElement[bool]:
@@ -90,6 +99,9 @@ def _deletable() -> ColumnElement[bool]:
         (PlannedInstance.written.is_(None), false()),
         else_=(PlannedInstance.written == ROW_CONTENT) & ~SessionInstance.active & ~opened & ~flipped,
     )
+
+
+_INSTANCES = _instances_since()
 
 
 def _instance(row: Row[*tuple[Any, ...]]) -> InstanceSnapshot:
@@ -108,11 +120,14 @@ def _instance(row: Row[*tuple[Any, ...]]) -> InstanceSnapshot:
 
 
 def _skipped(connection: Connection, session_ids: Collection[int], since: date) -> dict[int, list[datetime]]:
-    statement = select(SkippedOccurrence.session_id, SkippedOccurrence.occurrence_start).where(
-        is_in(SkippedOccurrence.session_id, session_ids),
-        SkippedOccurrence.occurrence_start >= datetime.combine(since, time.min),
-    )
+    values = {"ids": sorted(session_ids), "midnight": datetime.combine(since, time.min)}
     found: dict[int, list[datetime]] = {}
-    for session_id, start in connection.execute(statement):
+    for session_id, start in connection.execute(_SKIPPED, values):
         found.setdefault(session_id, []).append(start)
     return found
+
+
+_SKIPPED = select(SkippedOccurrence.session_id, SkippedOccurrence.occurrence_start).where(
+    is_in(SkippedOccurrence.session_id),
+    SkippedOccurrence.occurrence_start >= bindparam("midnight", type_=LocalDateTime),
+)

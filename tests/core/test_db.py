@@ -1,7 +1,7 @@
 import pytest
 import sqlalchemy
 
-from core.db import create_engine, database, is_embedded, libpq_url, normalise_url
+from core.db import connection_parameters, create_engine, database, is_embedded, normalise_url
 from core.errors import DatabaseUnavailable
 from core.settings import Settings
 
@@ -13,8 +13,35 @@ def test_every_form_that_platforms_hand_out_becomes_one(scheme: str) -> None:
     url = URL.replace("postgresql+psycopg2", scheme)
 
     assert normalise_url(url) == URL
-    assert libpq_url(url) == URL.replace("+psycopg2", "")
     assert create_engine(url).dialect.driver == "psycopg2"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://u:p%40@h1:1,h2:2/db", {"host": "h1,h2", "port": "1,2", "password": "p@"}),
+        ("postgres://u:p,q@h1:1,h2:2/db?sslmode=require", {"host": "h1,h2", "port": "1,2", "sslmode": "require"}),
+        ("postgresql://h1,h2/db", {"host": "h1,h2", "port": ","}),
+        ("postgresql://h1:1,h2:2", {"host": "h1,h2", "port": "1,2"}),
+        ("postgresql+psycopg2://u:p@/db?host=h1:1&host=h2:2", {"host": "h1,h2", "port": "1,2", "user": "u"}),
+        ("postgresql://u:p@/db?host=h1,h2&port=1,2", {"host": "h1,h2", "port": "1,2"}),
+    ],
+)
+def test_of_several_hosts_the_one_is_meant_that_can_be_written_to(url: str, expected: dict[str, str]) -> None:
+    taken = connection_parameters(url)
+
+    assert (expected | {"target_session_attrs": "read-write"}).items() <= taken.items()
+    assert normalise_url(normalise_url(url)) == normalise_url(url)
+    told = connection_parameters(f"{url}{'&' if '?' in url else '?'}target_session_attrs=any")
+    assert told["target_session_attrs"] == "any"
+
+
+def test_one_host_is_taken_as_it_is() -> None:
+    taken = connection_parameters("postgresql://u:p,q@h/db?options=endpoint%3Dx")
+
+    assert (taken["host"], taken["password"]) == ("h", "p,q")
+    assert "target_session_attrs" not in taken
+    assert taken["options"].startswith("endpoint=x -c ")
 
 
 @pytest.mark.parametrize("scheme", ["postgresql+psycopg", "postgresql+asyncpg", "mysql", "sqlite", "POSTGRES"])
@@ -36,9 +63,10 @@ def test_what_is_no_url_is_refused_without_telling_a_secret(text: str) -> None:
     assert "secret" not in str(refused.value)
 
 
-def test_port_that_is_no_number_is_refused() -> None:
+@pytest.mark.parametrize("url", ["postgresql://host:port/name", "postgresql://h1:1,h2:port/name"])
+def test_port_that_is_no_number_is_refused(url: str) -> None:
     with pytest.raises(DatabaseUnavailable, match=r"^DATABASE_URL is not a URL; accepted: "):
-        normalise_url("postgresql://host:port/name")
+        normalise_url(url)
 
 
 def test_configured_database_is_used() -> None:

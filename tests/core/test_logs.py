@@ -1,6 +1,7 @@
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal
@@ -8,7 +9,7 @@ from typing import Literal
 import pytest
 import structlog
 
-from core.logs import configure, logger
+from core.logs import Seldom, configure, logger
 from core.settings import Settings
 
 
@@ -72,6 +73,19 @@ def test_awkward_value_stays_in_its_line(field: str) -> None:
     logger("core.test").info("loaded", name=field)
 
     assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_what_several_parts_would_repeat_is_a_line_now_and_then_and_each_has_its_turn() -> None:
+    stream, seldom = log_to("logfmt"), Seldom(0.2)
+    begun = time.monotonic()
+    while time.monotonic() - begun < 1.0:
+        for part in ("listener_lost", "database_lost"):
+            seldom.warning(logger("core.test"), part, error="gone")
+        time.sleep(0.01)
+
+    told = [line.split("event=")[1].split()[0] for line in stream.getvalue().splitlines()]
+    assert 3 <= len(told) <= 6
+    assert {"listener_lost", "database_lost"} == set(told)
 
 
 def test_level_is_obeyed() -> None:

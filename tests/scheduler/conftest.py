@@ -11,12 +11,21 @@ from core.migrations import migrate
 from tests.data import connected
 from tests.postgres import Server
 from tests.scheduler.daemon_process import DaemonProcess, Daemons
+from tests.scheduler.gate import Gate
 
 
 @pytest.fixture
 def daemons(tmp_path: Path) -> Iterator[Daemons]:
     with Daemons(tmp_path) as daemons:
         yield daemons
+
+
+@pytest.fixture
+def gate(database_url: str) -> Iterator[Gate]:
+    """A way to `database_url` that can be shut, and fall silent; shut at first."""
+    gate = Gate(database_url)
+    yield gate
+    gate.shut()
 
 
 @pytest.fixture

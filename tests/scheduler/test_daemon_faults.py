@@ -20,13 +20,6 @@ Figures = Callable[[str], None]
 STOPS_WITHIN = 5.0  # seconds; the platform grants 30
 
 
-@pytest.fixture
-def gate(database_url: str) -> Iterator[Gate]:
-    gate = Gate(database_url)
-    yield gate
-    gate.shut()
-
-
 @contextmanager
 def suspended(server: EmbeddedPostgres) -> Iterator[None]:
     """Stop all processes of a server: connections stay, and nobody answers."""

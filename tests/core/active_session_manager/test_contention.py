@@ -71,19 +71,48 @@ def test_l5_poisoned_session_is_tried_again_later_and_later_until_it_heals(engin
     poison(app, only_instance(app, session))
     now = utc(OPENS)
     waits = []
-    for _ in range(4):
+    for _ in range(9):
         assert look(engine, now).failed.keys() == {session}
-        assert look(engine, now + timedelta(seconds=1)) == Seen()
+        assert look(engine, now + timedelta(seconds=0.4)) == Seen()
         retry_at = datetime.fromisoformat(plan_of(app, session)["retry_at"])
         waits.append((retry_at - now).total_seconds())
         now = retry_at
     heal(app)
     seen = look(engine, now)
 
-    assert waits == [2, 4, 8, 16]
+    assert waits == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
     assert len(seen.activated) == 1
     plan = plan_of(app, session)
-    assert (plan["error"], plan["failures"], plan["retry_at"]) == (None, 0, None)
+    assert (plan["error"], plan["failures"], plan["retry_at"], plan["failed_at"]) == (None, 0, None, None)
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l5_poisoned_session_that_is_edited_is_looked_at_without_delay(engine: Engine, app: Connection) -> None:
+    session, untouched = add_session(app, TUESDAYS), add_session(app, TUESDAYS)
+    look(engine, NOON)
+    poison(app, only_instance(app, session))
+    assert look(engine, OPENS).failed.keys() == {session}
+    assert look(engine, OPENS).failed == {}, "it was asked for before it failed, at most"
+
+    change_session(app, session, active_buffer_minutes_after=30)
+
+    assert look(engine, OPENS).failed.keys() == {session}
+    assert look(engine, OPENS).failed == {}
+    heal(app)
+    change_session(app, session, active_buffer_minutes_after=20)
+    assert len(look(engine, OPENS).activated) == 1
+    assert active_of(app, untouched) is not None
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l5_retry_that_was_noted_before_the_clock_was_set_back_is_due(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    look(engine, NOON)
+    poison(app, only_instance(app, session))
+    assert look(engine, utc(OPENS) + timedelta(hours=1)).failed.keys() == {session}
+    heal(app)
+
+    assert len(look(engine, OPENS).activated) == 1
 
 
 @pytest.mark.usefixtures("database_of_its_own")

@@ -1,0 +1,115 @@
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+import sqlalchemy
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy.exc import OperationalError
+
+from core.db import create_engine
+from core.lifelines import ImpatientConnection, impatient
+from tests.data import value
+from tests.scheduler.daemon_process import eventually
+from tests.scheduler.gate import Gate
+
+PATIENCE = 1.0
+TOO_LATE = 5.0
+
+
+@pytest.fixture
+def gate(database_url: str) -> Iterator[Gate]:
+    gate = Gate(database_url)
+    gate.open()
+    yield gate
+    gate.shut()
+
+
+@pytest.fixture
+def line(gate: Gate) -> Iterator[ImpatientConnection]:
+    connection = psycopg2.connect(gate.url, connection_factory=impatient(PATIENCE))
+    yield connection
+    connection.close()
+
+
+def ask(connection: Connection) -> None:
+    connection.cursor().execute("SELECT 1")
+
+
+def ask_for_each(connection: Connection) -> None:
+    connection.cursor().executemany("SELECT %s", [(1,), (2,)])
+
+
+@pytest.mark.parametrize(
+    "exchange",
+    [ask, ask_for_each, ImpatientConnection.commit, ImpatientConnection.rollback],
+    ids=["execute", "executemany", "commit", "rollback"],
+)
+def test_where_no_answer_comes_in_time_the_line_is_cut(
+    line: ImpatientConnection, gate: Gate, exchange: Callable[[Connection], None]
+) -> None:
+    ask(line)
+    gate.fall_silent()
+    begun = time.monotonic()
+
+    with pytest.raises(psycopg2.OperationalError, match=r"^no answer for 1 s"):
+        exchange(line)
+
+    assert PATIENCE <= time.monotonic() - begun < TOO_LATE
+    assert line.closed
+
+
+def test_an_answer_that_comes_in_time_is_taken_however_many_there_are(line: ImpatientConnection) -> None:
+    for _ in range(5):
+        line.cursor().execute("SELECT pg_sleep(0.4)")
+
+    assert not line.closed
+
+
+def test_a_connection_that_asks_nothing_is_left_alone(line: ImpatientConnection) -> None:
+    ask(line)
+    line.commit()
+    time.sleep(PATIENCE * 2.5)
+    ask(line)
+
+
+def test_an_error_that_the_server_tells_is_told_as_it_is(line: ImpatientConnection) -> None:
+    with pytest.raises(psycopg2.errors.DivisionByZero):
+        line.cursor().execute("SELECT 1/0")
+
+
+def test_closing_lets_go_of_the_socket_and_may_be_done_twice(database_url: str, app: Connection) -> None:
+    line = psycopg2.connect(database_url, connection_factory=impatient(PATIENCE), application_name="to be closed")
+    before = descriptors()
+    line.close()
+    line.close()
+
+    assert descriptors() == before - 2
+    others = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'to be closed'"
+    eventually(lambda: value(app, others) == 0, "the server has seen it go")
+
+
+def test_a_connection_that_nobody_closes_leaks_nothing(database_url: str) -> None:
+    before = descriptors()
+    for _ in range(3):
+        psycopg2.connect(database_url, connection_factory=impatient(PATIENCE))
+
+    assert descriptors() == before
+
+
+def descriptors() -> int:
+    return len(list(Path(f"/proc/{os.getpid()}/fd").iterdir()))
+
+
+def test_an_engine_takes_a_line_that_was_cut_as_lost_and_connects_anew(gate: Gate) -> None:
+    engine = create_engine(gate.url, patience_seconds=PATIENCE)
+    with engine.connect() as connection:
+        gate.forget_those_inside()
+        with pytest.raises(OperationalError, match="no answer for 1 s") as lost:
+            connection.execute(sqlalchemy.text("SELECT 1"))
+        assert lost.value.connection_invalidated
+    with engine.connect() as connection:
+        assert connection.scalar(sqlalchemy.text("SELECT 1")) == 1
+    engine.dispose()
