@@ -73,7 +73,7 @@ class Bench:
         self._platform = Platform([self._seat(name) for name in SEATS])
         self._ended.callback(self._platform.stop)
         self._machine = Machine(directory / "machine")
-        self._ended.callback(self._machine.stop)
+        self._ended.callback(self._machine.close)
         self.uses = Uses(self._first)
 
     def __enter__(self) -> Self:

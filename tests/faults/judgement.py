@@ -18,6 +18,7 @@ from tests.faults.report import Report, report
 
 QUIET_SECONDS = 1.0
 STORIES = 5
+NOTICED_SECONDS = 4.0  # a transaction that was open notices the loss of its connection when it goes on
 
 Admin: TypeAlias = Callable[[], contextlib.AbstractContextManager[Connection]]
 
@@ -95,5 +96,5 @@ def _app_errors(case: Case) -> list[str]:
     return [
         f"the app failed: {error}"
         for at, error in case.load.book.errors
-        if not any(begun - 0.1 <= at <= over + 1 for begun, over in case.server_down)
+        if not any(begun - 0.1 <= at <= over + NOTICED_SECONDS for begun, over in case.server_down)
     ]

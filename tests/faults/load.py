@@ -20,6 +20,7 @@ from tests.faults.untouched import Untouched
 
 WRITERS = 8
 SWEEP_SECONDS = 7.5  # a quarter of an hour, compressed
+SWEEP_STATUSES = (0, 1)  # 1: it could not do all of its work
 STORM_PAUSE_SECONDS = 0.1  # as often as leaves the daemon time for everything else
 
 Part = Callable[[Event], None]
@@ -78,8 +79,8 @@ class Load:
     def _sweep(self, stop: Event) -> None:
         while not stop.wait(SWEEP_SECONDS):
             done = sweep(self._url)
-            if "Traceback" in done.stdout + done.stderr:
-                self.problems.append(done.stdout + done.stderr)
+            if done.returncode not in SWEEP_STATUSES:
+                self.problems.append(f"the sweep ended with {done.returncode}: {done.stdout}{done.stderr}")
 
     def _storm(self, stop: Event) -> None:
         while not stop.wait(STORM_PAUSE_SECONDS):

@@ -145,10 +145,10 @@ class Nemesis:
         self.server_down.append((begun, time.time()))
         self._note(fault.kind, begun, 2)
 
-    def lose_packets(self, fault: Planned, *, forget: bool = False) -> None:
+    def lose_packets(self, fault: Planned, *, forget: bool = False, acknowledging: bool = False) -> None:
         seat, begun = self._seat(fault), time.time()
         covered = self._others_serve(seat)
-        seat.proxy.fall_silent()
+        seat.proxy.fall_silent(acknowledging=acknowledging)
         if covered:
             self._note(fault.kind, begun, LEASE_SECONDS + 1)
         time.sleep(fault.seconds)
@@ -158,6 +158,9 @@ class Nemesis:
 
     def forget_connections(self, fault: Planned) -> None:
         self.lose_packets(fault, forget=True)
+
+    def hang_in_the_middle(self, fault: Planned) -> None:
+        self.lose_packets(fault, forget=fault.chance < 0.5, acknowledging=True)
 
     def lock_rows(self, fault: Planned) -> None:
         """Hold the rows of some sessions, as an app does that takes its time: only they may have to wait."""
@@ -268,6 +271,7 @@ KINDS: dict[str, Callable[[Nemesis, Planned], None]] = {
     "crash the server": Nemesis.crash_the_server,
     "lose packets": Nemesis.lose_packets,
     "forget connections": Nemesis.forget_connections,
+    "hang in the middle": Nemesis.hang_in_the_middle,
     "lock rows": Nemesis.lock_rows,
     "lock a table": Nemesis.lock_a_table,
     "set the clock": Nemesis.set_the_clock,
