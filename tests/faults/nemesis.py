@@ -93,6 +93,8 @@ class Nemesis:
     def kill_at_a_point(self, fault: Planned) -> None:
         with self._admin() as admin:
             kill_points.arm(admin, fault.point)
+            if kill_points.PLANNED_INSTANCE in fault.point:
+                storm.blow(admin)
             try:
                 seat = self._seat_at_the_point(admin)
                 begun = time.time()
