@@ -5,7 +5,8 @@ or its raw psycopg2 connection, it is done inside the transaction that is open t
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -56,6 +57,7 @@ __all__ = [
 ]
 
 CHUNK = 200  # sessions in one transaction: few enough that nobody waits for its locks
+HANDS = 3  # chunks at once where that many sessions are due: while one waits for the server another decides
 DAEMON_ALIVE_WITHIN = timedelta(seconds=60)
 SWEEP_LOOK_AHEAD = timedelta(seconds=60)
 EVERY_REASON = frozenset(Reason)
@@ -80,22 +82,24 @@ def update_active_sessions(
 
     `now` (aware) is for tests and dry runs; without it the database's clock counts (L1). `look_ahead` opens instances
     that much early, and closes none early (L2). Sessions `apart_from` are left alone; edges and requests younger than
-    `grace` are left to others. At most `at_most` chunks are looked at, the most urgent first. A session that fails, or
+    `grace` are left to others. Where an `Engine` is given and many sessions are due, up to three chunks of them are
+    looked at at once; at most `at_most` such rounds are, the most urgent first. A session that fails, or
     of which somebody else holds a row, is reported and holds up no other (L5, L6). `one_by_one`: each session in a
     transaction of its own, where even one that costs the connection fails alone. Idempotent. Raises only when the
     database cannot be reached, or refuses to be read.
     """
     look = Look(Cause(cause), settings or load_settings(), now, look_ahead)
-    search = Search(now, frozenset(reasons), look_ahead, grace, ZONE_VERSION, frozenset(apart_from), CHUNK)
-    look_at_chunk = _each_by_itself if one_by_one else _one_chunk
+    most = CHUNK * HANDS if isinstance(db, Engine) and not one_by_one else CHUNK
+    search = Search(now, frozenset(reasons), look_ahead, grace, ZONE_VERSION, frozenset(apart_from), most)
+    look_around = _each_by_itself if one_by_one else _one_round
     with transactions(db) as begin:
-        return _look_until_done(lambda search: look_at_chunk(begin, look, search), search, at_most)
+        return _look_until_done(lambda search: look_around(begin, look, search), search, at_most)
 
 
-def _look_until_done(look_at_chunk: Callable[[Search], Seen | None], search: Search, at_most: int | None) -> Seen:
+def _look_until_done(look_around: Callable[[Search], Seen | None], search: Search, at_most: int | None) -> Seen:
     total = Seen()
     for _ in range(at_most) if at_most else count():
-        seen = look_at_chunk(search)
+        seen = look_around(search)
         if seen is None:
             break
         # What could not be finished now, or is found again though it was finished, waits for the next look.
@@ -105,18 +109,45 @@ def _look_until_done(look_at_chunk: Callable[[Search], Seen | None], search: Sea
     return total
 
 
-def _one_chunk(begin: Begin, look: Look, search: Search) -> Seen | None:
-    """Look at the most urgent sessions, or return None where there are none; on an error, at each by itself (L5)."""
+def _one_round(begin: Begin, look: Look, search: Search) -> Seen | None:
+    """Look at the most urgent sessions, or return None where there are none; on an error, at each by itself (L5).
+
+    Where there is one chunk of them, in the transaction that has found them: an edge is not late by another.
+    """
     found: list[int] = []
     try:
         with begin() as connection:
             found = [candidate.session_id for candidate in candidates(connection, search)]
-            return look_at(connection, look, found) if found else None
+            if len(found) <= CHUNK:
+                return look_at(connection, look, found) if found else None
     except Exception as error:
         if not found or is_disconnected(error):
             raise
         log.debug("chunk_failed", sessions=len(found), exc_info=True)
-    return _one_by_one(begin, look, found)
+        return _one_by_one(begin, look, found)
+    return _many_hands(begin, look, found)
+
+
+def _many_hands(begin: Begin, look: Look, session_ids: Sequence[int]) -> Seen:
+    chunks = [session_ids[first : first + CHUNK] for first in range(0, len(session_ids), CHUNK)]
+    with ThreadPoolExecutor(len(chunks), "seisiun hand") as hands:
+        seen = sum(hands.map(lambda chunk: _one_chunk(begin, look, chunk), chunks), Seen())
+    if not seen.deferred:
+        return seen
+    # One hand may have held what another wanted: somebody who said yes to sessions of two chunks.
+    again = _one_chunk(begin, look, sorted(seen.deferred))
+    return replace(seen + again, deferred=again.deferred)
+
+
+def _one_chunk(begin: Begin, look: Look, session_ids: Sequence[int]) -> Seen:
+    try:
+        with begin() as connection:
+            return look_at(connection, look, session_ids)
+    except Exception as error:
+        if is_disconnected(error):
+            raise
+        log.debug("chunk_failed", sessions=len(session_ids), exc_info=True)
+    return _one_by_one(begin, look, session_ids)
 
 
 def _each_by_itself(begin: Begin, look: Look, search: Search) -> Seen | None:
