@@ -14,8 +14,8 @@ from tests.commands import ROOT
 from tests.faults.checker import Fault
 
 STALL_SECONDS = 0.5
-EVERY_SECONDS = 0.25
-WORK = 250_000  # some 20 ms: longer than a process may run while others wait
+EVERY_SECONDS = 0.4
+WORK = 1_000_000  # some 25 ms: longer than a process may run while others wait
 
 
 class Machine:
