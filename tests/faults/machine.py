@@ -1,7 +1,7 @@
 """How busy the machine is with other things: a process does a little work again and again, and times it.
 
-A promise in seconds is made for a machine that has time. Where work takes three times as long as it needs, the bounds
-after a fault are three times as long too, and the report says so.
+A promise in seconds is made for a machine that has time. Where work takes three times as long as it needs, so may what
+a daemon has to do after a fault; and the report says so.
 """
 
 import subprocess
