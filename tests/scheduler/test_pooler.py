@@ -28,7 +28,7 @@ def pooler_url(database_url: str) -> Iterator[str]:
 
 def test_a_listener_is_not_fooled_by_its_own_bell_which_comes_back_with_the_answer(pooler_url: str) -> None:
     listener = Listener(pooler_url, SESSION_CHANGED, lambda _: None, lambda: None)
-    thread = threading.Thread(target=listener.run)
+    thread = threading.Thread(target=listener.run, daemon=True)
     thread.start()
 
     eventually(lambda: listener.is_deaf or listener.listening_since, "it knows whether it hears")
