@@ -5,11 +5,8 @@ or its raw psycopg2 connection, it is done inside the transaction that is open t
 """
 
 import time
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from itertools import count
 
 from psycopg2.errors import UniqueViolation
 from sqlalchemy import Connection, Engine
@@ -24,14 +21,14 @@ from core.boards import (
     whereabouts,
     who_is_here,
 )
+from core.chunks import CHUNK, HANDS, look_until_done
 from core.errors import SessionBusy
 from core.hooks import CheckedIn, WhyNot, check_in, instance_saved, remove_check_in, session_saved
-from core.logs import logger
-from core.look import ZONE_VERSION, Cause, Look, Seen, ensure, look_at
+from core.look import ZONE_VERSION, Cause, Look, Seen, ensure
 from core.settings import Settings, load_settings
-from core.store import heartbeats, looks
-from core.store.candidates import Reason, Search, candidates
-from core.transactions import AppDatabase, Begin, is_contention, is_disconnected, transactions
+from core.store import heartbeats
+from core.store.candidates import Reason, Search
+from core.transactions import AppDatabase, Begin, is_contention, transactions
 
 __all__ = [
     "AppDatabase",
@@ -56,13 +53,9 @@ __all__ = [
     "who_is_here",
 ]
 
-CHUNK = 200  # sessions in one transaction: few enough that nobody waits for its locks
-HANDS = 3  # chunks at once where that many sessions are due: while one waits for the server another decides
 DAEMON_ALIVE_WITHIN = timedelta(seconds=60)
 SWEEP_LOOK_AHEAD = timedelta(seconds=60)
 EVERY_REASON = frozenset(Reason)
-
-log = logger(__name__)
 
 
 def update_active_sessions(
@@ -91,101 +84,8 @@ def update_active_sessions(
     look = Look(Cause(cause), settings or load_settings(), now, look_ahead)
     most = CHUNK * HANDS if isinstance(db, Engine) and not one_by_one else CHUNK
     search = Search(now, frozenset(reasons), look_ahead, grace, ZONE_VERSION, frozenset(apart_from), most)
-    look_around = _each_by_itself if one_by_one else _one_round
     with transactions(db) as begin:
-        return _look_until_done(lambda search: look_around(begin, look, search), search, at_most)
-
-
-def _look_until_done(look_around: Callable[[Search], Seen | None], search: Search, at_most: int | None) -> Seen:
-    total = Seen()
-    for _ in range(at_most) if at_most else count():
-        seen = look_around(search)
-        if seen is None:
-            break
-        # What could not be finished now, or is found again though it was finished, waits for the next look.
-        again = seen.sessions & total.sessions
-        search = replace(search, apart_from=search.apart_from | seen.deferred | seen.failed.keys() | again)
-        total += seen
-    return total
-
-
-def _one_round(begin: Begin, look: Look, search: Search) -> Seen | None:
-    """Look at the most urgent sessions, or return None where there are none; on an error, at each by itself (L5).
-
-    Where there is one chunk of them, in the transaction that has found them: an edge is not late by another.
-    """
-    found: list[int] = []
-    try:
-        with begin() as connection:
-            found = [candidate.session_id for candidate in candidates(connection, search)]
-            if len(found) <= CHUNK:
-                return look_at(connection, look, found) if found else None
-    except Exception as error:
-        if not found or is_disconnected(error):
-            raise
-        log.debug("chunk_failed", sessions=len(found), exc_info=True)
-        return _one_by_one(begin, look, found)
-    return _many_hands(begin, look, found)
-
-
-def _many_hands(begin: Begin, look: Look, session_ids: Sequence[int]) -> Seen:
-    chunks = [session_ids[first : first + CHUNK] for first in range(0, len(session_ids), CHUNK)]
-    with ThreadPoolExecutor(len(chunks), "seisiun hand") as hands:
-        seen = sum(hands.map(lambda chunk: _one_chunk(begin, look, chunk), chunks), Seen())
-    if not seen.deferred:
-        return seen
-    # One hand may have held what another wanted: somebody who said yes to sessions of two chunks.
-    again = _one_chunk(begin, look, sorted(seen.deferred))
-    return replace(seen + again, deferred=again.deferred)
-
-
-def _one_chunk(begin: Begin, look: Look, session_ids: Sequence[int]) -> Seen:
-    try:
-        with begin() as connection:
-            return look_at(connection, look, session_ids)
-    except Exception as error:
-        if is_disconnected(error):
-            raise
-        log.debug("chunk_failed", sessions=len(session_ids), exc_info=True)
-    return _one_by_one(begin, look, session_ids)
-
-
-def _each_by_itself(begin: Begin, look: Look, search: Search) -> Seen | None:
-    with begin() as connection:
-        found = [candidate.session_id for candidate in candidates(connection, search)]
-    return _one_by_one(begin, look, found, may_cost_the_connection=True) if found else None
-
-
-def _one_by_one(
-    begin: Begin, look: Look, session_ids: Collection[int], *, may_cost_the_connection: bool = False
-) -> Seen:
-    with begin() as connection:
-        begun_at = looks.clock(connection)
-    seen = Seen()
-    for session_id in session_ids:
-        seen += _one(begin, look, session_id, may_cost_the_connection=may_cost_the_connection)
-    if seen.failed:
-        with begin() as connection:
-            looks.record_failures(connection, seen.failed, look.now, failed_at=begun_at)
-    return seen
-
-
-def _one(begin: Begin, look: Look, session_id: int, *, may_cost_the_connection: bool) -> Seen:
-    try:
-        with begin() as connection:
-            return look_at(connection, look, [session_id])
-    except Exception as error:
-        if is_disconnected(error) and not may_cost_the_connection:
-            raise
-        if is_contention(error):
-            return Seen(deferred=frozenset({session_id}))
-        log.exception("look_failed", session=session_id)
-        return Seen(failed={session_id: _in_one_line(error)})
-
-
-def _in_one_line(error: Exception) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return f"{type(cause).__name__}: {str(cause).strip().splitlines()[0] if str(cause).strip() else '(no message)'}"
+        return look_until_done(begin, look, search, at_most, one_by_one=one_by_one)
 
 
 def ensure_instance(
