@@ -77,8 +77,11 @@ def _apart(begin: Begin, look: Look, session_ids: Sequence[int]) -> Seen:
     """Look at the parts of a chunk that failed, and in a part that fails too at each session by itself."""
     with begin() as connection:
         begun_at = looks.clock(connection)
-    parts = _pieces(session_ids, PART)
-    seen = sum((_together_or_else(_one_by_one, begin, look, part) for part in parts), Seen())
+    if len(session_ids) <= PART:
+        seen = _one_by_one(begin, look, session_ids)
+    else:
+        parts = _pieces(session_ids, PART)
+        seen = sum((_together_or_else(_one_by_one, begin, look, part) for part in parts), Seen())
     _record(begin, look, seen, begun_at)
     return seen
 
