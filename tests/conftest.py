@@ -1,19 +1,22 @@
-"""What every test may ask for: a database of its own on a real PostgreSQL; what was measured; and the --long option."""
+"""What every test may ask for: a database of its own on a real PostgreSQL, quiet to measure in; and --long."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 
 import psycopg2
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
 from core.embedded_postgres import binaries
 from tests.postgres import Server, Servers, every_version
+from tests.workers import Floor, TwoSides, is_the_daemons
 
 VERSIONS = every_version()
-FIGURES = pytest.StashKey[list[str]]()
+FIGURE = "figure"
 
 # Hypothesis takes milder settings where it recognises a CI; ours are the same everywhere.
 settings.register_profile(
@@ -37,23 +40,62 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--long"):
-        for item in items:
-            if item.get_closest_marker("long"):
-                item.add_marker(pytest.mark.skip(reason="a long test: runs with --long"))
+    for item in items:
+        if item.get_closest_marker("long") and not config.getoption("--long"):
+            item.add_marker(pytest.mark.skip(reason="a long test: runs with --long"))
+        if "servers" in getattr(item, "fixturenames", ()):
+            # Every branch of the pure modules is to be taken by their own tests, and tracing slows the others down.
+            item.add_marker(pytest.mark.no_cover)
+    if is_worker(config):
+        items.sort(key=lambda item: not is_the_daemons(item.nodeid))  # they take longest, and so they begin
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> TwoSides:
+    config.option.loadscopereorder = False
+    return TwoSides(config, log)
+
+
+def is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+@pytest.fixture(scope="session")
+def floor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Floor | None:
+    """Where the processes of a test run meet, if there are several."""
+    return Floor(tmp_path_factory.getbasetemp().parent) if is_worker(request.config) else None
+
+
+@pytest.fixture(autouse=True)
+def beside_others_or_alone(request: pytest.FixtureRequest, floor: Floor | None) -> Iterator[None]:
+    alone = request.node.get_closest_marker("alone") is not None
+    with floor.entered(alone=alone) if floor else contextlib.nullcontext():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    """Whoever configures the log of our own process, as a command does, does so for its own test."""
+    ours, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.configure(**ours)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture
-def figures(request: pytest.FixtureRequest) -> Callable[[str], None]:
+def figures(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Takes a line with something measured."""
-    return request.config.stash.setdefault(FIGURES, []).append
+    return lambda line: record_property(FIGURE, line)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if lines := terminalreporter.config.stash.get(FIGURES, []):
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    if lines := [line for report in reports for name, line in report.user_properties if name == FIGURE]:
         terminalreporter.section("measured")
         for line in lines:
-            terminalreporter.line(line)
+            terminalreporter.line(str(line))
 
 
 @pytest.fixture(scope="session")

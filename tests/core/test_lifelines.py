@@ -2,6 +2,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Timer
 
 import psycopg2
 import pytest
@@ -23,7 +24,10 @@ TOO_LATE = 5.0
 def gate(database_url: str) -> Iterator[Gate]:
     gate = Gate(database_url)
     gate.open()
+    otherwise = Timer(2 * TOO_LATE, gate.shut)  # libpq would wait for ever, and no signal ends that
+    otherwise.start()
     yield gate
+    otherwise.cancel()
     gate.shut()
 
 

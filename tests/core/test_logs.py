@@ -2,25 +2,13 @@ import io
 import json
 import logging
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal
 
 import pytest
-import structlog
 
 from core.logs import Seldom, configure, logger
 from core.settings import Settings
-
-
-@pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
-    ours, root = structlog.get_config(), logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.configure(**ours)
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def log_to(log_format: Literal["logfmt", "json"], level: Literal["DEBUG", "INFO"] = "INFO") -> io.StringIO:

@@ -60,6 +60,7 @@ def test_listener_hears_the_app_in_order(app: Connection, database_url: str) -> 
         assert [ear.next() for _ in range(3)] == [str(session), "", "12"]
 
 
+@pytest.mark.alone
 def test_listener_hears_within_milliseconds(app: Connection, database_url: str) -> None:
     with listening(database_url) as ear:
         took = []
@@ -80,6 +81,7 @@ def test_listener_hears_other_doorbells_not_at_all(app: Connection, database_url
         assert ear.next() == "12"
 
 
+@pytest.mark.alone
 def test_listener_heals_within_a_second_and_has_everything_looked_at(app: Connection, database_url: str) -> None:
     with listening(database_url) as ear:
         for _ in range(3):
@@ -143,6 +145,7 @@ def test_stop_before_run_means_that_run_returns_at_once(database_url: str) -> No
     assert ear.heard.empty()
 
 
+@pytest.mark.alone
 def test_stop_ends_the_wait_for_a_database_that_is_away() -> None:
     ear = Ear("postgresql://nobody@127.0.0.1:1/nowhere")
     ear.thread.start()

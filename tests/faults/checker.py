@@ -22,6 +22,7 @@ BOUND_SECONDS = 2.0
 GRACE_SECONDS = 0.25  # how long before a fault an edge may have come that it still could swallow
 LOOK_AHEAD_SECONDS = 60.0
 STORY_SECONDS = 4.0
+DELETED = "deleted"  # by whom a flip is whose row was deleted: the product has no part in it
 
 Kind = Literal["missed", "early", "late", "doubled", "extra"]
 
@@ -281,9 +282,6 @@ def _log_findings(history: History, flips: Mapping[str, list[Flip]]) -> list[Fin
             detail = f"the log says {told or 'nothing'}, it was {happened or 'nothing'}"
             findings.append(Finding("doubled", subject, at, detail))
     return findings
-
-
-DELETED = "deleted"
 
 
 def two_at_once(flips: Iterable[tuple[int, Flip]]) -> list[Finding]:

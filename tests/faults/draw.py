@@ -22,6 +22,7 @@ LENGTHS = {
     "crash the server": (0.0, 0.8),
     "lose packets": (1.0, 12.0),
     "forget connections": (1.0, 6.0),
+    "hang in the middle": (1.0, 6.0),
     "lock rows": (0.3, 3.0),
     "lock a table": (0.2, 1.5),
     "set the clock": (0.5, 3.0),

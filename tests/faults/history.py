@@ -111,7 +111,10 @@ def unfinished(admin: Connection) -> Sequence[str]:
 
 AT_REST = {
     "a bit that is not what its windows say": """
-        SELECT i.session_instance_id, i.active FROM session_instance i WHERE i.active IS DISTINCT FROM EXISTS (
+        SELECT i.session_instance_id, i.active, i.is_cancelled, (
+            SELECT string_agg(phase || ' ' || opens_at || ' ' || closes_at || ' ' || planned_at, ', ')
+            FROM activation_window w WHERE w.session_instance_id = i.session_instance_id
+        ) FROM session_instance i WHERE i.active IS DISTINCT FROM EXISTS (
             SELECT FROM activation_window w WHERE w.session_instance_id = i.session_instance_id
             AND closes_at > clock_timestamp()
             -- what is on stays on if it opens within a minute (L2)

@@ -22,10 +22,12 @@ TABLES = (
     "daemon_heartbeat",
 )
 COMMITS = ("session_instance", "activation_window", "plan_request")
-# A look writes no `planned_instance` here (no session of the bench has a recurrence), but clears it with the row.
-POINTS = tuple(
-    f"{moment} {table}" for table in TABLES if table != "planned_instance" for moment in ("before", "after")
-) + tuple(f"commit {table}" for table in COMMITS)
+MOMENTS = ("before", "after")
+POINTS = (
+    *(f"{moment} {table}" for table in TABLES for moment in MOMENTS),
+    *(f"commit {table}" for table in COMMITS),
+)
+PLANNED_INSTANCE = "planned_instance"  # written only where there is a recurrence
 
 FUNCTION = f"""
     CREATE FUNCTION pause_at_kill_point() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public
@@ -42,7 +44,7 @@ def install(admin: Connection) -> None:
     execute(admin, "CREATE TABLE kill_point (name text NOT NULL)")
     execute(admin, FUNCTION)
     for table in TABLES:
-        for moment in ("before", "after"):
+        for moment in MOMENTS:
             execute(
                 admin,
                 f"CREATE TRIGGER kill_{moment} {moment} INSERT OR UPDATE OR DELETE ON {table} "

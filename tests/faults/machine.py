@@ -44,7 +44,7 @@ class Machine:
             if over - begun - used > STALL_SECONDS
         ]
 
-    def stop(self) -> None:
+    def close(self) -> None:
         self._process.kill()
         self._process.wait()
 

@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from threading import Event
 from typing import TypeVar
 
 import psycopg2
@@ -51,10 +50,9 @@ class Nemesis:
         self.problems: list[str] = []
         self.server_down: list[tuple[float, float]] = []
 
-    def run(self, planned: Sequence[Planned], started: float, stop: Event) -> None:
+    def run(self, planned: Sequence[Planned], began: float) -> None:
         for fault in planned:
-            if stop.wait(max(0.0, started + fault.at - time.time())):
-                return
+            time.sleep(max(0.0, began + fault.at - time.time()))
             KINDS[fault.kind](self, fault)
 
     def _note(self, kind: str, begun: float, bound: float, subjects: frozenset[str] | None = None) -> None:
@@ -95,6 +93,8 @@ class Nemesis:
     def kill_at_a_point(self, fault: Planned) -> None:
         with self._admin() as admin:
             kill_points.arm(admin, fault.point)
+            if kill_points.PLANNED_INSTANCE in fault.point:
+                storm.blow(admin)
             try:
                 seat = self._seat_at_the_point(admin)
                 begun = time.time()
@@ -147,10 +147,10 @@ class Nemesis:
         self.server_down.append((begun, time.time()))
         self._note(fault.kind, begun, 2)
 
-    def lose_packets(self, fault: Planned, *, forget: bool = False) -> None:
+    def lose_packets(self, fault: Planned, *, forget: bool = False, acknowledging: bool = False) -> None:
         seat, begun = self._seat(fault), time.time()
         covered = self._others_serve(seat)
-        seat.proxy.fall_silent()
+        seat.proxy.fall_silent(acknowledging=acknowledging)
         if covered:
             self._note(fault.kind, begun, LEASE_SECONDS + 1)
         time.sleep(fault.seconds)
@@ -160,6 +160,9 @@ class Nemesis:
 
     def forget_connections(self, fault: Planned) -> None:
         self.lose_packets(fault, forget=True)
+
+    def hang_in_the_middle(self, fault: Planned) -> None:
+        self.lose_packets(fault, forget=fault.chance < 0.5, acknowledging=True)
 
     def lock_rows(self, fault: Planned) -> None:
         """Hold the rows of some sessions, as an app does that takes its time: only they may have to wait."""
@@ -270,6 +273,7 @@ KINDS: dict[str, Callable[[Nemesis, Planned], None]] = {
     "crash the server": Nemesis.crash_the_server,
     "lose packets": Nemesis.lose_packets,
     "forget connections": Nemesis.forget_connections,
+    "hang in the middle": Nemesis.hang_in_the_middle,
     "lock rows": Nemesis.lock_rows,
     "lock a table": Nemesis.lock_a_table,
     "set the clock": Nemesis.set_the_clock,

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -15,20 +15,10 @@ WATCH_SECONDS = 0.02
 STOPS_WITHIN_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A daemon that ended though nobody had asked it to."""
-
-    seat: str
-    at: float
-    status: int
-    last_words: str
-
-
 class Seat:
     """A place for a daemon. While it is taken, one that ends is started again."""
 
-    def __init__(self, name: str, directory: Path, proxy: Proxy, settings: Callable[[], dict[str, str]]) -> None:
+    def __init__(self, name: str, directory: Path, proxy: Proxy, settings: Mapping[str, str]) -> None:
         self.name = name
         self.proxy = proxy
         self.incarnation = 0
@@ -61,7 +51,7 @@ class Seat:
             self.spawned_at = time.time()
             self._killed = False
             log = self._directory / f"{self.name}-{self.incarnation}.log"
-            self._daemon = DaemonProcess(log, **self._settings())
+            self._daemon = DaemonProcess(log, **self._settings)
 
     def leave(self) -> tuple[int, float]:
         """SIGTERM, and no new one; return the exit status and how many seconds it took."""
@@ -85,16 +75,16 @@ class Seat:
         self.daemon.resume()
         self.paused = False
 
-    def restart_if_ended(self) -> Ended | None:
-        """Start it again if it has ended; return how, unless we killed it."""
+    def restart_if_ended(self) -> str | None:
+        """Start it again if it has ended; tell how, unless we killed it."""
         with self._lock:
             daemon = self._daemon
         if daemon is None or not daemon.ended:
             return None
-        ended = None if self._killed else Ended(self.name, time.time(), daemon.wait(), _last_words(daemon))
+        how = None if self._killed else f"{self.name} ended by itself with {daemon.wait()}:\n{_last_words(daemon)}"
         time.sleep(RESTARTS_AFTER_SECONDS)
         self.take()
-        return ended
+        return how
 
     def end(self) -> None:
         """Whatever it is doing."""
@@ -109,7 +99,7 @@ class Platform:
     """Watches the seats in a thread of its own."""
 
     seats: list[Seat]
-    ended: list[Ended] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     _stop: Event = field(default_factory=Event)
     _thread: Thread | None = None
 
@@ -133,8 +123,8 @@ class Platform:
     def _watch(self) -> None:
         while not self._stop.wait(WATCH_SECONDS):
             for seat in self.seats:
-                if ended := seat.restart_if_ended():
-                    self.ended.append(ended)
+                if problem := seat.restart_if_ended():
+                    self.problems.append(problem)
 
 
 def _last_words(daemon: DaemonProcess) -> str:

@@ -11,6 +11,8 @@ import select
 import socket
 import struct
 import sys
+from collections.abc import Callable
+from functools import partial
 from threading import Event, Lock, Thread
 
 from sqlalchemy.engine import make_url
@@ -29,7 +31,8 @@ def _deafen(end: socket.socket) -> None:
 
 def _hear(end: socket.socket) -> None:
     if CAN_LOSE_PACKETS:
-        end.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+        with contextlib.suppress(FileNotFoundError):  # it never was deaf
+            end.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
 
 
 class Proxy:
@@ -41,7 +44,7 @@ class Proxy:
         self._behind: tuple[str, int] | None = None
         self._carried: set[_Carried] = set()
         self._lock = Lock()
-        self._silent = False
+        self._silence: Callable[[_Carried], None] | None = None
         Thread(target=self._let_in, daemon=True).start()
 
     def lead_to(self, url: str) -> None:
@@ -60,19 +63,24 @@ class Proxy:
         with self._lock:
             return any(each.server_side_port == server_side_port for each in self._carried)
 
-    def fall_silent(self) -> None:
-        """Lose every packet, in both directions, of those inside and of those who knock."""
-        _deafen(self._door)
+    def fall_silent(self, *, acknowledging: bool = False) -> None:
+        """Lose every packet, in both directions, of those inside and of those who knock.
+
+        `acknowledging`: as a middleman that hangs. Whoever knocks is let in, what is sent is acknowledged, and nothing
+        gets through.
+        """
+        if not acknowledging:
+            _deafen(self._door)
         with self._lock:
-            self._silent = True
+            self._silence = partial(_Carried.fall_silent, acknowledging=acknowledging)
             for each in self._carried:
-                each.fall_silent()
+                self._silence(each)
 
     def speak(self, *, forget: bool) -> None:
         """Carry again, those who were inside too; unless they are forgotten, as a router does: they hear no more."""
         _hear(self._door)
         with self._lock:
-            self._silent = False
+            self._silence = None
             for each in () if forget else self._carried:
                 each.speak()
 
@@ -102,8 +110,8 @@ class Proxy:
                 carried = _Carried(client, server)
                 with self._lock:
                     self._carried.add(carried)
-                    if self._silent:
-                        carried.fall_silent()
+                    if self._silence:
+                        self._silence(carried)
                 try:
                     carried.run()
                 finally:
@@ -133,8 +141,10 @@ class _Carried:
                 self._speaks.wait()
                 self._other[end].sendall(data)
 
-    def fall_silent(self) -> None:
+    def fall_silent(self, *, acknowledging: bool) -> None:
         self._speaks.clear()
+        if acknowledging:
+            return
         with contextlib.suppress(OSError):  # it has just been closed
             for end in self._other:
                 _deafen(end)

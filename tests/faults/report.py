@@ -38,6 +38,7 @@ class Report:
     """A run: its seed, its load, its faults, its figures, and what was wrong."""
 
     seed: int
+    began: float
     seconds: float
     findings: list[Finding]
     problems: list[str]
@@ -63,8 +64,8 @@ class Report:
     def _counts(self) -> str:
         return f"{sum(self.faults.values())} faults, {len(self.findings)} findings, {self.skipped} lawfully skipped"
 
-    def lines(self, began: float) -> list[str]:
-        """Return it in words; instants are counted from `began`."""
+    def lines(self) -> list[str]:
+        """Return it in words; instants are counted from its beginning."""
         return [
             f"seed {self.seed}, {self.seconds:.0f} s: {self.flips} flips, {self.written} edits, {self._counts}",
             f"the machine: work took {self.slowness:g} times as long as it needs",
@@ -74,7 +75,7 @@ class Report:
             "timeline: " + "; ".join(f"{begun:.2f}-{over:.2f} {kind}" for begun, over, kind in self.timeline),
             *(f"right again after {kind}: {spread}" for kind, spread in sorted(self.recoveries.items())),
             *(f"left out: {what}" for what in self.left_out),
-            *(f"{f.kind.upper()} {f.subject} at {f.at - began:.3f}: {f.detail}" for f in self.findings),
+            *(f"{f.kind.upper()} {f.subject} at {f.at - self.began:.3f}: {f.detail}" for f in self.findings),
             *self.stories,
             *(f"PROBLEM {problem}" for problem in self.problems),
         ]
@@ -101,6 +102,7 @@ def report(
 ) -> Report:
     return Report(
         seed=seed,
+        began=began,
         seconds=seconds,
         findings=verdict.findings,
         problems=problems,

@@ -45,7 +45,8 @@ class Server:
         self._running.stop()
         self._running = self._start()
         migrate(self.url)
-        self._make_role()
+        with self.admin() as admin:
+            make_role(admin)
 
     def _start(self) -> EmbeddedPostgres:
         return connect_or_start(self._directory, durable=False)
@@ -78,16 +79,17 @@ class Server:
     def _postmaster(self) -> int:
         return int((self._directory / "data" / "postmaster.pid").read_text().splitlines()[0])
 
-    def _make_role(self) -> None:
-        with self.admin() as admin:
-            execute(admin, f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")
-            versions = execute(
-                admin, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE '%version%'"
-            )
-            for (table,) in versions:
-                execute(admin, f"GRANT SELECT ON {table} TO {ROLE}")
-            for table, rights in GRANTS.items():
-                execute(admin, f"GRANT {rights} ON {table} TO {ROLE}")
+
+def make_role(admin: Connection) -> None:
+    """Make the daemons' role, with the grants that it needs."""
+    execute(admin, f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")
+    versions = execute(
+        admin, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE '%version%'"
+    )
+    for (table,) in versions:
+        execute(admin, f"GRANT SELECT ON {table} TO {ROLE}")
+    for table, rights in GRANTS.items():
+        execute(admin, f"GRANT {rights} ON {table} TO {ROLE}")
 
 
 def until_it_answers(url: str, seconds: float = 30) -> Connection:

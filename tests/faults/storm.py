@@ -1,5 +1,9 @@
-"""A storm of edits: sessions of its own, whose every row is rewritten again and again, all by one statement."""
+"""A storm of edits: sessions of its own, whose every row is rewritten again and again, all by one statement.
 
+Half of them have an instance written by hand, half a recurrence. None of them ever opens: all is an hour ahead.
+"""
+
+import random
 import time
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
@@ -7,31 +11,32 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from tests.data import execute
 from tests.faults import hours
 from tests.faults.truth import Window
-from tests.scheduler.soon import NOON
+from tests.scheduler.soon import HOUR, NOON, weekly
 
 SESSIONS = 200
-FAR_AHEAD_SECONDS = 3600.0
+LENGTH_SECONDS = 600.0
 
 
 def prepare(admin: Connection, sessions: int = SESSIONS) -> None:
-    """Make the sessions, each with an instance an hour ahead: none of them opens while the bench runs."""
-    opens = time.time() + FAR_AHEAD_SECONDS
-    day, start, end = hours.columns(Window(opens, opens + 60)).values()
+    for name in ("storm by hand", "storm by recurrence"):
+        execute(
+            admin,
+            "INSERT INTO session (name, timezone, active_buffer_minutes_before, active_buffer_minutes_after) "
+            "SELECT %s, %s, 0, 0 FROM generate_series(1, %s)",
+            name,
+            NOON,
+            sessions // 2,
+        )
     execute(
         admin,
-        "WITH made AS (INSERT INTO session (name, timezone, active_buffer_minutes_before, active_buffer_minutes_after) "
-        "SELECT 'storm', %s, 0, 0 FROM generate_series(1, %s) RETURNING session_id) "
-        "INSERT INTO session_instance (session_id, date, start_time, end_time) SELECT session_id, %s, %s, %s FROM made",
-        NOON,
-        sessions,
-        day,
-        start,
-        end,
+        "INSERT INTO session_instance (session_id, date) SELECT session_id, current_date FROM session "
+        "WHERE name = 'storm by hand'",
     )
+    blow(admin)
 
 
 def rage(admin: Connection, seconds: float) -> int:
-    """Move all of them a little, over and over; return how many edits that were."""
+    """Edit all of them, over and over; return how many edits that were."""
     deadline, edits = time.monotonic() + seconds, 0
     while time.monotonic() < deadline:
         edits += blow(admin)
@@ -39,10 +44,18 @@ def rage(admin: Connection, seconds: float) -> int:
 
 
 def blow(admin: Connection) -> int:
-    """Edit each of them once, in one statement."""
-    rows = execute(
+    """Edit each of them once; return how many that are."""
+    ahead = HOUR + random.uniform(0, 600)
+    opens = time.time() + ahead
+    moved = execute(
         admin,
-        "UPDATE session_instance SET end_time = end_time + (random() - 0.5) * interval '10 seconds' "
-        "WHERE session_id IN (SELECT session_id FROM session WHERE name = 'storm') RETURNING 1",
+        "UPDATE session_instance SET date = %s, start_time = %s, end_time = %s "
+        "WHERE session_id IN (SELECT session_id FROM session WHERE name = 'storm by hand') RETURNING 1",
+        *hours.columns(Window(opens, opens + LENGTH_SECONDS)).values(),
     )
-    return len(rows)
+    edited = execute(
+        admin,
+        "UPDATE session SET recurrence = %s WHERE name = 'storm by recurrence' RETURNING 1",
+        weekly(ahead, ahead + LENGTH_SECONDS),
+    )
+    return len(moved) + len(edited)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import ROOT
-from tests.faults.bench import Plan, bench
+from tests.faults.bench import Bench, Plan
 from tests.faults.untouched import SESSIONS
 
 SHORT_SECONDS = 38.0  # and some to start and to end
@@ -21,17 +21,17 @@ Figures = Callable[[str], None]
 
 @pytest.mark.timeout(SECONDS + 120)
 def test_a_draw_of_faults_leaves_nothing_missed_early_late_doubled_or_extra(tmp_path: Path, figures: Figures) -> None:
-    with bench(tmp_path, Plan(SEED, SECONDS)) as running:
+    with Bench(tmp_path, Plan(SEED, SECONDS)) as running:
         report = running.run()
 
     report.write(REPORTS / f"seed-{SEED}.json")
-    for line in report.lines(running.began):
+    for line in report.lines():
         figures(line)
-    assert report.good, f"NEMESIS_SEED={SEED}\n" + "\n".join(report.lines(running.began))
+    assert report.good, f"NEMESIS_SEED={SEED}\n" + "\n".join(report.lines())
 
 
 def test_the_bench_finds_what_is_missed_when_no_daemon_runs(tmp_path: Path) -> None:
-    with bench(tmp_path, Plan(seed=1, seconds=10, daemons=False, faults=False)) as running:
+    with Bench(tmp_path, Plan(seed=1, seconds=10, daemons=False, faults=False)) as running:
         report = running.run()
 
     instances = {finding.subject for finding in report.findings if finding.subject.startswith("instance")}

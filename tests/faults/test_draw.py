@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 from tests.faults.draw import LENGTHS, draw
+from tests.faults.nemesis import KINDS as NEMESIS_KINDS
 
 KINDS = set(LENGTHS)
 
@@ -18,6 +19,10 @@ def test_a_long_draw_sees_every_kind() -> None:
 
 def test_a_few_short_draws_see_every_kind() -> None:
     assert {fault.kind for seed in range(10) for fault in draw(seed, 33)} == KINDS
+
+
+def test_the_nemesis_knows_every_kind() -> None:
+    assert {fault.kind for fault in draw(7, 600)} <= KINDS == set(NEMESIS_KINDS)
 
 
 def test_what_a_machine_cannot_do_is_left_out() -> None:

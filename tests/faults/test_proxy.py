@@ -71,6 +71,19 @@ def test_in_silence_nothing_arrives_or_is_acknowledged_and_nobody_gets_in(proxy:
             end.recv(10)
 
 
+def test_a_middleman_that_hangs_acknowledges_and_passes_nothing_on(proxy: Proxy) -> None:
+    with server(proxy) as door, through(proxy, door) as (client, end):
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 500)
+        proxy.fall_silent(acknowledging=True)
+        client.sendall(b"late")
+        client.settimeout(1)
+
+        with pytest.raises(TimeoutError, match=r"^timed out$"):  # ours, and not the kernel's
+            client.recv(1)
+        proxy.speak(forget=False)
+        assert end.recv(10) == b"late"
+
+
 @loses_packets
 def test_after_a_silence_what_was_sent_arrives(proxy: Proxy) -> None:
     with server(proxy) as door, through(proxy, door) as (client, end):

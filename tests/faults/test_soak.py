@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.bench import Plan, bench
+from tests.faults.bench import Bench, Plan
 from tests.faults.growth import grown, thirds
 
 MINUTES = float(os.environ.get("NEMESIS_SOAK_MINUTES") or 0)
@@ -18,12 +18,12 @@ KILLS = ("kill", "kill at a point")  # one that is started again has forgotten w
 @pytest.mark.skipif(not MINUTES, reason="runs for as long as it is told to: make soak MINUTES=n")
 @pytest.mark.timeout(MINUTES * 90 + 300)
 def test_nothing_grows(tmp_path: Path, figures: Callable[[str], None]) -> None:
-    with bench(tmp_path, Plan(SEED, MINUTES * 60, without=KILLS, endless_storm=True)) as running:
+    with Bench(tmp_path, Plan(SEED, MINUTES * 60, without=KILLS, endless_storm=True)) as running:
         report = running.run()
 
-    for line in report.lines(running.began):
+    for line in report.lines():
         figures(line)
     for name, (middle, end) in thirds(running.uses.samples).items():
         figures(f"{name}: {middle:g} in the second third, {end:g} in the last")
     assert grown(running.uses.samples) == []
-    assert report.good, f"NEMESIS_SEED={SEED}\n" + "\n".join(report.lines(running.began))
+    assert report.good, f"NEMESIS_SEED={SEED}\n" + "\n".join(report.lines())

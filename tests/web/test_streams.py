@@ -21,6 +21,8 @@ from tests.web.gunicorn_process import Gunicorn
 from tests.web.open_streams import OpenStreams
 from tests.web.site import World
 
+pytestmark = pytest.mark.alone
+
 TOWNS = 100
 
 

@@ -249,6 +249,7 @@ def test_l6_requests_of_a_session_that_is_gone_are_dropped(engine: Engine, app: 
 # Two at once
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("database_of_its_own")
 def test_two_looks_at_once_share_the_work_and_flip_each_edge_once(
     engine: Engine, app: Connection, database_url: str

@@ -1,6 +1,7 @@
 """A2 while instances open, close, and are changed under people's feet; every look must agree with the rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -287,6 +288,21 @@ def test_a2_person_released_while_the_other_instance_is_being_opened_is_not_lost
     assert person_at(app, person) == b
 
 
+@contextmanager
+def refusing(app: Connection, instance: int) -> Iterator[None]:
+    """Have the app refuse, by a trigger of its own, that this instance is changed."""
+    execute(app, "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$")
+    execute(
+        app,
+        "CREATE TRIGGER no BEFORE UPDATE ON session_instance FOR EACH ROW "
+        f"WHEN (NEW.session_instance_id = {instance}) EXECUTE FUNCTION no()",
+    )
+    try:
+        yield
+    finally:
+        execute(app, "DROP FUNCTION no() CASCADE")
+
+
 def test_l3_person_whose_best_instance_cannot_open_keeps_no_look_busy(engine: Engine, app: Connection) -> None:
     first, second, person = (
         tuesday(app, engine, "19:00", "20:00"),
@@ -294,15 +310,10 @@ def test_l3_person_whose_best_instance_cannot_open_keeps_no_look_busy(engine: En
         add_person(app),
     )
     said_yes(app, person, first, second)
-    execute(app, "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$")
-    execute(
-        app,
-        f"CREATE TRIGGER no BEFORE UPDATE ON session_instance FOR EACH ROW "
-        f"WHEN (NEW.session_instance_id = {first}) EXECUTE FUNCTION no()",
-    )
-    look(engine, DURING)
-    assert look(engine, DURING).failed  # once more, because the look at the second has asked for it
-    seen = look(engine, DURING)
+    with refusing(app, first):
+        look(engine, DURING)
+        assert look(engine, DURING).failed  # once more, because the look at the second has asked for it
+        seen = look(engine, DURING)
 
     assert person_at(app, person) is None
     assert seen == Seen()
