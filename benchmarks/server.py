@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,8 +55,10 @@ class Server:
     def database(self, template: str = "bench_migrated") -> Iterator[str]:
         """Yield the URL of a fresh database, and drop it afterwards."""
         name = f"bench_{next(self._numbers)}"
-        yield self.make(name, template)
-        self.drop(name)
+        try:
+            yield self.make(name, template)
+        finally:
+            self.drop(name)
 
     @property
     def version(self) -> str:
@@ -72,7 +76,11 @@ class Server:
 
 @contextmanager
 def server(url: str | None) -> Iterator[Server]:
-    """Yield the server at `url` (as somebody who may make databases), or else an embedded one for this run alone."""
+    """Yield the server at `url` (as somebody who may make databases), or else an embedded one for this run alone.
+
+    SIGTERM ends the run as Ctrl-C does: whatever was started is stopped.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if url:
         yield from _opened(url)
         return
