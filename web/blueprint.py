@@ -20,7 +20,7 @@ from core.errors import SeisiunError, SessionBusy
 from web import board, calendar, edit, health, instances, metrics, now, sessions, stream, words
 from web.host import EXTENSION, CurrentPerson, Host, Organises, notices, viewer
 from web.hub import Boards, Hub
-from web.settings import MOST_BYTES, MOST_STREAMS
+from web.settings import ANSWER_SECONDS, MOST_BYTES, MOST_STREAMS
 
 LARGEST_ID = 2**63 - 1
 SESSION = f"<int(max={LARGEST_ID}):session_id>"
@@ -77,7 +77,7 @@ def create_blueprint(
     """
     engine = database if isinstance(database, Engine) else _engine(database)
     url = engine.url.render_as_string(hide_password=False)
-    health_engine = create_engine(url, pool_size=1, application_name="seisiun health")
+    health_engine = create_engine(url, pool_size=1, application_name="seisiun health", patience_seconds=ANSWER_SECONDS)
     blueprint = Blueprint(
         EXTENSION, __name__, static_folder="static", template_folder="templates", static_url_path="/seisiun-static"
     )
@@ -103,7 +103,7 @@ def create_blueprint(
 
 
 def _engine(url: str) -> Engine:
-    return create_engine(url, pool_size=10, application_name="seisiun pages")
+    return create_engine(url, pool_size=10, application_name="seisiun pages", patience_seconds=ANSWER_SECONDS)
 
 
 def _looker(app: Flask, engine: Engine) -> Callable[[], Boards]:
