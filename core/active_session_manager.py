@@ -5,10 +5,8 @@ or its raw psycopg2 connection, it is done inside the transaction that is open t
 """
 
 import time
-from collections.abc import Callable, Collection
-from dataclasses import replace
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from itertools import count
 
 from psycopg2.errors import UniqueViolation
 from sqlalchemy import Connection, Engine
@@ -23,14 +21,14 @@ from core.boards import (
     whereabouts,
     who_is_here,
 )
+from core.chunks import CHUNK, HANDS, look_until_done
 from core.errors import SessionBusy
 from core.hooks import CheckedIn, WhyNot, check_in, instance_saved, remove_check_in, session_saved
-from core.logs import logger
-from core.look import ZONE_VERSION, Cause, Look, Seen, ensure, look_at
+from core.look import ZONE_VERSION, Cause, Look, Seen, ensure
 from core.settings import Settings, load_settings
-from core.store import heartbeats, looks
-from core.store.candidates import Reason, Search, candidates
-from core.transactions import AppDatabase, Begin, is_contention, is_disconnected, transactions
+from core.store import heartbeats
+from core.store.candidates import Reason, Search
+from core.transactions import AppDatabase, Begin, is_contention, transactions
 
 __all__ = [
     "AppDatabase",
@@ -55,12 +53,9 @@ __all__ = [
     "who_is_here",
 ]
 
-CHUNK = 200  # sessions in one transaction: few enough that nobody waits for its locks
 DAEMON_ALIVE_WITHIN = timedelta(seconds=60)
 SWEEP_LOOK_AHEAD = timedelta(seconds=60)
 EVERY_REASON = frozenset(Reason)
-
-log = logger(__name__)
 
 
 def update_active_sessions(
@@ -80,81 +75,17 @@ def update_active_sessions(
 
     `now` (aware) is for tests and dry runs; without it the database's clock counts (L1). `look_ahead` opens instances
     that much early, and closes none early (L2). Sessions `apart_from` are left alone; edges and requests younger than
-    `grace` are left to others. At most `at_most` chunks are looked at, the most urgent first. A session that fails, or
+    `grace` are left to others. Where an `Engine` is given and many sessions are due, up to three chunks of them are
+    looked at at once; at most `at_most` such rounds are, the most urgent first. A session that fails, or
     of which somebody else holds a row, is reported and holds up no other (L5, L6). `one_by_one`: each session in a
     transaction of its own, where even one that costs the connection fails alone. Idempotent. Raises only when the
     database cannot be reached, or refuses to be read.
     """
     look = Look(Cause(cause), settings or load_settings(), now, look_ahead)
-    search = Search(now, frozenset(reasons), look_ahead, grace, ZONE_VERSION, frozenset(apart_from), CHUNK)
-    look_at_chunk = _each_by_itself if one_by_one else _one_chunk
+    most = CHUNK * HANDS if isinstance(db, Engine) and not one_by_one else CHUNK
+    search = Search(now, frozenset(reasons), look_ahead, grace, ZONE_VERSION, frozenset(apart_from), most)
     with transactions(db) as begin:
-        return _look_until_done(lambda search: look_at_chunk(begin, look, search), search, at_most)
-
-
-def _look_until_done(look_at_chunk: Callable[[Search], Seen | None], search: Search, at_most: int | None) -> Seen:
-    total = Seen()
-    for _ in range(at_most) if at_most else count():
-        seen = look_at_chunk(search)
-        if seen is None:
-            break
-        # What could not be finished now, or is found again though it was finished, waits for the next look.
-        again = seen.sessions & total.sessions
-        search = replace(search, apart_from=search.apart_from | seen.deferred | seen.failed.keys() | again)
-        total += seen
-    return total
-
-
-def _one_chunk(begin: Begin, look: Look, search: Search) -> Seen | None:
-    """Look at the most urgent sessions, or return None where there are none; on an error, at each by itself (L5)."""
-    found: list[int] = []
-    try:
-        with begin() as connection:
-            found = [candidate.session_id for candidate in candidates(connection, search)]
-            return look_at(connection, look, found) if found else None
-    except Exception as error:
-        if not found or is_disconnected(error):
-            raise
-        log.debug("chunk_failed", sessions=len(found), exc_info=True)
-    return _one_by_one(begin, look, found)
-
-
-def _each_by_itself(begin: Begin, look: Look, search: Search) -> Seen | None:
-    with begin() as connection:
-        found = [candidate.session_id for candidate in candidates(connection, search)]
-    return _one_by_one(begin, look, found, may_cost_the_connection=True) if found else None
-
-
-def _one_by_one(
-    begin: Begin, look: Look, session_ids: Collection[int], *, may_cost_the_connection: bool = False
-) -> Seen:
-    with begin() as connection:
-        begun_at = looks.clock(connection)
-    seen = Seen()
-    for session_id in session_ids:
-        seen += _one(begin, look, session_id, may_cost_the_connection=may_cost_the_connection)
-    if seen.failed:
-        with begin() as connection:
-            looks.record_failures(connection, seen.failed, look.now, failed_at=begun_at)
-    return seen
-
-
-def _one(begin: Begin, look: Look, session_id: int, *, may_cost_the_connection: bool) -> Seen:
-    try:
-        with begin() as connection:
-            return look_at(connection, look, [session_id])
-    except Exception as error:
-        if is_disconnected(error) and not may_cost_the_connection:
-            raise
-        if is_contention(error):
-            return Seen(deferred=frozenset({session_id}))
-        log.exception("look_failed", session=session_id)
-        return Seen(failed={session_id: _in_one_line(error)})
-
-
-def _in_one_line(error: Exception) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return f"{type(cause).__name__}: {str(cause).strip().splitlines()[0] if str(cause).strip() else '(no message)'}"
+        return look_until_done(begin, look, search, at_most, one_by_one=one_by_one)
 
 
 def ensure_instance(

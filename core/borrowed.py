@@ -13,6 +13,7 @@ from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812 -
 from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 
@@ -41,7 +42,10 @@ _URL = make_url("postgresql+psycopg2://")
 
 @contextmanager
 def borrowed(raw: Psycopg2Connection) -> Iterator[Connection]:
-    """Yield a SQLAlchemy connection over `raw`; where that is in autocommit, the block is a transaction of its own."""
+    """Yield a SQLAlchemy connection over `raw`; where that is in autocommit, the block is a transaction of its own.
+
+    What the block raises of psycopg2's errors is raised as that: the caller knows nothing of SQLAlchemy.
+    """
     factory, raw.cursor_factory = raw.cursor_factory, cursor  # the app's own may give dictionaries
     try:
         if raw.autocommit and raw.info.transaction_status == TRANSACTION_STATUS_IDLE:
@@ -49,6 +53,8 @@ def borrowed(raw: Psycopg2Connection) -> Iterator[Connection]:
                 yield _connection(raw)
         else:
             yield _connection(raw)
+    except DBAPIError as error:
+        raise error.orig or error from error
     finally:
         raw.cursor_factory = factory
 

@@ -164,10 +164,16 @@ def _plan(connection: Connection, look: Look, session_ids: Collection[int], now:
         return _Planned(Seen(), frozenset())
     decided, unreadable = _decide(connection, look.settings, session_ids, now)
     plans.note_unreadable(connection, unreadable, ZONE_VERSION)
-    blocked = plans.lock_for(connection, decided)
-    free = [plan for plan in decided if plan.session_id not in blocked]
-    horizon = look.settings.plan_horizon
-    written = plans.write(connection, free, now, planned_through=now + horizon, zone_version=ZONE_VERSION)
+    locked = plans.lock_for(connection, decided, now)
+    free = [plan for plan in decided if plan.session_id not in locked.blocked]
+    written = plans.write(
+        connection,
+        free,
+        now,
+        windows=locked.windows,
+        planned_through=now + look.settings.plan_horizon,
+        zone_version=ZONE_VERSION,
+    )
     seen = Seen(
         planned=written.made,
         retimed=written.retimed,
@@ -176,7 +182,7 @@ def _plan(connection: Connection, look: Look, session_ids: Collection[int], now:
         unreadable=unreadable,
         edges=written.edges,
     )
-    return _Planned(seen, blocked)
+    return _Planned(seen, locked.blocked)
 
 
 def _decide(
@@ -266,9 +272,17 @@ def ensure(connection: Connection, settings: Settings, session_id: int, local_st
         default_length=settings.default_length,
         wanted=local_start,
     )
-    if plans.lock_for(connection, [decided]):
+    locked = plans.lock_for(connection, [decided], now)
+    if locked.blocked:
         return None
-    plans.write(connection, [decided], now, planned_through=now + settings.plan_horizon, zone_version=ZONE_VERSION)
+    plans.write(
+        connection,
+        [decided],
+        now,
+        windows=locked.windows,
+        planned_through=now + settings.plan_horizon,
+        zone_version=ZONE_VERSION,
+    )
     reconciled = _reconcile(connection, Look(Cause.HOOK, settings), [session_id], [session_id], now)
     looks.ask_others(connection, reconciled.unplaced)
     return plans.bound_to(connection, session_id, local_start)

@@ -173,7 +173,10 @@ class Worker:
                 return
 
     def _was_early(self, errand: Errand) -> bool:
-        """Wait while the database says that the timer's edge is still ahead: the host's clock only wakes us (L1)."""
+        """Wait while the database says that the timer's edge is still ahead: the host's clock only wakes us (L1).
+
+        Then look once more in any case: the edge may have passed since the look that found nothing.
+        """
         edge = self._edge
         if errand is not EDGES or edge is None:
             return False
@@ -184,7 +187,7 @@ class Worker:
             self._timers.add([edge])  # a clock was set: measure anew, and come back
             return False
         time.sleep(max(0.0, ahead.total_seconds()))
-        return ahead > timedelta(0)
+        return True
 
     def _look(self, errand: Errand) -> Seen:
         """Look at one chunk."""

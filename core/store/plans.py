@@ -58,14 +58,53 @@ class Written:
     edges: frozenset[datetime]
 
 
-def lock_for(connection: Connection, plans: Iterable[Plan]) -> frozenset[int]:
-    """Lock the rows that these plans would write; return the sessions of which somebody else holds one."""
-    plans = list(plans)
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """`blocked`: the sessions of which somebody else holds a row; `windows`: those that are stored, and not history."""
+
+    blocked: frozenset[int]
+    windows: frozenset[Stored]
+
+
+def lock_for(connection: Connection, plans: Sequence[Plan], now: datetime) -> Locked:
+    """Lock the rows that these plans would write, and the instances of which they would write a window or a binding.
+
+    Somebody who has deleted such an instance, and not committed, holds those too: we would wait for them.
+    """
+    windows = _stored_windows(connection, [plan.session_id for plan in plans], now) if plans else frozenset()
     making = {plan.session_id for plan in plans if plan.made}
-    wanted = {row: plan.session_id for plan in plans for row in chain(_ids(plan.retimed), plan.deletable)}
-    locked_rows = lock_instances(connection, wanted) if wanted else frozenset()
-    locked_sessions = _lock_sessions(connection, making) if making else frozenset()
-    return frozenset(making - locked_sessions) | {wanted[row] for row in wanted.keys() - locked_rows}
+    writing = {row: plan.session_id for plan in plans for row in chain(_ids(plan.retimed), plan.deletable)}
+    touching = _touched(plans, windows, now)
+    held = {*(writing[row] for row in writing.keys() - lock_instances(connection, writing))} if writing else set()
+    held |= {touching[row] for row in touching.keys() - _lock_keys(connection, touching)} if touching else set()
+    held |= making - _lock_sessions(connection, making) if making else set()
+    return Locked(frozenset(held), windows)
+
+
+def _touched(plans: Iterable[Plan], windows: frozenset[Stored], now: datetime) -> dict[int, int]:
+    """Return the standing instances of which a window or a binding would be written: instance id -> session id."""
+    planned = {
+        _stored(plan, turn, turn.session_instance_id)
+        for plan in plans
+        for turn in plan.windows
+        if turn.session_instance_id > 0  # the others are to be made
+    }
+    new = {window for window in planned - windows if _closes_at(window) > now}
+    bindings = {row: plan.session_id for plan in plans for row in chain(plan.bound, plan.unbound)}
+    return {window[0]: window[4] for window in (windows - planned) | new} | bindings
+
+
+def _lock_keys(connection: Connection, ids: Iterable[int]) -> frozenset[int]:
+    """Hold these instances as a foreign key does: until we commit nobody deletes one; all else may be done to it."""
+    return frozenset(connection.scalars(_LOCK_KEYS, {"ids": sorted(ids)}).all())
+
+
+_LOCK_KEYS = (
+    select(SessionInstance.session_instance_id)
+    .where(is_in(SessionInstance.session_instance_id))
+    .order_by(SessionInstance.session_instance_id)
+    .with_for_update(read=True, key_share=True, skip_locked=True)
+)
 
 
 def _ids(retimed: Iterable[RetimedInstance]) -> Iterable[int]:
@@ -103,17 +142,18 @@ def write(
     plans: Sequence[Plan],
     now: datetime,
     *,
+    windows: frozenset[Stored],
     planned_through: datetime,
     zone_version: str,
 ) -> Written:
-    """Write these plans, whose rows `lock_for` has locked."""
+    """Write these plans, whose rows `lock_for` has locked; `windows` is what it found stored."""
     if not plans:
         return Written((), (), (), frozenset())
     deleted = _delete_unreferenced(connection, frozenset(chain.from_iterable(plan.deletable for plan in plans)))
     ids = _make(connection, plans)
     retimed = _retime(connection, list(chain.from_iterable(plan.retimed for plan in plans)))
     _bind(connection, plans, deleted)
-    edges = _write_windows(connection, plans, ids, now)
+    edges = _write_windows(connection, plans, windows, ids, now)
     _note_planned(connection, plans, planned_through, zone_version)
     return Written(tuple(sorted(ids.values())), retimed, tuple(sorted(deleted)), edges)
 
@@ -276,7 +316,11 @@ _BIND = _insert_or_rebind()
 
 
 def _write_windows(
-    connection: Connection, plans: Sequence[Plan], ids: Mapping[tuple[int, int], int], now: datetime
+    connection: Connection,
+    plans: Sequence[Plan],
+    windows: frozenset[Stored],
+    ids: Mapping[tuple[int, int], int],
+    now: datetime,
 ) -> frozenset[datetime]:
     """Bring the stored windows to what was planned, leaving those that stand; return the edges still to come."""
     planned = {
@@ -284,7 +328,8 @@ def _write_windows(
         for plan in plans
         for turn in plan.windows
     }
-    stored = _stored_windows(connection, [plan.session_id for plan in plans], now)
+    ours = {plan.session_id for plan in plans}
+    stored = {window for window in windows if window[4] in ours}
     _delete_windows(connection, stored - planned)
     new = {window for window in planned - stored if _closes_at(window) > now}
     _insert_windows(connection, new, now)
@@ -299,10 +344,10 @@ def _closes_at(window: Stored) -> datetime:
     return window[2]
 
 
-def _stored_windows(connection: Connection, session_ids: Iterable[int], now: datetime) -> set[Stored]:
+def _stored_windows(connection: Connection, session_ids: Iterable[int], now: datetime) -> frozenset[Stored]:
     """Return the windows that are not history."""
     found = connection.execute(_STORED_WINDOWS, {"ids": sorted(session_ids), "now": now})
-    return {(*window,) for window in found}
+    return frozenset((*window,) for window in found)
 
 
 def live_windows() -> tuple[ColumnElement[bool], ColumnElement[bool]]:

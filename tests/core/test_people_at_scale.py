@@ -9,7 +9,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine, event
 
-from core.active_session_manager import CHUNK
+from core.chunks import CHUNK
 from tests.core.looking import CLOSES, NOON, OPENS, TUESDAYS, look
 from tests.core.timetable_model import utc
 from tests.core.whereabouts_model import as_it_should_be, as_stored

@@ -1,7 +1,7 @@
 """How busy the machine is with other things: a process does a little work again and again, and times it.
 
-A promise in seconds is made for a machine that has time. Where work takes three times as long as it needs, the bounds
-after a fault are three times as long too, and the report says so.
+A promise in seconds is made for a machine that has time. Where work takes three times as long as it needs, so may what
+a daemon has to do after a fault; and the report says so.
 """
 
 import subprocess
@@ -14,8 +14,8 @@ from tests.commands import ROOT
 from tests.faults.checker import Fault
 
 STALL_SECONDS = 0.5
-EVERY_SECONDS = 0.25
-WORK = 250_000  # some 20 ms: longer than a process may run while others wait
+EVERY_SECONDS = 0.4
+WORK = 1_000_000  # some 25 ms: longer than a process may run while others wait
 
 
 class Machine:

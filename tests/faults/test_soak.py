@@ -12,13 +12,14 @@ from tests.faults.growth import grown, thirds
 
 MINUTES = float(os.environ.get("NEMESIS_SOAK_MINUTES") or 0)
 SEED = int(os.environ.get("NEMESIS_SEED") or random.randrange(1_000_000))
-KILLS = ("kill", "kill at a point")  # one that is started again has forgotten what it leaked
+# One that is started again has forgotten what it leaked.
+ENDINGS = ("kill", "kill at a point", "daemons come", "daemons go")
 
 
 @pytest.mark.skipif(not MINUTES, reason="runs for as long as it is told to: make soak MINUTES=n")
 @pytest.mark.timeout(MINUTES * 90 + 300)
 def test_nothing_grows(tmp_path: Path, figures: Callable[[str], None]) -> None:
-    with Bench(tmp_path, Plan(SEED, MINUTES * 60, without=KILLS, endless_storm=True)) as running:
+    with Bench(tmp_path, Plan(SEED, MINUTES * 60, without=ENDINGS, endless_storm=True)) as running:
         report = running.run()
 
     for line in report.lines():

@@ -29,7 +29,7 @@ class FakeClock:
     def set(self, seconds_ahead: float) -> None:
         """Have the clock show so much more than the real one, from now on."""
         new = self._file.with_suffix(".new")
-        new.write_text(f"{seconds_ahead:+.3f}\n")
+        new.write_text(f"{seconds_ahead:+.4f}\n")
         new.chmod(0o644)
         new.replace(self._file)  # it is read at every call, and must never be read empty
 

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,23 @@ def host_clock(tmp_path: Path) -> FakeClock:
 
 def lateness(app: Connection) -> float:
     return float(value(app, "SELECT max(extract(epoch FROM done_at - due_at)) FROM activation_log"))
+
+
+@pytest.mark.parametrize("edges", [6, pytest.param(40, marks=pytest.mark.long)])
+def test_l1_a_clock_that_is_a_little_ahead_loses_no_edge(
+    daemons: Daemons, database_url: str, app: Connection, host_clock: FakeClock, edges: int
+) -> None:
+    """Too little to set the timers by: they wake the daemon so early that its look finds nothing yet."""
+    host_clock.set(0.0015)
+    daemons.ready(database_url, **host_clock.environment)
+    for _ in range(edges):
+        session_id = session_here(app)
+        instance_soon(app, session_id, 1.2, 60)
+
+        eventually(partial(on, app, session_id), "it is on long before the resync", seconds=5)
+
+        assert causes(app, session_id) == [(True, "timer")]
+    assert early_flips(app) == []
 
 
 @pytest.mark.parametrize(
@@ -152,6 +170,7 @@ def test_the_databases_clock_is_set_and_all_is_right_within_the_tick(
         eventually(lambda: on(app, now) is None and on(app, later) is not None, "the hour and a half has passed")
         forwards = time.monotonic() - begun
         daemon.wait_for("clock_skew")
+        time.sleep(2.5)  # what that has set going is done
         database_clock.set(0)
         begun = time.monotonic()
         eventually(lambda: on(app, now) is not None and on(app, later) is None, "and has not")

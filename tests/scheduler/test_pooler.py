@@ -1,6 +1,7 @@
 """Behind a transaction-mode pooler: LISTEN is accepted, and nothing is ever delivered."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -8,6 +9,7 @@ from functools import partial
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from core.notifications import SESSION_CHANGED, Listener
 from tests.commands import run
 from tests.data import change_session
 from tests.scheduler.daemon_process import Daemons, eventually
@@ -23,6 +25,19 @@ Figures = Callable[[str], None]
 def pooler_url(database_url: str) -> Iterator[str]:
     with transaction_pooler(database_url) as url:
         yield url
+
+
+def test_a_listener_is_not_fooled_by_its_own_bell_which_comes_back_with_the_answer(pooler_url: str) -> None:
+    listener = Listener(pooler_url, SESSION_CHANGED, lambda _: None, lambda: None)
+    thread = threading.Thread(target=listener.run, daemon=True)
+    thread.start()
+
+    eventually(lambda: listener.is_deaf or listener.listening_since, "it knows whether it hears")
+
+    assert listener.is_deaf
+    listener.stop()
+    thread.join(1)
+    assert not thread.is_alive()
 
 
 def test_it_says_that_it_is_deaf_keeps_the_edges_and_polls_for_edits(

@@ -121,65 +121,65 @@ def test_l5_more_failures_than_a_chunk_holds_keep_nobody_waiting(
     assert not daemon.ended
 
 
-@pytest.fixture
-def clerk_url(database_url: str) -> Iterator[str]:
-    """The URL of a role that may do what a daemon must, and that a privilege can be taken from."""
-    name = "clerk_of_refusals"
-    with connected(database_url) as app:
-        execute(app, f"CREATE ROLE {name} LOGIN PASSWORD 'clerk'")
-        execute(app, f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
-        execute(app, f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {name}")
-        yield make_url(database_url).set(username=name, password="clerk").render_as_string(hide_password=False)
-        execute(app, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", name)
-        execute(app, f"DROP OWNED BY {name}; DROP ROLE {name}")
-
-
 CLERK = "clerk_of_refusals"
 
 
+@pytest.fixture
+def clerk_url(database_url: str) -> Iterator[str]:
+    """The URL of a role that may do what a daemon must, and that a privilege can be taken from."""
+    with connected(database_url) as app:
+        execute(app, f"CREATE ROLE {CLERK} LOGIN PASSWORD 'clerk'")
+        execute(app, f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {CLERK}")
+        execute(app, f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {CLERK}")
+        yield make_url(database_url).set(username=CLERK, password="clerk").render_as_string(hide_password=False)
+        execute(app, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", CLERK)
+        execute(app, f"DROP OWNED BY {CLERK}; DROP ROLE {CLERK}")
+
+
+@pytest.fixture
+def daemon_of_clerk(daemons: Daemons, clerk_url: str) -> DaemonProcess:
+    daemons.allow_errors("look_failed", "failed")
+    return daemons.ready(clerk_url, RESYNC_SECONDS="1")
+
+
 @pytest.mark.parametrize(
-    "take",
+    ("take", "told"),
     [
-        pytest.param("REVOKE SELECT ON activation_window FROM {}", id="reading", marks=pytest.mark.long),
-        pytest.param("REVOKE UPDATE ON session_instance FROM {}", id="writing"),
-        pytest.param("REVOKE SELECT, INSERT, UPDATE ON activation_log FROM {}", id="logging", marks=pytest.mark.long),
+        pytest.param("REVOKE SELECT ON activation_window FROM", "the database refuses its work", id="reading"),
+        pytest.param("REVOKE UPDATE ON session_instance FROM", "sessions overdue: 1", id="writing"),
+        pytest.param(
+            "REVOKE SELECT, INSERT ON activation_log FROM", "sessions overdue: 1", id="logging", marks=pytest.mark.long
+        ),
     ],
 )
 def test_p10_a_revoked_privilege_changes_nothing_and_heals_when_it_is_granted(
-    daemons: Daemons, clerk_url: str, app: Connection, figures: Figures, take: str
+    daemon_of_clerk: DaemonProcess, database_url: str, app: Connection, take: str, told: str
 ) -> None:
-    daemons.allow_errors("look_failed", "failed")
-    daemon = daemons.ready(clerk_url)
     staying, opening = session_here(app), session_here(app)
     stays = instance_soon(app, staying, -60, 60)
     instance_soon(app, opening, 2, 60)
     eventually(lambda: on(app, staying), "it is on")
 
-    execute(app, take.format(CLERK))
-    time.sleep(3)
+    execute(app, f"{take} {CLERK}")
+    eventually(lambda: told in status(database_url)[1], f"status tells: {told}")
 
     assert (stays, None) == (on(app, staying), on(app, opening))
     assert causes(app, staying) == [(True, "notify")]
-    assert daemon.events("database_lost") == []
-    assert "permission denied" in daemon.log
-    code, told = status(clerk_url)
-    assert code == 1
-    assert "permission denied" in told or "sessions overdue" in told
-    execute(app, take.replace("REVOKE", "GRANT").replace("FROM", "TO").format(CLERK))
+    assert daemon_of_clerk.events("database_lost") == []
+    assert "permission denied" in daemon_of_clerk.log
+    execute(app, f"{take.replace('REVOKE', 'GRANT').replace('FROM', 'TO')} {CLERK}")
     begun = time.monotonic()
     eventually(lambda: on(app, opening), "what was due is on")
-    figures(f"a privilege was granted again: right after {time.monotonic() - begun:.2f} s")
-    assert time.monotonic() - begun < 5
-    assert not daemon.ended
+    assert time.monotonic() - begun < 10, "it has failed for seconds, and waits no longer than that"
+    assert not daemon_of_clerk.ended
 
 
-def test_p10_a_heartbeat_that_is_refused_stops_no_edge(daemons: Daemons, clerk_url: str, app: Connection) -> None:
-    daemon = daemons.ready(clerk_url)
+def test_p10_a_heartbeat_that_is_refused_stops_no_edge(daemon_of_clerk: DaemonProcess, app: Connection) -> None:
     execute(app, f"REVOKE ALL ON daemon_heartbeat FROM {CLERK}")
     session_id = session_here(app)
     instance_soon(app, session_id, 2, 60)
 
-    daemon.wait_for("put_off")
+    daemon_of_clerk.wait_for("put_off")
     eventually(lambda: on(app, session_id), "it is on")
     assert causes(app, session_id) == [(True, "timer")]
     execute(app, f"GRANT ALL ON daemon_heartbeat TO {CLERK}")
@@ -194,21 +194,20 @@ def test_p10_a_heartbeat_that_is_refused_stops_no_edge(daemons: Daemons, clerk_u
     ],
 )
 def test_l4_a_policy_that_hides_rows_is_an_error_and_closes_nothing(
-    daemons: Daemons, clerk_url: str, app: Connection, table: str
+    daemon_of_clerk: DaemonProcess, app: Connection, table: str
 ) -> None:
-    daemons.allow_errors("look_failed", "failed")
-    daemon = daemons.ready(clerk_url, RESYNC_SECONDS="1")
     session_id = session_here(app, weekly(-HOUR, HOUR))
     instance = eventually(lambda: on(app, session_id), "it is on")
+    wait_until_seen(app)
 
     execute(app, f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")  # without a policy, nothing may be seen
-    change_session(app, session_id, active_buffer_minutes_after=1)
-    time.sleep(2.5)
+    execute(app, "UPDATE session_plan SET next_plan_at = clock_timestamp() WHERE %s <> 'activation_window'", table)
+    time.sleep(3)  # it looks for bits without a window each second
 
     assert instance == on(app, session_id)
-    assert "row-level security" in daemon.log
+    assert "row-level security" in daemon_of_clerk.log
     execute(app, f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
-    wait_until_seen(app)
+    eventually(lambda: value(app, "SELECT count(*) FROM session_plan WHERE failures > 0") == 0, "all is well again")
     assert instance == on(app, session_id)
     assert [active for active, _ in causes(app, session_id)] == [True]
 

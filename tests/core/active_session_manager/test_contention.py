@@ -203,6 +203,45 @@ def test_l6_held_session_row_defers_the_making_of_its_instance(
     assert spans_of(app, held) == ["01 18:00 - 01 23:00"]
 
 
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l6_instance_that_is_being_deleted_defers_its_session_and_is_not_waited_for(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    """What is deleted, and not committed, holds its windows and its binding by the cascade."""
+    deleting, other = add_session(app, TUESDAYS), add_session(app, TUESDAYS)
+    look(engine, NOON)
+    theirs = db_connect()
+    execute(theirs, "DELETE FROM session_instance WHERE session_id = %s", deleting)
+    for session in (deleting, other):
+        change_session(app, session, active_buffer_minutes_after=0)
+    undone: list[int] = []
+    event.listen(engine, "rollback", lambda _connection: undone.append(1))
+
+    seen = look(engine, NOON)
+
+    assert seen.deferred == {deleting}
+    assert undone == []
+    assert spans_of(app, other) == ["01 18:00 - 01 22:00"]
+    theirs.commit()
+    look(engine, NOON)
+    assert spans_of(app, deleting) == []
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l5_one_failure_in_a_chunk_costs_a_few_transactions(engine: Engine, app: Connection) -> None:
+    add_fleet(app, 200, TUESDAYS)
+    look(engine, NOON)
+    [(poisoned,)] = execute(app, "SELECT session_instance_id FROM session_instance ORDER BY 1 OFFSET 117 LIMIT 1")
+    poison(app, poisoned)
+    begun: list[int] = []
+    event.listen(engine, "begin", lambda _connection: begun.append(1))
+
+    seen = look(engine, OPENS)
+
+    assert (len(seen.failed), len(seen.activated)) == (1, 199)
+    assert len(begun) < 50
+
+
 def test_l6_bit_of_a_held_row_does_not_keep_the_look_from_ending(
     engine: Engine, app: Connection, db_connect: Callable[[], Connection]
 ) -> None:

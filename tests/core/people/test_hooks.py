@@ -1,8 +1,8 @@
 """session_saved and instance_saved: right before the app's commit returns; never the app's failure, never its wait."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TypeVar
 
 import psycopg2
 import pytest
@@ -254,15 +254,22 @@ def test_transaction_of_the_app_that_has_failed_already_is_the_apps_error(app: C
 # Never the app's wait
 
 
-@contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    """The stated tenth of a second, and what a busy machine adds."""
-    begun = time.monotonic()
-    yield
-    assert time.monotonic() - begun < seconds
+BOUND = 0.6  # seconds: the stated tenth, and what a busy machine adds
+
+Result = TypeVar("Result")
 
 
-BOUND = 0.6
+def within_the_bound(theirs: Connection, hook: Callable[[], Result]) -> Result:
+    """Call the hook; a machine that is very busy is given three tries, but a wait for a row is in each of them."""
+    execute(theirs, "SAVEPOINT tried")
+    for _ in range(3):
+        begun = time.monotonic()
+        result = hook()
+        if time.monotonic() - begun < BOUND:
+            return result
+        execute(theirs, "ROLLBACK TO tried")
+    pytest.fail(f"it takes over {BOUND} s")
+
 
 HELD = {
     "the plan": "SELECT FROM session_plan FOR UPDATE",
@@ -297,8 +304,7 @@ def test_l6_hook_waits_a_tenth_of_a_second_at_most_and_leaves_it_to_the_daemon(
     execute(other, HELD[held])
     now = utc(CLOSES if edge == "closing" else OPENS)
 
-    with at_most(BOUND):
-        seen = session_saved(theirs, session, now=now)
+    seen = within_the_bound(theirs, lambda: session_saved(theirs, session, now=now))
     execute(theirs, "UPDATE session SET name = 'x'") if held != "the session" else None
     theirs.commit()
 
@@ -320,8 +326,7 @@ def test_l6_check_in_waits_a_tenth_of_a_second_at_most(
     other = db_connect()
     execute(other, HELD[held])
 
-    with at_most(BOUND):
-        checked_in = check_in(theirs, person, instance, "yes", now=utc(OPENS))
+    checked_in = within_the_bound(theirs, lambda: check_in(theirs, person, instance, "yes", now=utc(OPENS)))
     theirs.commit()
 
     is_in_the_way = lags or held == "a person"
@@ -344,8 +349,8 @@ def test_l6_hook_and_a_look_that_hold_each_others_rows_do_not_deadlock(
     looking = db_connect()
     assert update_active_sessions(looking, utc(OPENS)).deferred == {session}
 
-    with at_most(BOUND):
-        assert session_saved(theirs, session, now=utc(OPENS)).deferred == {session}
+    seen = within_the_bound(theirs, lambda: session_saved(theirs, session, now=utc(OPENS)))
+    assert seen.deferred == {session}
     theirs.commit()
     looking.commit()
     look(engine, OPENS)
