@@ -40,7 +40,7 @@ class Observer:
             people = self._count(_PEOPLE, wave) if active == wave.size else 0
             now = time.time()
             first = first or (now if active else 0.0)
-            if active == wave.size and people == wave.people:
+            if active == wave.size and people >= wave.people:
                 return Seen(first - instant, now - instant)
         raise RuntimeError(f"of {wave.size} sessions {active} opened, of {wave.people} people {people} are there")
 
