@@ -149,14 +149,19 @@ def _edges_due(at: ColumnElement[datetime]) -> list[Select[int]]:
 
 
 def _bits_and_windows_that_disagree(at: ColumnElement[datetime]) -> list[Select[int]]:
-    """Find instances that are on without an open window, and open windows whose instance is not on."""
+    """Find open windows whose instance is not on, and instances that are on without an open window.
+
+    Each asks an index for its one counterpart, fenced so that it stays so: statistics of before an evening's openings
+    say that next to nothing is on, and would have every pair compared. So is `phase` written as no index knows it.
+    """
     window, active = ActivationWindow, ActiveInstance
-    same = (active.session_instance_id == window.session_instance_id) & (window.phase == "open")
+    same = active.session_instance_id == window.session_instance_id
+    is_open = (window.phase != "over") & (window.phase != "ahead")
+    on = select(literal(1)).where(same).correlate(window).offset(literal(0)).exists()
+    wanted = select(literal(1)).where(same, is_open).correlate(active).offset(literal(0)).exists()
     return [
-        _oldest(at, window.session_id, window.opens_at, window.phase == "open", active.session_id.is_(None)).outerjoin(
-            active, same
-        ),
-        _oldest(at, active.session_id, active.session_id, window.session_id.is_(None)).outerjoin(window, same),
+        _oldest(at, window.session_id, window.opens_at, window.phase == "open", ~on),
+        _oldest(at, active.session_id, active.session_id, ~wanted),
     ]
 
 
