@@ -11,6 +11,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine, event
 
 from core.active_session_manager import Reason, Seen, sweep_look_ahead, update_active_sessions
+from core.store.looks import PLANNER_SETTINGS
 from tests.core.looking import CLOSES, DURING, NOON, OPENS, TUESDAYS, look
 from tests.core.timetable_model import recurring, utc, weekly
 from tests.data import (
@@ -98,9 +99,35 @@ def test_l3_search_reads_by_index_and_only_what_is_due(engine: Engine, app: Conn
         assert node["Actual Rows"] + node.get("Rows Removed by Filter", 0) < 10, node
 
 
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l3_search_compares_only_what_belongs_together_though_statistics_are_of_before(
+    engine: Engine, app: Connection
+) -> None:
+    """So they are each evening: they say that next to nothing is on."""
+    add_fleet(app, 20, recurring(weekly("tuesday", "11:00", "23:00")))
+    add_fleet(app, 480, TUESDAYS)
+    look(engine, NOON)
+    assert actives(app) == 20
+    execute(app, "ANALYZE")
+    look(engine, DURING)
+    size = actives(app)
+    assert size == 500
+    with statements_of(engine) as sent:
+        look(engine, DURING)
+    search, parameters = sent[-1]
+    [[[plan]]] = execute_named(app, f"EXPLAIN (ANALYZE, FORMAT JSON) {search}", parameters)
+
+    looked_at = sum(
+        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Join Filter", 0))
+        * node["Actual Loops"]
+        for node in nodes(plan["Plan"])
+    )
+    assert looked_at <= 6 * size  # each window, each bit, the counterpart of each, and what is made of them
+
+
 def execute_named(app: Connection, statement: str, parameters: Any) -> Rows:
     with app.cursor() as cursor:
-        cursor.execute("SET enable_seqscan = off")  # as a look does
+        cursor.execute("; ".join(f"SET {name} = '{value}'" for name, value in PLANNER_SETTINGS.items()))
         cursor.execute(statement, parameters)
         return cursor.fetchall()
 
