@@ -228,11 +228,13 @@ def _place(
     opened = {decision.on.session_instance_id: decision.session_id for decision in decisions if decision.on}
     closed = {decision.off.session_instance_id: decision.session_id for decision in decisions if decision.off}
     asked = [decision.session_id for decision in decisions if decision.session_id in planned]
-    concerned = {
-        (person_id, closed[instance_id]) for person_id, instance_id in leaving.items() if instance_id in closed
-    }
+    released = {person_id: closed[instance_id] for person_id, instance_id in leaving.items() if instance_id in closed}
+    concerned = set(released.items())
     if asked:
         concerned |= people.concerned_by(connection, asked, first_date(now))
+        # At an edge the windows tell everybody who is over; what a plan takes away is unseen until we commit.
+        unforeseen = [person_id for person_id, session_id in released.items() if session_id in planned]
+        placement.ask_awaited(connection, unforeseen, now, asked)
     return placement.place_arrivals(connection, opened, now) + placement.place(connection, concerned, now)
 
 

@@ -61,7 +61,7 @@ def place_arrivals(connection: Connection, opened: Mapping[int, int], now: datet
         return Placed()
     locked, held = people.lock_who_said_yes(connection, opened)
     rest = locked - offers.move_undisputed(connection, locked, opened, now) if locked else locked
-    joined = _move(connection, _moves(connection, rest, now), ours=opened, looking_at=opened.values())
+    joined = _move(connection, _moves(connection, rest, now), now, ours=opened, looking_at=opened.values())
     return Placed(frozenset(opened[instance_id] for instance_id in held), joined)
 
 
@@ -75,7 +75,7 @@ def place(connection: Connection, concerned: Collection[tuple[int, int]], now: d
         return Placed()
     locked = people.lock(connection, to_move)
     moves = _moves(connection, locked, now)
-    joined = _move(connection, moves, looking_at={session_id for _, session_id in concerned})
+    joined = _move(connection, moves, now, looking_at={session_id for _, session_id in concerned})
     held = to_move.keys() - locked
     return Placed(frozenset(session_id for person_id, session_id in concerned if person_id in held), joined)
 
@@ -88,6 +88,7 @@ def rehearse(connection: Connection) -> None:
     people.lock_who_said_yes(connection, nobody)
     offers.move_undisputed(connection, nobody, nobody, EPOCH)
     offers.standings(connection, nobody, EPOCH)
+    offers.awaited(connection, nobody, EPOCH)
     people.hold_active(connection, nobody)
     people.concerned_by(connection, nobody, EPOCH.date())
     people.move(connection, {-1: None})
@@ -96,8 +97,8 @@ def rehearse(connection: Connection) -> None:
 def place_person(connection: Connection, person_id: int, now: datetime | None) -> None:
     """Place one person, waiting for their row as long as the lock timeout lets us, and then reading the clock (L1)."""
     locked = people.lock(connection, [person_id], wait=True)
-    moves = _moves(connection, locked, now or looks.clock(connection))
-    ring_active_changed(connection, _move(connection, moves, wait=True))
+    now = now or looks.clock(connection)
+    ring_active_changed(connection, _move(connection, _moves(connection, locked, now), now, wait=True))
 
 
 def _moves(connection: Connection, person_ids: Collection[int], now: datetime) -> dict[int, _Move]:
@@ -116,6 +117,7 @@ def _moves(connection: Connection, person_ids: Collection[int], now: datetime) -
 def _move(
     connection: Connection,
     moves: Mapping[int, _Move],
+    now: datetime,
     *,
     ours: Collection[int] = (),
     looking_at: Collection[int] = (),
@@ -137,7 +139,14 @@ def _move(
     people.move(connection, {id_: move.to for id_, move in written.items()})
     left = {move.left for move in written.values() if move.left is not None}
     _ask(connection, targets - active, left, looking_at)
+    ask_awaited(connection, [id_ for id_, move in written.items() if move.left is not None], now, looking_at)
     return frozenset(active)
+
+
+def ask_awaited(connection: Connection, leavers: Collection[int], now: datetime, looking_at: Iterable[int]) -> None:
+    """Have what these people await looked at once we commit: who opens it until then sees them where they were."""
+    if leavers:
+        looks.ask_others(connection, offers.awaited(connection, leavers, now) - set(looking_at))
 
 
 def _ask(connection: Connection, missing: Collection[int], left: Collection[int], looking_at: Collection[int]) -> None:

@@ -13,7 +13,8 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event, Thread, get_native_id
+from queue import Empty, SimpleQueue
+from threading import Thread, get_native_id
 from types import FrameType
 
 from core.errors import SeisiunError
@@ -37,7 +38,8 @@ class Daemon:
     """Runs until SIGTERM or SIGINT; a second signal ends it at once."""
 
     def __init__(self, url: str, settings: Settings, on_ready: Callable[[], None] = lambda: None) -> None:
-        self._stop = Event()
+        self._told = False
+        self._signals: SimpleQueue[int] = SimpleQueue()
         self._marks = Marks()
         self._timers = Timers(self._marks.edge)
         self._listener = Listener(url, SESSION_CHANGED, self._marks.bell, self._marks.resync)
@@ -68,10 +70,11 @@ class Daemon:
         return status
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._stop.is_set():
+        """Note the signal; a second one may interrupt this very function, so it takes no lock and writes no log."""
+        if self._told:
             os._exit(EXIT_FORCED)
-        self._stop.set()  # first: where nobody reads our log, the second signal must still end us
-        log.info("stopping", signal=signal.Signals(number).name)
+        self._told = True
+        self._signals.put(number)  # reentrant, as `Event.set` and a logger are not
 
     def _part(self, name: str) -> None:
         _name_thread(name)
@@ -85,7 +88,7 @@ class Daemon:
     def _watch(self) -> int:
         # By rounds and not by the clock: a process that was stopped made no progress, and is not wedged for that.
         progress_at, rounds = dict.fromkeys(self._parts, 0.0), dict.fromkeys(self._parts, 0)
-        while not self._stop.wait(WATCH_SECONDS):
+        while not self._told_to_stop(WATCH_SECONDS):
             for name, part in self._parts.items():
                 rounds[name] = rounds[name] + 1 if progress_at[name] == part.progress_at else 0
                 progress_at[name] = part.progress_at
@@ -95,6 +98,14 @@ class Daemon:
                 log.critical("part_died", parts=",".join(dead or wedged), wedged=not dead)
                 return EXIT_DIED
         return 0
+
+    def _told_to_stop(self, wait_seconds: float) -> bool:
+        try:
+            number = self._signals.get(timeout=wait_seconds)
+        except Empty:
+            return False
+        log.info("stopping", signal=signal.Signals(number).name)
+        return True
 
     def _end(self) -> None:
         self._marks.stop()

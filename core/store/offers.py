@@ -4,21 +4,25 @@ By the bits written so far the order of a look's chunks would decide.
 """
 
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     CompoundSelect,
     Connection,
     DateTime,
     Select,
+    and_,
     bindparam,
     cast,
     func,
+    join,
     literal,
     null,
     select,
+    true,
     union_all,
     update,
 )
@@ -34,19 +38,14 @@ from core.whereabouts import SaidYes
 INSTANT = DateTime(timezone=True)
 # Rows of before this feature say when they were made, if anything (`checked_in_at` has no default).
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+SOON = timedelta(hours=1)  # longer than an app keeps a transaction open
 
 Standing = tuple[int | None, list[SaidYes]]
 
 
 def _offers() -> Select[int, int, datetime, datetime, datetime]:
-    """Return the yeses of the people `ids` to instances that should be on at `now`.
-
-    From the people to their instances, and from those to the windows, fenced so that it stays in this order: no
-    statistics know how many windows are open now, and the other way round all of them would be read. Ids grow with
-    time: below the lowest that has a window that is not over lies the past of somebody who said yes often.
-    """
-    check_in, live, now = SessionInstancePerson, aliased(ActivationWindow), bindparam("now", type_=INSTANT)
-    lowest = select(func.min(live.session_instance_id)).where(live.phase != "over").scalar_subquery()
+    """Return the yeses of the people `ids` to instances that should be on at `now`."""
+    check_in, now = SessionInstancePerson, bindparam("now", type_=INSTANT)
     window = _live_windows_of_check_in()
     opened_early = (window.c.phase == "open") & (window.c.opens_at <= now + TOLERATED)
     said_at = func.coalesce(check_in.checked_in_at, check_in.created_date, literal(LONG_AGO, INSTANT))
@@ -56,20 +55,28 @@ def _offers() -> Select[int, int, datetime, datetime, datetime]:
         said_at.label("said_at"),
         window.c.opens_at,
         window.c.starts_at,
-    ).where(
-        is_in(check_in.person_id),
-        check_in.attendance == "yes",
-        check_in.session_instance_id >= lowest,
-        window.c.closes_at > now,
-        (window.c.opens_at <= now) | opened_early,
-    )
+    ).where(_is_recent_yes(), window.c.closes_at > now, (window.c.opens_at <= now) | opened_early)
+
+
+def _is_recent_yes() -> ColumnElement[bool]:
+    """Return what is true of the yeses of the people `ids`, without the past of somebody who said yes often.
+
+    Ids grow with time: it lies below the lowest that has a window that is not over.
+    """
+    check_in, live = SessionInstancePerson, aliased(ActivationWindow)
+    lowest = select(func.min(live.session_instance_id)).where(live.phase != "over").scalar_subquery()
+    return and_(is_in(check_in.person_id), check_in.attendance == "yes", check_in.session_instance_id >= lowest)
 
 
 def _live_windows_of_check_in() -> LateralFromClause:
+    """Return the windows of a check-in's instance that are not over, fenced: from the people to them, and not back.
+
+    No statistics know how many windows are open now; the other way round all of them would be read.
+    """
     window = ActivationWindow
     of_it = window.session_instance_id == SessionInstancePerson.session_instance_id
     return (
-        select(window.opens_at, window.closes_at, window.starts_at, window.phase)
+        select(window.session_id, window.opens_at, window.closes_at, window.starts_at, window.phase)
         .where(of_it, window.phase != "over")
         .correlate(SessionInstancePerson)
         .offset(literal(0))
@@ -98,6 +105,25 @@ def _where_they_are_and_what_counts() -> CompoundSelect[*tuple[Any, ...]]:
 
 
 _STANDINGS = _where_they_are_and_what_counts()
+
+
+def awaited(connection: Connection, person_ids: Collection[int], now: datetime) -> frozenset[int]:
+    """Return the sessions that these people said yes to, and of which a window opens soon after `now`."""
+    return frozenset(connection.scalars(_AWAITED, {"ids": sorted(person_ids), "now": now, "soon": now + SOON}).all())
+
+
+def _awaited() -> Select[int]:
+    window = _live_windows_of_check_in()
+    return (
+        select(window.c.session_id)
+        .select_from(join(SessionInstancePerson, window, true()))
+        .where(_is_recent_yes(), window.c.opens_at > bindparam("now", type_=INSTANT))
+        .where(window.c.opens_at <= bindparam("soon", type_=INSTANT))
+        .distinct()
+    )
+
+
+_AWAITED = _awaited()
 
 
 def move_undisputed(

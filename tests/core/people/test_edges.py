@@ -9,7 +9,14 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
-from core.active_session_manager import Seen, check_in, instance_saved, session_saved, update_active_sessions
+from core.active_session_manager import (
+    Seen,
+    check_in,
+    instance_saved,
+    remove_check_in,
+    session_saved,
+    update_active_sessions,
+)
 from tests.core.looking import CLOSES, DURING, NOON, OPENS, look
 from tests.core.people.evening import MINUTE, SECOND, tuesday
 from tests.core.timetable_model import recurring, utc, weekly
@@ -378,3 +385,41 @@ def test_a2_yes_that_was_taken_back_and_given_again_beside_a_slow_hook_is_not_lo
     look(engine, DURING)
 
     assert person_at(app, person) == here
+
+
+def test_a2_who_leaves_in_a_transaction_that_stands_open_while_what_they_await_opens_is_placed_there(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    """The look that opens it sees them where they were, and the app does not see it open: somebody must look again."""
+    left, awaited = tuesday(app, engine, "18:00", "23:00"), tuesday(app, engine)
+    person = add_person(app)
+    said_yes(app, person, left, awaited)
+    look(engine, utc(OPENS) - MINUTE)
+    theirs = db_connect()
+    remove_check_in(theirs, person, left, now=utc(OPENS) - SECOND)
+
+    look(engine, OPENS)
+    assert person_at(app, person) == left
+    theirs.commit()
+    look(engine, utc(OPENS) + SECOND)
+
+    assert person_at(app, person) == awaited
+
+
+def test_a2_whom_a_look_releases_while_another_opens_what_they_await_are_placed_there(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    cancelled, awaited = tuesday(app, engine, "18:00", "23:00"), tuesday(app, engine)
+    person = add_person(app)
+    said_yes(app, person, cancelled, awaited)
+    look(engine, utc(OPENS) - MINUTE)
+    change_instance(app, cancelled, is_cancelled=True)
+    looking = db_connect()
+    update_active_sessions(looking, utc(OPENS) - SECOND)
+
+    look(engine, OPENS)
+    assert person_at(app, person) == cancelled
+    looking.commit()
+    look(engine, utc(OPENS) + SECOND)
+
+    assert person_at(app, person) == awaited
