@@ -1,10 +1,13 @@
 """Many sessions looked at: a chunk in a transaction, several chunks at once, and apart where one of them fails (L5)."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import count
+from queue import SimpleQueue
+from threading import Thread
 
 from sqlalchemy.exc import DBAPIError
 
@@ -17,6 +20,7 @@ from core.transactions import Begin, is_contention, is_disconnected
 CHUNK = 200  # sessions in one transaction: few enough that nobody waits for its locks
 HANDS = 3  # chunks at once where that many sessions are due: while one waits for the server another decides
 PART = 15  # sessions of a chunk that failed: about as many parts as there are sessions in one
+APART_SECONDS = 3.0  # the rest is looked at again later
 
 log = logger(__name__)
 
@@ -59,14 +63,31 @@ def _one_round(begin: Begin, look: Look, search: Search) -> Seen | None:
 
 
 def _many_hands(begin: Begin, look: Look, session_ids: Sequence[int]) -> Seen:
-    chunks = list(_pieces(session_ids, CHUNK))
-    with ThreadPoolExecutor(len(chunks), "seisiun hand") as hands:
-        seen = sum(hands.map(lambda chunk: _chunk(begin, look, chunk), chunks), Seen())
-    if not seen.deferred:
+    seen = _by_hands([partial(_chunk, begin, look, chunk) for chunk in _pieces(session_ids, CHUNK)])
+    if not 0 < len(seen.deferred) <= CHUNK:
         return seen
     # One hand may have held what another wanted: somebody who said yes to sessions of two chunks.
     again = _chunk(begin, look, sorted(seen.deferred))
     return replace(seen + again, deferred=again.deferred)
+
+
+def _by_hands(work: Sequence[Callable[[], Seen]]) -> Seen:
+    """Do all at once, in threads that hold up no process that ends; raise what one of them has raised."""
+    done: SimpleQueue[Seen | Exception] = SimpleQueue()
+
+    def do(piece: Callable[[], Seen]) -> None:
+        try:
+            done.put(piece())
+        except Exception as error:  # noqa: BLE001 -- it is raised below, in the thread that asked
+            done.put(error)
+
+    for piece in work:
+        Thread(target=do, args=(piece,), name="seisiun hand", daemon=True).start()
+    results = [done.get() for _ in work]
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return sum((result for result in results if isinstance(result, Seen)), Seen())
 
 
 def _chunk(begin: Begin, look: Look, session_ids: Sequence[int]) -> Seen:
@@ -77,11 +98,15 @@ def _apart(begin: Begin, look: Look, session_ids: Sequence[int]) -> Seen:
     """Look at the parts of a chunk that failed, and in a part that fails too at each session by itself."""
     with begin() as connection:
         begun_at = looks.clock(connection)
-    if len(session_ids) <= PART:
-        seen = _one_by_one(begin, look, session_ids)
-    else:
-        parts = _pieces(session_ids, PART)
-        seen = sum((_together_or_else(_one_by_one, begin, look, part) for part in parts), Seen())
+    until = time.monotonic() + APART_SECONDS
+    seen = Seen()
+    for part in _pieces(session_ids, PART):
+        if time.monotonic() > until:
+            seen += Seen(deferred=frozenset(part))  # edges wait, and whoever is in the way may stay there
+        elif len(session_ids) <= PART:
+            seen += _one_by_one(begin, look, part)
+        else:
+            seen += _together_or_else(_one_by_one, begin, look, part)
     _record(begin, look, seen, begun_at)
     return seen
 
@@ -118,7 +143,7 @@ def _one(begin: Begin, look: Look, session_id: int, *, may_cost_the_connection: 
             raise
         if is_contention(error):
             return Seen(deferred=frozenset({session_id}))
-        log.exception("look_failed", session=session_id)
+        (log.debug if isinstance(error, DBAPIError) else log.error)("look_failed", session=session_id, exc_info=True)
         return Seen(failed={session_id: _in_one_line(error)})
 
 

@@ -146,3 +146,12 @@ class _Watch:
 
 
 _WATCH = _Watch()
+
+
+def _forget_lines() -> None:
+    """A process that was forked has no thread to count, and must not cut its parent's sockets."""
+    global _WATCH  # noqa: PLW0603 -- there is one watch to a process
+    _WATCH = _Watch()
+
+
+os.register_at_fork(after_in_child=_forget_lines)

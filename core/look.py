@@ -6,7 +6,7 @@ session, which is looked at again in milliseconds.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from itertools import chain
 
@@ -20,7 +20,7 @@ from core.settings import Settings
 from core.store import activation as activation_store
 from core.store import looks, people, plans, snapshots
 from core.store.looks import PlanState
-from core.timetable import Plan, first_date, plan
+from core.timetable import Plan, SessionSnapshot, first_date, plan
 from core.timezones import zone_data_version
 
 ZONE_VERSION = zone_data_version()
@@ -93,7 +93,8 @@ class Seen:
 
     def followed_by(self, later: "Seen") -> "Seen":
         """Return what both looks did, where the later one was at what the earlier one could not finish."""
-        return replace(self + later, deferred=later.deferred, failed=later.failed)
+        still = {id_: error for id_, error in self.failed.items() if id_ not in later.sessions}
+        return replace(self + later, deferred=later.deferred, failed=still | {**later.failed})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +163,12 @@ def _finish(connection: Connection, states: Collection[PlanState]) -> None:
 def _plan(connection: Connection, look: Look, session_ids: Collection[int], now: datetime) -> _Planned:
     if not session_ids:
         return _Planned(Seen(), frozenset())
-    decided, unreadable = _decide(connection, look.settings, session_ids, now)
+    read = snapshots.snapshots(connection, session_ids, first_date(now))
+    decided, unreadable = _decide(read, look.settings, now)
     plans.note_unreadable(connection, unreadable, ZONE_VERSION)
     locked = plans.lock_for(connection, decided, now)
-    free = [plan for plan in decided if plan.session_id not in locked.blocked]
+    blocked = locked.blocked | _edited_meanwhile(connection, read, decided, first_date(now))
+    free = [plan for plan in decided if plan.session_id not in blocked]
     written = plans.write(
         connection,
         free,
@@ -182,14 +185,27 @@ def _plan(connection: Connection, look: Look, session_ids: Collection[int], now:
         unreadable=unreadable,
         edges=written.edges,
     )
-    return _Planned(seen, locked.blocked)
+    return _Planned(seen, blocked)
 
 
-def _decide(
-    connection: Connection, settings: Settings, session_ids: Collection[int], now: datetime
-) -> tuple[list[Plan], dict[int, str]]:
+def _edited_meanwhile(
+    connection: Connection, read: Iterable[SessionSnapshot], decided: Iterable[Plan], since: date
+) -> frozenset[int]:
+    """Return the sessions of which a row is to be rewritten, or deleted, that the app has edited since it was read.
+
+    Asked once the rows are locked: what a person wrote in between must not be written over (P3, P4).
+    """
+    rewriting = [plan.session_id for plan in decided if plan.retimed or plan.deletable]
+    if not rewriting:
+        return frozenset()
+    before = {snapshot.session_id: snapshot for snapshot in read}
+    now = {snapshot.session_id: snapshot for snapshot in snapshots.snapshots(connection, rewriting, since)}
+    return frozenset(id_ for id_ in rewriting if now.get(id_) != before[id_])
+
+
+def _decide(read: Iterable[SessionSnapshot], settings: Settings, now: datetime) -> tuple[list[Plan], dict[int, str]]:
     decided, unreadable = [], {}
-    for snapshot in snapshots.snapshots(connection, session_ids, first_date(now)):
+    for snapshot in read:
         try:
             decided.append(plan(snapshot, now, horizon=settings.plan_horizon, default_length=settings.default_length))
         except (InvalidRecurrence, UnknownTimeZone) as error:
@@ -266,7 +282,8 @@ def ensure(connection: Connection, settings: Settings, session_id: int, local_st
     if not looks.lock_plans(connection, [session_id]):
         return None
     now = looks.clock(connection)
-    [snapshot] = snapshots.snapshots(connection, [session_id], min(first_date(now), local_start.date()))
+    since = min(first_date(now), local_start.date())
+    [snapshot] = snapshots.snapshots(connection, [session_id], since)
     decided = plan(
         snapshot,
         now,
@@ -275,7 +292,7 @@ def ensure(connection: Connection, settings: Settings, session_id: int, local_st
         wanted=local_start,
     )
     locked = plans.lock_for(connection, [decided], now)
-    if locked.blocked:
+    if locked.blocked or _edited_meanwhile(connection, [snapshot], [decided], since):
         return None
     plans.write(
         connection,
@@ -286,5 +303,6 @@ def ensure(connection: Connection, settings: Settings, session_id: int, local_st
         zone_version=ZONE_VERSION,
     )
     reconciled = _reconcile(connection, Look(Cause.HOOK, settings), [session_id], [session_id], now)
-    looks.ask_others(connection, reconciled.unplaced)
+    # In any case, and not only for what is left to do: nobody has timers for its edges yet.
+    looks.ask_others(connection, {session_id} | reconciled.unplaced)
     return plans.bound_to(connection, session_id, local_start)

@@ -5,7 +5,7 @@ active_changed   rung by every flip; a session instance id, or empty: look again
 """
 
 import contextlib
-import select
+import selectors
 import socket
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -211,7 +211,10 @@ class Listener:
 
     def _wait(self, connection: Connection, seconds: float) -> None:
         """Wait until something is heard, `stop` is called or the time is over."""
-        select.select([connection.fileno(), self._wakes.fileno()], [], [], seconds)
+        with selectors.DefaultSelector() as selector:  # select() itself refuses descriptors from 1024 on
+            selector.register(connection.fileno(), selectors.EVENT_READ)
+            selector.register(self._wakes.fileno(), selectors.EVENT_READ)
+            selector.select(seconds)
         # After the server has ended the connection the first poll still succeeds: it is the next one that raises.
         connection.poll()
 

@@ -61,8 +61,8 @@ def place_arrivals(connection: Connection, opened: Mapping[int, int], now: datet
         return Placed()
     locked, held = people.lock_who_said_yes(connection, opened)
     rest = locked - offers.move_undisputed(connection, locked, opened, now) if locked else locked
-    joined = _move(connection, _moves(connection, rest, now), now, ours=opened, looking_at=opened.values())
-    return Placed(frozenset(opened[instance_id] for instance_id in held), joined)
+    placed = _move(connection, _moves(connection, rest, now), now, ours=opened, looking_at=opened.values())
+    return placed + Placed(unplaced=frozenset(opened[instance_id] for instance_id in held))
 
 
 def place(connection: Connection, concerned: Collection[tuple[int, int]], now: datetime) -> Placed:
@@ -75,9 +75,9 @@ def place(connection: Connection, concerned: Collection[tuple[int, int]], now: d
         return Placed()
     locked = people.lock(connection, to_move)
     moves = _moves(connection, locked, now)
-    joined = _move(connection, moves, now, looking_at={session_id for _, session_id in concerned})
+    placed = _move(connection, moves, now, looking_at={session_id for _, session_id in concerned})
     held = to_move.keys() - locked
-    return Placed(frozenset(session_id for person_id, session_id in concerned if person_id in held), joined)
+    return placed + Placed(unplaced=frozenset(session_id for person_id, session_id in concerned if person_id in held))
 
 
 def rehearse(connection: Connection) -> None:
@@ -98,7 +98,7 @@ def place_person(connection: Connection, person_id: int, now: datetime | None) -
     """Place one person, waiting for their row as long as the lock timeout lets us, and then reading the clock (L1)."""
     locked = people.lock(connection, [person_id], wait=True)
     now = now or looks.clock(connection)
-    ring_active_changed(connection, _move(connection, _moves(connection, locked, now), now, wait=True))
+    ring_active_changed(connection, _move(connection, _moves(connection, locked, now), now, wait=True).joined)
 
 
 def _moves(connection: Connection, person_ids: Collection[int], now: datetime) -> dict[int, _Move]:
@@ -122,13 +122,13 @@ def _move(
     ours: Collection[int] = (),
     looking_at: Collection[int] = (),
     wait: bool = False,
-) -> frozenset[int]:
+) -> Placed:
     """Write the moves, and ask for another look where one that stands uncommitted, or is to come, may be deceived.
 
     Whose instance is not active, or is being closed, is left to the next look at its session: the one that opens it
     may have taken the person for placed. And before we commit, a look at the session that somebody leaves (unless it
-    is we who look at it) finds them there still, and nothing to do. `ours`: instances that we have turned on. Returns
-    the instances that somebody came to.
+    is we who look at it) finds them there still, and nothing to do. `ours`: instances that we have turned on. A
+    session that we look at ourselves is not asked for, or we would do nothing else: somebody is unplaced there.
     """
     targets = {move.to for move in moves.values() if move.to is not None}
     others = targets - set(ours)
@@ -137,22 +137,15 @@ def _move(
         active |= people.hold_active(connection, others, wait=wait)
     written = {id_: move for id_, move in moves.items() if move.to is None or move.to in active}
     people.move(connection, {id_: move.to for id_, move in written.items()})
-    left = {move.left for move in written.values() if move.left is not None}
-    _ask(connection, targets - active, left, looking_at)
+    missing, left = targets - active, {move.left for move in written.values() if move.left is not None}
+    elsewhere = people.sessions_of(connection, missing | left) - set(looking_at) if missing or left else frozenset()
+    looks.ask_others(connection, elsewhere)
     ask_awaited(connection, [id_ for id_, move in written.items() if move.left is not None], now, looking_at)
-    return frozenset(active)
+    stuck = people.sessions_of(connection, missing) & set(looking_at) if missing else frozenset()
+    return Placed(stuck, frozenset(active))
 
 
 def ask_awaited(connection: Connection, leavers: Collection[int], now: datetime, looking_at: Iterable[int]) -> None:
     """Have what these people await looked at once we commit: who opens it until then sees them where they were."""
     if leavers:
         looks.ask_others(connection, offers.awaited(connection, leavers, now) - set(looking_at))
-
-
-def _ask(connection: Connection, missing: Collection[int], left: Collection[int], looking_at: Collection[int]) -> None:
-    asked: frozenset[int] = frozenset()
-    if missing:
-        asked |= people.sessions_of(connection, missing)
-    if left:
-        asked |= people.sessions_of(connection, left) - set(looking_at)
-    looks.ask_others(connection, asked)

@@ -63,6 +63,7 @@ class Worker:
         self._heart = Heart(self._transaction, timers, listener)
         self._deferrals = Deferrals()
         self._owed: set[Errand] = {START}
+        self._found: dict[Errand, set[int]] = {}  # by each errand that is owed
         self._edge: datetime | None = None  # the latest that a timer told of
         self._ready = False
         self._away_since: float | None = None
@@ -105,9 +106,9 @@ class Worker:
         self._away_since = self._away_since or time.monotonic()
         self._timers.pulse()
         reason = str(error.orig).strip()
-        if self._looks_lost >= LOOKS_LOST:
-            self._careful_until = time.monotonic() + CAREFUL_SECONDS
         if is_disconnected(error):
+            if self._looks_lost >= LOOKS_LOST:
+                self._careful_until = time.monotonic() + CAREFUL_SECONDS
             OUTAGES.warning(log, "database_lost", error=reason)
         elif is_contention(error):
             OUTAGES.warning(log, "database_busy", error=reason)
@@ -147,7 +148,7 @@ class Worker:
     def _take_marks(self) -> None:
         taken = self._marks.take(0 if self._owed else self._idle_seconds())
         if taken.edge:
-            self._edge = taken.edge
+            self._edge = max(taken.edge, self._edge or taken.edge)
             self._owed.add(EDGES)
         if taken.bell:
             self._owed.add(BELLS)
@@ -168,9 +169,20 @@ class Worker:
         for errand in MOST_URGENT_FIRST:
             if errand in self._owed:
                 seen = self._look(errand)
+                self._put_off_what_does_not_stick(errand, seen)
                 if not (seen.sessions or seen.deferred or seen.failed or self._was_early(errand)):
                     self._done(errand)
                 return
+
+    def _put_off_what_does_not_stick(self, errand: Errand, seen: Seen) -> None:
+        """What an errand finds again though it was finished (a trigger of the app's puts it back, say) waits a little.
+
+        Bells are rung again and again for what is edited again and again.
+        """
+        if errand is not BELLS:
+            found = self._found.setdefault(errand, set())
+            self._deferrals.put_off(found & seen.sessions, time.monotonic())
+            found |= seen.sessions
 
     def _was_early(self, errand: Errand) -> bool:
         """Wait while the database says that the timer's edge is still ahead: the host's clock only wakes us (L1).
@@ -185,12 +197,13 @@ class Worker:
             ahead = edge - looks.clock(connection)
         if ahead > timedelta(seconds=TICK_SECONDS):
             self._timers.add([edge])  # a clock was set: measure anew, and come back
+            self._next_tick = 0.0
             return False
         time.sleep(max(0.0, ahead.total_seconds()))
         return True
 
     def _look(self, errand: Errand) -> Seen:
-        """Look at one chunk."""
+        """Look at a round of chunks."""
         self._looks_lost += 1  # until it is done
         seen = update_active_sessions(
             self._engine,
@@ -215,9 +228,12 @@ class Worker:
 
     def _done(self, errand: Errand) -> None:
         self._owed.discard(errand)
+        self._found.pop(errand, None)
         if errand in (START, RESYNC):
             self._arm_timers()
             self._next_resync = time.monotonic() + self._settings.resync_seconds
+        if errand in (BELLS, POLL):
+            self._arm_next_timers()
         if errand is START and not self._ready:
             self._ready = True
             gc.collect()
@@ -230,6 +246,13 @@ class Worker:
             now = looks.clock(connection)
             self._timers.keep(schedule.edges_between(connection, now, now + TIMERS_AHEAD))
             self._await_retry(connection)
+
+    def _arm_next_timers(self) -> None:
+        """Arm what comes until after the next resync: somebody else may have planned what a bell told of."""
+        with self._transaction() as connection:
+            now = looks.clock(connection)
+            until = now + timedelta(seconds=2 * self._settings.resync_seconds)
+            self._timers.add(schedule.edges_between(connection, now, until))
 
     def _await_retry(self, connection: Connection) -> None:
         wait = looks.next_retry(connection)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from xdist.scheduler import LoadScopeScheduling
 
-DAEMONS = ("tests/scheduler/", "tests/jobs/")
+DAEMONS = ("tests/scheduler/", "tests/jobs/", "tests/faults/")
 
 
 def is_the_daemons(node_id: str) -> bool:

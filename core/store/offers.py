@@ -3,6 +3,7 @@
 By the bits written so far the order of a look's chunks would decide.
 """
 
+from collections import defaultdict
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -86,18 +87,19 @@ def _live_windows_of_check_in() -> LateralFromClause:
 
 def standings(connection: Connection, person_ids: Collection[int], now: datetime) -> dict[int, Standing]:
     """Return, for each of these people, the instance where they are, and their yeses that count at `now`."""
-    standing: dict[int, Standing] = {}
+    pointers: dict[int, int | None] = {}
+    said: dict[int, list[SaidYes]] = defaultdict(list)
     found = connection.execute(_STANDINGS, {"ids": sorted(person_ids), "now": now}).all()
     for person_id, instance_id, said_at, opens_at, starts_at in found:
-        if person_id not in standing:
-            standing[person_id] = (instance_id, [])
+        if opens_at is None:
+            pointers[person_id] = instance_id
         else:
-            standing[person_id][1].append(SaidYes(instance_id, said_at, opens_at, starts_at))
-    return standing
+            said[person_id].append(SaidYes(instance_id, said_at, opens_at, starts_at))
+    return {person_id: (pointer, said.get(person_id, [])) for person_id, pointer in pointers.items()}
 
 
 def _where_they_are_and_what_counts() -> CompoundSelect[*tuple[Any, ...]]:
-    """First a row for each person, where they are; then their yeses: an append keeps the order."""
+    """A row for each person, where they are, without instants; and one for each yes that counts."""
     nothing = (cast(null(), INSTANT) for _ in range(3))
     return union_all(
         select(Person.person_id, Person.active_session_instance_id, *nothing).where(is_in(Person.person_id)), _offers()

@@ -333,7 +333,8 @@ def _write_windows(
     _delete_windows(connection, stored - planned)
     new = {window for window in planned - stored if _closes_at(window) > now}
     _insert_windows(connection, new, now)
-    return frozenset(edge for _, opens_at, closes_at, *_ in new for edge in (opens_at, closes_at) if edge > now)
+    # Of all, and not only of the new: a hook may have written them, and the daemon has no timer for them yet.
+    return frozenset(edge for _, opens_at, closes_at, *_ in planned for edge in (opens_at, closes_at) if edge > now)
 
 
 def _stored(plan: Plan, turn: Turn, row_id: int) -> Stored:

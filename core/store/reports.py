@@ -21,7 +21,7 @@ _HOLDERS = text(
     FROM pg_locks l JOIN pg_stat_activity a USING (pid)
     WHERE l.granted AND l.mode <> 'AccessShareLock'
     AND l.relation IN ('session'::regclass, 'session_instance'::regclass, 'active_instance'::regclass,
-                       'session_plan'::regclass)
+                       'session_plan'::regclass, 'person'::regclass)
     AND a.datname = current_database() AND a.pid <> pg_backend_pid()
     AND a.xact_start < clock_timestamp() - CAST(:longer_than AS interval)
     """

@@ -15,9 +15,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from core.active_session_manager import session_saved
 from tests.commands import sweep
 from tests.data import (
+    add_check_in,
     add_instance,
+    add_person,
     change_instance,
     change_session,
     connected,
@@ -272,6 +275,54 @@ def test_a_session_deleted_while_on_leaves_nothing_behind(shared_app: Connection
 
     for table in ("session_plan", "activation_window", "active_instance", "planned_instance"):
         assert execute(shared_app, f"SELECT 1 FROM {table} WHERE session_id = %s", session_id) == []
+
+
+def test_an_edge_that_a_hook_has_planned_is_no_less_exact(shared_app: Connection, shared_url: str) -> None:
+    with connected(shared_url, autocommit=False) as theirs:
+        session_id = session_here(theirs)
+        instance_soon(theirs, session_id, 4, 60)
+        assert session_saved(theirs, session_id).edges
+        theirs.commit()
+
+    eventually(lambda: on(shared_app, session_id), "the instance is active")
+
+    assert causes(shared_app, session_id) == [(True, "timer")]
+
+
+def test_a_bit_that_the_app_is_putting_out_keeps_no_daemon_busy(shared_app: Connection, shared_url: str) -> None:
+    _, instance_id = planned(shared_app, *NOW)
+    elsewhere, _ = planned(shared_app, *NOW)
+    with connected(shared_url, autocommit=False) as theirs:
+        execute(theirs, "UPDATE session_instance SET active = false WHERE session_instance_id = %s", instance_id)
+        add_check_in(shared_app, instance_id, add_person(shared_app))
+        asked = value(shared_app, "SELECT last_value FROM plan_request_request_id_seq")
+        time.sleep(1)
+        change_session(shared_app, elsewhere, active_buffer_minutes_after=1)
+        again = value(shared_app, "SELECT last_value FROM plan_request_request_id_seq")
+        theirs.rollback()
+
+    wait_until_seen(shared_app)
+    assert again - asked < 20
+
+
+def test_p3_times_that_the_app_saves_in_the_middle_of_a_look_are_not_written_over(
+    shared_app: Connection, shared_url: str
+) -> None:
+    session_id, instance_id = by_hand(shared_app, *LATER)
+    with connected(shared_url, autocommit=False) as holding:
+        execute(holding, "LOCK TABLE skipped_occurrence")
+        change_session(shared_app, session_id, recurrence=weekly(3 * HOUR, 7 * HOUR))
+        eventually(lambda: a_look_waits(shared_app), "a look has read the instance")
+        theirs = local(4 * HOUR).replace(second=0).time()
+        change_instance(shared_app, instance_id, start_time=theirs)
+        holding.commit()
+
+    wait_until_seen(shared_app)
+
+    assert (
+        value(shared_app, "SELECT start_time FROM session_instance WHERE session_instance_id = %s", instance_id)
+        == theirs
+    )
 
 
 def a_look_waits(app: Connection) -> list[tuple[Any, ...]]:

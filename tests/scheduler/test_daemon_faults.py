@@ -11,10 +11,10 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from core.embedded_postgres import EmbeddedPostgres
-from tests.data import connected, execute, value
+from tests.data import add_fleet, connected, execute, value
 from tests.scheduler.daemon_process import Daemons, eventually
 from tests.scheduler.gate import Gate
-from tests.scheduler.soon import HOUR, causes, instance_soon, on, session_here, wait_until_seen, weekly
+from tests.scheduler.soon import HOUR, NOON, causes, instance_soon, on, session_here, wait_until_seen, weekly
 
 Figures = Callable[[str], None]
 STOPS_WITHIN = 5.0  # seconds; the platform grants 30
@@ -114,6 +114,23 @@ def test_sigterm_ends_it_while_somebody_holds_what_it_wants(
     assert (status, beats(app)) == (0, 0)
     assert seconds < STOPS_WITHIN
     assert causes(app, session_id) == []
+
+
+def test_sigterm_ends_it_while_several_chunks_wait_for_a_lock(
+    daemons: Daemons, database_url: str, app: Connection, figures: Figures
+) -> None:
+    add_fleet(app, 450, weekly(-HOUR, HOUR))
+    execute(app, "UPDATE session SET timezone = %s", NOON)
+    with connected(database_url, autocommit=False) as holding:
+        execute(holding, "LOCK TABLE session_instance")
+        daemon = daemons.start(database_url)
+        time.sleep(2)
+
+        status, seconds = daemon.stop()
+
+    figures(f"SIGTERM, several chunks wait for a lock: {seconds:.2f} s")
+    assert status == 0
+    assert seconds < STOPS_WITHIN
 
 
 @pytest.mark.long

@@ -291,6 +291,16 @@ def test_bit_set_by_hand_is_put_right(engine: Engine, app: Connection, *, bit: b
     assert (active_of(app, session) == instance) is not bit
 
 
+def test_l5_what_failed_in_the_first_of_two_looks_and_was_not_looked_at_again_is_not_forgotten() -> None:
+    first = Seen(sessions=frozenset({1}), failed={2: "no", 3: "never"}, deferred=frozenset({4}))
+    later = Seen(sessions=frozenset({3, 4}))
+
+    both = first.followed_by(later)
+
+    assert both.failed == {2: "no"}
+    assert both.deferred == frozenset()
+
+
 # active_changed
 
 
