@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg2
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -322,6 +323,7 @@ class Evening(RuleBasedStateMachine):
         self.be_quiet()
 
 
+@pytest.mark.timeout(1800)  # with --long it takes twenty times as many steps
 def test_after_anything_in_any_order_a_quiet_look_leaves_what_the_rows_say(engine: Engine, database_url: str) -> None:
     effort = settings(max_examples=settings().max_examples // 5, stateful_step_count=30)
     with connected(database_url) as app, connected(database_url, autocommit=False) as slow:
