@@ -10,6 +10,7 @@ If one dies, or makes no progress, the process ends non-zero, and the platform s
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +67,11 @@ class Daemon:
         for thread in self._threads.values():
             thread.start()
         status = self._watch()
-        self._end()
+        if not self._end():
+            # Whoever is left waits for a network or a lock, and the interpreter, in ending, might wait for them.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
         return status
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
@@ -107,7 +112,8 @@ class Daemon:
         log.info("stopping", signal=signal.Signals(number).name)
         return True
 
-    def _end(self) -> None:
+    def _end(self) -> bool:
+        """Stop the parts; say whether all have ended."""
         self._marks.stop()
         self._timers.stop()
         self._listener.stop()
@@ -116,6 +122,7 @@ class Daemon:
             thread.join(max(0.0, deadline - time.monotonic()))
         left = [name for name, thread in self._threads.items() if thread.is_alive()]
         log.info("stopped", **({"abandoned": ",".join(left)} if left else {}))
+        return not left
 
 
 def _name_thread(name: str) -> None:
