@@ -1,12 +1,14 @@
 """Whether a look is flat: what an edge, a doorbell and a full look cost, with ever more sessions."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import sqlalchemy
 from psycopg2.extensions import connection as Connection  # noqa: N812 -- it is a class
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from benchmarks import fleet, floor, wave
 from benchmarks.edits import move_to_now
@@ -37,67 +39,100 @@ def looks(run: Run) -> Result:
     """Look at fleets of each size, beside the floor."""
     result = Result("looks", __doc__ or "", "sessions")
     result.notes.append(f"as the planner itself would have it, row by row: {fleet.check(run.server)}")
-    for size in run.pick([1000, 10_000, 100_000], [1000, 10_000, 100_000, 1_000_000], [1000]):
-        _measure(run, result, size)
-    for windows in run.pick([100, 1000, 10_000], [100, 1000, 10_000, 50_000], [100]):
-        result.figures.append(Figure(BY_WINDOWS, windows, "ms", *_with_open_windows(run, windows)))
-    for weeks in run.pick([1, 52, 260], [1, 52, 520], [1, 52]):
-        result.figures += _by_past(run, weeks)
+    with ExitStack() as stack:
+        sizes = run.pick([1000, 10_000, 100_000], [1000, 10_000, 100_000, 1_000_000], [1000])
+        places = [_fleet(stack, run, result, size) for size in sizes]
+        result.figures += _edges_and_bells(places, EDGE, BELL)
+        result.figures += _figures(RESYNC, places, lambda place: _resyncs(place.engine), _raw_looks)
+        result.figures += _figures(SWEEP, places, lambda place: _sweeps(place.engine), _raw_looks)
+    with ExitStack() as stack:
+        pasts = [_past(stack, run, weeks) for weeks in run.pick([1, 52, 260], [1, 52, 520], [1, 52])]
+        result.figures += _edges_and_bells(pasts, EDGE_BY_PAST, BELL_BY_PAST)
+    with ExitStack() as stack:
+        evenings = [_evening(stack, run, n) for n in run.pick([100, 1000, 10_000], [100, 1000, 10_000, 50_000], [100])]
+        result.figures += _figures(BY_WINDOWS, evenings, lambda place: _resyncs(place.engine), _raw_looks)
     _targets(result)
     return result
 
 
-def _measure(run: Run, result: Result, size: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A database to look at, the product's connections to it, the app's and the floor's; `size` is what is varied."""
+
+    size: int
+    weeks: int
+    engine: Engine
+    app: Connection
+    raw: Connection
+
+    @classmethod
+    def at(cls, stack: ExitStack, url: str, size: int, weeks: int) -> "Place":
+        """Connect."""
+        engine = create_engine(url)
+        stack.callback(engine.dispose)
+        app, raw = (stack.enter_context(closing(connection)) for connection in (connect(url), floor.connection(url)))
+        return cls(size, weeks, engine, app, raw)
+
+
+def _fleet(stack: ExitStack, this: Run, result: Result, size: int) -> Place:
     started = time.time()
-    url = run.fleets.of(size)
-    weeks = run.fleets.weeks(size)
-    engine, app, raw = create_engine(url), connect(url), floor.connection(url)
-    opened, past = _open_windows(app), value(app, "SELECT count(*) FROM activation_window WHERE phase = 'over'")
+    weeks = this.fleets.weeks(size)
+    place = Place.at(stack, this.fleets.of(size), size, weeks)
+    opened, past = (
+        value(place.app, f"SELECT count(*) FROM activation_window WHERE phase = '{phase}'")
+        for phase in ("open", "over")
+    )
     result.notes.append(
         f"{size:,} sessions: {past:,} instances of {weeks} weeks behind them, {opened:,} windows open; "
         f"built in {time.time() - started:.0f} s"
     )
-    wave_of_ten, wave_of_one = (_with_past(app, n, weeks) for n in (10, 1))
-    result.figures += [
-        Figure(
-            EDGE, size, "ms", *_in_turn(_edges(engine, app, wave_of_ten[::2]), _raw_edges(raw, app, wave_of_ten[1::2]))
-        ),
-        Figure(
-            BELL, size, "ms", *_in_turn(_bells(engine, app, wave_of_one[::2]), _raw_bells(raw, app, wave_of_one[1::2]))
-        ),
-        Figure(RESYNC, size, "ms", *_in_turn(_resyncs(engine), _raw_looks(raw))),
-        Figure(SWEEP, size, "ms", *_in_turn(_sweeps(engine, app), _raw_looks(raw))),
+    return place
+
+
+def _past(stack: ExitStack, this: Run, weeks: int) -> Place:
+    return Place.at(stack, stack.enter_context(this.server.database()), weeks, weeks)
+
+
+def _evening(stack: ExitStack, this: Run, windows: int) -> Place:
+    """Open so many with the statistics of before, as they are every evening: no ANALYZE knows what is open now."""
+    place = Place.at(stack, stack.enter_context(this.server.database()), windows, 0)
+    [opened] = wave.add(place.app, [datetime.now(UTC)], windows)
+    for table in ("activation_window", "active_instance"):
+        run(place.app, f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
+    floor.open_instances(place.raw, opened.ids)
+    return place
+
+
+Rounds = Callable[[Place], Iterator[float]]
+
+
+def _figures(what: str, places: Sequence[Place], product: Rounds, raw: Rounds) -> list[Figure]:
+    """Measure product and floor at every place in turn, round by round; each yields the milliseconds of a round."""
+    in_turn = zip(*(each for place in places for each in (product(place), raw(place))), strict=False)
+    spreads = [Spread.of(measured) for measured in zip(*list(in_turn)[WARM_UP:], strict=True)]
+    return [
+        Figure(what, place.size, "ms", *beside)
+        for place, beside in zip(places, zip(spreads[::2], spreads[1::2], strict=True), strict=True)
     ]
-    engine.dispose()
 
 
-def _with_open_windows(this: Run, windows: int) -> tuple[Spread, Spread]:
-    """Look with statistics of before they opened, as they are every evening: no ANALYZE knows what is open now."""
-    with this.server.database() as url, closing(connect(url)) as app, closing(floor.connection(url)) as raw:
-        [opened] = wave.add(app, [datetime.now(UTC)], windows)
-        run(app, "ALTER TABLE activation_window SET (autovacuum_enabled = off)")
-        run(app, "ALTER TABLE active_instance SET (autovacuum_enabled = off)")
-        floor.open_instances(raw, opened.ids)
-        engine = create_engine(url)
-        measured = _in_turn(_resyncs(engine), _raw_looks(raw))
-        engine.dispose()
-    return measured
-
-
-def _by_past(this: Run, weeks: int) -> list[Figure]:
-    with this.server.database() as url, closing(connect(url)) as app, closing(floor.connection(url)) as raw:
-        engine = create_engine(url)
-        tens, ones = (_with_past(app, n, weeks) for n in (10, 1))
-        figures = [
-            Figure(
-                EDGE_BY_PAST, weeks, "ms", *_in_turn(_edges(engine, app, tens[::2]), _raw_edges(raw, app, tens[1::2]))
-            ),
-            Figure(
-                BELL_BY_PAST, weeks, "ms", *_in_turn(_bells(engine, app, ones[::2]), _raw_bells(raw, app, ones[1::2]))
-            ),
-        ]
-        engine.dispose()
-    return figures
+def _edges_and_bells(places: Sequence[Place], edge: str, bell: str) -> list[Figure]:
+    """Measure sessions that have met, with the same people, as long as the place's others."""
+    tens, ones = ({place: _with_past(place.app, size, place.weeks) for place in places} for size in (10, 1))
+    return [
+        *_figures(
+            edge,
+            places,
+            lambda place: _edges(place.engine, place.app, tens[place][::2]),
+            lambda place: _raw_edges(place.raw, place.app, tens[place][1::2]),
+        ),
+        *_figures(
+            bell,
+            places,
+            lambda place: _bells(place.engine, place.app, ones[place][::2]),
+            lambda place: _raw_bells(place.raw, place.app, ones[place][1::2]),
+        ),
+    ]
 
 
 def _with_past(app: Connection, size: int, weeks: int) -> list[Wave]:
@@ -109,16 +144,6 @@ def _with_past(app: Connection, size: int, weeks: int) -> list[Wave]:
 
 def _far_ahead() -> datetime:
     return datetime.now(UTC) + FAR_AHEAD
-
-
-def _open_windows(connection: Connection) -> int:
-    return int(value(connection, "SELECT count(*) FROM activation_window WHERE phase = 'open'"))
-
-
-def _in_turn(product: Iterator[float], raw: Iterator[float]) -> tuple[Spread, Spread]:
-    """Measure product and floor in turn; each yields the milliseconds of a round."""
-    measured = list(zip(product, raw, strict=False))[WARM_UP:]
-    return Spread.of(ms for ms, _ in measured), Spread.of(ms for _, ms in measured)
 
 
 def _ms(work: Callable[[], object]) -> float:
@@ -184,12 +209,10 @@ def _resync(engine: Engine) -> None:
         schedule.edges_between(connection, now, now + DAY)
 
 
-def _sweeps(engine: Engine, app: Connection) -> Iterator[float]:
+def _sweeps(engine: Engine) -> Iterator[float]:
+    _require_no_trace(engine)
     for _ in range(ROUNDS + WARM_UP):
-        before = _next_transaction(app)
         yield _ms(lambda: _require_nothing(engine, Cause.SWEEP))
-        if _next_transaction(app) != before:
-            raise RuntimeError("a look with nothing to do has locked or written a row: it took a transaction id")
 
 
 def _require_nothing(engine: Engine, cause: Cause) -> None:
@@ -197,9 +220,18 @@ def _require_nothing(engine: Engine, cause: Cause) -> None:
         raise RuntimeError(f"there was something to do: sessions {sorted(seen)[:5]}")
 
 
-def _next_transaction(connection: Connection) -> str:
-    """Return the next transaction id: a look that locks a row, or writes one, uses it up."""
-    return str(value(connection, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"))
+def _require_no_trace(engine: Engine) -> None:
+    """Look, and ask at its COMMIT whether it took a transaction id: whoever locks a row, or writes one, does."""
+    taken: list[object] = []
+
+    def ask(connection: sqlalchemy.Connection) -> None:
+        taken.append(connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned()").scalar())
+
+    event.listen(engine, "commit", ask)
+    _require_nothing(engine, Cause.SWEEP)
+    event.remove(engine, "commit", ask)
+    if not taken or any(taken):
+        raise RuntimeError("a look with nothing to do has locked or written a row")
 
 
 # The shortest question whose empty answer says that all is well.
@@ -209,12 +241,12 @@ _RAW_LOOK = """
 """
 
 
-def _raw_looks(raw: Connection) -> Iterator[float]:
+def _raw_looks(place: Place) -> Iterator[float]:
     open_now = "WITH w AS (SELECT * FROM activation_window WHERE phase = 'open') "
     due = "UNION ALL (SELECT FROM activation_window WHERE phase = 'ahead' AND opens_at <= now())"
     statement = open_now + _RAW_LOOK.replace("activation_window w", "w") + due
     for _ in range(ROUNDS + WARM_UP):
-        yield _ms(lambda: run(raw, statement))
+        yield _ms(lambda: run(place.raw, statement))
 
 
 def _targets(result: Result) -> None:
