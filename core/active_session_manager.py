@@ -75,7 +75,7 @@ def update_active_sessions(
 
     `now` (aware) is for tests and dry runs; without it the database's clock counts (L1). `look_ahead` opens instances
     that much early, and closes none early (L2). Sessions `apart_from` are left alone; edges and requests younger than
-    `grace` are left to others. Where an `Engine` is given and many sessions are due, up to three chunks of them are
+    `grace` are left to others. Where an `Engine` is given and many sessions are due, two chunks of them are
     looked at at once; at most `at_most` such rounds are, the most urgent first. A session that fails, or
     of which somebody else holds a row, is reported and holds up no other (L5, L6). `one_by_one`: each session in a
     transaction of its own, where even one that costs the connection fails alone. Idempotent. Raises only when the
