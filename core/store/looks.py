@@ -244,8 +244,8 @@ _FAILED = ValueTable("failed", {"session_id": BigInteger(), "error": Text()})
 def next_retry(connection: Connection) -> timedelta | None:
     """Return how long it is until the next session that failed is to be tried again; None where there is none."""
     now = func.clock_timestamp()
-    wait = func.greatest(type_coerce(func.min(SessionPlan.retry_at) - now, Interval), timedelta(0))
-    return connection.scalar(select(wait).where(SessionPlan.retry_at.is_not(None)))
+    wait = connection.scalar(select(type_coerce(func.min(SessionPlan.retry_at) - now, Interval)))
+    return None if wait is None else max(wait, timedelta(0))
 
 
 def make_missing_plans(connection: Connection) -> None:

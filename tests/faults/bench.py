@@ -16,7 +16,6 @@ from tests.data import execute
 from tests.faults import history, kill_points, storm
 from tests.faults.checker import Fault
 from tests.faults.draw import STORM, draw
-from tests.faults.fake_clock import FakeClock, library
 from tests.faults.growth import Uses
 from tests.faults.judgement import Case, judge
 from tests.faults.load import Load
@@ -26,6 +25,7 @@ from tests.faults.platform import Platform, Seat
 from tests.faults.proxy import Proxy
 from tests.faults.report import Report
 from tests.faults.server import Server
+from tests.scheduler.fake_clock import LIBRARY, FakeClock
 
 SEATS = ("first", "second", "third")
 LAST_FAULT_SECONDS = 5.0  # before the end
@@ -68,8 +68,7 @@ class Bench:
         self._ended.callback(self._server.stop)
         self._prepare()
         self._app = self._proxy()
-        found = library()
-        self._clock = FakeClock(directory / "clock", found) if found else None
+        self._clock = FakeClock(directory / "clock") if LIBRARY else None
         self._platform = Platform([self._seat(name) for name in SEATS])
         self._ended.callback(self._platform.stop)
         self._machine = Machine(directory / "machine")

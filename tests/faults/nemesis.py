@@ -13,11 +13,11 @@ from tests.faults import kill_points, storm
 from tests.faults.book import instance_subject
 from tests.faults.checker import Fault
 from tests.faults.draw import STORM, Planned
-from tests.faults.fake_clock import FakeClock
 from tests.faults.platform import STOPS_WITHIN_SECONDS, Platform, Seat
 from tests.faults.proxy import Proxy
 from tests.faults.server import ROLE, Server, until_it_answers
 from tests.faults.untouched import Untouched
+from tests.scheduler.fake_clock import FakeClock
 
 KILLED_SECONDS = 2.0  # from the new process' start until all is right
 SILENCE_SECONDS = 15.0  # from the moment of silence, however long it lasts (up to 12 s)

@@ -1,5 +1,6 @@
 """The wall clock of one process, which can be set while it runs: by libfaketime, where the machine has it."""
 
+from contextlib import suppress
 from pathlib import Path
 
 LIBRARY = next(
@@ -14,10 +15,22 @@ LIBRARY = next(
 SITE = "import threading, time\ntime.sleep = lambda seconds: threading.Event().wait(seconds) and None\n"
 
 
+SHARED = Path("/dev/shm")
+
+
+def _sweep_up() -> None:
+    """Remove what processes that were killed have left: another user's with the same pid could not start."""
+    for left in SHARED.glob("*faketime_*"):
+        if not Path("/proc", left.name.rpartition("_")[2]).exists():
+            with suppress(OSError):
+                left.unlink()
+
+
 class FakeClock:
     """Right at first; the monotonic clock stays the kernel's, as when a clock is set or a machine was suspended."""
 
     def __init__(self, directory: Path) -> None:
+        _sweep_up()
         self._file = directory / "clock"
         self._site = directory / "site"
         self._site.mkdir(parents=True)

@@ -277,6 +277,17 @@ def test_a_session_deleted_while_on_leaves_nothing_behind(shared_app: Connection
         assert execute(shared_app, f"SELECT 1 FROM {table} WHERE session_id = %s", session_id) == []
 
 
+def test_l3_an_idle_daemon_asks_for_little(daemons: Daemons, database_url: str, app: Connection) -> None:
+    daemons.ready(database_url)
+    planned(app, *LATER)
+    time.sleep(1.5)  # servers count what a connection did once a second
+    count = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+    before = value(app, count)
+    time.sleep(3)
+
+    assert value(app, count) - before < 30  # a beat each second, and what the test itself asks
+
+
 def test_an_edge_that_a_hook_has_planned_is_no_less_exact(shared_app: Connection, shared_url: str) -> None:
     with connected(shared_url, autocommit=False) as theirs:
         session_id = session_here(theirs)
