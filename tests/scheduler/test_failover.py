@@ -33,7 +33,7 @@ def standby(primary: EmbeddedPostgres, tmp_path: Path) -> Iterator[EmbeddedPostg
 
 
 def has_caught_up(primary: Connection, standby: Connection) -> bool:
-    written = value(primary, "SELECT pg_current_wal_lsn()")
+    written = value(primary, "SELECT pg_current_wal_insert_lsn()")
     return bool(value(standby, "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", written))
 
 
