@@ -177,9 +177,9 @@ class Worker:
     def _put_off_what_does_not_stick(self, errand: Errand, seen: Seen) -> None:
         """What an errand finds again though it was finished (a trigger of the app's puts it back, say) waits a little.
 
-        Bells are rung again and again for what is edited again and again.
+        What is asked for again and again is edited again and again.
         """
-        if errand is not BELLS:
+        if errand not in (BELLS, POLL):
             found = self._found.setdefault(errand, set())
             self._deferrals.put_off(found & seen.sessions, time.monotonic())
             found |= seen.sessions
