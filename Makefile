@@ -21,7 +21,7 @@ run: setup ## run the daemon with real data on an embedded PostgreSQL
 	@$(PY) -m scheduler demo
 
 test: setup ## run the tests; every branch of the pure modules must be taken
-	$(PY) -m pytest -n 2 --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
+	$(PY) -m pytest -n 3 --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 test-long: setup ## run the tests with the long samples and the long races
 	$(PY) -m pytest --long

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from core.embedded_postgres import binaries
 from tests.postgres import Server, Servers, every_version
-from tests.workers import Floor, TwoSides, is_the_daemons
+from tests.workers import Floor, ThreeSides, side_of
 
 VERSIONS = every_version()
 FIGURE = "figure"
@@ -47,13 +47,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             # Every branch of the pure modules is to be taken by their own tests, and tracing slows the others down.
             item.add_marker(pytest.mark.no_cover)
     if is_worker(config):
-        items.sort(key=lambda item: not is_the_daemons(item.nodeid))  # they take longest, and so they begin
+        # The daemon's take longest, and so they begin; those that want to be alone end, or all would wait for them.
+        waiting = {item.path for item in items if item.get_closest_marker("alone")}
+        items.sort(key=lambda item: (side_of(item.nodeid) is None, item.path in waiting))
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> TwoSides:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ThreeSides:
     config.option.loadscopereorder = False
-    return TwoSides(config, log)
+    return ThreeSides(config, log)
 
 
 def is_worker(config: pytest.Config) -> bool:

@@ -1,7 +1,8 @@
-"""How `make test` shares its tests out between two processes, so that nothing that measures time is disturbed.
+"""How `make test` shares its tests out between three processes, so that nothing that measures time is disturbed.
 
-The daemon's tests mostly wait, and the others mostly compute: one process takes all the daemon's, in their order,
-beside another that takes the other modules. A test marked `alone` has the machine to itself meanwhile.
+The daemon's tests mostly wait, and the others mostly compute: one process takes the daemon's, in their order, one those
+in which faults are caused, beside a third that takes the other modules. A test marked `alone` has the machine to itself
+meanwhile.
 """
 
 import fcntl
@@ -12,18 +13,22 @@ from pathlib import Path
 
 from xdist.scheduler import LoadScopeScheduling
 
-DAEMONS = ("tests/scheduler/", "tests/jobs/", "tests/faults/")
+FAULTS = ("tests/faults/", *(f"tests/scheduler/test_{name}" for name in ("failover", "health", "refusals", "silence")))
+DAEMONS = ("tests/scheduler/", "tests/jobs/")
 
 
-def is_the_daemons(node_id: str) -> bool:
-    return node_id.startswith(DAEMONS)
+def side_of(node_id: str) -> str | None:
+    """Return the piece of work that a test belongs to; None: its module's own."""
+    if node_id.startswith(FAULTS):
+        return "faults"
+    return "daemons" if node_id.startswith(DAEMONS) else None
 
 
-class TwoSides(LoadScopeScheduling):  # type: ignore[misc] # without type stubs
-    """The daemon's tests are one piece of work, and every other module is one."""
+class ThreeSides(LoadScopeScheduling):  # type: ignore[misc] # without type stubs
+    """The daemon's tests are one piece of work, those of its faults are one, and every other module is one."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "daemons" if is_the_daemons(nodeid) else super()._split_scope(nodeid)
+        return side_of(nodeid) or super()._split_scope(nodeid)
 
 
 class Floor:

@@ -55,6 +55,7 @@ def until_healthy(url: str) -> None:
     eventually(lambda: status(url)[0] == 0, "status says that all is well")
 
 
+@pytest.mark.long  # one without a load is in `tests/scheduler`
 def test_a_failover_under_load_misses_nothing(
     both: Pair, platform: Platform, tmp_path: Path, figures: Callable[[str], None]
 ) -> None:
