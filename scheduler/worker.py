@@ -1,6 +1,6 @@
 """The one thread that does the daemon's database work: due edges first, then doorbells, then everything else.
 
-Background work runs a chunk at a time, so an edge never waits for more than one.
+Background work runs a round at a time, of one chunk or two, so an edge never waits for more than one round.
 """
 
 import gc
