@@ -34,8 +34,10 @@ class Uses:
 
     def run(self, stop: Event) -> None:
         while not stop.wait(EVERY_SECONDS):
+            if (pid := self._seat.pid) is None:
+                continue
             with contextlib.suppress(psutil.Error):  # it was killed, and is being started again
-                self.samples.append(_use(psutil.Process(self._seat.daemon.pid)))
+                self.samples.append(_use(psutil.Process(pid)))
 
 
 def _use(process: psutil.Process) -> Use:

@@ -40,6 +40,12 @@ class Seat:
         return self._daemon
 
     @property
+    def pid(self) -> int | None:
+        """The process, or None while nobody sits here."""
+        daemon = self._daemon
+        return daemon.pid if daemon else None
+
+    @property
     def ready(self) -> bool:
         daemon = self._daemon
         return daemon is not None and not self.paused and not daemon.ended and bool(daemon.events("ready"))
