@@ -63,7 +63,8 @@ class Nemesis:
         return _choose([seat for seat in self._platform.seats if seat.taken], fault.chance)
 
     def _others_serve(self, seat: Seat) -> bool:
-        return any(other is not seat for other in self._platform.ready())
+        """Say whether another daemon serves, and is not itself still to notice that its network fell silent."""
+        return any(other is not seat and time.time() > other.deaf_until for other in self._platform.ready())
 
     def _wait_until(self, true: Callable[[], bool], what: str, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -150,6 +151,7 @@ class Nemesis:
     def lose_packets(self, fault: Planned, *, forget: bool = False, acknowledging: bool = False) -> None:
         seat, begun = self._seat(fault), time.time()
         covered = self._others_serve(seat)
+        seat.deaf_until = begun + SILENCE_SECONDS
         seat.proxy.fall_silent(acknowledging=acknowledging)
         if covered:
             self._note(fault.kind, begun, LEASE_SECONDS + 1)

@@ -24,6 +24,7 @@ class Seat:
         self.incarnation = 0
         self.spawned_at = 0.0
         self.paused = False
+        self.deaf_until = 0.0  # by then it has noticed that its network fell silent
         self._directory = directory
         self._settings = settings
         self._daemon: DaemonProcess | None = None
@@ -56,6 +57,7 @@ class Seat:
             self.incarnation += 1
             self.spawned_at = time.time()
             self._killed = False
+            self.deaf_until = 0.0
             log = self._directory / f"{self.name}-{self.incarnation}.log"
             self._daemon = DaemonProcess(log, **self._settings)
 
