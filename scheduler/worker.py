@@ -154,7 +154,7 @@ class Worker:
             self._owed.add(BELLS)
         now = time.monotonic()
         if self._deferrals.take_due(now):
-            self._owed |= {EDGES, BELLS}
+            self._owed |= {EDGES, BELLS if self._listener.listening_since else POLL}
         if taken.resync or now >= self._next_resync:
             self._owed.add(RESYNC)
         if self._next_retry is not None and now >= self._next_retry:

@@ -188,7 +188,10 @@ def test_r5_random_rules_agree_with_dateutil_where_it_is_right(start: datetime, 
         assume(False)
     rule = rrulestr(f"DTSTART:{start:%Y%m%dT%H%M%S}\nRRULE:{oracle.rrule_of(parts)}")
 
-    by_dateutil = rule.between(start, last, inc=True)
+    try:
+        by_dateutil = rule.between(start, last, inc=True)
+    except IndexError:  # a month has no 25th Monday
+        assume(False)
 
     assert by_dateutil == [moment for moment in starts_between(read, start.date(), last.date()) if moment <= last]
 
