@@ -8,7 +8,6 @@ from sqlalchemy import (
     CompoundSelect,
     Connection,
     Date,
-    DateTime,
     Select,
     bindparam,
     select,
@@ -19,8 +18,6 @@ from sqlalchemy import (
 
 from core.models import ActiveInstance, Person, SessionInstance, SessionInstancePerson
 from core.store.arrays import ValueTable, is_in
-
-INSTANT = DateTime(timezone=True)
 
 
 def at(connection: Connection, instance_ids: Collection[int]) -> dict[int, int]:

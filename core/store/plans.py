@@ -50,7 +50,7 @@ Stored = tuple[int, datetime, datetime, datetime, int]  # a window: instance id,
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was done of the plans: rows made, retimed and deleted; the edges that are new; the sessions in the way."""
+    """What was done of the plans: rows made, retimed and deleted; the edges of all their windows that are to come."""
 
     made: tuple[int, ...]
     retimed: tuple[int, ...]
