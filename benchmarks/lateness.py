@@ -86,7 +86,7 @@ def _watch_in_turn(observers: Sequence[Observer], waves: Sequence[Sequence[Wave]
 def _longest_locks(
     urls: Sequence[str], observers: Sequence[Observer], waves: Sequence[Sequence[Wave]]
 ) -> tuple[float, float]:
-    with LockWatch(urls[0], "seisiun daemon") as product, LockWatch(urls[1], "seisiun floor") as raw:
+    with LockWatch(urls[0]) as product, LockWatch(urls[1]) as raw:
         for observer, of_one in zip(observers, waves, strict=True):
             observer.watch(of_one[-1])
     return product.longest_ms, raw.longest_ms

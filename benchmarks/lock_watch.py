@@ -1,46 +1,37 @@
-"""How long a program's transactions hold locks, sampled from outside, so that nobody is held up by the question."""
+"""How long transactions that flip are open: written down by the server itself, so that nobody is held up by looking."""
 
-import time
-from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
-from benchmarks.server import connect, run
+from benchmarks.server import connect, run, value
 
-# A transaction has an id from its first row lock on, until it ends.
-_HOLDING = "SELECT backend_xid::text, pid FROM pg_stat_activity WHERE application_name = %s AND backend_xid IS NOT NULL"
+# A row for each transaction that logs flips; at its end `xmin` tells when that transaction was committed.
+_INSTALL = """
+    CREATE TABLE flipping (begun_at timestamptz NOT NULL DEFAULT now());
+    CREATE FUNCTION note_flipping() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN INSERT INTO flipping DEFAULT VALUES; RETURN NULL; END
+    $$;
+    CREATE TRIGGER note_flipping AFTER INSERT ON activation_log FOR EACH STATEMENT EXECUTE FUNCTION note_flipping()
+"""
+_LONGEST = "SELECT extract(epoch FROM max(pg_xact_commit_timestamp(xmin) - begun_at))::float8 FROM flipping"
 
 
 class LockWatch:
-    """Watches for the block; `longest_ms` is right to about two milliseconds."""
+    """Watches a database from the block's begin on; no lock is held for longer than its transaction is open.
 
-    def __init__(self, url: str, application_name: str) -> None:
+    The server's `track_commit_timestamp` must be on.
+    """
+
+    def __init__(self, url: str) -> None:
         self._connection = connect(url)
-        self._application_name = application_name
-        self._done = Event()
-        self._thread = Thread(target=self._watch, daemon=True)
-        self._held: dict[str, list[float]] = {}
-
-    def _watch(self) -> None:
-        while not self._done.is_set():
-            held = run(self._connection, _HOLDING, self._application_name)
-            now = time.monotonic()
-            for xid, _ in held:
-                self._held.setdefault(xid, [now, now])[1] = now
-            time.sleep(0.001)
-
-    @property
-    def longest_ms(self) -> float:
-        """The longest time for which a transaction held a lock."""
-        return max((last - first for first, last in self._held.values()), default=0.0) * 1000
+        self.longest_ms = 0.0  # once the block has ended
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        run(self._connection, _INSTALL)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._done.set()
-        self._thread.join()
+        self.longest_ms = (value(self._connection, _LONGEST) or 0.0) * 1000
         self._connection.close()

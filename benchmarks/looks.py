@@ -137,9 +137,7 @@ def _edges_and_bells(places: Sequence[Place], edge: str, bell: str) -> list[Figu
 
 def _with_past(app: Connection, size: int, weeks: int) -> list[Wave]:
     """Add a wave for each round of product and floor, whose sessions and people have met for so many weeks."""
-    waves = wave.add(app, [_far_ahead()] * 2 * (ROUNDS + WARM_UP), size)
-    wave.add_past(app, waves, weeks)
-    return waves
+    return wave.add_with_past(app, [_far_ahead()] * 2 * (ROUNDS + WARM_UP), size, weeks)
 
 
 def _far_ahead() -> datetime:

@@ -85,6 +85,7 @@ def schedule(connection: Connection, drafts: Drafts, at: Sequence[datetime]) -> 
             _add_instances(connection, wave)
         run(connection, "COMMIT")
     run(connection, "VACUUM ANALYZE session_instance, activation_window")
+    run(connection, "CHECKPOINT")
     return waves
 
 
@@ -154,18 +155,26 @@ def _add_instances(connection: Connection, wave: Wave) -> None:
     )
 
 
-def add_past(connection: Connection, waves: Sequence[Wave], weeks: int) -> None:
-    """Let these sessions have met in each of so many weeks before, with the same people."""
-    for wave in waves:
-        with without_triggers(connection):
-            run(connection, _PAST, weeks, wave.first, wave.first + wave.size - 1)
+def add_with_past(connection: Connection, at: Sequence[datetime], size: int, weeks: int) -> list[Wave]:
+    """Add waves whose sessions have met in each of so many weeks before, with the same people.
+
+    What has been has lower ids than what is to be, as it has in an app.
+    """
+    each = size * weeks
+    first = _reserve(connection, "session_instance", len(at) * each)
+    waves = add(connection, at, size)
+    with without_triggers(connection):
+        for number, wave in enumerate(waves):
+            run(connection, _PAST, first + number * each, weeks, wave.first, wave.first + wave.size - 1)
     run(connection, "VACUUM ANALYZE session_instance, planned_instance, activation_window, session_instance_person")
+    return waves
 
 
 _PAST = """
     WITH past AS (
-        INSERT INTO session_instance (session_id, date, start_time, end_time)
-        SELECT session_id, date - 7 * week, start_time, end_time
+        INSERT INTO session_instance (session_instance_id, session_id, date, start_time, end_time)
+        SELECT %s - 1 + row_number() OVER (ORDER BY week DESC, session_instance_id), session_id, date - 7 * week,
+               start_time, end_time
         FROM generate_series(1, %s) week, session_instance WHERE session_instance_id BETWEEN %s AND %s
         RETURNING *, date + start_time AS start
     ), planned AS (

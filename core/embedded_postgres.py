@@ -28,7 +28,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -61,6 +61,7 @@ SETTINGS = {
 }
 # For tests: all that a crash of the machine may lose. What a kill -9 may lose stays as it is.
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
+NO_SETTINGS: Mapping[str, str] = {}
 
 
 def binaries() -> Path:
@@ -98,6 +99,7 @@ class _Place:
     directory: Path
     bin_dir: Path
     durable: bool
+    settings: Mapping[str, str]
 
     @property
     def data(self) -> Path:
@@ -157,15 +159,17 @@ class EmbeddedPostgres:
         self.stop()
 
 
-def connect_or_start(directory: Path, *, bin_dir: Path | None = None, durable: bool = True) -> EmbeddedPostgres:
+def connect_or_start(
+    directory: Path, *, bin_dir: Path | None = None, durable: bool = True, settings: Mapping[str, str] = NO_SETTINGS
+) -> EmbeddedPostgres:
     """Return the server of this directory: the one that runs there, or else one that we start.
 
     Makes the directory, readable by us alone, where there is none; never changes one that stands. With
-    `durable` off a crash of the machine (not of the server) may lose everything: for tests. Raises
-    DatabaseUnavailable.
+    `durable` off a crash of the machine (not of the server) may lose everything: for tests. `settings` are the
+    server's, beside or instead of ours, if it is we who start it. Raises DatabaseUnavailable.
     """
     try:
-        place = _Place(directory.resolve(), bin_dir or binaries(), durable)
+        place = _Place(directory.resolve(), bin_dir or binaries(), durable, settings)
         place.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_other_version(place)
         return _connect_or_start(place)
@@ -293,7 +297,8 @@ def _serve(place: _Place, lock: int) -> EmbeddedPostgres:
 
 
 def _postgres(place: _Place) -> list[str]:
-    settings = SETTINGS | {"port": str(_free_port())} | ({} if place.durable else NOT_DURABLE)
+    ours = SETTINGS | {"port": str(_free_port())} | ({} if place.durable else NOT_DURABLE)
+    settings = {**ours, **place.settings}
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     return [str(place.bin_dir / "postgres"), "-D", str(place.data), *options]
 
