@@ -17,9 +17,9 @@ from core.store import looks
 from core.store.candidates import Search, candidates
 from core.transactions import Begin, is_contention, is_disconnected
 
-CHUNK = 200  # sessions in one transaction: few enough that nobody waits for its locks
+CHUNK = 175  # sessions in one transaction: few enough that nobody waits for its locks
 HANDS = 2  # chunks at once where that many sessions are due: while one waits for the server the other decides
-PART = 15  # sessions of a chunk that failed: about as many parts as there are sessions in one
+PART = 13  # sessions of a chunk that failed: about as many parts as there are sessions in one
 APART_SECONDS = 3.0  # the rest is looked at again later
 
 log = logger(__name__)

@@ -13,7 +13,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from core import activation
-from core.errors import InvalidAttendance, UnknownInstance, UnknownPerson
+from core.errors import InvalidAttendance, SeisiunError, UnknownInstance, UnknownPerson
 from core.logs import logger
 from core.look import Cause, Look, Seen, look_at
 from core.placement import place_person
@@ -21,7 +21,7 @@ from core.settings import load_settings
 from core.store import activation as activation_store
 from core.store import boards, check_ins, looks
 from core.store.boards import Place
-from core.transactions import AppDatabase, is_contention, is_disconnected, joined, savepoint
+from core.transactions import AppDatabase, has_failed_already, is_contention, is_disconnected, joined
 
 ATTENDANCES = ("yes", "maybe", "no")
 HOOK_SETTINGS = looks.PLANNER_SETTINGS | {"lock_timeout": "100ms", "statement_timeout": "2s"}
@@ -89,9 +89,10 @@ def check_in(
     if attendance not in ATTENDANCES:
         raise InvalidAttendance(f"attendance is {attendance!r}; accepted are {', '.join(ATTENDANCES)}")
     with joined(db) as connection:
-        session_id = _require(connection, person_id, session_instance_id)
-        check_ins.save(connection, person_id, session_instance_id, attendance, comment, now=now)
-        checked_in = _placed(connection, person_id, session_id, now)
+        saved = check_ins.save(connection, person_id, session_instance_id, attendance, comment, now=now)
+        if saved is None:
+            raise _unknown(connection, person_id, session_instance_id)
+        checked_in = _placed(connection, person_id, saved.session_id, saved.at, now)
         return _with_reason(connection, checked_in, session_instance_id, now) if attendance == "yes" else checked_in
 
 
@@ -100,19 +101,18 @@ def remove_check_in(
 ) -> CheckedIn:
     """Take back whatever a person said of an instance; raises as `check_in` does."""
     with joined(db) as connection:
-        session_id = _require(connection, person_id, session_instance_id)
+        session_id, person_exists = check_ins.parties(connection, session_instance_id, person_id)
+        if session_id is None or not person_exists:
+            raise _unknown(connection, person_id, session_instance_id)
         check_ins.remove(connection, person_id, session_instance_id)
-        return _placed(connection, person_id, session_id, now)
+        return _placed(connection, person_id, session_id, now or looks.clock(connection), now)
 
 
-def _require(connection: Connection, person_id: int, session_instance_id: int) -> int:
-    """Return the instance's session; raise where there is no such instance or person."""
-    session_id, person_exists = check_ins.parties(connection, session_instance_id, person_id)
-    if session_id is None:
-        raise UnknownInstance(f"there is no session instance {session_instance_id}")
-    if not person_exists:
-        raise UnknownPerson(f"there is no person {person_id}")
-    return session_id
+def _unknown(connection: Connection, person_id: int, session_instance_id: int) -> SeisiunError:
+    """Return which of the two there is not."""
+    if check_ins.session_of(connection, session_instance_id) is None:
+        return UnknownInstance(f"there is no session instance {session_instance_id}")
+    return UnknownPerson(f"there is no person {person_id}")
 
 
 def _look(connection: Connection, session_id: int, now: datetime | None) -> Seen:
@@ -123,22 +123,21 @@ def _look(connection: Connection, session_id: int, now: datetime | None) -> Seen
 
 def _or_deferred(connection: Connection, work: Callable[[], Result]) -> Result | None:
     """Do the work in a savepoint, and return None where it is left to the daemon; the app's save goes on either way."""
-    before, is_read_committed = looks.current_settings(connection)
-    if not is_read_committed:
-        return None
     try:
-        with savepoint(connection, HOOK_SETTINGS, before):
-            return work()
+        with connection.begin_nested(), looks.look_settings(connection, HOOK_SETTINGS) as is_read_committed:
+            return work() if is_read_committed else None
     except Exception as error:
-        if is_disconnected(error):
-            raise  # the app's own connection: its save is lost already
+        if is_disconnected(error) or has_failed_already(error):
+            raise  # the app's own transaction: its save is lost already
         if not is_contention(error):
             log.exception("hook_failed")
         return None
 
 
-def _placed(connection: Connection, person_id: int, session_id: int, now: datetime | None) -> CheckedIn:
-    seen = _or_deferred(connection, lambda: _place(connection, person_id, session_id, now))
+def _placed(
+    connection: Connection, person_id: int, session_id: int, said_at: datetime, now: datetime | None
+) -> CheckedIn:
+    seen = _or_deferred(connection, lambda: _place(connection, person_id, session_id, said_at, now))
     return CheckedIn(boards.place_of(connection, person_id), None, deferred=seen is None or bool(seen.deferred))
 
 
@@ -151,12 +150,11 @@ def _with_reason(
     return replace(checked_in, why_not=_why_not(connection, session_instance_id, now))
 
 
-def _place(connection: Connection, person_id: int, session_id: int, now: datetime | None) -> Seen:
+def _place(connection: Connection, person_id: int, session_id: int, said_at: datetime, now: datetime | None) -> Seen:
     """Reconcile the session first, so that nobody waits for a bit that lags (A3); then place the person."""
-    at = now or looks.clock(connection)
-    [state] = activation_store.states(connection, [session_id], at)
+    [state] = activation_store.states(connection, [session_id], said_at)
     seen = Seen()
-    if not activation.decide(state, at).is_nothing:
+    if not activation.decide(state, said_at).is_nothing:
         seen = look_at(connection, Look(Cause.HOOK, load_settings(), now, is_hook=True), [session_id])
     place_person(connection, person_id, now)
     return seen

@@ -6,7 +6,7 @@ session, which is looked at again in milliseconds.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import chain
 
@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from core import activation, placement
 from core.activation import Decision, Flip, PhaseChange
+from core.clock import EPOCH
 from core.errors import InvalidRecurrence, UnknownSession, UnknownTimeZone
 from core.notifications import ring_active_changed
 from core.settings import Settings
@@ -24,7 +25,6 @@ from core.timetable import Plan, SessionSnapshot, first_date, plan
 from core.timezones import zone_data_version
 
 ZONE_VERSION = zone_data_version()
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Cause(StrEnum):
@@ -116,7 +116,7 @@ def look_at(connection: Connection, look: Look, session_ids: Collection[int]) ->
     """Plan and reconcile these sessions.
 
     1. Lock their plans, those that nobody else is looking at.
-    2. Read their requests, and then the clock.
+    2. Read the clock, and then their requests.
     3. Plan those that were asked for or whose planned time has run out.
     4. Reconcile them all: compare the bits with the windows and the clock, and write the difference; place the people.
     5. Delete the requests that were read, of the sessions that were finished. A hook leaves them: the daemon looks
@@ -173,7 +173,7 @@ def _plan(connection: Connection, look: Look, session_ids: Collection[int], now:
         connection,
         free,
         now,
-        windows=locked.windows,
+        stored=locked.stored,
         planned_through=now + look.settings.plan_horizon,
         zone_version=ZONE_VERSION,
     )
@@ -298,7 +298,7 @@ def ensure(connection: Connection, settings: Settings, session_id: int, local_st
         connection,
         [decided],
         now,
-        windows=locked.windows,
+        stored=locked.stored,
         planned_through=now + settings.plan_horizon,
         zone_version=ZONE_VERSION,
     )

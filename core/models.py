@@ -12,20 +12,20 @@ from sqlalchemy import BigInteger, DateTime, Double, ForeignKey, Identity, Integ
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+INSTANT = DateTime(timezone=True)
+LocalDateTime = DateTime(timezone=False)
+
 
 class Base(DeclarativeBase):
     """What all the mapped classes share: every instant is a `timestamptz`."""
 
     type_annotation_map = {  # noqa: RUF012 -- SQLAlchemy reads it from the class
-        datetime: DateTime(timezone=True),
+        datetime: INSTANT,
         float: Double(),
         int: BigInteger(),
         str: Text(),
         dict[str, Any]: JSONB(),
     }
-
-
-LocalDateTime = DateTime(timezone=False)
 
 
 class MusicSession(Base):

@@ -2,16 +2,15 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from core.activation import Decision
+from core.clock import EPOCH
 from core.notifications import ring_active_changed
 from core.store import looks, offers, people
 from core.whereabouts import whereabouts
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def lock_those_leaving(connection: Connection, decisions: Iterable[Decision]) -> tuple[dict[int, int], frozenset[int]]:
@@ -96,9 +95,11 @@ def rehearse(connection: Connection) -> None:
 
 def place_person(connection: Connection, person_id: int, now: datetime | None) -> None:
     """Place one person, waiting for their row as long as the lock timeout lets us, and then reading the clock (L1)."""
-    locked = people.lock(connection, [person_id], wait=True)
-    now = now or looks.clock(connection)
-    ring_active_changed(connection, _move(connection, _moves(connection, locked, now), now, wait=True).joined)
+    locked_at = people.lock_waiting(connection, person_id)
+    if locked_at is None:
+        return
+    now = now or locked_at
+    ring_active_changed(connection, _move(connection, _moves(connection, [person_id], now), now, wait=True).joined)
 
 
 def _moves(connection: Connection, person_ids: Collection[int], now: datetime) -> dict[int, _Move]:

@@ -1,11 +1,12 @@
 """Where work is done: in short transactions of our own, or in a savepoint of the app's, which we never commit."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from psycopg2.errors import (
     DeadlockDetected,
     ForeignKeyViolation,
+    InFailedSqlTransaction,
     LockNotAvailable,
     QueryCanceled,
     SerializationFailure,
@@ -35,8 +36,7 @@ def transactions(db: Engine | AppDatabase) -> Iterator[Begin]:
         yield lambda: _own_transaction(db)
     else:
         with joined(db) as connection:
-            before, _ = looks.current_settings(connection)
-            yield lambda: savepoint(connection, looks.LOOK_SETTINGS, before)
+            yield lambda: _savepoint(connection)
 
 
 @contextmanager
@@ -66,15 +66,19 @@ def _own_transaction(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def savepoint(connection: Connection, settings: Mapping[str, str], before: Mapping[str, str]) -> Iterator[Connection]:
-    """Work in a savepoint, with these settings; at its end those of before are put back."""
-    with connection.begin_nested(), looks.look_settings(connection, settings, before):
+def _savepoint(connection: Connection) -> Iterator[Connection]:
+    with connection.begin_nested(), looks.look_settings(connection, looks.LOOK_SETTINGS):
         yield connection
 
 
 def is_contention(error: Exception) -> bool:
     """Say whether somebody else was in the way: a lock timeout, a deadlock, a statement that took too long."""
     return isinstance(error, DBAPIError) and isinstance(error.orig, _CONTENTION)
+
+
+def has_failed_already(error: Exception) -> bool:
+    """Say whether the transaction had failed before, and takes no more statements."""
+    return isinstance(error, DBAPIError) and isinstance(error.orig, InFailedSqlTransaction)
 
 
 def is_disconnected(error: Exception) -> bool:

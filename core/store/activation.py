@@ -9,7 +9,6 @@ from sqlalchemy import (
     Boolean,
     CompoundSelect,
     Connection,
-    DateTime,
     Text,
     bindparam,
     cast,
@@ -23,13 +22,11 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningInsert
 
 from core.activation import Decision, Flip, SessionState, WindowState
-from core.models import ActivationLog, ActivationWindow, ActiveInstance, SessionInstance
-from core.store import people
+from core.models import INSTANT, ActivationLog, ActivationWindow, ActiveInstance, SessionInstance
+from core.store import instances, people
 from core.store.arrays import ValueTable, is_in
 from core.store.looks import own_write
-from core.store.plans import live_windows, lock_instances
-
-INSTANT = DateTime(timezone=True)
+from core.store.windows import live_windows
 
 
 def states(connection: Connection, session_ids: Collection[int], now: datetime) -> list[SessionState]:
@@ -70,7 +67,7 @@ def lock_for(connection: Connection, decisions: Iterable[Decision]) -> frozenset
         return frozenset()
     closing = {flip.session_instance_id: flip.session_id for flip in flips if not flip.active}
     wanted = {flip.session_instance_id: flip.session_id for flip in flips}
-    locked = lock_instances(connection, wanted)
+    locked = instances.lock(connection, wanted)
     released = _lock_active(connection, closing) if closing else frozenset()
     return frozenset({wanted[i] for i in wanted.keys() - locked} | {closing[i] for i in closing.keys() - released})
 

@@ -16,6 +16,7 @@ from core.models import (
     SessionInstance,
     SessionInstancePerson,
 )
+from core.store.windows import is_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def place_of(connection: Connection, person_id: int) -> Place | None:
 
 def _places() -> Select[*tuple[Any, ...]]:
     instance, session, window = SessionInstance, MusicSession, ActivationWindow
-    is_open = (window.session_instance_id == instance.session_instance_id) & (window.phase == "open")
+    its_own = (window.session_instance_id == instance.session_instance_id) & is_open(window)
     people = (
         select(func.count())
         .where(Person.active_session_instance_id == instance.session_instance_id)
@@ -99,7 +100,7 @@ def _places() -> Select[*tuple[Any, ...]]:
         .select_from(ActiveInstance)
         .join(instance, instance.session_instance_id == ActiveInstance.session_instance_id)
         .join(session, session.session_id == instance.session_id)
-        .outerjoin(window, is_open)
+        .outerjoin(window, its_own)
         .order_by(session.country, session.city, session.name, instance.session_instance_id)
     )
 

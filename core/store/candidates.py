@@ -7,11 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
-    BigInteger,
     ColumnElement,
     Connection,
-    DateTime,
     Integer,
     Interval,
     Select,
@@ -27,8 +24,10 @@ from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.selectable import CompoundSelect
 
 from core.activation import EARLY_OPENING
-from core.models import ActivationWindow, ActiveInstance, PlanRequest, SessionPlan
+from core.models import INSTANT, ActivationWindow, ActiveInstance, PlanRequest, SessionPlan
+from core.store.arrays import id_array
 from core.store.looks import LAST_RETRY
+from core.store.windows import is_open
 
 # An instance that was opened exactly a minute early is no mistake, whatever the clocks say of the last milliseconds.
 TOLERATED = EARLY_OPENING + timedelta(seconds=1)
@@ -96,7 +95,7 @@ _BY_URGENCY = tuple(Reason)
 _LOOK_AHEAD = bindparam("look_ahead", type_=Interval())
 _GRACE = bindparam("grace", type_=Interval())
 _ZONE_VERSION = bindparam("zone_version", type_=Text())
-_APART_FROM = bindparam("apart_from", type_=ARRAY(BigInteger))
+_APART_FROM = id_array("apart_from")
 _MOST = bindparam("most", type_=Integer())
 
 
@@ -105,7 +104,7 @@ def _statement(reasons: frozenset[Reason], *, has_now: bool) -> CompoundSelect[i
     """Return the search for these reasons; making it takes longer than running it, so it is made once."""
     at: ColumnElement[datetime] = func.statement_timestamp()  # stable within the statement: indexes serve it
     if has_now:
-        at = bindparam("now", type_=DateTime(timezone=True))
+        at = bindparam("now", type_=INSTANT)
     return union_all(
         *(
             select(literal(rank, Integer), found.c.session_id)
@@ -152,13 +151,12 @@ def _bits_and_windows_that_disagree(at: ColumnElement[datetime]) -> list[Select[
     """Find open windows whose instance is not on, and instances that are on without an open window.
 
     Each asks an index for its one counterpart, fenced so that it stays so: statistics of before an evening's openings
-    say that next to nothing is on, and would have every pair compared. So is `phase` written as no index knows it.
+    say that next to nothing is on, and would have every pair compared.
     """
     window, active = ActivationWindow, ActiveInstance
     same = active.session_instance_id == window.session_instance_id
-    is_open = (window.phase != "over") & (window.phase != "ahead")
     on = select(literal(1)).where(same).correlate(window).offset(literal(0)).exists()
-    wanted = select(literal(1)).where(same, is_open).correlate(active).offset(literal(0)).exists()
+    wanted = select(literal(1)).where(same, is_open(window)).correlate(active).offset(literal(0)).exists()
     return [
         _oldest(at, window.session_id, window.opens_at, window.phase == "open", ~on),
         _oldest(at, active.session_id, active.session_id, ~wanted),

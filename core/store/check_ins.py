@@ -7,7 +7,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    DateTime,
     Text,
     bindparam,
     case,
@@ -15,15 +14,14 @@ from sqlalchemy import (
     exists,
     false,
     func,
+    join,
     literal,
     select,
 )
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import Insert
+from sqlalchemy.sql.dml import ReturningInsert
 
-from core.models import ActivationWindow, Person, SessionInstance, SessionInstancePerson
-
-INSTANT = DateTime(timezone=True)
+from core.models import INSTANT, ActivationWindow, Person, SessionInstance, SessionInstancePerson
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +35,14 @@ class Standing:
     is_past: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What somebody said was saved, of an instance of this session, at this instant."""
+
+    session_id: int
+    at: datetime
+
+
 def save(
     connection: Connection,
     person_id: int,
@@ -45,8 +51,12 @@ def save(
     comment: str | None,
     *,
     now: datetime | None,
-) -> None:
-    """Insert or update what a person says; each yes is said anew, a comment that is not given stays."""
+) -> Saved | None:
+    """Insert or update what a person says; None where there is no such person or instance.
+
+    Each yes is said anew, a comment that is not given stays. `now` None means the database's clock, once nobody else
+    holds the row.
+    """
     said = {
         "instance": session_instance_id,
         "person": person_id,
@@ -54,23 +64,31 @@ def save(
         "note": comment,
         "now": now,
     }
-    connection.execute(_SAVE, said)
+    saved = connection.execute(_SAVE, said).one_or_none()
+    return Saved(*saved) if saved else None
 
 
-def _insert_or_update() -> Insert:
+def _insert_or_update() -> ReturningInsert[int, datetime]:
     row, at = SessionInstancePerson, func.coalesce(bindparam("now", type_=INSTANT), func.clock_timestamp(type_=INSTANT))
     attendance = bindparam("said", type_=Text())
-    statement = postgresql.insert(row).values(
-        session_instance_id=bindparam("instance", type_=BigInteger()),
-        person_id=bindparam("person", type_=BigInteger()),
-        attendance=attendance,
-        comment=bindparam("note", type_=Text()),
-        created_date=at,
-        last_modified_date=at,
-        checked_in_at=case((attendance == "yes", at)),
+    columns = {
+        "session_instance_id": SessionInstance.session_instance_id,
+        "person_id": Person.person_id,
+        "attendance": attendance,
+        "comment": bindparam("note", type_=Text()),
+        "created_date": at,
+        "last_modified_date": at,
+        "checked_in_at": case((attendance == "yes", at)),
+    }
+    both = join(SessionInstance, Person, Person.person_id == bindparam("person", type_=BigInteger()))
+    said = (
+        select(*columns.values())
+        .select_from(both)
+        .where(SessionInstance.session_instance_id == bindparam("instance", type_=BigInteger()))
     )
+    statement = postgresql.insert(row).from_select(list(columns), said)
     new = statement.excluded
-    return statement.on_conflict_do_update(
+    saved = statement.on_conflict_do_update(
         index_elements=["session_instance_id", "person_id"],
         set_={
             "attendance": new.attendance,
@@ -79,8 +97,12 @@ def _insert_or_update() -> Insert:
             "checked_in_at": case((new.attendance == "yes", at), else_=row.checked_in_at),
         },
     )
+    return saved.returning(_SESSION_OF.scalar_subquery(), at)
 
 
+_SESSION_OF = select(SessionInstance.session_id).where(
+    SessionInstance.session_instance_id == bindparam("instance", type_=BigInteger())
+)
 _SAVE = _insert_or_update()
 
 
@@ -118,9 +140,6 @@ def parties(connection: Connection, session_instance_id: int, person_id: int) ->
     return session_id, person_exists
 
 
-_SESSION_OF = select(SessionInstance.session_id).where(
-    SessionInstance.session_instance_id == bindparam("instance", type_=BigInteger())
-)
 _PARTIES = select(
     _SESSION_OF.scalar_subquery(),
     exists().where(Person.person_id == bindparam("person", type_=BigInteger())),

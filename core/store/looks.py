@@ -9,7 +9,6 @@ from functools import cache
 from sqlalchemy import (
     BigInteger,
     Connection,
-    DateTime,
     Interval,
     Select,
     Text,
@@ -26,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
-from core.models import MusicSession, PlanRequest, SessionPlan
+from core.models import INSTANT, MusicSession, PlanRequest, SessionPlan
 from core.store.arrays import ValueTable, id_array, is_in
 
 # A plan cached while a table was tiny would stay a sequential scan in foreign-key checks: hence no seqscan. And a look
@@ -55,7 +54,7 @@ def clock(connection: Connection) -> datetime:
     return connection.execute(_CLOCK).scalar_one()
 
 
-_CLOCK = select(func.clock_timestamp(type_=DateTime))
+_CLOCK = select(func.clock_timestamp(type_=INSTANT))
 
 
 def begin_own(connection: Connection) -> None:
@@ -64,30 +63,25 @@ def begin_own(connection: Connection) -> None:
     connection.execution_options(**{OWN_WRITES_ONLY: True})
 
 
-def current_settings(connection: Connection) -> tuple[dict[str, str], bool]:
-    """Return what stands of the settings that a look changes, and whether the isolation is READ COMMITTED.
-
-    In that each statement sees what others have committed before it; what a look does relies on it.
-    """
-    settings = dict(connection.execute(_CURRENT_SETTINGS).mappings().one())
-    return settings, settings.pop(_ISOLATION) == "read committed"
-
-
-_ISOLATION = "transaction_isolation"
-_CURRENT_SETTINGS = select(*(func.current_setting(name).label(name) for name in (*LOOK_SETTINGS, _ISOLATION)))
-
-
 @contextmanager
-def look_settings(connection: Connection, settings: Mapping[str, str], before: Mapping[str, str]) -> Iterator[None]:
-    """Set these in somebody else's transaction, and put back afterwards what stood before."""
-    _set_local(connection, settings)
-    yield
-    _set_local(connection, before)
+def look_settings(connection: Connection, settings: Mapping[str, str]) -> Iterator[bool]:
+    """Set these in somebody else's transaction, and put back afterwards what stood before.
+
+    Yield whether its isolation is READ COMMITTED: in that each statement sees what others have committed before it,
+    and what a look does relies on it.
+    """
+    names = tuple(settings)
+    isolation, *before = connection.execute(_exchange(names), _values(settings)).one()[: len(names) + 1]
+    yield isolation == "read committed"
+    _set_local(connection, dict(zip(names, before, strict=True)))
 
 
 def _set_local(connection: Connection, settings: Mapping[str, str]) -> None:
-    values = {f"value_{number}": value for number, value in enumerate(settings.values())}
-    connection.execute(_set_config(tuple(settings)), values)
+    connection.execute(_set_config(tuple(settings)), _values(settings))
+
+
+def _values(settings: Mapping[str, str]) -> dict[str, str]:
+    return {f"value_{number}": value for number, value in enumerate(settings.values())}
 
 
 @cache
@@ -95,6 +89,14 @@ def _set_config(names: tuple[str, ...]) -> Select[*tuple[str, ...]]:
     return select(
         *(func.set_config(name, bindparam(f"value_{at}", type_=Text()), true()) for at, name in enumerate(names))
     )
+
+
+@cache
+def _exchange(names: tuple[str, ...]) -> Select[*tuple[str, ...]]:
+    """Set, and return what stood before: the isolation, then these. Fenced, so that it is read first."""
+    standing = (func.current_setting(name).label(name) for name in ("transaction_isolation", *names))
+    before = select(*standing).offset(literal(0)).subquery("before")
+    return _set_config(names).select_from(before).with_only_columns(*before.c, *_set_config(names).exported_columns)
 
 
 @contextmanager
@@ -137,7 +139,10 @@ _EXISTING = select(SessionPlan.session_id).where(is_in(SessionPlan.session_id))
 
 @dataclass(frozen=True, slots=True)
 class PlanState:
-    """How a session's plan stands, and the requests that can be seen; `read_at`: the database's clock after that."""
+    """How a session's plan stands, and the requests that can be seen.
+
+    `read_at`: the database's clock just before that. An edit that was committed by then is among the requests.
+    """
 
     session_id: int
     read_at: datetime
@@ -158,9 +163,11 @@ def plan_states(connection: Connection, session_ids: Iterable[int]) -> dict[int,
     return {id_: PlanState(id_, read_at, tuple(asked), *state) for id_, read_at, asked, *state in found}
 
 
+# When the statement arrived, which is before its snapshot was taken. By a clock read later an edge might pass, after
+# an edit that the snapshot does not hold, and what that edit took away would open.
 _PLAN_STATES = select(
     SessionPlan.session_id,
-    func.clock_timestamp(type_=DateTime(timezone=True)),
+    func.statement_timestamp(type_=INSTANT),
     func.array(
         select(PlanRequest.request_id).where(PlanRequest.session_id == SessionPlan.session_id).scalar_subquery()
     ),
@@ -222,7 +229,7 @@ def record_failures(
     """
     free = lock_plans(connection, failures)
     failed = _FAILED
-    at = func.clock_timestamp() if now is None else literal(now, DateTime(timezone=True))
+    at = func.clock_timestamp() if now is None else literal(now, INSTANT)
     seconds = func.least(LAST_RETRY.total_seconds(), FIRST_RETRY.total_seconds() * func.power(2, SessionPlan.failures))
     connection.execute(
         update(SessionPlan)

@@ -5,7 +5,7 @@ By the bits written so far the order of a look's chunks would decide.
 
 from collections import defaultdict
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -13,7 +13,6 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Connection,
-    DateTime,
     Select,
     and_,
     bindparam,
@@ -28,17 +27,14 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.orm import aliased
-from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.selectable import LateralFromClause
 
-from core.models import ActivationWindow, Person, SessionInstancePerson
+from core.clock import EPOCH
+from core.models import INSTANT, ActivationWindow, Person, SessionInstancePerson
 from core.store.arrays import is_in
 from core.store.candidates import TOLERATED
 from core.whereabouts import SaidYes
 
-INSTANT = DateTime(timezone=True)
-# Rows of before this feature say when they were made, if anything (`checked_in_at` has no default).
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 SOON = timedelta(hours=1)  # longer than an app keeps a transaction open
 
 Standing = tuple[int | None, list[SaidYes]]
@@ -49,7 +45,8 @@ def _offers() -> Select[int, int, datetime, datetime, datetime]:
     check_in, now = SessionInstancePerson, bindparam("now", type_=INSTANT)
     window = _live_windows_of_check_in()
     opened_early = (window.c.phase == "open") & (window.c.opens_at <= now + TOLERATED)
-    said_at = func.coalesce(check_in.checked_in_at, check_in.created_date, literal(LONG_AGO, INSTANT))
+    # Rows of before this feature say when they were made, if anything (`checked_in_at` has no default).
+    said_at = func.coalesce(check_in.checked_in_at, check_in.created_date, literal(EPOCH, INSTANT))
     return select(
         check_in.person_id,
         check_in.session_instance_id,
@@ -136,10 +133,10 @@ def move_undisputed(
     They are nowhere, and only one of their yeses counts at `now`, one to an instance that was `opened`.
     """
     values = {"ids": sorted(person_ids), "opened": sorted(opened), "now": now}
-    return frozenset(connection.scalars(_MOVE_UNDISPUTED, values).all())
+    return frozenset(connection.scalar(_MOVE_UNDISPUTED, values) or ())
 
 
-def _undisputed() -> ReturningUpdate[int]:
+def _undisputed() -> Select[list[int] | None]:
     offer = _offers().subquery("offer")
     only = func.min(offer.c.session_instance_id)
     undisputed = (
@@ -148,12 +145,14 @@ def _undisputed() -> ReturningUpdate[int]:
         .having(func.count() == 1, is_in(cast(only, BigInteger), "opened"))
         .subquery("undisputed")
     )
-    return (
+    moved = (
         update(Person)
         .where(Person.person_id == undisputed.c.person_id, Person.active_session_instance_id.is_(None))
         .values(active_session_instance_id=undisputed.c.session_instance_id)
         .returning(Person.person_id)
+        .cte("moved")
     )
+    return select(func.array_agg(moved.c.person_id))
 
 
 _MOVE_UNDISPUTED = _undisputed()

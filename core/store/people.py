@@ -1,7 +1,7 @@
 """Who is where: people locked, read and moved, as many as a look concerns in a handful of statements."""
 
-from collections.abc import Collection, Iterable, Mapping
-from datetime import date
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime
 
 from sqlalchemy import (
     BigInteger,
@@ -10,13 +10,15 @@ from sqlalchemy import (
     Date,
     Select,
     bindparam,
+    func,
+    outerjoin,
     select,
     true,
     union,
     update,
 )
 
-from core.models import ActiveInstance, Person, SessionInstance, SessionInstancePerson
+from core.models import INSTANT, ActiveInstance, Person, SessionInstance, SessionInstancePerson
 from core.store.arrays import ValueTable, is_in
 
 
@@ -57,12 +59,11 @@ def lock_who_said_yes(connection: Connection, instance_ids: Collection[int]) -> 
 
     Return who they are, and the instances to which somebody said yes whom somebody else holds.
     """
-    found = connection.execute(_LOCK_WHO_SAID_YES, {"ids": sorted(instance_ids)}).all()
-    locked = frozenset(person_id for _, person_id in found if person_id is not None)
-    return locked, frozenset(instance_id for instance_id, person_id in found if person_id is None)
+    locked, held = connection.execute(_LOCK_WHO_SAID_YES, {"ids": sorted(instance_ids)}).one()
+    return frozenset(locked or ()), frozenset(held or ())
 
 
-def _who_said_yes() -> Select[int, int | None]:
+def _who_said_yes() -> Select[Sequence[int], Sequence[int]]:
     check_in = SessionInstancePerson
     said = (
         select(check_in.session_instance_id, check_in.person_id)
@@ -76,7 +77,12 @@ def _who_said_yes() -> Select[int, int | None]:
         .with_for_update(key_share=True, skip_locked=True)
         .lateral("locked")
     )
-    return select(said.c.session_instance_id, locked.c.person_id).outerjoin(locked, true())
+    is_held = locked.c.person_id.is_(None)
+    # As two arrays: a chunk's thousand people would be a thousand rows.
+    return select(
+        func.array_agg(locked.c.person_id).filter(~is_held),
+        func.array_agg(said.c.session_instance_id).filter(is_held),
+    ).select_from(outerjoin(said, locked, true()))
 
 
 _LOCK_WHO_SAID_YES = _who_said_yes()
@@ -90,18 +96,39 @@ def sessions_of(connection: Connection, instance_ids: Collection[int]) -> frozen
 _SESSIONS_OF = select(SessionInstance.session_id).where(is_in(SessionInstance.session_instance_id))
 
 
-def lock(connection: Connection, person_ids: Iterable[int], *, wait: bool = False) -> frozenset[int]:
-    """Lock these people's rows, those that nobody holds (or all, as long as the lock timeout lets us wait)."""
-    return frozenset(connection.scalars(_LOCK[wait], {"ids": sorted(person_ids)}).all())
+def lock(connection: Connection, person_ids: Iterable[int]) -> frozenset[int]:
+    """Lock these people's rows, those that nobody holds."""
+    return frozenset(connection.scalars(_LOCK, {"ids": sorted(person_ids)}).all())
 
 
-_LOCK = {
-    wait: select(Person.person_id)
+_LOCK = (
+    select(Person.person_id)
     .where(is_in(Person.person_id))
     .order_by(Person.person_id)
-    .with_for_update(key_share=True, skip_locked=not wait)
-    for wait in (False, True)
-}
+    .with_for_update(key_share=True, skip_locked=True)
+)
+
+
+def lock_waiting(connection: Connection, person_id: int) -> datetime | None:
+    """Lock a person's row, waiting as long as the lock timeout lets us; return the database's clock once it is held.
+
+    None: there is no such person.
+    """
+    return connection.scalar(_LOCK_WAITING, {"person_id": person_id})
+
+
+def _lock_waiting() -> Select[datetime]:
+    # Fenced by its lock: the clock is read from what comes out of it.
+    locked = (
+        select(Person.person_id)
+        .where(Person.person_id == bindparam("person_id", type_=BigInteger()))
+        .with_for_update(key_share=True)
+        .subquery("locked")
+    )
+    return select(func.clock_timestamp(type_=INSTANT)).select_from(locked)
+
+
+_LOCK_WAITING = _lock_waiting()
 
 
 def release(connection: Connection, instance_ids: Collection[int]) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Select, func, literal, select, text, union_al
 from sqlalchemy.orm import InstrumentedAttribute
 
 from core.models import ActivationWindow, ActiveInstance, MusicSession, SessionInstance
+from core.store.windows import is_open
 
 _EDGES = (("ahead", "opens_at"), ("ahead", "closes_at"), ("open", "closes_at"))
 
@@ -97,7 +98,7 @@ def _edges(phase: str, name: str, within: timedelta) -> Select[datetime, bool, i
 def on_now(connection: Connection) -> list[OnNow]:
     """Return the active instances, by country, city and name."""
     instance, session, window = SessionInstance, MusicSession, ActivationWindow
-    is_open = (window.session_instance_id == instance.session_instance_id) & (window.phase == "open")
+    its_own = (window.session_instance_id == instance.session_instance_id) & is_open(window)
     statement = (
         select(
             session.session_id,
@@ -110,7 +111,7 @@ def on_now(connection: Connection) -> list[OnNow]:
         )
         .join(session, session.session_id == instance.session_id)
         .join(ActiveInstance, ActiveInstance.session_instance_id == instance.session_instance_id)
-        .outerjoin(window, is_open)
+        .outerjoin(window, its_own)
         .order_by(session.country, session.city, session.name)
     )
     return [OnNow(*row) for row in connection.execute(statement)]
