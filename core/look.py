@@ -156,7 +156,7 @@ def _finish(connection: Connection, states: Collection[PlanState]) -> None:
     looks.finish(
         connection,
         chain.from_iterable(state.requests for state in states),
-        recovered=[state.session_id for state in states if state.has_failed],
+        recovered={state.session_id: state.failure for state in states if state.failure is not None},
     )
 
 
@@ -263,7 +263,7 @@ def rehearse(connection: Connection) -> None:
     decision = Decision(-1, nothing, replace(nothing, active=True), (PhaseChange(-1, EPOCH, "over"),))
     looks.lock_plans(connection, nobody)
     looks.plan_states(connection, nobody)
-    looks.finish(connection, nobody)
+    looks.finish(connection, nobody, {})
     snapshots.snapshots(connection, nobody, EPOCH.date())
     activation_store.states(connection, nobody, EPOCH)
     activation_store.lock_for(connection, [decision])

@@ -22,10 +22,11 @@ def is_in(ids: IdColumn, name: str = "ids") -> ColumnElement[bool]:
 
 def id_array(name: str) -> ColumnElement[Any]:
     """Return the parameter `:name`, a list of ids."""
-    return _array(name, BigInteger())
+    return array(name, BigInteger())
 
 
-def _array(name: str, element: TypeEngine[Any]) -> ColumnElement[Any]:
+def array(name: str, element: TypeEngine[Any]) -> ColumnElement[Any]:
+    """Return the parameter `:name`, a list of such values."""
     return cast(bindparam(name, type_=_ArrayLiteral()), ARRAY(element))
 
 
@@ -57,7 +58,7 @@ class ValueTable:
 
     def __init__(self, name: str, types: Mapping[str, TypeEngine[Any]]) -> None:
         self._parameters = [f"{name}_{label}" for label in types]
-        arrays = [_array(parameter, type_) for parameter, type_ in zip(self._parameters, types.values(), strict=True)]
+        arrays = [array(parameter, type_) for parameter, type_ in zip(self._parameters, types.values(), strict=True)]
         columns = [column(label, type_) for label, type_ in types.items()]
         self.table = func.unnest(*arrays).table_valued(*columns, name=name).render_derived()
         self.c = self.table.c

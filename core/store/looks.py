@@ -8,11 +8,13 @@ from functools import cache
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     Interval,
     Select,
     Text,
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -24,9 +26,10 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import aliased
 
 from core.models import INSTANT, MusicSession, PlanRequest, SessionPlan
-from core.store.arrays import ValueTable, id_array, is_in
+from core.store.arrays import ValueTable, array, id_array, is_in
 
 # A plan cached while a table was tiny would stay a sequential scan in foreign-key checks: hence no seqscan. And a look
 # goes from the few rows that it holds to others by index, whatever the statistics say: hence no hash and merge joins.
@@ -47,6 +50,7 @@ OWN_TRANSACTION = LOOK_SETTINGS | {OWN_WRITE: "on", "synchronous_commit": "off"}
 OWN_WRITES_ONLY = "seisiun_own_writes_only"
 
 FIRST_RETRY, LAST_RETRY = timedelta(seconds=0.5), timedelta(seconds=60)  # of a session at which a look failed
+SCOUT_RETRY = timedelta(seconds=1)  # of one of those that failed alike
 
 
 def clock(connection: Connection) -> datetime:
@@ -149,7 +153,7 @@ class PlanState:
     requests: tuple[int, ...]
     next_plan_at: datetime | None
     zone_version: str | None
-    has_failed: bool
+    failure: str | None
 
     def is_due(self, now: datetime, zone_version: str) -> bool:
         """Whether its planned time has run out, or its zone data is older than ours (T5)."""
@@ -173,16 +177,20 @@ _PLAN_STATES = select(
     ),
     SessionPlan.next_plan_at,
     SessionPlan.zone_version,
-    SessionPlan.failures > 0,
+    case((SessionPlan.failures > 0, func.coalesce(SessionPlan.error, ""))),
 ).where(is_in(SessionPlan.session_id))
 
 
-def finish(connection: Connection, request_ids: Iterable[int], *, recovered: Collection[int] = frozenset()) -> None:
-    """Delete exactly the requests that were read (one that came since stays); forget the failures of `recovered`."""
+def finish(connection: Connection, request_ids: Iterable[int], recovered: Mapping[int, str]) -> None:
+    """Delete exactly the requests that were read (one that came since stays); forget the failures of `recovered`.
+
+    Those that had failed alike are tried at once: what was mended for one may be mended for all.
+    """
     if read := sorted(request_ids):
         connection.execute(_DELETE_REQUESTS, {"ids": read})
     if recovered:
         connection.execute(_FORGET_FAILURES, {"ids": sorted(recovered)})
+        connection.execute(_TRY_ALIKE, {"errors": sorted({*recovered.values()})})
 
 
 _DELETE_REQUESTS = delete(PlanRequest).where(is_in(PlanRequest.request_id))
@@ -191,6 +199,17 @@ _FORGET_FAILURES = (
     update(SessionPlan)
     .where(is_in(SessionPlan.session_id), SessionPlan.failures > 0)
     .values(error=None, failures=0, failed_at=None, retry_at=None)
+)
+_TRY_ALIKE = (
+    update(SessionPlan)
+    .where(
+        SessionPlan.session_id.in_(
+            select(SessionPlan.session_id)
+            .where(SessionPlan.retry_at.is_not(None), SessionPlan.error == func.any(array("errors", Text())))
+            .with_for_update(key_share=True, skip_locked=True)
+        )
+    )
+    .values(retry_at=None)
 )
 
 
@@ -224,13 +243,15 @@ def record_failures(
 ) -> None:
     """Note why these sessions could not be looked at; each is tried again later and later (half a second to a minute).
 
-    The looks failed at `failed_at` by the database's clock: what is asked for after that is looked at without delay.
-    Where somebody else has begun to look at one, it is left to them; `now` None means the database's clock.
+    Of those that fail alike the first by id goes on trying each second: the cause may be theirs together. The looks
+    failed at `failed_at` by the database's clock: what is asked for after that is looked at without delay. Where
+    somebody else has begun to look at one, it is left to them; `now` None means the database's clock.
     """
     free = lock_plans(connection, failures)
     failed = _FAILED
     at = func.clock_timestamp() if now is None else literal(now, INSTANT)
-    seconds = func.least(LAST_RETRY.total_seconds(), FIRST_RETRY.total_seconds() * func.power(2, SessionPlan.failures))
+    longest = case((_is_scout(failed), SCOUT_RETRY.total_seconds()), else_=LAST_RETRY.total_seconds())
+    seconds = func.least(longest, FIRST_RETRY.total_seconds() * func.power(2, SessionPlan.failures))
     connection.execute(
         update(SessionPlan)
         .where(SessionPlan.session_id == failed.c.session_id)
@@ -243,6 +264,13 @@ def record_failures(
         ),
         failed.of(sorted((session_id, error) for session_id, error in failures.items() if session_id in free)),
     )
+
+
+def _is_scout(failed: ValueTable) -> ColumnElement[bool]:
+    """Say whether others have failed alike, and none with a lower id."""
+    other = aliased(SessionPlan)
+    alike = exists().where(other.retry_at.is_not(None), other.error == failed.c.error)
+    return alike.where(other.session_id > failed.c.session_id) & ~alike.where(other.session_id < failed.c.session_id)
 
 
 _FAILED = ValueTable("failed", {"session_id": BigInteger(), "error": Text()})

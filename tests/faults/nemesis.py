@@ -13,16 +13,18 @@ from tests.faults import kill_points, storm
 from tests.faults.book import instance_subject
 from tests.faults.checker import Fault
 from tests.faults.draw import STORM, Planned
-from tests.faults.platform import STOPS_WITHIN_SECONDS, Platform, Seat
+from tests.faults.platform import Platform, Seat
 from tests.faults.proxy import Proxy
 from tests.faults.server import ROLE, Server, until_it_answers
 from tests.faults.untouched import Untouched
+from tests.scheduler.daemon_process import STOPS_WITHIN_SECONDS
 from tests.scheduler.fake_clock import FakeClock
 
 KILLED_SECONDS = 2.0  # from the new process' start until all is right
 SILENCE_SECONDS = 15.0  # from the moment of silence, however long it lasts (up to 12 s)
 LEASE_SECONDS = 2.0  # a daemon that is gone, with locks: its transaction ends by itself
 BACKOFF_SECONDS = 10.0  # a session at which looks failed is tried again after 2, 4, 8 s (L5)
+REFUSED_ALIKE_SECONDS = 3.5  # of those that failed alike one tries each second, and calls the others
 POINT_PATIENCE_SECONDS = 4.0
 START_PATIENCE_SECONDS = 20.0
 NOBODY: frozenset[str] = frozenset()
@@ -232,7 +234,7 @@ class Nemesis:
             execute(admin, f"REVOKE UPDATE ON {table} FROM {ROLE}")
             time.sleep(fault.seconds)
             execute(admin, f"GRANT UPDATE ON {table} TO {ROLE}")
-        self._note(fault.kind, begun, BACKOFF_SECONDS)
+        self._note(fault.kind, begun, REFUSED_ALIKE_SECONDS)
 
     def poison(self, fault: Planned) -> None:
         """Have a trigger of the app's raise for one session: the others have no excuse."""

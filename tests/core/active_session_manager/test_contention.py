@@ -87,6 +87,38 @@ def test_l5_poisoned_session_is_tried_again_later_and_later_until_it_heals(engin
 
 
 @pytest.mark.usefixtures("database_of_its_own")
+def test_l5_of_those_that_failed_alike_one_tries_each_second_and_calls_the_others(
+    engine: Engine, app: Connection
+) -> None:
+    sessions = [add_session(app, TUESDAYS) for _ in range(4)]
+    alone = add_session(app, TUESDAYS)
+    look(engine, NOON)
+    execute(
+        app,
+        f"""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE EXCEPTION '%', CASE OLD.session_id WHEN {alone} THEN 'not this' ELSE 'no privilege' END;
+        END $$;
+        CREATE TRIGGER poison BEFORE UPDATE ON session_instance FOR EACH ROW EXECUTE FUNCTION refuse()
+        """,
+    )
+    assert look(engine, OPENS).failed.keys() == {*sessions, alone}
+    execute(app, "UPDATE session_plan SET failures = 9, retry_at = %s", utc(OPENS))
+    assert look(engine, OPENS).failed.keys() == {*sessions, alone}
+
+    waits = [
+        (datetime.fromisoformat(plan_of(app, session)["retry_at"]) - utc(OPENS)).total_seconds()
+        for session in (*sessions, alone)
+    ]
+    assert waits == [1, 60, 60, 60, 60]
+    assert look(engine, utc(OPENS) + timedelta(seconds=1)).failed.keys() == {sessions[0]}
+    heal(app)
+    seen = look(engine, utc(OPENS) + timedelta(seconds=2))
+    assert {flip.session_id for flip in seen.activated} == {*sessions}
+    assert look(engine, utc(OPENS) + timedelta(seconds=60)).sessions == {alone}
+
+
+@pytest.mark.usefixtures("database_of_its_own")
 def test_l5_poisoned_session_that_is_edited_is_looked_at_without_delay(engine: Engine, app: Connection) -> None:
     session, untouched = add_session(app, TUESDAYS), add_session(app, TUESDAYS)
     look(engine, NOON)
