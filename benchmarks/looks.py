@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import sqlalchemy
 from psycopg2.extensions import connection as Connection  # noqa: N812 -- it is a class
@@ -123,14 +124,14 @@ def _edges_and_bells(places: Sequence[Place], edge: str, bell: str) -> list[Figu
         *_figures(
             edge,
             places,
-            lambda place: _edges(place.engine, place.app, tens[place][::2]),
-            lambda place: _raw_edges(place.raw, place.app, tens[place][1::2]),
+            lambda place: _openings(place, tens[place][::2], _make_due, _look_at_edges),
+            lambda place: _openings(place, tens[place][1::2], _make_due, _open_raw),
         ),
         *_figures(
             bell,
             places,
-            lambda place: _bells(place.engine, place.app, ones[place][::2]),
-            lambda place: _raw_bells(place.raw, place.app, ones[place][1::2]),
+            lambda place: _openings(place, ones[place][::2], move_to_now, _look_at_requests),
+            lambda place: _openings(place, ones[place][1::2], move_to_now, _follow_raw),
         ),
     ]
 
@@ -150,48 +151,51 @@ def _ms(work: Callable[[], object]) -> float:
     return (time.perf_counter() - started) * 1000
 
 
+def _make_due(app: Connection, wave: Wave) -> None:
+    """Write as if its instant had come."""
+    due = "UPDATE activation_window SET opens_at = clock_timestamp() WHERE session_instance_id = ANY (%s)"
+    run(app, due, wave.ids)
+
+
+def _openings(
+    place: Place,
+    waves: list[Wave],
+    prepare: Callable[[Connection, Wave], None],
+    look: Callable[[Place, Wave], object],
+) -> Iterator[float]:
+    """Let each wave be due, and yield how many milliseconds a look takes that opens it."""
+    for due in waves:
+        prepare(place.app, due)
+        yield _ms(partial(look, place, due))
+        _require_open(place.app, due)
+
+
+def _look_at_edges(place: Place, _: Wave) -> None:
+    _until_nothing(place.engine, Cause.TIMER, Reason.EDGE)
+
+
+def _look_at_requests(place: Place, _: Wave) -> None:
+    _until_nothing(place.engine, Cause.NOTIFY, Reason.REQUEST)
+
+
 def _until_nothing(engine: Engine, cause: Cause, reason: Reason) -> None:
     """Look as the daemon does when it is woken: a chunk at a time, until a look finds nothing."""
     while update_active_sessions(engine, cause=cause, reasons={reason}, at_most=1).sessions:
         pass
 
 
-def _make_due(app: Connection, wave: Wave) -> None:
-    """Write as if its instant had come."""
-    of_wave = "WHERE session_instance_id = ANY (%s)"
-    run(app, f"UPDATE activation_window SET opens_at = clock_timestamp() {of_wave}", wave.ids)
+def _open_raw(place: Place, due: Wave) -> None:
+    floor.open_instances(place.raw, due.ids)
 
 
-def _edges(engine: Engine, app: Connection, waves: list[Wave]) -> Iterator[float]:
-    for due in waves:
-        _make_due(app, due)
-        yield _ms(lambda: _until_nothing(engine, Cause.TIMER, Reason.EDGE))
-        _require_open(app, due)
-
-
-def _raw_edges(raw: Connection, app: Connection, waves: list[Wave]) -> Iterator[float]:
-    for due in waves:
-        _make_due(app, due)
-        yield _ms(lambda due=due: floor.open_instances(raw, due.ids))  # type: ignore[misc] # mypy can't type the default
+def _follow_raw(place: Place, moved: Wave) -> None:
+    floor.follow_edits(place.raw, moved.session_ids, moved.ids)
 
 
 def _require_open(connection: Connection, due: Wave) -> None:
     found = value(connection, "SELECT count(*) FROM active_instance WHERE session_instance_id = ANY (%s)", due.ids)
     if found != due.size:
         raise RuntimeError(f"of {due.size} sessions {found} opened")
-
-
-def _bells(engine: Engine, app: Connection, waves: list[Wave]) -> Iterator[float]:
-    for moved in waves:
-        move_to_now(app, moved)
-        yield _ms(lambda: _until_nothing(engine, Cause.NOTIFY, Reason.REQUEST))
-        _require_open(app, moved)
-
-
-def _raw_bells(raw: Connection, app: Connection, waves: list[Wave]) -> Iterator[float]:
-    for moved in waves:
-        move_to_now(app, moved)
-        yield _ms(lambda moved=moved: floor.follow_edits(raw, moved.session_ids, moved.ids))  # type: ignore[misc]
 
 
 def _resyncs(engine: Engine) -> Iterator[float]:
