@@ -12,7 +12,6 @@ from tests.scheduler.daemon_process import DaemonProcess
 
 RESTARTS_AFTER_SECONDS = 0.1
 WATCH_SECONDS = 0.02
-STOPS_WITHIN_SECONDS = 5.0
 
 
 class Seat:

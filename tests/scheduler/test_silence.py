@@ -9,13 +9,12 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from core.notifications import SESSION_CHANGED, Listener
 from tests.data import execute
-from tests.scheduler.daemon_process import Daemons, eventually
+from tests.scheduler.daemon_process import Daemons, assert_stops, eventually
 from tests.scheduler.gate import Gate
 from tests.scheduler.soon import HOUR, causes, instance_soon, on, session_here, wait_until_seen, weekly
 
 Figures = Callable[[str], None]
 HEALS_WITHIN = 15.0  # seconds
-STOPS_WITHIN = 5.0
 
 
 def test_worker_and_listener_heal_when_the_network_forgets_their_connections(
@@ -96,11 +95,7 @@ def test_sigterm_ends_it_though_the_network_is_silent(
     gate.fall_silent()
     time.sleep(1 + seconds)  # in the middle of a beat, or of the listener's own bell
 
-    status, took = daemon.stop()
-
-    figures(f"SIGTERM in a silent network: {took:.2f} s")
-    assert status == 0
-    assert took < STOPS_WITHIN
+    assert_stops(daemon, "in a silent network", figures)
 
 
 def test_sigterm_ends_it_while_it_connects_to_what_never_answers(
@@ -111,11 +106,7 @@ def test_sigterm_ends_it_while_it_connects_to_what_never_answers(
     daemon = daemons.start(gate.url)
     eventually(lambda: len(gate.inside) >= 4, "worker and listener knock")  # both ends of two connections
 
-    status, took = daemon.stop()
-
-    figures(f"SIGTERM while connecting: {took:.2f} s")
-    assert status == 0
-    assert took < STOPS_WITHIN
+    assert_stops(daemon, "while connecting", figures)
 
 
 def test_a_database_that_is_away_is_a_line_a_second_at_most(daemons: Daemons, gate: Gate) -> None:
