@@ -28,9 +28,9 @@ from scheduler.deferrals import Deferrals
 from scheduler.errands import BELLS, EDGES, EVERYTHING, GRACE, MOST_URGENT_FIRST, POLL, RESYNC, START, Errand
 from scheduler.heart import Heart
 from scheduler.marks import Marks
+from scheduler.tick import NEAR_SECONDS, TICK_SECONDS, Tick
 from scheduler.timers import Timers
 
-TICK_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 7.0  # the server ends every statement within 5
 TIMERS_AHEAD = timedelta(days=1)
 PRUNE_SECONDS: Final = 3600.0
@@ -69,7 +69,8 @@ class Worker:
         self._away_since: float | None = None
         self._looks_lost = 0
         self._careful_until = 0.0
-        self._next_tick = self._next_resync = self._next_prune = 0.0
+        self._tick = Tick()
+        self._next_resync = self._next_prune = 0.0
         self._next_retry: float | None = None  # of a session at which a look failed
         self.progress_at = time.monotonic()
 
@@ -94,7 +95,8 @@ class Worker:
             looks.make_missing_plans(connection)
         self._aside(self._rehearse)
         self._owed |= EVERYTHING if self._ready else {START}
-        self._next_tick = self._next_resync = 0.0
+        self._tick.at_once()
+        self._next_resync = 0.0
 
     def _rehearse(self) -> None:
         """Do without effect what an edge will need done: it would wait for statements that have never been made."""
@@ -162,7 +164,7 @@ class Worker:
             self._owed |= EVERYTHING
 
     def _idle_seconds(self) -> float:
-        at = (self._next_tick, self._next_resync, self._deferrals.next_at(), self._next_retry)
+        at = (self._tick.next_at, self._next_resync, self._deferrals.next_at(), self._next_retry)
         return max(0.0, min(each for each in at if each is not None) - time.monotonic())
 
     def _run_errand(self) -> None:
@@ -197,7 +199,7 @@ class Worker:
             ahead = edge - looks.clock(connection)
         if ahead > timedelta(seconds=TICK_SECONDS):
             self._timers.add([edge])  # a clock was set: measure anew, and come back
-            self._next_tick = 0.0
+            self._tick.at_once()
             return False
         time.sleep(max(0.0, ahead.total_seconds()))
         return True
@@ -259,9 +261,8 @@ class Worker:
         self._next_retry = None if wait is None else time.monotonic() + wait.total_seconds()
 
     def _tick_if_due(self) -> None:
-        if time.monotonic() < self._next_tick:
+        if not self._tick.is_due(time.monotonic(), edge_is_near=EDGES in self._owed or self._edge_is_near()):
             return
-        self._next_tick = time.monotonic() + TICK_SECONDS
         if self._heart.clock_was_set():
             self._owed.add(RESYNC)
         for work in (self._heart.beat, self._report_deferred, self._prune_if_due):
@@ -270,6 +271,10 @@ class Worker:
             self._owed.add(RESYNC)
         if self._listener.listening_since is None:
             self._owed.add(POLL)
+
+    def _edge_is_near(self) -> bool:
+        edge = self._timers.next_at
+        return edge is not None and abs(edge - self._heart.database_now) < timedelta(seconds=NEAR_SECONDS)
 
     def _aside(self, work: Callable[[], None]) -> None:
         """Do what no look may wait for: where it is refused, or somebody is in the way, it is left until next time."""

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     """Why a session is to be looked at, most urgent first."""
 
     EDGE = "edge"
+    BACK = "back"
     REQUEST = "request"
     PLAN = "plan"
     BIT = "bit"
@@ -119,6 +120,8 @@ def _searches(reason: Reason, at: ColumnElement[datetime]) -> list[Select[int]]:
     match reason:
         case Reason.EDGE:
             return _edges_due(at)
+        case Reason.BACK:
+            return _edges_that_are_ahead_again(at)
         case Reason.REQUEST:
             # Requests are stamped by the real clock, whatever `now` is; one from the future (it was set back) is due.
             asked_at, clock = PlanRequest.requested_at, func.statement_timestamp()
@@ -136,15 +139,25 @@ def _searches(reason: Reason, at: ColumnElement[datetime]) -> list[Select[int]]:
 
 
 def _edges_due(at: ColumnElement[datetime]) -> list[Select[int]]:
-    """Find what is due by phase, whatever came late; the last two find moved windows and a clock set back."""
+    """Find what is due by phase, whatever came late."""
     window = ActivationWindow
-    due = [
-        (window.opens_at, (window.phase == "ahead") & (window.opens_at <= at + _LOOK_AHEAD - _GRACE)),
-        (window.closes_at, (window.phase == "open") & (window.closes_at <= at - _GRACE)),
-        (window.opens_at, (window.phase == "open") & (window.opens_at > at + TOLERATED)),
-        (window.closes_at, (window.phase == "over") & (window.closes_at > at + TOLERATED)),
+    opens = (window.phase == "ahead") & (window.opens_at <= at + _LOOK_AHEAD - _GRACE)
+    closes = (window.phase == "open") & (window.closes_at <= at - _GRACE)
+    return [
+        _oldest(at, window.session_id, window.opens_at, opens),
+        _oldest(at, window.session_id, window.closes_at, closes),
     ]
-    return [_oldest(at, window.session_id, edge, is_due) for edge, is_due in due]
+
+
+def _edges_that_are_ahead_again(at: ColumnElement[datetime]) -> list[Select[int]]:
+    """Find windows that were moved by hand, or whose edge had passed when a clock was set back."""
+    window = ActivationWindow
+    opens_later = (window.phase == "open") & (window.opens_at > at + TOLERATED)
+    closes_later = (window.phase == "over") & (window.closes_at > at + TOLERATED)
+    return [
+        _oldest(at, window.session_id, window.opens_at, opens_later),
+        _oldest(at, window.session_id, window.closes_at, closes_later),
+    ]
 
 
 def _bits_and_windows_that_disagree(at: ColumnElement[datetime]) -> list[Select[int]]:
