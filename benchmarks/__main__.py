@@ -24,7 +24,11 @@ BENCHMARKS = (lateness, edits, hooks, looks, planning, cold_start)
 @click.option(
     "--results", type=click.Path(path_type=Path), help="Where to put them, instead of into the documentation."
 )
-@click.option("--server", "url", help="A server on which databases may be made; else an embedded one.")
+@click.option(
+    "--server",
+    "url",
+    help="A server on which databases may be made, with track_commit_timestamp on; else an embedded one.",
+)
 def main(*, large: bool, quick: bool, results: Path | None, url: str | None) -> None:
     """Measure everything, say what of what must be reached is, and put it into docs/performance.md."""
     folder = results or (SCRATCH if large or quick else RESULTS)

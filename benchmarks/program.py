@@ -60,7 +60,11 @@ def program(benchmark: Benchmark) -> click.Command:
     @click.option("--quick", is_flag=True, help="A rehearsal: small sizes, few rounds.")
     @click.option("--size", "sizes", type=int, multiple=True, help="Only this size; may be given again.")
     @click.option("--results", type=click.Path(path_type=Path), default=SCRATCH, show_default=True)
-    @click.option("--server", "url", help="A server on which databases may be made; else an embedded one.")
+    @click.option(
+        "--server",
+        "url",
+        help="A server on which databases may be made, with track_commit_timestamp on; else an embedded one.",
+    )
     def command(*, large: bool, quick: bool, sizes: tuple[int, ...], results: Path, url: str | None) -> None:
         with server(url) as running:
             measure(benchmark, Run(running, large, quick, sizes), results)
