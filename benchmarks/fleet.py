@@ -18,7 +18,7 @@ from psycopg2.extras import execute_values
 from benchmarks.server import Rows, Server, connect, connected, run, without_triggers
 from core.active_session_manager import update_active_sessions
 from core.db import create_engine
-from core.look import ZONE_VERSION
+from core.reconcile.result import ZONE_VERSION
 from core.windows import stated_hours
 
 WEEKS_OF_PAST = 52

@@ -15,10 +15,12 @@ from benchmarks.program import Run, program
 from benchmarks.result import Figure, Result, Target
 from benchmarks.server import Rows, connected, run, value
 from benchmarks.spread import Spread
-from core.active_session_manager import Cause, Reason, update_active_sessions
 from core.db import create_engine
+from core.reconcile.batches import reconcile
+from core.reconcile.result import Cause, PassOptions, ReconcileResult
 from core.recurrence import parse
-from core.settings import Settings
+from core.settings import Settings, load_settings
+from core.store.queue.due import Reason, Search
 
 ROUNDS = 3
 FROM_NOTHING = "from nothing, a day ahead, for 1,000 sessions"
@@ -65,7 +67,7 @@ def _planned(url: str, hours: int) -> float:
     engine = create_engine(url)
     settings = Settings(plan_horizon_hours=hours)
     started = time.perf_counter()
-    update_active_sessions(engine, cause=Cause.START, settings=settings)
+    reconcile(engine, PassOptions(Cause.START, settings))
     took = time.perf_counter() - started
     engine.dispose()
     return took
@@ -136,9 +138,9 @@ def _refill(this: Run, size: int) -> list[Figure]:
         now = value(connection, "SELECT clock_timestamp()")
         last = value(connection, "SELECT max(session_instance_id) FROM session_instance")
         run(connection, "SELECT pg_stat_reset()")
-        due = _look(url, connection, now + SIX_HOURS)
+        due = _pass(url, connection, now + SIX_HOURS)
         run(connection, "SELECT pg_stat_reset()")
-        idle = _look(url, connection, now + SIX_HOURS)
+        idle = _pass(url, connection, now + SIX_HOURS)
         raw = _again_raw(url, connection, last, due.sessions)
     counts = [
         (WRITTEN, due.written / due.sessions),
@@ -155,8 +157,8 @@ def _refill(this: Run, size: int) -> list[Figure]:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What a look at what is due to be planned did."""
+class Pass:
+    """What a pass over what is due to be planned did."""
 
     sessions: int
     ms: float
@@ -165,17 +167,21 @@ class Look:
     read: int
 
 
-def _look(url: str, connection: Connection, at: datetime) -> Look:
+def _plan(engine: Engine, at: datetime) -> ReconcileResult:
+    return reconcile(engine, PassOptions(Cause.HOOK, load_settings(), at), Search(frozenset({Reason.PLAN})))
+
+
+def _pass(url: str, connection: Connection, at: datetime) -> Pass:
     engine = create_engine(url)
     statements = _counted(engine)
-    update_active_sessions(engine, at - SIX_HOURS, reasons={Reason.PLAN})  # nothing is due: it only warms up
+    _plan(engine, at - SIX_HOURS)  # nothing is due: it only warms up
     statements.clear()
     started = time.perf_counter()
-    seen = update_active_sessions(engine, at, reasons={Reason.PLAN})
+    result = _plan(engine, at)
     ms = (time.perf_counter() - started) * 1000
     engine.dispose()
     written, read = _rows(connection)
-    return Look(len(seen.sessions), ms, len(statements), written, read)
+    return Pass(len(result.sessions), ms, len(statements), written, read)
 
 
 def _counted(engine: Engine) -> list[str]:

@@ -14,7 +14,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 -- it is a class
 from sqlalchemy.engine import make_url
 
-from core.embedded_postgres import connect_or_start
+from core.db.embedded import connect_or_start
 from core.migrations import migrate
 
 # Those of a small production server; the embedded one's own are those of a laptop that has other things to do.

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from psycopg2.extensions import connection as Connection  # noqa: N812 -- it is a class
 
 from benchmarks.server import run, value, without_triggers
-from core.look import ZONE_VERSION
+from core.reconcile.result import ZONE_VERSION
 
 LENGTH = timedelta(hours=3)
 BUFFER = timedelta(hours=1)

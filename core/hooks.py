@@ -1,7 +1,7 @@
-"""What an app calls inside its own transaction when something is saved, so that what should be on is on at its commit.
+"""What an app calls inside its own transaction when it saves something, so that what should be on is on at its commit.
 
-A hook never fails the app's save, and never makes it wait for more than a tenth of a second: what it cannot have at
-once it leaves to the daemon, which hears of the save in any case.
+A hook never fails the app's save, and never makes it wait for more than a tenth of a second. What it cannot do at once
+it leaves to the daemon, which our triggers notify in any case.
 """
 
 from collections.abc import Callable
@@ -12,19 +12,22 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from core import activation
+from core.db.transaction_settings import PLANNER_SETTINGS, clock, temporary_settings
+from core.db.transactions import AppDatabase, has_failed_already, is_contention, is_disconnected, joined
 from core.errors import InvalidAttendance, SeisiunError, UnknownInstance, UnknownPerson
 from core.logs import logger
-from core.look import Cause, Look, Seen, look_at
-from core.placement import place_person
+from core.reconcile.chunk import reconcile_chunk
+from core.reconcile.presence import move_person
+from core.reconcile.result import Cause, PassOptions, ReconcileResult
+from core.rules import flips as rules_flips
 from core.settings import load_settings
-from core.store import activation as activation_store
-from core.store import boards, check_ins, looks
-from core.store.boards import Place
-from core.transactions import AppDatabase, has_failed_already, is_contention, is_disconnected, joined
+from core.store import flips as store_flips
+from core.store.presence import check_ins
+from core.store.views import places
+from core.store.views.places import Place
 
 ATTENDANCES = ("yes", "maybe", "no")
-HOOK_SETTINGS = looks.PLANNER_SETTINGS | {"lock_timeout": "100ms", "statement_timeout": "2s"}
+HOOK_SETTINGS = PLANNER_SETTINGS | {"lock_timeout": "100ms", "statement_timeout": "2s"}
 
 Result = TypeVar("Result")
 
@@ -45,7 +48,7 @@ class WhyNot(StrEnum):
 class CheckedIn:
     """Where the person is now, and, if that is not where they said yes to, why not.
 
-    `deferred`: somebody else held a row, and the daemon will place them, in milliseconds, after the commit.
+    `deferred`: another transaction held a row; the daemon moves the person, milliseconds after the commit.
     """
 
     at: Place | None
@@ -53,22 +56,22 @@ class CheckedIn:
     deferred: bool
 
 
-def session_saved(db: AppDatabase, session_id: int, *, now: datetime | None = None) -> Seen:
-    """Plan and reconcile a session whose row, or any of whose instances, has just been written in this transaction.
+def session_saved(db: AppDatabase, session_id: int, *, now: datetime | None = None) -> ReconcileResult:
+    """Reconcile a session whose row, or an instance of which, this transaction has just written.
 
     What should be active is, before the app's commit returns, and what should not be is not. Never raises for what it
     finds: an unreadable recurrence is in `unreadable`, what stays without a window in `unwindowed`, and what was left
-    to the daemon (somebody else holds a row; the transaction is not READ COMMITTED) in `deferred`.
+    to the daemon (another transaction holds a row; this one is not READ COMMITTED) in `deferred`.
     """
     with joined(db) as connection:
-        return _look(connection, session_id, now)
+        return _reconcile(connection, session_id, now)
 
 
-def instance_saved(db: AppDatabase, session_instance_id: int, *, now: datetime | None = None) -> Seen:
+def instance_saved(db: AppDatabase, session_instance_id: int, *, now: datetime | None = None) -> ReconcileResult:
     """Do as `session_saved` does, for the session of this instance; after deleting one, call `session_saved`."""
     with joined(db) as connection:
         session_id = check_ins.session_of(connection, session_instance_id)
-        return Seen() if session_id is None else _look(connection, session_id, now)
+        return ReconcileResult() if session_id is None else _reconcile(connection, session_id, now)
 
 
 def check_in(
@@ -80,7 +83,7 @@ def check_in(
     *,
     now: datetime | None = None,
 ) -> CheckedIn:
-    """Record what a person says of an instance (yes, maybe or no), and put them where that puts them (A2, A3).
+    """Record what a person says of an instance (yes, maybe or no), and move them if that moves them (A2, A3).
 
     A yes at an active instance moves them at once; to one that has not opened it waits; to one that is over or
     cancelled it is recorded and moves nobody. Without a `comment` the one that stands stays. Raises
@@ -92,7 +95,7 @@ def check_in(
         saved = check_ins.save(connection, person_id, session_instance_id, attendance, comment, now=now)
         if saved is None:
             raise _unknown(connection, person_id, session_instance_id)
-        checked_in = _placed(connection, person_id, saved.session_id, saved.at, now)
+        checked_in = _move(connection, person_id, saved.session_id, saved.at, now)
         return _with_reason(connection, checked_in, session_instance_id, now) if attendance == "yes" else checked_in
 
 
@@ -105,7 +108,7 @@ def remove_check_in(
         if session_id is None or not person_exists:
             raise _unknown(connection, person_id, session_instance_id)
         check_ins.remove(connection, person_id, session_instance_id)
-        return _placed(connection, person_id, session_id, now or looks.clock(connection), now)
+        return _move(connection, person_id, session_id, now or clock(connection), now)
 
 
 def _unknown(connection: Connection, person_id: int, session_instance_id: int) -> SeisiunError:
@@ -115,16 +118,19 @@ def _unknown(connection: Connection, person_id: int, session_instance_id: int) -
     return UnknownPerson(f"there is no person {person_id}")
 
 
-def _look(connection: Connection, session_id: int, now: datetime | None) -> Seen:
-    look = Look(Cause.HOOK, load_settings(), now, is_hook=True)
-    seen = _or_deferred(connection, lambda: look_at(connection, look, [session_id]))
-    return Seen(deferred=frozenset({session_id})) if seen is None else seen
+def _reconcile(connection: Connection, session_id: int, now: datetime | None) -> ReconcileResult:
+    result = _or_deferred(connection, lambda: _pass(connection, session_id, now))
+    return ReconcileResult(deferred=frozenset({session_id})) if result is None else result
+
+
+def _pass(connection: Connection, session_id: int, now: datetime | None) -> ReconcileResult:
+    return reconcile_chunk(connection, PassOptions(Cause.HOOK, load_settings(), now, is_hook=True), [session_id])
 
 
 def _or_deferred(connection: Connection, work: Callable[[], Result]) -> Result | None:
-    """Do the work in a savepoint, and return None where it is left to the daemon; the app's save goes on either way."""
+    """Do the work in a savepoint; return None where it is left to the daemon. The app's save goes on either way."""
     try:
-        with connection.begin_nested(), looks.look_settings(connection, HOOK_SETTINGS) as is_read_committed:
+        with connection.begin_nested(), temporary_settings(connection, HOOK_SETTINGS) as is_read_committed:
             return work() if is_read_committed else None
     except Exception as error:
         if is_disconnected(error) or has_failed_already(error):
@@ -134,11 +140,23 @@ def _or_deferred(connection: Connection, work: Callable[[], Result]) -> Result |
         return None
 
 
-def _placed(
+def _move(
     connection: Connection, person_id: int, session_id: int, said_at: datetime, now: datetime | None
 ) -> CheckedIn:
-    seen = _or_deferred(connection, lambda: _place(connection, person_id, session_id, said_at, now))
-    return CheckedIn(boards.place_of(connection, person_id), None, deferred=seen is None or bool(seen.deferred))
+    result = _or_deferred(connection, lambda: _move_now(connection, person_id, session_id, said_at, now))
+    return CheckedIn(places.place_of(connection, person_id), None, deferred=result is None or bool(result.deferred))
+
+
+def _move_now(
+    connection: Connection, person_id: int, session_id: int, said_at: datetime, now: datetime | None
+) -> ReconcileResult:
+    """Reconcile the session first, so that nobody waits for a bit that lags (A3); then move the person."""
+    [state] = store_flips.states(connection, [session_id], said_at)
+    result = ReconcileResult()
+    if not rules_flips.decide(state, said_at).is_nothing:
+        result = _pass(connection, session_id, now)
+    move_person(connection, person_id, now)
+    return result
 
 
 def _with_reason(
@@ -150,22 +168,12 @@ def _with_reason(
     return replace(checked_in, why_not=_why_not(connection, session_instance_id, now))
 
 
-def _place(connection: Connection, person_id: int, session_id: int, said_at: datetime, now: datetime | None) -> Seen:
-    """Reconcile the session first, so that nobody waits for a bit that lags (A3); then place the person."""
-    [state] = activation_store.states(connection, [session_id], said_at)
-    seen = Seen()
-    if not activation.decide(state, said_at).is_nothing:
-        seen = look_at(connection, Look(Cause.HOOK, load_settings(), now, is_hook=True), [session_id])
-    place_person(connection, person_id, now)
-    return seen
-
-
 def _why_not(connection: Connection, session_instance_id: int, now: datetime | None) -> WhyNot:
-    standing = check_ins.standing(connection, session_instance_id, now)
+    status = check_ins.instance_status(connection, session_instance_id, now)
     reasons = (
-        (standing.is_cancelled, WhyNot.CANCELLED),
-        (standing.is_open, WhyNot.DEFERRED),
-        (standing.opens_later, WhyNot.NOT_OPEN_YET),
-        (standing.was_open or standing.is_past, WhyNot.OVER),
+        (status.is_cancelled, WhyNot.CANCELLED),
+        (status.is_open, WhyNot.DEFERRED),
+        (status.opens_later, WhyNot.NOT_OPEN_YET),
+        (status.was_open or status.is_past, WhyNot.OVER),
     )
     return next((reason for holds, reason in reasons if holds), WhyNot.NO_WINDOW)

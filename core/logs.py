@@ -19,7 +19,7 @@ def logger(name: str) -> Logger:
     return cast("Logger", structlog.get_logger(name))
 
 
-class Seldom:
+class ThrottledLog:
     """Logs warnings that several parts would repeat: one in so many seconds of all, and each part's in its turn."""
 
     def __init__(self, seconds: float) -> None:
@@ -39,7 +39,7 @@ class Seldom:
         log.warning(event, **fields)
 
 
-OUTAGES = Seldom(1.0)
+OUTAGES = ThrottledLog(1.0)
 
 
 def configure(settings: Settings, stream: TextIO | None = None) -> None:

@@ -108,7 +108,7 @@ class ActiveInstance(Base):
 
 
 class PlanRequest(Base):
-    """Look at this session again. Triggers only insert here, so that no writer of the app waits for us."""
+    """A request to reconcile this session. Triggers only insert here, so that no writer of the app waits for us."""
 
     __tablename__ = "plan_request"
 
@@ -118,7 +118,7 @@ class PlanRequest(Base):
 
 
 class SessionPlan(Base):
-    """A row per session, made with it: what is planned, when to plan again; and the lock that our looks take."""
+    """A row per session, made with it: what is planned, when to plan again; and the lock that a pass takes."""
 
     __tablename__ = "session_plan"
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from core.schedules import DEFAULT_LENGTH, LocalHours
+from core.recurrence.schedules import DEFAULT_LENGTH, LocalHours
 from core.timezones import to_utc
 
 DEFAULT_BUFFER = timedelta(minutes=60)

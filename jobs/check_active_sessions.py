@@ -1,7 +1,7 @@
 """The sweep: the safety net that cron runs at 14, 29, 44 and 59 minutes past the hour.
 
-While a daemon is alive it looks at the present, and what it still finds to repair is the daemon's miss. With none it
-looks a minute ahead, for openings only, so that sessions are on just before they should be.
+While a daemon is alive, the sweep reconciles the present, and what it still repairs the daemon has missed. Without one
+it opens instances a minute early, and closes none, so that sessions are on just before they should be (L2).
 
 Exit status: 0 done; 1 it could not do its work; with --alert also 2, when no daemon is alive or an edge was missed by
 more than 5 seconds since the last sweep.
@@ -21,21 +21,24 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core import logs
-from core.active_session_manager import Cause, Seen, sweep_look_ahead, update_active_sessions
+from core.active_session_manager import LEFT_TO_DAEMON, NO_LOOK_AHEAD, Cause, ReconcileResult, update_active_sessions
 from core.db import create_engine, database
+from core.db.transaction_settings import clock
 from core.errors import SeisiunError
 from core.migrations import require_schema
+from core.reconcile.log import log_result
+from core.rules.flips import EARLY_OPENING
 from core.settings import Settings, load_settings
-from core.store import looks, reports
+from core.store import heartbeats
+from core.store.views import reports
 
 EXIT_FAILED = 1
 EXIT_ALERT = 2
-NO_LOOK_AHEAD = timedelta(0)
-GRACE = timedelta(seconds=1)  # what a daemon that is alive is left to deal with
+DAEMON_ALIVE_WITHIN = timedelta(seconds=60)
 MISSED = timedelta(seconds=5)
 BETWEEN_SWEEPS = timedelta(minutes=15)
-ANSWER_SECONDS = 15.0  # a sweep that waits for ever would keep out all those after it
-PATIENCE_SECONDS = 5.0  # for sessions of which somebody else holds a row
+RESPONSE_TIMEOUT_SECONDS = 15.0  # a sweep that waits without end would keep out all those after it
+DEFERRED_FOR_SECONDS = 5.0  # it goes on trying sessions of which another transaction holds a row
 
 log = logs.logger("jobs.check_active_sessions")
 
@@ -44,7 +47,7 @@ log = logs.logger("jobs.check_active_sessions")
 class Sweep:
     """What one sweep did, and what it found of the daemon."""
 
-    seen: Seen
+    result: ReconcileResult
     daemon_alive: bool
     repaired: int
     missed: int
@@ -60,69 +63,60 @@ def main(*, dry_run: bool, alert: bool) -> None:
         settings = load_settings()
         logs.configure(settings)
         with database(settings) as url:
-            done = _sweep(url, settings, dry_run=dry_run)
+            done = _sweep(url, dry_run=dry_run)
     except (SeisiunError, DBAPIError) as error:
         log.error("sweep_failed", error=str(getattr(error, "orig", error)).strip())  # noqa: TRY400 -- it says it all
         sys.exit(EXIT_FAILED)
-    _report(done, dry_run=dry_run)
-    if done.seen.failed or done.seen.deferred:
+    if done.result.failed or done.result.deferred:
         sys.exit(EXIT_FAILED)
     if alert and (done.missed or not done.daemon_alive):
         sys.exit(EXIT_ALERT)
 
 
-def _sweep(url: str, settings: Settings, *, dry_run: bool) -> Sweep:
-    engine = create_engine(url, application_name="seisiun sweep", patience_seconds=ANSWER_SECONDS)
+def _sweep(url: str, *, dry_run: bool) -> Sweep:
+    timeout = RESPONSE_TIMEOUT_SECONDS
+    engine = create_engine(url, application_name="seisiun sweep", response_timeout_seconds=timeout)
     try:
         with engine.connect() as connection:
             require_schema(connection)
-            look_ahead = sweep_look_ahead(connection)
+            daemon_alive = heartbeats.has_reconciled_within(connection, DAEMON_ALIVE_WITHIN)
             connection.rollback()
-            if dry_run:
-                return _look(connection, connection, settings, look_ahead)
-            return _look(engine, connection, settings, look_ahead)
+            # What a dry run writes through the plain connection is rolled back when that closes.
+            done = _reconcile(connection if dry_run else engine, connection, daemon_alive=daemon_alive)
+            _log(done, connection, dry_run=dry_run)
+            return done
     finally:
         engine.dispose()
 
 
-def _look(db: Engine | Connection, connection: Connection, settings: Settings, look_ahead: timedelta) -> Sweep:
-    """Look through `db`; given the plain connection, all that is written there is rolled back when it closes."""
-    daemon_alive = look_ahead == NO_LOOK_AHEAD
-    seen = _until_nothing_is_deferred(db, settings, look_ahead, GRACE if daemon_alive else NO_LOOK_AHEAD)
+def _reconcile(db: Engine | Connection, connection: Connection, *, daemon_alive: bool) -> Sweep:
+    result = _until_nothing_is_deferred(db, NO_LOOK_AHEAD if daemon_alive else EARLY_OPENING)
     missed = reports.misses(connection, BETWEEN_SWEEPS, MISSED)
-    overdue_before = looks.clock(connection) - GRACE
-    repaired = sum(flip.due_at < overdue_before for flip in (*seen.activated, *seen.deactivated))
-    return Sweep(seen, daemon_alive, repaired, len(missed))
+    overdue_before = clock(connection) - LEFT_TO_DAEMON
+    return Sweep(result, daemon_alive, sum(flip.due_at < overdue_before for flip in result.flips), len(missed))
 
 
-def _until_nothing_is_deferred(
-    db: Engine | Connection, settings: Settings, look_ahead: timedelta, grace: timedelta
-) -> Seen:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    total = Seen()
+def _until_nothing_is_deferred(db: Engine | Connection, look_ahead: timedelta) -> ReconcileResult:
+    deadline = time.monotonic() + DEFERRED_FOR_SECONDS
+    total = ReconcileResult()
     while True:
-        seen = update_active_sessions(db, look_ahead=look_ahead, cause=Cause.SWEEP, grace=grace, settings=settings)
-        total = total.followed_by(seen)
-        if not seen.deferred or time.monotonic() > deadline:
+        result = update_active_sessions(db, look_ahead=look_ahead, cause=Cause.SWEEP)
+        total = total.followed_by(result)
+        if not result.deferred or time.monotonic() > deadline:
             return total
         time.sleep(0.1)
 
 
-def _report(done: Sweep, *, dry_run: bool) -> None:
-    seen = done.seen
-    for flip in (*seen.deactivated, *seen.activated):
-        log.info("flip", instance=flip.session_instance_id, session=flip.session_id, active=flip.active, cause="sweep")
-    for session_id, error in seen.unreadable.items():
-        log.warning("unreadable", session=session_id, error=error)
-    for session_id, error in seen.failed.items():
-        log.error("failed", session=session_id, error=error)
+def _log(done: Sweep, connection: Connection, *, dry_run: bool) -> None:
+    result = done.result
+    log_result(Cause.SWEEP, result, clock(connection))
     log.info(
         "sweep",
-        activated=len(seen.activated),
-        deactivated=len(seen.deactivated),
-        planned=len(seen.planned),
+        activated=len(result.activated),
+        deactivated=len(result.deactivated),
+        planned=len(result.planned),
         repaired=done.repaired,
-        deferred=len(seen.deferred),
+        deferred=len(result.deferred),
         missed=done.missed,
         daemon_alive=done.daemon_alive,
         dry_run=dry_run,

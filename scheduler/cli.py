@@ -16,19 +16,19 @@ from sqlalchemy.exc import DBAPIError
 
 from core import __version__, logs
 from core.db import create_engine, database, is_embedded
-from core.embedded_postgres import connect_or_start
+from core.db.embedded import connect_or_start
 from core.errors import SeisiunError
 from core.migrations import migrate as migrate_database
 from core.migrations import require_schema
 from core.settings import Settings, load_settings
-from core.store import schedule
-from scheduler import loading, screens
+from core.store.views import schedule
+from scheduler.commands import loading, screens
+from scheduler.commands.demo import Demo
+from scheduler.commands.preview import preview
+from scheduler.commands.status import status as read_status
 from scheduler.daemon import Daemon
-from scheduler.demo import Demo
-from scheduler.preview import preview
-from scheduler.status import status as read_status
 
-ANSWER_SECONDS = 15.0
+RESPONSE_TIMEOUT_SECONDS = 15.0
 
 
 class Commands(click.Group):
@@ -63,7 +63,9 @@ def _url(settings: Settings) -> Iterator[str]:
 @contextmanager
 def _connection() -> Iterator[Connection]:
     with _url(load_settings()) as url:
-        engine = create_engine(url, application_name="seisiun command", patience_seconds=ANSWER_SECONDS)
+        engine = create_engine(
+            url, application_name="seisiun command", response_timeout_seconds=RESPONSE_TIMEOUT_SECONDS
+        )
         try:
             with engine.begin() as connection:
                 require_schema(connection)

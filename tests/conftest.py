@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
-from core.embedded_postgres import binaries
+from core.db.embedded import binaries
 from tests.postgres import Server, Servers, every_version
 from tests.workers import Floor, ThreeSides, side_of
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg2
 from sqlalchemy.engine import make_url
 
-from core.embedded_postgres import EmbeddedPostgres, all_binaries, connect_or_start, major_version
+from core.db.embedded import EmbeddedPostgres, all_binaries, connect_or_start, major_version
 
 # Where packages of PostgreSQL put their programs.
 INSTALLED = [

@@ -10,21 +10,20 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from core.clock_changes import ClockChange, clock_changes
 from core.recurrence import Occurrence, Recurrence, validate
-from core.recurrence_words import describe
-from core.timezones import zone_data_version
+from core.recurrence.describe import describe
+from core.timezones import ClockChange, clock_changes, zone_data_version
 from core.windows import stated_hours
 
 ROOT = Path(__file__).parents[1]
-SESSIONS = ROOT / "scheduler" / "data" / "real_sessions.json"
+SESSIONS = ROOT / "scheduler" / "commands" / "data" / "real_sessions.json"
 PAGE = ROOT / "docs" / "schedules-2026.md"
 FIRST, LAST = date(2026, 1, 1), date(2026, 12, 31)
 
 ABOUT = """\
 # The real schedules, 2026
 
-The {count} schedules of `scheduler/data/real_sessions.json`, as published, and what this code makes of them in a year
+The {count} schedules of `scheduler/commands/data/real_sessions.json`, as published, and what this code makes of them in a year
 with two clock changes (zone data {version}). Made by `python -m tests.schedules_page`; a test holds it to the code.
 
 ## When they are held

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 from core.db import create_engine
 from core.errors import DatabaseUnavailable
 from core.settings import load_settings
-from core.store import pages
+from core.store.views import pages
 from web.blueprint import create_blueprint
 from web.host import notice
 from web.settings import MOST_BYTES
@@ -92,21 +92,21 @@ def _add_picker(blueprint: Blueprint, engine: Engine) -> None:
     blueprint.add_url_rule("/who", "pick", pick, methods=["POST"])
 
 
-def _become(person: pages.Named) -> None:
+def _become(person: pages.PersonRow) -> None:
     session[PERSON] = person.person_id
     notice(f"You are {' '.join(filter(None, (person.first_name, person.last_name)))}.")
 
 
-def _person(engine: Engine, text: str) -> pages.Named:
+def _person(engine: Engine, text: str) -> pages.PersonRow:
     with engine.connect() as connection:
         known = text.isascii() and text.isdigit() and len(text) < 19
         return (pages.person(connection, int(text)) if known else None) or abort(404, "There is no such person.")
 
 
-def _new_person(engine: Engine) -> pages.Named:
+def _new_person(engine: Engine) -> pages.PersonRow:
     first, last = (request.form.get(name, "").strip() for name in ("first_name", "last_name"))
     if not first or max(len(first), len(last)) > LONGEST_NAME:
         abort(400, f"Give a first name, of at most {LONGEST_NAME} characters.")
     with engine.begin() as connection:
         person_id = pages.insert_person(connection, first, last or None)
-    return pages.Named(person_id, first, last or None)
+    return pages.PersonRow(person_id, first, last or None)

@@ -14,13 +14,12 @@ from sqlalchemy import Engine
 from werkzeug.exceptions import HTTPException
 from wtforms import ValidationError
 
-from core.active_session_manager import Place
 from core.db import create_engine
 from core.errors import SeisiunError, SessionBusy
 from web import board, calendar, edit, health, instances, metrics, now, sessions, stream, words
 from web.host import EXTENSION, CurrentPerson, Host, Organises, notices, viewer
 from web.hub import Boards, Hub
-from web.settings import ANSWER_SECONDS, MOST_BYTES, MOST_STREAMS
+from web.settings import MOST_BYTES, MOST_STREAMS, RESPONSE_TIMEOUT_SECONDS
 
 LARGEST_ID = 2**63 - 1
 SESSION = f"<int(max={LARGEST_ID}):session_id>"
@@ -77,7 +76,9 @@ def create_blueprint(
     """
     engine = database if isinstance(database, Engine) else _engine(database)
     url = engine.url.render_as_string(hide_password=False)
-    health_engine = create_engine(url, pool_size=1, application_name="seisiun health", patience_seconds=ANSWER_SECONDS)
+    health_engine = create_engine(
+        url, pool_size=1, application_name="seisiun health", response_timeout_seconds=RESPONSE_TIMEOUT_SECONDS
+    )
     blueprint = Blueprint(
         EXTENSION, __name__, static_folder="static", template_folder="templates", static_url_path="/seisiun-static"
     )
@@ -89,7 +90,7 @@ def create_blueprint(
         assert isinstance(app, Flask)
         if not app.secret_key:
             raise RuntimeError("the people pages need the app's SECRET_KEY: set it before they are mounted")
-        hub = Hub(url, _looker(app, engine), _you_renderer(app), most_streams=most_streams)
+        hub = Hub(url, _board_reader(app, engine), lambda at: board.render_you(app, at), most_streams=most_streams)
         app.extensions[EXTENSION] = Host(engine, health_engine, hub, current_person, organises)
 
     blueprint.record_once(mount)
@@ -103,28 +104,21 @@ def create_blueprint(
 
 
 def _engine(url: str) -> Engine:
-    return create_engine(url, pool_size=10, application_name="seisiun pages", patience_seconds=ANSWER_SECONDS)
+    return create_engine(
+        url, pool_size=10, application_name="seisiun pages", response_timeout_seconds=RESPONSE_TIMEOUT_SECONDS
+    )
 
 
-def _looker(app: Flask, engine: Engine) -> Callable[[], Boards]:
+def _board_reader(app: Flask, engine: Engine) -> Callable[[], Boards]:
     """Return what makes the boards of now, outside any request."""
-    members, public = board.Renderer(_renderer(app)), board.Renderer(_renderer(app))
+    members, public = board.Renderer(board.renderer(app)), board.Renderer(board.renderer(app))
 
-    def look() -> Boards:
+    def read() -> Boards:
         with engine.begin() as connection:
-            seen = board.look(connection)
-        return Boards(members.board(seen, "members"), public.board(seen.public(), "public"))
+            snapshot = board.read(connection)
+        return Boards(members.board(snapshot, "members"), public.board(snapshot.public(), "public"))
 
-    return look
-
-
-def _renderer(app: Flask) -> board.Render:
-    """Return what renders a template without a request: links in it are relative to the Now page."""
-    return lambda template, **values: app.jinja_env.get_template(template).render(words=words.FILTERS, **values)
-
-
-def _you_renderer(app: Flask) -> Callable[[Place | None], str]:
-    return lambda at: _renderer(app)("seisiun/block_you.html", at=at)
+    return read
 
 
 # What holds for every request

@@ -11,20 +11,22 @@ from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from itertools import groupby
 
+from flask import Flask
 from sqlalchemy import Connection
 
 from core.active_session_manager import Place, active_instances
+from core.db.transaction_settings import clock
 from core.errors import UnknownTimeZone
 from core.settings import load_settings
-from core.store import looks, pages
-from core.store.pages import Named, WindowSeen
+from core.store.views import pages
+from core.store.views.pages import PersonRow, WindowRow
 from core.windows import StatedHours, Window, stated_hours
 from web import strips, words
 
 MOST_NAMES = 6
 MOST_OPENINGS = 8
 STATES = ("on", "later", "over")
-A_DAY = timedelta(hours=26)
+LONGEST_DAY = timedelta(hours=26)
 """Longer than any strip: a day on which the clocks go back has 25 hours."""
 
 Render = Callable[..., str]
@@ -79,7 +81,7 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Snapshot:
     """What the database says at `now`: the board of those who are signed in, and where each of them is."""
 
     now: datetime
@@ -87,9 +89,9 @@ class Seen:
     openings: tuple[Opening, ...]
     at: Mapping[int, Place]
 
-    def public(self) -> "Seen":
+    def public(self) -> "Snapshot":
         """Return the board without anybody on it."""
-        return Seen(self.now, tuple(map(_without_people, self.towns)), self.openings, {})
+        return Snapshot(self.now, tuple(map(_without_people, self.towns)), self.openings, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +129,13 @@ def town_key(city: str | None, state: str | None, country: str | None) -> str:
 # Reading
 
 
-def look(connection: Connection) -> Seen:
+def read(connection: Connection) -> Snapshot:
     """Read the board as it is now."""
-    now = looks.clock(connection)
+    now = clock(connection)
     on = {place.session_instance_id: place for place in active_instances(connection)}
     there = pages.people_there(connection)
-    windows = pages.windows_between(connection, now - A_DAY, now + A_DAY)
-    return Seen(
+    windows = pages.windows_between(connection, now - LONGEST_DAY, now + LONGEST_DAY)
+    return Snapshot(
         now,
         tuple(_towns(now, on, there, windows)),
         tuple(_openings(now, on.keys(), windows)),
@@ -142,10 +144,10 @@ def look(connection: Connection) -> Seen:
 
 
 def _towns(
-    now: datetime, on: Mapping[int, Place], there: Mapping[int, list[Named]], windows: list[WindowSeen]
+    now: datetime, on: Mapping[int, Place], there: Mapping[int, list[PersonRow]], windows: list[WindowRow]
 ) -> Iterable[Town]:
-    def by_town(seen: WindowSeen) -> str:
-        return town_key(seen.city, seen.state, seen.country)
+    def by_town(row: WindowRow) -> str:
+        return town_key(row.city, row.state, row.country)
 
     to_the_minute = now.replace(second=0, microsecond=0)
 
@@ -153,8 +155,8 @@ def _towns(
         of_town = list(group)
         first = of_town[0]
         day = strips.day_of(to_the_minute, first.timezone)
-        today = [seen for seen in of_town if day.overlaps(Window(seen.opens_at, seen.closes_at))]
-        today += [seen for seen in of_town if seen.session_instance_id in on and seen not in today]
+        today = [row for row in of_town if day.overlaps(Window(row.opens_at, row.closes_at))]
+        today += [row for row in of_town if row.session_instance_id in on and row not in today]
         if today:
             yield Town(
                 key,
@@ -167,66 +169,66 @@ def _towns(
             )
 
 
-def _by_place(seen: WindowSeen) -> tuple[str, ...]:
-    return tuple((part or "").strip().casefold() for part in (seen.country, seen.city, seen.state))
+def _by_place(row: WindowRow) -> tuple[str, ...]:
+    return tuple((part or "").strip().casefold() for part in (row.country, row.city, row.state))
 
 
 def _entries(
-    now: datetime, on: Mapping[int, Place], there: Mapping[int, list[Named]], today: list[WindowSeen]
+    now: datetime, on: Mapping[int, Place], there: Mapping[int, list[PersonRow]], today: list[WindowRow]
 ) -> list[Entry]:
     """Return an entry for each instance: of its windows the one that is open counts, else the next, else the last."""
-    nearest: dict[int, WindowSeen] = {}
-    for seen in today:
-        held = nearest.get(seen.session_instance_id)
+    nearest: dict[int, WindowRow] = {}
+    for row in today:
+        held = nearest.get(row.session_instance_id)
         if held is None or held.closes_at <= now:
-            nearest[seen.session_instance_id] = seen
-    entries = [_entry(now, seen, there.get(id_, []), is_on=id_ in on) for id_, seen in nearest.items()]
+            nearest[row.session_instance_id] = row
+    entries = [_entry(now, row, there.get(id_, []), is_on=id_ in on) for id_, row in nearest.items()]
     return sorted(entries, key=lambda entry: STATES.index(entry.state))
 
 
-def _entry(now: datetime, seen: WindowSeen, people: list[Named], *, is_on: bool) -> Entry:
+def _entry(now: datetime, row: WindowRow, people: list[PersonRow], *, is_on: bool) -> Entry:
     """Return the entry; whether it is on is for the bit to say, also in the moment where the window says otherwise."""
-    hours, opens, closes, _ = _times(seen)
+    hours, opens, closes, _ = _times(row)
     names = tuple(map(words.full_name, people[:MOST_NAMES]))
     if is_on:
         state, edge = "on", f"until {closes}"
-    elif now < seen.closes_at:
+    elif now < row.closes_at:
         state, edge = "later", f"opens at {opens}"
     else:
         state, edge = "over", f"closed at {closes}"
-    return Entry(seen.session_instance_id, seen.name, hours, state, edge, names, len(people) - len(names))
+    return Entry(row.session_instance_id, row.name, hours, state, edge, names, len(people) - len(names))
 
 
-def _openings(now: datetime, on: Iterable[int], windows: list[WindowSeen]) -> Iterable[Opening]:
+def _openings(now: datetime, on: Iterable[int], windows: list[WindowRow]) -> Iterable[Opening]:
     active = frozenset(on)
-    ahead = [seen for seen in windows if seen.opens_at > now and seen.session_instance_id not in active]
-    for seen in ahead[:MOST_OPENINGS]:
-        hours, *_ = _times(seen)
+    ahead = [row for row in windows if row.opens_at > now and row.session_instance_id not in active]
+    for row in ahead[:MOST_OPENINGS]:
+        hours, *_ = _times(row)
         yield Opening(
-            seen.session_instance_id,
-            seen.name,
-            words.town(seen.city, seen.state),
-            words.local_day_and_clock(seen.opens_at, seen.timezone),
+            row.session_instance_id,
+            row.name,
+            words.town(row.city, row.state),
+            words.local_day_and_clock(row.opens_at, row.timezone),
             hours,
-            words.zone(seen.timezone),
+            words.zone(row.timezone),
         )
 
 
 @lru_cache(maxsize=8192)
-def _times(seen: WindowSeen) -> tuple[str, str, str, StatedHours | None]:
+def _times(row: WindowRow) -> tuple[str, str, str, StatedHours | None]:
     """Return the hours, the opening and the closing in words, and the hours as instants."""
-    found = words.occurrence(seen, load_settings().default_length)
+    found = words.occurrence(row, load_settings().default_length)
     try:
-        stated = stated_hours(found.start, found.end, seen.timezone or "") if found else None
+        stated = stated_hours(found.start, found.end, row.timezone or "") if found else None
     except UnknownTimeZone:
         stated = None
-    opens, closes = (words.local_clock(at, seen.timezone) for at in (seen.opens_at, seen.closes_at))
+    opens, closes = (words.local_clock(at, row.timezone) for at in (row.opens_at, row.closes_at))
     return words.hours(found), opens, closes, stated
 
 
-def _bar(seen: WindowSeen) -> tuple[Window, StatedHours | None, str]:
-    hours, opens, closes, stated = _times(seen)
-    return Window(seen.opens_at, seen.closes_at), stated, f"{seen.name}, {hours}, open {opens} to {closes}"
+def _bar(row: WindowRow) -> tuple[Window, StatedHours | None, str]:
+    hours, opens, closes, stated = _times(row)
+    return Window(row.opens_at, row.closes_at), stated, f"{row.name}, {hours}, open {opens} to {closes}"
 
 
 def _without_people(town: Town) -> Town:
@@ -243,29 +245,29 @@ class Renderer:
         self._render = render
         self._made: dict[tuple[str, str], tuple[object, Block]] = {}
 
-    def board(self, seen: Seen, audience: str) -> Board:
-        """Return the board of what was seen."""
-        on = [town for town in seen.towns if town.is_on]
-        later = [town for town in seen.towns if not town.is_on]
-        blocks = [self._block(seen, audience, "summary", _summary(on))]
+    def board(self, snapshot: Snapshot, audience: str) -> Board:
+        """Return the board of a snapshot."""
+        on = [town for town in snapshot.towns if town.is_on]
+        later = [town for town in snapshot.towns if not town.is_on]
+        blocks = [self._block(snapshot, audience, "summary", _summary(on))]
         for country, towns in groupby(on, key=lambda town: town.country):
-            blocks.append(self._block(seen, audience, "country", country, key=f"country:{country.casefold()}"))
-            blocks += [self._block(seen, audience, "town", town, key=town.key) for town in towns]
-        blocks.append(self._block(seen, audience, "next", seen.openings))
+            blocks.append(self._block(snapshot, audience, "country", country, key=f"country:{country.casefold()}"))
+            blocks += [self._block(snapshot, audience, "town", town, key=town.key) for town in towns]
+        blocks.append(self._block(snapshot, audience, "next", snapshot.openings))
         if later:
-            blocks.append(self._block(seen, audience, "later", len(later)))
-            blocks += [self._block(seen, audience, "town", town, key=town.key) for town in later]
+            blocks.append(self._block(snapshot, audience, "later", len(later)))
+            blocks += [self._block(snapshot, audience, "town", town, key=town.key) for town in later]
         kept = {block.key for block in blocks}
         self._made = {name: made for name, made in self._made.items() if name[0] != audience or name[1] in kept}
-        return Board(tuple(blocks), seen.at)
+        return Board(tuple(blocks), snapshot.at)
 
-    def _block(self, seen: Seen, audience: str, kind: str, data: object, key: str | None = None) -> Block:
+    def _block(self, snapshot: Snapshot, audience: str, kind: str, data: object, key: str | None = None) -> Block:
         name = (audience, key or kind)
         made = self._made.get(name)
         if made and made[0] == data:
             return made[1]
         version = hashlib.sha256(repr(data).encode()).hexdigest()[:12]
-        html = self._render(f"seisiun/block_{kind}.html", data=data, now=seen.now)
+        html = self._render(f"seisiun/block_{kind}.html", data=data, now=snapshot.now)
         block = Block(name[1], version, html)
         self._made[name] = (data, block)
         return block
@@ -275,3 +277,13 @@ def _summary(on: list[Town]) -> tuple[int, int, int]:
     """Return how many instances are on, in how many towns of how many countries."""
     count = sum(entry.state == "on" for town in on for entry in town.entries)
     return count, len(on), len({town.country for town in on})
+
+
+def renderer(app: Flask) -> Render:
+    """Return what renders a block without a request: links in it are relative to the Now page."""
+    return lambda template, **values: app.jinja_env.get_template(template).render(words=words.FILTERS, **values)
+
+
+def render_you(app: Flask, at: Place | None) -> str:
+    """Return the line that says where the viewer is."""
+    return renderer(app)("seisiun/block_you.html", at=at)

@@ -9,10 +9,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from flask import Response, request, url_for
 from icalendar import Calendar, Event, Timezone, TimezoneDaylight, TimezoneStandard
 
+from core.db.transaction_settings import clock
 from core.errors import UnknownTimeZone
-from core.store import looks
-from core.store.pages import SessionSeen
-from core.timezones import require_zone, to_local
+from core.store.views.pages import SessionRow
+from core.timezones import clock_changes, require_zone, to_local
 from web import dates, words
 from web.dates import Date
 from web.host import require_session, transaction
@@ -27,7 +27,7 @@ def feed(session_id: int) -> Response:
     """Return the calendar; public, with nobody's name in it."""
     with transaction() as connection:
         session = require_session(connection, session_id)
-        now = looks.clock(connection)
+        now = clock(connection)
         today = dates.today(session, now)
         found = dates.between(connection, session, today - PAST, today + AHEAD)
     response = Response(_calendar(session, found, today), mimetype="text/calendar")
@@ -39,7 +39,7 @@ def feed(session_id: int) -> Response:
     return response
 
 
-def _calendar(session: SessionSeen, found: list[Date], today: date) -> bytes:
+def _calendar(session: SessionRow, found: list[Date], today: date) -> bytes:
     calendar = Calendar()
     calendar.add("prodid", PRODUCT)
     calendar.add("version", "2.0")
@@ -57,7 +57,7 @@ def _calendar(session: SessionSeen, found: list[Date], today: date) -> bytes:
     return bytes(calendar.to_ical())
 
 
-def _event(session: SessionSeen, one: Date, zone: str, today: date) -> Event:
+def _event(session: SessionRow, one: Date, zone: str, today: date) -> Event:
     assert one.hours
     instance = one.instance
     cancelled = instance is not None and instance.is_cancelled
@@ -75,14 +75,14 @@ def _event(session: SessionSeen, one: Date, zone: str, today: date) -> Event:
     return event
 
 
-def _identity(session: SessionSeen, one: Date) -> str:
+def _identity(session: SessionRow, one: Date) -> str:
     if one.occurrence:
         return f"session-{session.session_id}-{one.occurrence.start:%Y%m%dT%H%M}"
     assert one.instance
     return f"instance-{one.instance.session_instance_id}"
 
 
-def _url(session: SessionSeen, one: Date) -> str:
+def _url(session: SessionRow, one: Date) -> str:
     if one.instance:
         return url_for(".instance", session_instance_id=one.instance.session_instance_id, _external=True)
     return url_for(".session", session_id=session.session_id, _external=True)
@@ -96,38 +96,20 @@ def _timezone(zone: str, first: date, last: date) -> Timezone:
     timezone = Timezone()
     timezone.add("tzid", zone)
     at, end = (datetime.combine(day, time(), UTC) for day in (first, last))
-    before = _offset(at, zone)
-    timezone.add_component(_observance(TimezoneStandard(), at + before, before, before))
-    while at < end:
-        then = min(at + timedelta(days=7), end)
-        after = _offset(then, zone)
-        if after != before:
-            changes_at = _change(at, then, zone)
-            kind = TimezoneDaylight() if after > before else TimezoneStandard()
-            # DTSTART is the wall time just before the change, by the offset that ends with it.
-            timezone.add_component(_observance(kind, changes_at + before, before, after))
-            before = after
-        at = then
+    offset = to_local(at, zone) - at.replace(tzinfo=None)
+    timezone.add_component(_observance(TimezoneStandard(), to_local(at, zone), offset, offset))
+    for change in clock_changes(at, end, zone):
+        kind = TimezoneDaylight() if change.shift > timedelta() else TimezoneStandard()
+        # DTSTART is the wall time just before the change, by the offset that ends with it.
+        timezone.add_component(_observance(kind, change.set_from, offset, offset + change.shift))
+        offset += change.shift
     return timezone
 
 
 def _observance(
     kind: TimezoneStandard | TimezoneDaylight, wall: datetime, before: timedelta, after: timedelta
 ) -> TimezoneStandard | TimezoneDaylight:
-    kind.add("dtstart", wall.replace(tzinfo=None))
+    kind.add("dtstart", wall)
     kind.add("tzoffsetfrom", before)
     kind.add("tzoffsetto", after)
     return kind
-
-
-def _offset(at: datetime, zone: str) -> timedelta:
-    return to_local(at, zone) - at.replace(tzinfo=None)
-
-
-def _change(low: datetime, high: datetime, zone: str) -> datetime:
-    """Return the first instant, to the second, at which the offset is that of `high`."""
-    wanted = _offset(high, zone)
-    while high - low > timedelta(seconds=1):
-        middle = low + timedelta(seconds=(high - low) // timedelta(seconds=2))
-        low, high = (low, middle) if _offset(middle, zone) == wanted else (middle, high)
-    return high

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 from core.errors import InvalidRecurrence, UnknownTimeZone
 from core.recurrence import Occurrence, Recurrence, parse
 from core.settings import load_settings
-from core.store import pages
-from core.store.pages import InstanceSeen, SessionSeen
+from core.store.views import pages
+from core.store.views.pages import InstanceRow, SessionRow
 from core.timezones import to_local
 from web import words
 
@@ -25,7 +25,7 @@ class Date:
     day: date
     hours: Occurrence | None
     occurrence: Occurrence | None
-    instance: InstanceSeen | None
+    instance: InstanceRow | None
 
     @property
     def sorts_by(self) -> datetime:
@@ -33,7 +33,7 @@ class Date:
         return self.hours.start if self.hours else datetime.combine(self.day, datetime.min.time())
 
 
-def recurrence_of(session: SessionSeen) -> Recurrence | None:
+def recurrence_of(session: SessionRow) -> Recurrence | None:
     """Return what the session's recurrence says; None where it cannot be read."""
     try:
         return parse(session.recurrence, default_length=load_settings().default_length, zone=session.timezone)
@@ -41,7 +41,7 @@ def recurrence_of(session: SessionSeen) -> Recurrence | None:
         return None
 
 
-def today(session: SessionSeen, now: datetime) -> date:
+def today(session: SessionRow, now: datetime) -> date:
     """Return the date that it is now in the session's zone."""
     try:
         return to_local(now, session.timezone or "").date()
@@ -49,7 +49,7 @@ def today(session: SessionSeen, now: datetime) -> date:
         return now.date()
 
 
-def between(connection: Connection, session: SessionSeen, first: date, last: date) -> list[Date]:
+def between(connection: Connection, session: SessionRow, first: date, last: date) -> list[Date]:
     """Return the session's dates from `first` to `last`, both inclusive, by start."""
     instances = pages.instances_since(connection, session.session_id, first)
     skipped = pages.skipped_since(connection, session.session_id, first)
@@ -64,7 +64,7 @@ def between(connection: Connection, session: SessionSeen, first: date, last: dat
     return sorted(found, key=lambda date: date.sorts_by)
 
 
-def _standing(instances: list[InstanceSeen], last: date) -> Iterator[Date]:
+def _standing(instances: list[InstanceRow], last: date) -> Iterator[Date]:
     for instance in instances:
         if instance.date <= last:
             bound = None
@@ -73,14 +73,14 @@ def _standing(instances: list[InstanceSeen], last: date) -> Iterator[Date]:
             yield Date(instance.date, words.occurrence(instance, load_settings().default_length), bound, instance)
 
 
-def upcoming(connection: Connection, session: SessionSeen, now: datetime, most: int) -> list[Date]:
+def upcoming(connection: Connection, session: SessionRow, now: datetime, most: int) -> list[Date]:
     """Return the session's next dates, with the one that is on now."""
     begins = today(session, now) - timedelta(days=1)
     ahead = between(connection, session, begins, begins + timedelta(days=400))
     return [date for date in ahead if not _is_over(date, session, now)][:most]
 
 
-def _is_over(date: Date, session: SessionSeen, now: datetime) -> bool:
+def _is_over(date: Date, session: SessionRow, now: datetime) -> bool:
     if date.instance and date.instance.active:
         return False
     if date.instance and date.instance.closes_at and not date.instance.is_cancelled:

@@ -7,10 +7,13 @@ from flask import redirect, render_template, request, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
-from core.active_session_manager import Seen, session_saved
+from core.active_session_manager import ReconcileResult, session_saved
+from core.db.transaction_settings import clock
 from core.recurrence import Occurrence
-from core.store import looks, pages, sessions
-from core.store.pages import SessionSeen
+from core.recurrence.schedules import WEEKDAYS
+from core.store import sessions
+from core.store.views import pages
+from core.store.views.pages import SessionRow
 from core.timezones import zone_names
 from web import dates, forms, words
 from web.forms import Checked, Fields, Row
@@ -67,7 +70,7 @@ def _other_rows(fields: Fields, wish: str) -> Fields | None:
     return None
 
 
-def _stood(session: SessionSeen) -> str:
+def _stood(session: SessionRow) -> str:
     """Return a name for what the form would overwrite."""
     return forms.digest(
         {
@@ -84,8 +87,8 @@ def _stood(session: SessionSeen) -> str:
 def _ahead(connection: Connection, checked: Checked) -> list[Occurrence]:
     """Return the next dates that the form would mean."""
     columns = checked.columns
-    meant = pages.SessionSeen(0, "", None, None, None, None, str(columns["timezone"]), None, None, None, 0, 0, None)
-    first = dates.today(meant, looks.clock(connection))
+    meant = pages.SessionRow(0, "", None, None, None, None, str(columns["timezone"]), None, None, None, 0, 0, None)
+    first = dates.today(meant, clock(connection))
     return list(
         checked.recurrence.between(
             first,
@@ -97,7 +100,7 @@ def _ahead(connection: Connection, checked: Checked) -> list[Occurrence]:
 
 
 def _form(
-    session: SessionSeen,
+    session: SessionRow,
     fields: Fields,
     errors: object,
     *,
@@ -116,7 +119,7 @@ def _form(
         shown=shown,
         pattern=words.pattern(shown.recurrence) if shown else None,
         ahead=ahead,
-        weekdays=forms.WEEKDAYS,
+        weekdays=WEEKDAYS,
         which=forms.WHICH,
         weeks=sorted(weeks, key=int),
         zones=zone_names(),
@@ -124,7 +127,7 @@ def _form(
     )
 
 
-def _told(saved: Seen) -> list[str]:
+def _told(saved: ReconcileResult) -> list[str]:
     """Return what to tell whoever has saved."""
     told = ["Saved."]
     if saved.deferred:

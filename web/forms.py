@@ -14,15 +14,15 @@ from werkzeug.datastructures import MultiDict
 
 from core.errors import InvalidRecurrence, UnknownTimeZone
 from core.recurrence import Recurrence, validate
-from core.recurrence_json import MOST_WEEKS
+from core.recurrence.json_text import MOST_WEEKS
+from core.recurrence.schedules import WEEKDAYS
 from core.settings import load_settings
-from core.store.pages import SessionSeen
+from core.store.views.pages import SessionRow
 from core.timezones import require_zone
 
 MOST_ROWS = 20
 LONGEST_BUFFER = 1440
 MONTHLY = "monthly"
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 WHICH = {"1": "first", "2": "second", "3": "third", "4": "fourth", "5": "fifth", "-1": "last"}
 
 _PLACE = re.compile(r"schedules\[(\d+)\](?:\.(\w+))?")
@@ -101,7 +101,7 @@ def digest(values: Mapping[str, object]) -> str:
 # Filling it in
 
 
-def stored(session: SessionSeen) -> Fields:
+def stored(session: SessionRow) -> Fields:
     """Return the form of a session as it stands; what the rows cannot hold is text."""
     rows = _rows_of(session.recurrence)
     return Fields(

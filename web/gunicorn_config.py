@@ -23,7 +23,7 @@ keepalive = 5
 control_socket_disable = True
 
 SWITCH_SECONDS = 0.001
-"""How long a look at the whole board may keep the interpreter from the other requests at a time."""
+"""How long reading the whole board may keep the interpreter from the other requests at a time."""
 
 
 def post_worker_init(worker: Any) -> None:

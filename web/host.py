@@ -8,8 +8,8 @@ from flask import abort, current_app, g, request, session
 from sqlalchemy import Connection, Engine
 
 from core.errors import UnknownTimeZone
-from core.store import pages
-from core.store.pages import InstanceSeen, Named, SessionSeen
+from core.store.views import pages
+from core.store.views.pages import InstanceRow, PersonRow, SessionRow
 from core.timezones import require_zone
 from web.hub import Hub
 
@@ -36,7 +36,7 @@ class Host:
 class Viewer:
     """Whoever is looking: a person who is signed in, or nobody that we know."""
 
-    person: Named | None
+    person: PersonRow | None
     organised: Collection[int]
     zone: str | None
 
@@ -88,7 +88,7 @@ def _zone() -> str | None:
         return None
 
 
-def require_person() -> Named:
+def require_person() -> PersonRow:
     """Return the person who is signed in; refuse everybody else."""
     return viewer().person or abort(403, "Sign in first: this is for people we know.")
 
@@ -100,12 +100,12 @@ def require_organiser(session_id: int) -> None:
         abort(403, "Only this session's organisers may do that.")
 
 
-def require_session(connection: Connection, session_id: int, *, for_update: bool = False) -> SessionSeen:
+def require_session(connection: Connection, session_id: int, *, for_update: bool = False) -> SessionRow:
     """Return the session; there is no page without one."""
     return pages.session(connection, session_id, for_update=for_update) or abort(404, "There is no such session.")
 
 
-def require_instance(connection: Connection, session_instance_id: int) -> InstanceSeen:
+def require_instance(connection: Connection, session_instance_id: int) -> InstanceRow:
     """Return the instance; there is no page without one."""
     return pages.instance(connection, session_instance_id) or abort(404, "There is no such evening.")
 

@@ -1,8 +1,8 @@
-"""The board that moves by itself: one LISTEN for the whole process, one look for all streams, one mailbox for each.
+"""The board that moves by itself: one LISTEN for the whole process, one reading for all streams, one mailbox for each.
 
 A stream is never told what happened, only what is true: each message brings a page from the board it has to the board
 as it is, and the first one brings all of it. So a slow stream may miss any number of boards, and a reconnect needs no
-memory. Nobody listens and nobody looks while no stream is open.
+memory. While no stream is open, nothing listens and nothing reads.
 """
 
 import json
@@ -19,13 +19,14 @@ from weakref import WeakSet
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.active_session_manager import Place
+from core.db.listener import Listener
 from core.logs import logger
-from core.notifications import ACTIVE_CHANGED, SESSION_CHANGED, Listener
+from core.store.notify import ACTIVE_CHANGED, SESSION_CHANGED
 from web.board import Board
 
 RESYNC_SECONDS = 15.0
-AGAIN_SECONDS = 1.0  # after a bell: a check-in written in raw SQL rings before the daemon has moved the person
-LEAST_PAUSE_SECONDS = 0.04  # between two looks, so that a burst of flips is a few boards
+AGAIN_SECONDS = 1.0  # after a notification: that of a check-in in raw SQL comes before the daemon has moved the person
+LEAST_PAUSE_SECONDS = 0.04  # between two readings, so that a burst of flips is a few boards
 RETRY_SECONDS = 1.0
 HEARTBEAT_SECONDS = 15.0
 LIFETIME_SECONDS = (240.0, 360.0)  # then the page connects again: who is signed in is asked anew
@@ -130,19 +131,19 @@ def event(name: str, data: object) -> str:
 
 
 class Hub:
-    """Looks when a bell rings, and every few seconds; puts what it sees in every stream's mailbox."""
+    """Reads the boards at every notification, and every few seconds; puts them in every stream's mailbox."""
 
     def __init__(
-        self, url: str, look: Callable[[], Boards], render_you: Callable[[Place | None], str], *, most_streams: int
+        self, url: str, read: Callable[[], Boards], render_you: Callable[[Place | None], str], *, most_streams: int
     ) -> None:
         self._url = url
-        self._look = look
+        self._read = read
         self._most_streams = most_streams
         self.render_you = render_you
         self._lock = Lock()
         self._streams: set[Stream] = set()
         self._latest: Boards | None = None
-        self._bell = Event()
+        self._notified = Event()
         self._stopped = Event()
         self._listener: Listener | None = None
         _hubs.add(self)
@@ -154,7 +155,7 @@ class Hub:
 
     @property
     def is_listening(self) -> bool:
-        """Whether it hears the bells; it does not try while there was never a stream."""
+        """Whether it receives notifications; it does not try before the first stream."""
         return bool(self._listener and self._listener.listening_since)
 
     def join(self, *, person_id: int | None, only: str | None = None) -> Stream:
@@ -168,7 +169,7 @@ class Hub:
             if self._latest:
                 stream.put(self._latest)
             else:
-                self._bell.set()
+                self._notified.set()
         return stream
 
     def leave(self, stream: Stream) -> None:
@@ -181,7 +182,7 @@ class Hub:
     def stop(self) -> None:
         """End all streams, and take no more: each is told so at once. May be called twice."""
         self._stopped.set()
-        self._bell.set()
+        self._notified.set()
         if self._listener:
             self._listener.stop()
         with self._lock:
@@ -192,29 +193,29 @@ class Hub:
         """Start the threads with the first stream: in the process that serves it, not in one that forks."""
         if self._listener is None:
             self._listener = Listener(
-                self._url, ACTIVE_CHANGED, lambda _: self._bell.set(), self._bell.set, also=(SESSION_CHANGED,)
+                self._url, ACTIVE_CHANGED, lambda _: self._notified.set(), self._notified.set, also=(SESSION_CHANGED,)
             )
             Thread(target=self._listener.run, name="seisiun listener", daemon=True).start()
-            Thread(target=self._keep_looking, name="seisiun board", daemon=True).start()
+            Thread(target=self._keep_reading, name="seisiun board", daemon=True).start()
 
-    def _keep_looking(self) -> None:
+    def _keep_reading(self) -> None:
         again = False
         while not self._stopped.is_set():
-            again = self._bell.wait(AGAIN_SECONDS if again else RESYNC_SECONDS)
-            self._bell.clear()
+            again = self._notified.wait(AGAIN_SECONDS if again else RESYNC_SECONDS)
+            self._notified.clear()
             if not self._streams or self._stopped.is_set():
                 continue
             begun = time.monotonic()
             try:
-                self._publish(self._look())
+                self._publish(self._read())
             except SQLAlchemyError as error:
                 log.warning("board_failed", error=str(error).strip().splitlines()[0])
                 self._stopped.wait(RETRY_SECONDS)
-                self._bell.set()
+                self._notified.set()
             except Exception:
                 log.exception("board_failed")
                 self._stopped.wait(RETRY_SECONDS)
-            # A look that costs much is made less often, so that the other requests get their turns.
+            # A reading that costs much is made less often, so that other requests are served in between.
             self._stopped.wait(max(LEAST_PAUSE_SECONDS, 2 * (time.monotonic() - begun)))
 
     def _publish(self, boards: Boards) -> None:

@@ -17,11 +17,12 @@ from core.active_session_manager import (
     remove_check_in,
     who_is_here,
 )
+from core.db.transaction_settings import clock
 from core.hooks import ATTENDANCES
 from core.recurrence import Occurrence
 from core.settings import load_settings
-from core.store import looks, pages
-from core.store.pages import InstanceSeen, Named, SessionSeen
+from core.store.views import pages
+from core.store.views.pages import InstanceRow, PersonRow, SessionRow
 from web import words
 from web.board import town_key
 from web.host import notice, require_instance, require_organiser, require_person, require_session, transaction, viewer
@@ -35,16 +36,16 @@ MOST_FOUND = 12
 class Evening:
     """An instance as its page shows it; `who` and `found` are None for those who may not see them."""
 
-    instance: InstanceSeen
-    session: SessionSeen
+    instance: InstanceRow
+    session: SessionRow
     state: str
     hours: Occurrence | None
     beside: str | None
     town_key: str
-    said: pages.Said | None
+    said: pages.AttendanceRow | None
     who: WhoIsHere | None
     elsewhere: tuple[Place, ...]
-    found: list[Named] | None
+    found: list[PersonRow] | None
 
 
 def page(session_instance_id: int) -> str:
@@ -74,7 +75,7 @@ def _evening(connection: Connection, session_instance_id: int) -> Evening:
     )
 
 
-def _state(connection: Connection, instance: InstanceSeen) -> str:
+def _state(connection: Connection, instance: InstanceRow) -> str:
     """Return cancelled, on, ahead, over or unplanned (it has no window)."""
     if instance.is_cancelled:
         return "cancelled"
@@ -82,7 +83,7 @@ def _state(connection: Connection, instance: InstanceSeen) -> str:
         return "on"
     if instance.closes_at is None:
         return "unplanned"
-    return "over" if instance.closes_at <= looks.clock(connection) else "ahead"
+    return "over" if instance.closes_at <= clock(connection) else "ahead"
 
 
 # What people say

@@ -14,10 +14,11 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
-from core.store import heartbeats, pages, reports, schedule
+from core.store import heartbeats
+from core.store.views import pages, places, reports
 from web.host import host, transaction
 
-A_DAY = timedelta(days=1)
+LAST_DAY = timedelta(days=1)
 ALIVE_WITHIN = timedelta(seconds=10)
 LATE = timedelta(seconds=2)
 BOUNDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 900.0)
@@ -46,10 +47,10 @@ class _Tables(Collector):
         yield from self._daemons()
         yield from self._flips()
         connection = self._connection
-        yield _gauge("seisiun_active_instances", "Instances that are on now", len(schedule.on_now(connection)))
+        yield _gauge("seisiun_active_instances", "Instances that are on now", places.count_active(connection))
         yield _gauge(
             "seisiun_unreadable_sessions",
-            "Sessions whose recurrence or zone cannot be read, or whose look failed",
+            "Sessions whose recurrence or zone cannot be read, or whose pass failed",
             len(reports.unreadable(connection)),
         )
         yield _gauge(
@@ -63,23 +64,23 @@ class _Tables(Collector):
         daemons = heartbeats.heartbeats(self._connection)
         alive = [daemon for daemon in daemons if daemon.beat_age < ALIVE_WITHIN]
         listening = [daemon for daemon in alive if daemon.listening_since]
-        yield _gauge("seisiun_daemons_alive", "Daemons whose heart beat in the last ten seconds", len(alive))
-        yield _gauge("seisiun_daemons_listening", "Living daemons that hear NOTIFY", len(listening))
+        yield _gauge("seisiun_daemons_alive", "Daemons with a heartbeat in the last ten seconds", len(alive))
+        yield _gauge("seisiun_daemons_listening", "Living daemons that receive notifications", len(listening))
         if daemons:
             age = min(daemon.beat_age for daemon in daemons).total_seconds()
-            yield _gauge("seisiun_beat_age_seconds", "How long ago the latest heart beat was", age)
+            yield _gauge("seisiun_beat_age_seconds", "How long ago the latest heartbeat was", age)
 
     def _flips(self) -> Iterator[Metric]:
         flips = GaugeMetricFamily("seisiun_flips_last_day", "Flips of the last day", labels=["cause", "active"])
-        for count in pages.flip_counts(self._connection, A_DAY):
+        for count in pages.flip_counts(self._connection, LAST_DAY):
             flips.add_metric([count.cause, str(count.active).lower()], count.flips)
         yield flips
         yield _gauge(
             "seisiun_sweep_repairs_last_day",
             "Flips of the last day that the sweep did more than two seconds late",
-            pages.repairs_by_sweep(self._connection, A_DAY, LATE),
+            pages.repairs_by_sweep(self._connection, LAST_DAY, LATE),
         )
-        late = pages.lateness(self._connection, A_DAY, BOUNDS)
+        late = pages.lateness(self._connection, LAST_DAY, BOUNDS)
         buckets = [(str(bound), float(count)) for bound, count in late.within.items()]
         yield GaugeHistogramMetricFamily(
             "seisiun_flip_lateness_seconds_last_day",

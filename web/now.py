@@ -3,11 +3,9 @@
 from flask import abort, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from core.active_session_manager import Place
 from core.errors import UnknownTimeZone
 from core.timezones import require_zone, zone_names
-from web import words
-from web.board import Render, Renderer, look
+from web.board import Renderer, read, render_you, renderer
 from web.host import ZONE_COOKIE, transaction, viewer
 from web.settings import POLL_SECONDS
 
@@ -17,21 +15,11 @@ A_YEAR_SECONDS = 365 * 24 * 3600
 def page() -> str:
     """Show the board as it is now; streams keep it so."""
     with transaction() as connection:
-        seen = look(connection)
+        snapshot = read(connection)
     person_id = viewer().person_id
-    board = Renderer(renderer()).board(seen if person_id else seen.public(), "page")
-    you = render_you(board.at.get(person_id)) if person_id else ""
+    board = Renderer(renderer(current_app)).board(snapshot if person_id else snapshot.public(), "page")
+    you = render_you(current_app, board.at.get(person_id)) if person_id else ""
     return render_template("seisiun/now.html", board=board, you=you, poll_seconds=POLL_SECONDS)
-
-
-def renderer() -> Render:
-    """Return what renders a block: as a stream does, with nothing of the request in it."""
-    return lambda template, **values: current_app.jinja_env.get_template(template).render(words=words.FILTERS, **values)
-
-
-def render_you(at: Place | None) -> str:
-    """Return the line that says where the viewer is."""
-    return renderer()("seisiun/block_you.html", at=at)
 
 
 def zone_page() -> str:

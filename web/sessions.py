@@ -6,9 +6,10 @@ from flask import abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from core.active_session_manager import check_in, ensure_instance, instance_saved
+from core.db.transaction_settings import clock
 from core.errors import NoSuchOccurrence
 from core.hooks import ATTENDANCES
-from core.store import looks, pages
+from core.store.views import pages
 from web import dates, words
 from web.host import notice, require_organiser, require_person, require_session, transaction, viewer
 
@@ -19,7 +20,7 @@ def page(session_id: int) -> str:
     """Show a session, and what the viewer has said of its dates."""
     with transaction() as connection:
         session = require_session(connection, session_id)
-        upcoming = dates.upcoming(connection, session, looks.clock(connection), MOST_DATES)
+        upcoming = dates.upcoming(connection, session, clock(connection), MOST_DATES)
         standing = [date.instance.session_instance_id for date in upcoming if date.instance]
         person_id = viewer().person_id
         said = pages.said_of(connection, standing, person_id) if person_id else {}

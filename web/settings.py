@@ -11,4 +11,6 @@ POLL_SECONDS = 15
 
 SEND_SECONDS = 10
 """How long a stream waits for a client that does not read."""
-ANSWER_SECONDS = 15.0  # a connection of ours that has waited for longer is taken to be lost: a network may fall silent
+RESPONSE_TIMEOUT_SECONDS = (
+    15.0  # a connection of ours that has waited for longer is taken to be lost: a network may fall silent
+)

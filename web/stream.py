@@ -3,12 +3,11 @@
 import hashlib
 import json
 
-from flask import Response, request
+from flask import Response, current_app, request
 
 from web import board as boards
 from web.host import host, transaction, viewer
 from web.hub import Full
-from web.now import render_you, renderer
 from web.settings import POLL_SECONDS, SEND_SECONDS
 
 
@@ -33,12 +32,12 @@ def stream() -> Response:
 def board() -> Response:
     """Return the whole board, or 304 where the page has it already."""
     with transaction() as connection:
-        seen = boards.look(connection)
+        snapshot = boards.read(connection)
     person_id = viewer().person_id
-    made = boards.Renderer(renderer()).board(seen if person_id else seen.public(), "page")
+    made = boards.Renderer(boards.renderer(current_app)).board(snapshot if person_id else snapshot.public(), "page")
     data: dict[str, object] = {"order": made.order, "html": {block.key: block.html for block in made.blocks}}
     if person_id:
-        data["you"] = render_you(made.at.get(person_id))
+        data["you"] = boards.render_you(current_app, made.at.get(person_id))
     response = Response(json.dumps(data), mimetype="application/json")
     versions = json.dumps([made.order, data.get("you")]).encode()
     response.set_etag(hashlib.sha256(versions).hexdigest()[:16])

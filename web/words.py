@@ -5,10 +5,10 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from core import recurrence_words
 from core.errors import UnknownTimeZone
-from core.recurrence import Occurrence, Recurrence
-from core.store.pages import InstanceSeen, Named, WindowSeen
+from core.recurrence import Occurrence, Recurrence, describe
+from core.recurrence.schedules import WEEKDAYS
+from core.store.views.pages import InstanceRow, PersonRow, WindowRow
 from core.timezones import to_local, to_utc
 from core.windows import stated_span
 
@@ -17,10 +17,10 @@ _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_DAYS = tuple(name.capitalize() for name in WEEKDAYS)
 
 
-def full_name(person: Named) -> str:
+def full_name(person: PersonRow) -> str:
     """Return "Nóirín Ní Bhriain"."""
     return " ".join(filter(None, (person.first_name, person.last_name))).strip() or NOBODY
 
@@ -54,17 +54,17 @@ def day_and_year(at: date) -> str:
 def clock(at: time | datetime) -> str:
     """Return "7pm" or "10:30pm"."""
     start = datetime.combine(date.min, at.time() if isinstance(at, datetime) else at)
-    return recurrence_words.hours(Occurrence(start.replace(second=0), start, states_end=False)).removeprefix("from ")
+    return describe.hours(Occurrence(start.replace(second=0), start, states_end=False)).removeprefix("from ")
 
 
 def hours(occurrence: Occurrence | None) -> str:
     """Return "7-10:30pm", with a dash as wide as a musician would set it."""
-    return recurrence_words.hours(occurrence).replace("-", "–") if occurrence else "no times given"
+    return describe.hours(occurrence).replace("-", "–") if occurrence else "no times given"
 
 
 def pattern(recurrence: Recurrence) -> str:
     """Return a recurrence as "Thursdays, 7–10:30pm"."""
-    return re.sub(r"(?<=\w)-(?=\w)", "–", recurrence_words.describe(recurrence))
+    return re.sub(r"(?<=\w)-(?=\w)", "–", describe.describe(recurrence))
 
 
 def local_clock(at: datetime, zone_name: str | None) -> str:
@@ -84,13 +84,13 @@ def local_day_and_clock(at: datetime, zone_name: str | None) -> str:
     return f"{_DAYS[local.weekday()][:3]} {clock(local)}"
 
 
-def occurrence(seen: InstanceSeen | WindowSeen, default_length: timedelta) -> Occurrence | None:
+def occurrence(row: InstanceRow | WindowRow, default_length: timedelta) -> Occurrence | None:
     """Return the local hours of an instance: its own, else those of the occurrence that it is bound to (T3, P2)."""
-    if seen.start_time is not None:
-        start, end = stated_span(seen.date, seen.start_time, seen.end_time, default_length=default_length)
-        return Occurrence(start, end, states_end=seen.end_time not in {None, seen.start_time})
-    if seen.occurrence_start and seen.occurrence_end:
-        return Occurrence(seen.occurrence_start, seen.occurrence_end)
+    if row.start_time is not None:
+        start, end = stated_span(row.date, row.start_time, row.end_time, default_length=default_length)
+        return Occurrence(start, end, states_end=row.end_time not in {None, row.start_time})
+    if row.occurrence_start and row.occurrence_end:
+        return Occurrence(row.occurrence_start, row.occurrence_end)
     return None
 
 

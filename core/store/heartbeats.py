@@ -13,7 +13,7 @@ FORGOTTEN_AFTER = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Heartbeat:
+class HeartbeatRow:
     """What a daemon says of itself; every instant is the database's, the ages are measured by its clock.
 
     `beat_age` is negative where that clock was set back. `trouble`: what the daemon knows to be wrong with itself.
@@ -36,13 +36,13 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What is written with each beat; `looked` says that a look has been finished since the last one."""
+    """What is written with each beat; `pass_finished` says that a pass has finished since the last one."""
 
     daemon_id: UUID
     host: str
     pid: int
     version: str
-    looked: bool
+    pass_finished: bool
     listening_since: datetime | None
     next_timer_at: datetime | None
     clock_offset_ms: float
@@ -63,7 +63,7 @@ def beat(connection: Connection, beat: Beat) -> datetime:
         "clock_offset_ms": beat.clock_offset_ms,
         "zone_version": beat.zone_version,
         "trouble": beat.trouble,
-    } | ({"last_look_at": now} if beat.looked else {})
+    } | ({"last_look_at": now} if beat.pass_finished else {})
     statement = postgresql.insert(DaemonHeartbeat).values(daemon_id=beat.daemon_id, **values)
     statement = statement.on_conflict_do_update(index_elements=["daemon_id"], set_=values)
     return connection.execute(statement.returning(DaemonHeartbeat.beat_at)).scalar_one()
@@ -75,7 +75,7 @@ def forget(connection: Connection, daemon_id: UUID) -> None:
     connection.execute(delete(DaemonHeartbeat).where((DaemonHeartbeat.daemon_id == daemon_id) | long_ago))
 
 
-def heartbeats(connection: Connection) -> list[Heartbeat]:
+def heartbeats(connection: Connection) -> list[HeartbeatRow]:
     """Return all the daemons that have a row, the latest beat first."""
     heart = DaemonHeartbeat
     statement = select(
@@ -93,10 +93,10 @@ def heartbeats(connection: Connection) -> list[Heartbeat]:
         heart.zone_version,
         heart.trouble,
     ).order_by(heart.beat_at.desc())
-    return [Heartbeat(*row) for row in connection.execute(statement)]
+    return [HeartbeatRow(*row) for row in connection.execute(statement)]
 
 
-def has_looked_within(connection: Connection, age: timedelta) -> bool:
-    """Say whether any daemon has finished a look in the last `age`; one that lies ahead was before a clock was set."""
+def has_reconciled_within(connection: Connection, age: timedelta) -> bool:
+    """Say whether any daemon has finished a pass in the last `age`; one that lies ahead was before a clock was set."""
     recent = DaemonHeartbeat.last_look_at.between(func.clock_timestamp() - age, func.clock_timestamp())
     return bool(connection.scalar(select(select(true()).where(recent).exists())))

@@ -3,8 +3,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import pytz
 
-from core.clock_changes import changes_of_night, clock_changes
 from core.errors import UnknownTimeZone
+from core.timezones import changes_of_night, clock_changes
 from tests.core import oracle
 from tests.core.test_timezones import transitions
 

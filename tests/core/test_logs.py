@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from core.logs import Seldom, configure, logger
+from core.logs import ThrottledLog, configure, logger
 from core.settings import Settings
 
 
@@ -64,7 +64,7 @@ def test_awkward_value_stays_in_its_line(field: str) -> None:
 
 
 def test_what_several_parts_would_repeat_is_a_line_now_and_then_and_each_has_its_turn() -> None:
-    stream, seldom = log_to("logfmt"), Seldom(0.2)
+    stream, seldom = log_to("logfmt"), ThrottledLog(0.2)
     begun = time.monotonic()
     while time.monotonic() - begun < 1.0:
         for part in ("listener_lost", "database_lost"):

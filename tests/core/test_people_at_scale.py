@@ -9,10 +9,10 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine, event
 
-from core.chunks import CHUNK
-from tests.core.looking import CLOSES, NOON, OPENS, TUESDAYS, look
-from tests.core.timetable_model import utc
-from tests.core.whereabouts_model import as_it_should_be, as_stored
+from core.reconcile.batches import CHUNK
+from tests.core.passes import CLOSES, NOON, OPENS, TUESDAYS, reconcile_at
+from tests.core.rules.planner_model import utc
+from tests.core.rules.presence_model import as_it_should_be, as_stored
 from tests.data import execute, value
 
 PEOPLE_PER_SESSION = 10
@@ -46,7 +46,7 @@ def add_sessions_and_people(app: Connection, engine: Engine, sessions: int) -> N
         TUESDAYS,
         sessions,
     )
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     execute(
         app, "INSERT INTO person (first_name) SELECT 'n' FROM generate_series(1, %s)", sessions * PEOPLE_PER_SESSION
     )
@@ -67,10 +67,10 @@ def cross(engine: Engine, app: Connection, edge: str, sessions: int) -> float:
     chunks = -(-sessions // CHUNK)
     with counted(engine) as sent:
         begun = time.perf_counter()
-        seen = look(engine, edge)
+        result = reconcile_at(engine, edge)
         took = time.perf_counter() - begun
-    assert len(seen.activated) + len(seen.deactivated) == sessions
-    assert (seen.deferred, seen.failed) == (frozenset(), {})
+    assert len(result.activated) + len(result.deactivated) == sessions
+    assert (result.deferred, result.failed) == (frozenset(), {})
     # Whoever belongs in another chunk is asked for there: at most one more transaction each.
     assert sent["transactions"] <= 2 * chunks + 1
     assert sent["statements"] <= STATEMENTS_PER_CHUNK * sent["transactions"]

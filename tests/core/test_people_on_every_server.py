@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from core.active_session_manager import check_in, update_active_sessions
 from core.db import create_engine
-from tests.core.whereabouts_model import as_it_should_be, as_stored
+from tests.core.rules.presence_model import as_it_should_be, as_stored
 from tests.data import (
     active_of,
     add_check_in,

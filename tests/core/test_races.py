@@ -17,7 +17,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine
 
 from core.active_session_manager import (
-    Seen,
+    ReconcileResult,
     check_in,
     instance_saved,
     remove_check_in,
@@ -25,7 +25,7 @@ from core.active_session_manager import (
     update_active_sessions,
 )
 from core.db import create_engine
-from tests.core.whereabouts_model import as_it_should_be, as_stored
+from tests.core.rules.presence_model import as_it_should_be, as_stored
 from tests.data import add_instance, add_person, add_session, connected, execute
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
@@ -182,8 +182,8 @@ def saves_without_a_change(part: Part) -> None:
 
 
 def looks_inside_a_transaction(part: Part) -> None:
-    seen = update_active_sessions(part.db, part.now)
-    assert seen.failed == {}
+    result = update_active_sessions(part.db, part.now)
+    assert result.failed == {}
     part.wait()
 
 
@@ -251,7 +251,7 @@ def run_a_round(world: World, pool: ThreadPoolExecutor, dice: random.Random, rac
 
 def be_quiet(world: World, now: datetime) -> None:
     for _ in range(5):
-        if update_active_sessions(world.engines[0], now) == Seen():
+        if update_active_sessions(world.engines[0], now) == ReconcileResult():
             return
     pytest.fail("the looks do not come to an end")
 

@@ -23,7 +23,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.active_session_manager import (
-    Seen,
+    ReconcileResult,
     check_in,
     instance_saved,
     remove_check_in,
@@ -32,7 +32,7 @@ from core.active_session_manager import (
 )
 from tests.core.emptied import empty
 from tests.core.oracle import zone_info
-from tests.core.whereabouts_model import as_it_should_be, as_stored
+from tests.core.rules.presence_model import as_it_should_be, as_stored
 from tests.data import add_check_in, add_instance, add_person, add_session, change, connected, execute
 
 MINUTE = timedelta(minutes=1)
@@ -272,9 +272,9 @@ class Evening(RuleBasedStateMachine):
 
     @rule(look_ahead=st.sampled_from([0, 0, 60]))
     def look(self, look_ahead: int) -> None:
-        seen = update_active_sessions(self.engine, self.now, look_ahead=timedelta(seconds=look_ahead))
-        assert seen.failed == {}
-        self.nothing_is_on_that_should_not_be(seen)
+        result = update_active_sessions(self.engine, self.now, look_ahead=timedelta(seconds=look_ahead))
+        assert result.failed == {}
+        self.nothing_is_on_that_should_not_be(result)
 
     @rule(at=which, slowly=anybody, by=st.sampled_from(["session", "session_instance"]))
     def hook(self, at: int, slowly: bool, by: str) -> None:
@@ -289,10 +289,10 @@ class Evening(RuleBasedStateMachine):
         with self.writing(slowly=True) as db:
             assert update_active_sessions(db, self.now).failed == {}
 
-    def nothing_is_on_that_should_not_be(self, seen: Seen) -> None:
+    def nothing_is_on_that_should_not_be(self, result: ReconcileResult) -> None:
         """The keys of `active_instance` hold the rest: one a session, and nobody at what is not in it."""
         stored, right = as_stored(self.app), as_it_should_be(self.app, self.now, may_be_set_back=True)
-        if not seen.deferred and not self.is_open:
+        if not result.deferred and not self.is_open:
             assert stored.on == right.on
 
     # The slow transaction
@@ -313,9 +313,9 @@ class Evening(RuleBasedStateMachine):
         if self.is_open:
             return
         for _ in range(4):
-            seen = update_active_sessions(self.engine, self.now)
-            assert (seen.failed, seen.deferred) == ({}, frozenset())
-        assert seen == Seen()
+            result = update_active_sessions(self.engine, self.now)
+            assert (result.failed, result.deferred) == ({}, frozenset())
+        assert result == ReconcileResult()
         assert as_stored(self.app) == as_it_should_be(self.app, self.now, may_be_set_back=True)
 
     def teardown(self) -> None:

@@ -25,7 +25,7 @@ from tests.faults.platform import Platform, Seat
 from tests.faults.proxy import Proxy
 from tests.faults.report import Report
 from tests.faults.server import Server
-from tests.scheduler.fake_clock import LIBRARY, FakeClock
+from tests.scheduler.daemon.fake_clock import LIBRARY, FakeClock
 
 SEATS = ("first", "second", "third")
 LAST_FAULT_SECONDS = 5.0  # before the end

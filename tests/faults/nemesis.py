@@ -17,8 +17,8 @@ from tests.faults.platform import Platform, Seat
 from tests.faults.proxy import Proxy
 from tests.faults.server import ROLE, Server, until_it_answers
 from tests.faults.untouched import Untouched
+from tests.scheduler.daemon.fake_clock import FakeClock
 from tests.scheduler.daemon_process import STOPS_WITHIN_SECONDS
-from tests.scheduler.fake_clock import FakeClock
 
 KILLED_SECONDS = 2.0  # from the new process' start until all is right
 SILENCE_SECONDS = 15.0  # from the moment of silence, however long it lasts (up to 12 s)

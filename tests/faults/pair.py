@@ -12,7 +12,7 @@ from typing import Any
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy.engine import URL, make_url
 
-from core.embedded_postgres import EmbeddedPostgres, binaries, connect_or_start
+from core.db.embedded import EmbeddedPostgres, binaries, connect_or_start
 from tests.data import connected, execute, value
 from tests.faults.server import PASSWORD, ROLE, make_role, until_it_answers
 from tests.scheduler.daemon_process import eventually

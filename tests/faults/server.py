@@ -11,7 +11,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy.engine import make_url
 
-from core.embedded_postgres import EmbeddedPostgres, connect_or_start
+from core.db.embedded import EmbeddedPostgres, connect_or_start
 from core.migrations import migrate
 from tests.data import connected, execute
 

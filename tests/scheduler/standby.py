@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from core.embedded_postgres import EmbeddedPostgres, binaries, connect_or_start
+from core.db.embedded import EmbeddedPostgres, binaries, connect_or_start
 
 
 def standby_of(primary: EmbeddedPostgres, directory: Path) -> EmbeddedPostgres:

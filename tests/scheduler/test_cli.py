@@ -70,7 +70,7 @@ def test_migrate_may_be_run_twice(empty_database_url: str) -> None:
 
 
 def test_load_tells_what_it_did_and_warns_on_standard_error(database_url: str) -> None:
-    status, out, err = scheduler("load", "scheduler/data/real_sessions.json", DATABASE_URL=database_url)
+    status, out, err = scheduler("load", "scheduler/commands/data/real_sessions.json", DATABASE_URL=database_url)
 
     assert (status, out) == (0, "38 sessions are new, 0 changed, 0 stood as they are\n")
     assert [line.split(":")[0] for line in err.splitlines()] == ["warning"]

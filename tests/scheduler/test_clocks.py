@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from core.embedded_postgres import connect_or_start
+from core.db.embedded import connect_or_start
 from core.migrations import migrate
 from tests.commands import run
 from tests.data import add_instance, connected, execute, value
+from tests.scheduler.daemon.fake_clock import LIBRARY, FakeClock
 from tests.scheduler.daemon_process import DaemonProcess, Daemons, eventually
-from tests.scheduler.fake_clock import LIBRARY, FakeClock
 from tests.scheduler.soon import causes, early_flips, instance_soon, on, session_here, wait_until_seen
 
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="there is no libfaketime on this machine")

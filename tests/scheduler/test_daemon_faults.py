@@ -10,7 +10,7 @@ import psutil
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from core.embedded_postgres import EmbeddedPostgres
+from core.db.embedded import EmbeddedPostgres
 from tests.data import add_fleet, connected, execute, value
 from tests.scheduler.daemon_process import STOPS_WITHIN_SECONDS, Daemons, assert_stops, eventually
 from tests.scheduler.gate import Gate

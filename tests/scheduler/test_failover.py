@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from core.embedded_postgres import EmbeddedPostgres, connect_or_start
+from core.db.embedded import EmbeddedPostgres, connect_or_start
 from core.migrations import migrate
 from tests.commands import run
 from tests.data import connected, execute, value

@@ -9,7 +9,8 @@ from functools import partial
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from core.notifications import SESSION_CHANGED, Listener
+from core.db.listener import Listener
+from core.store.notify import SESSION_CHANGED
 from tests.commands import run
 from tests.data import change_session
 from tests.scheduler.daemon_process import Daemons, eventually
@@ -27,20 +28,20 @@ def pooler_url(database_url: str) -> Iterator[str]:
         yield url
 
 
-def test_a_listener_is_not_fooled_by_its_own_bell_which_comes_back_with_the_answer(pooler_url: str) -> None:
+def test_a_listener_is_not_fooled_by_its_own_notification_which_comes_back_with_the_answer(pooler_url: str) -> None:
     listener = Listener(pooler_url, SESSION_CHANGED, lambda _: None, lambda: None)
     thread = threading.Thread(target=listener.run, daemon=True)
     thread.start()
 
-    eventually(lambda: listener.is_deaf or listener.listening_since, "it knows whether it hears")
+    eventually(lambda: listener.not_receiving or listener.listening_since, "it knows whether it receives")
 
-    assert listener.is_deaf
+    assert listener.not_receiving
     listener.stop()
     thread.join(1)
     assert not thread.is_alive()
 
 
-def test_it_says_that_it_is_deaf_keeps_the_edges_and_polls_for_edits(
+def test_it_says_that_it_not_receiving_keeps_the_edges_and_polls_for_edits(
     daemons: Daemons, pooler_url: str, app: Connection, figures: Figures
 ) -> None:
     daemons.allow_errors("deaf")

@@ -179,7 +179,7 @@ def test_p10_a_heartbeat_that_is_refused_stops_no_edge(daemon_of_clerk: DaemonPr
     session_id = session_here(app)
     instance_soon(app, session_id, 2, 60)
 
-    daemon_of_clerk.wait_for("put_off")
+    daemon_of_clerk.wait_for("postponed")
     eventually(lambda: on(app, session_id), "it is on")
     assert causes(app, session_id) == [(True, "timer")]
     execute(app, f"GRANT ALL ON daemon_heartbeat TO {CLERK}")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from core.notifications import SESSION_CHANGED, Listener
+from core.db.listener import Listener
+from core.store.notify import SESSION_CHANGED
 from tests.data import execute
 from tests.scheduler.daemon_process import Daemons, assert_stops, eventually
 from tests.scheduler.gate import Gate

@@ -10,11 +10,12 @@ from sqlalchemy import Connection, Engine
 
 from core.active_session_manager import active_instances, check_in, ensure_instance, update_active_sessions
 from core.db import create_engine
-from core.embedded_postgres import connect_or_start
+from core.db.embedded import connect_or_start
 from core.migrations import migrate
-from core.store import looks, pages
-from scheduler import loading
-from scheduler.demo import REAL_SESSIONS
+from core.store.queue import requests
+from core.store.views import pages
+from scheduler.commands import loading
+from scheduler.commands.demo import REAL_SESSIONS
 from tests.web.chromium import chromium, served
 from web import create_app, drain
 
@@ -96,7 +97,7 @@ def main() -> None:
         engine = create_engine(server.url)
         what = fill(engine)
         app = create_app({"DATABASE_URL": server.url})
-        with patch.object(looks, "clock", lambda _: NOW), served(app) as root, chromium() as browser:
+        with patch.object(requests, "clock", lambda _: NOW), served(app) as root, chromium() as browser:
             shoot(browser, root, what)
             drain()
         engine.dispose()

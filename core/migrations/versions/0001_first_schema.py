@@ -183,7 +183,7 @@ OWN_INDEXES = {
     ),
 }
 
-# Triggers hold no rule. They insert a request and ring the doorbell, so that any writer is heard and none waits.
+# Triggers hold no rule. They insert a request and notify the daemons: every write is noticed, and no writer waits.
 # SECURITY DEFINER: the app's role needs no grant on our tables to save its own rows.
 FUNCTIONS = {
     "seisiun_request(wanted bigint) RETURNS void": """

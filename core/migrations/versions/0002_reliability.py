@@ -1,4 +1,4 @@
-"""What a failed look has not seen yet, and what a daemon says is wrong with it."""
+"""Since when a session's passes fail, and what a daemon says is wrong with it."""
 
 from core.migrations.live import add_column
 

@@ -1,4 +1,4 @@
-"""Indexes of the windows by phase: what a look reads does not grow with the past, nor with what else is planned."""
+"""Indexes of the windows by phase: what a pass reads does not grow with the past, nor with what else is planned."""
 
 from core.migrations.live import add_index, step
 

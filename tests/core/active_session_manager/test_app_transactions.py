@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from core.active_session_manager import update_active_sessions
 from core.models import MusicSession, Person, SessionInstance
-from tests.core.looking import DURING, NOON, OPENS, TUESDAYS, look
+from tests.core.passes import DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.data import active_of, add_person, add_session, change_session, execute, only_instance, requests
 
 SETTINGS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "enable_seqscan")
@@ -21,15 +21,15 @@ SHOW = "SELECT " + ", ".join(f"current_setting('{name}')" for name in SETTINGS)
 def test_connection_is_joined_and_not_committed(engine: Engine, app: Connection) -> None:
     session = add_session(app, TUESDAYS)
     with engine.connect() as connection:
-        seen = look(connection, DURING)
-        assert len(seen.activated) == 1
+        result = reconcile_at(connection, DURING)
+        assert len(result.activated) == 1
         assert connection.in_transaction()
         assert active_of(app, session) is None
         connection.rollback()
     assert active_of(app, session) is None
 
     with engine.begin() as connection:
-        look(connection, DURING)
+        reconcile_at(connection, DURING)
     assert active_of(app, session) == only_instance(app, session)
 
 
@@ -37,15 +37,15 @@ def test_raw_connection_is_joined_and_not_committed(app: Connection, db_connect:
     session = add_session(app, TUESDAYS)
     raw = db_connect()
     execute(raw, "UPDATE session SET city = 'Dublin'")
-    seen = look(raw, DURING)
+    result = reconcile_at(raw, DURING)
 
-    assert len(seen.activated) == 1
+    assert len(result.activated) == 1
     assert active_of(raw, session) is not None
     assert active_of(app, session) is None
     raw.rollback()
     assert active_of(app, session) is None
     execute(raw, "UPDATE session SET city = 'Dublin'")
-    look(raw, DURING)
+    reconcile_at(raw, DURING)
     raw.commit()
     assert active_of(app, session) is not None
 
@@ -54,7 +54,7 @@ def test_edits_of_the_open_transaction_count(engine: Engine) -> None:
     with Session(engine) as db:
         session = MusicSession(name="Hughes'", timezone="Europe/Dublin", recurrence=TUESDAYS)
         db.add(session)
-        look(db, DURING)
+        reconcile_at(db, DURING)
 
         found = db.query(SessionInstance).one()
         assert (found.session_id, found.date, found.active) == (session.session_id, date(2026, 12, 1), True)
@@ -62,24 +62,24 @@ def test_edits_of_the_open_transaction_count(engine: Engine) -> None:
 
 def test_orm_objects_show_the_new_truth(engine: Engine, app: Connection) -> None:
     session = add_session(app, TUESDAYS)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     person = add_person(app)
     with Session(engine) as db:
         instance = db.get_one(SessionInstance, only_instance(app, session))
         before = instance.active
-        look(db, OPENS)
+        reconcile_at(db, OPENS)
         assert (before, instance.active) == (False, True)
 
         somebody = db.get_one(Person, person)
         somebody.active_session_instance_id = instance.session_instance_id
         instance.is_cancelled = True
-        look(db, DURING)
+        reconcile_at(db, DURING)
         assert not instance.active
         assert db.get_one(Person, person).active_session_instance_id is None
 
         db.get_one(MusicSession, session).recurrence = TUESDAYS.replace("19:00", "19:30")
         instance.is_cancelled = False
-        look(db, DURING)
+        reconcile_at(db, DURING)
         assert (instance.active, instance.start_time) == (True, time(19, 30))
         db.rollback()
     assert active_of(app, session) is None
@@ -92,7 +92,7 @@ def test_settings_of_the_apps_transaction_are_put_back(engine: Engine, app: Conn
         connection.execute(text("SET LOCAL lock_timeout = '7s'"))
         connection.execute(text("SET LOCAL statement_timeout = '8s'"))
         before = connection.execute(text(SHOW)).one()
-        look(connection, DURING)
+        reconcile_at(connection, DURING)
 
         assert connection.execute(text(SHOW)).one() == before
         assert connection.scalar(text("SELECT current_setting('seisiun.own_write', true)")) != "on"
@@ -103,7 +103,7 @@ def test_failure_leaves_the_apps_transaction_usable_and_its_settings_as_they_wer
     engine: Engine, app: Connection
 ) -> None:
     poisoned, healthy = add_session(app, TUESDAYS), add_session(app, TUESDAYS)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     execute(
         app,
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;"
@@ -113,8 +113,8 @@ def test_failure_leaves_the_apps_transaction_usable_and_its_settings_as_they_wer
     with engine.begin() as connection:
         connection.execute(text("UPDATE session SET city = 'Dublin'"))
         before = connection.execute(text(SHOW)).one()
-        seen = look(connection, OPENS)
-        assert seen.failed.keys() == {poisoned}
+        result = reconcile_at(connection, OPENS)
+        assert result.failed.keys() == {poisoned}
         assert connection.execute(text(SHOW)).one() == before
         assert connection.scalar(text("SELECT current_setting('seisiun.own_write', true)")) != "on"
 
@@ -126,12 +126,12 @@ def test_held_row_defers_its_session_and_does_not_fail_the_app(
     engine: Engine, app: Connection, db_connect: Callable[[], Connection]
 ) -> None:
     session = add_session(app, TUESDAYS)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     other = db_connect()
     execute(other, "UPDATE session_instance SET comments = 'x'")
     with engine.begin() as connection:
         connection.execute(text("UPDATE session SET city = 'Dublin'"))
-        assert look(connection, OPENS).deferred == {session}
+        assert reconcile_at(connection, OPENS).deferred == {session}
     other.rollback()
 
     assert execute(app, "SELECT city FROM session") == [("Dublin",)]
@@ -139,10 +139,10 @@ def test_held_row_defers_its_session_and_does_not_fail_the_app(
 
 def test_rolled_back_edit_leaves_no_request_and_no_flip(engine: Engine, app: Connection) -> None:
     session = add_session(app, TUESDAYS)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     with engine.connect() as connection:
         connection.execute(text("UPDATE session SET recurrence = NULL"))
-        assert len(look(connection, DURING).deactivated) == 1
+        assert len(reconcile_at(connection, DURING).deactivated) == 1
         connection.rollback()
 
     assert active_of(app, session) == only_instance(app, session)
@@ -167,15 +167,15 @@ def test_raises_when_the_connection_is_lost(engine: Engine, app: Connection) -> 
 def test_repeatable_read_is_no_harm(engine: Engine, app: Connection) -> None:
     """What was committed since the app's snapshot cannot be seen there: the daemon sees it."""
     session = add_session(app, TUESDAYS)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         connection.execute(text("SELECT count(*) FROM session")).one()
-        look(engine, OPENS)
+        reconcile_at(engine, OPENS)
         change_session(app, session, city="Dublin")
-        seen = look(connection, DURING)
+        result = reconcile_at(connection, DURING)
         connection.commit()
 
-    assert seen.failed == {}
-    look(engine, DURING)
+    assert result.failed == {}
+    reconcile_at(engine, DURING)
     assert active_of(app, session) == only_instance(app, session)
     assert execute(app, "SELECT error, failures FROM session_plan") == [(None, 0)]

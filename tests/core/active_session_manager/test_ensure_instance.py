@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.active_session_manager import ensure_instance, update_active_sessions
 from core.errors import InvalidRecurrence, NoSuchOccurrence, SessionBusy, UnknownSession, UnknownTimeZone
-from tests.core.timetable_model import recurring, weekly
+from tests.core.rules.planner_model import recurring, weekly
 from tests.data import (
     add_check_in,
     add_instance,
@@ -92,9 +92,9 @@ def test_instance_that_was_moved_to_another_session_is_not_the_firsts_any_more(e
 def test_session_with_an_early_instance_is_planned_as_ever(engine: Engine, app: Connection) -> None:
     session = add_session(app, TEXT)
     ensure_instance(engine, session, LATER)
-    seen = update_active_sessions(engine, now=SOON.replace(tzinfo=UTC))
+    result = update_active_sessions(engine, now=SOON.replace(tzinfo=UTC))
 
-    assert len(seen.planned) == 1
+    assert len(result.planned) == 1
     assert times_of(app, session) == [f"{start.date()} 19:00-22:00" for start in (SOON, LATER)]
 
 
@@ -157,14 +157,14 @@ def test_unknown_session_is_refused(engine: Engine) -> None:
         ensure_instance(engine, 404, LATER)
 
 
-def test_session_that_is_looked_at_for_two_seconds_is_busy(
+def test_session_that_is_held_for_two_seconds_is_busy(
     engine: Engine, app: Connection, db_connect: Callable[[], Connection]
 ) -> None:
     session = add_session(app, TEXT)
     other = db_connect()
     execute(other, "SELECT FROM session_plan FOR UPDATE")
 
-    with pytest.raises(SessionBusy, match=f"session {session} is held by somebody else; try again"):
+    with pytest.raises(SessionBusy, match=f"another transaction holds session {session}; try again"):
         ensure_instance(engine, session, LATER)
     other.rollback()
     assert ensure_instance(engine, session, LATER) == only_instance(app, session)

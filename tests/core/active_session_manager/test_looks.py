@@ -12,11 +12,13 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine, event
 
-from core.active_session_manager import Reason, Seen, sweep_look_ahead, update_active_sessions
-from core.chunks import CHUNK
-from core.store.looks import PLANNER_SETTINGS, PlanState, plan_states
-from tests.core.looking import CLOSES, DURING, NOON, OPENS, TUESDAYS, look
-from tests.core.timetable_model import recurring, utc, weekly
+from core.active_session_manager import ReconcileResult, update_active_sessions
+from core.db.transaction_settings import PLANNER_SETTINGS
+from core.reconcile.batches import CHUNK
+from core.store.queue.due import Reason
+from core.store.queue.requests import PlanState, plan_states
+from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
+from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.data import (
     Rows,
     active_of,
@@ -62,17 +64,17 @@ def test_l3_look_with_nothing_to_do_is_two_statements_and_writes_nothing(
     engine: Engine, app: Connection, size: int, at: str
 ) -> None:
     add_fleet(app, size, TUESDAYS)
-    look(engine, at)
+    reconcile_at(engine, at)
     execute(app, "CHECKPOINT")  # so that hint bits of the first look are not written by the second
     execute(app, "SELECT count(*) FROM session_plan")
     assert actives(app) == (size if at == DURING else 0)
 
     before = value(app, "SELECT pg_current_xact_id()::text")
     with statements_of(engine) as sent:
-        seen = look(engine, at)
+        result = reconcile_at(engine, at)
     after = value(app, "SELECT pg_current_xact_id()::text")
 
-    assert seen == Seen()
+    assert result == ReconcileResult()
     assert len(sent) == 2
     assert not any("FOR " in statement for statement, _ in sent)
     assert int(after) == int(before) + 1  # only the test's own question took an id: nothing was written or locked
@@ -81,10 +83,10 @@ def test_l3_look_with_nothing_to_do_is_two_statements_and_writes_nothing(
 @pytest.mark.usefixtures("database_of_its_own")
 def test_l3_search_reads_by_index_and_only_what_is_due(engine: Engine, app: Connection) -> None:
     add_fleet(app, 2000, TUESDAYS)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     execute(app, "ANALYZE")
     with statements_of(engine) as sent:
-        look(engine, NOON)
+        reconcile_at(engine, NOON)
     search, parameters = sent[-1]
     [[[plan]]] = execute_named(app, f"EXPLAIN (ANALYZE, FORMAT JSON) {search}", parameters)
 
@@ -109,14 +111,14 @@ def test_l3_search_compares_only_what_belongs_together_though_statistics_are_of_
     """So they are each evening: they say that next to nothing is on."""
     add_fleet(app, 20, recurring(weekly("tuesday", "11:00", "23:00")))
     add_fleet(app, 480, TUESDAYS)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     assert actives(app) == 20
     execute(app, "ANALYZE")
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     size = actives(app)
     assert size == 500
     with statements_of(engine) as sent:
-        look(engine, DURING)
+        reconcile_at(engine, DURING)
     search, parameters = sent[-1]
     [[[plan]]] = execute_named(app, f"EXPLAIN (ANALYZE, FORMAT JSON) {search}", parameters)
 
@@ -147,7 +149,7 @@ def test_l3_look_is_idempotent(engine: Engine, app: Connection) -> None:
     tables = ("session_instance", "activation_window", "session_plan", "activation_log", "planned_instance")
     states = []
     for _ in range(3):
-        look(engine, DURING)
+        reconcile_at(engine, DURING)
         states.append([execute(app, everything.format(table)) for table in tables])
 
     assert states[0] == states[1] == states[2]
@@ -163,10 +165,10 @@ def test_l2_look_ahead_opens_early_and_a_look_at_the_present_keeps_it(
     engine: Engine, app: Connection, early: timedelta, *, is_on: bool
 ) -> None:
     session = add_session(app, TUESDAYS)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     at = utc(OPENS) - early
     for look_ahead in (MINUTE, timedelta(0), MINUTE, timedelta(0)):
-        look(engine, at, look_ahead=look_ahead)
+        reconcile_at(engine, at, look_ahead=look_ahead)
         assert (active_of(app, session) is not None) is is_on
 
     assert len(flips_of(app, session)) == is_on
@@ -174,29 +176,10 @@ def test_l2_look_ahead_opens_early_and_a_look_at_the_present_keeps_it(
 
 def test_l2_look_ahead_closes_nothing_early(engine: Engine, app: Connection) -> None:
     session = add_session(app, TUESDAYS)
-    look(engine, DURING)
-    look(engine, utc(CLOSES) - timedelta(seconds=1), look_ahead=MINUTE)
+    reconcile_at(engine, DURING)
+    reconcile_at(engine, utc(CLOSES) - timedelta(seconds=1), look_ahead=MINUTE)
 
     assert active_of(app, session) == only_instance(app, session)
-
-
-@pytest.mark.parametrize(
-    ("age", "look_ahead"),
-    [(None, MINUTE), ("59 seconds", timedelta(0)), ("61 seconds", MINUTE)],
-    ids=["no daemon", "a daemon", "a daemon that hangs"],
-)
-def test_l2_sweep_looks_ahead_only_where_no_daemon_has_looked_for_a_minute(
-    engine: Engine, app: Connection, age: str | None, look_ahead: timedelta
-) -> None:
-    if age:
-        execute(
-            app,
-            "INSERT INTO daemon_heartbeat (daemon_id, host, pid, version, last_look_at, zone_version) "
-            "VALUES (gen_random_uuid(), 'one', 1, '1', clock_timestamp() - %s::interval, '2026a')",
-            age,
-        )
-    with engine.connect() as connection:
-        assert sweep_look_ahead(connection) == look_ahead
 
 
 # Clocks and sleep
@@ -253,9 +236,9 @@ def _ask_until(done: Event, app: Connection, session: int) -> list[tuple[int, da
 
 def test_l1_request_is_seen_by_a_look_at_the_past(engine: Engine, app: Connection) -> None:
     session = add_session(app, TUESDAYS)
-    look(engine, "2020-12-01 12:00")
+    reconcile_at(engine, "2020-12-01 12:00")
     change_session(app, session, recurrence=recurring(weekly("tuesday", "20:00", "22:00")))
-    look(engine, "2020-12-01 12:00")
+    reconcile_at(engine, "2020-12-01 12:00")
 
     assert spans_of(app, session) == ["01 19:00 - 01 23:00"]
     assert requests(app) == []
@@ -263,13 +246,13 @@ def test_l1_request_is_seen_by_a_look_at_the_past(engine: Engine, app: Connectio
 
 def test_request_is_left_to_others_while_it_is_younger_than_the_grace(engine: Engine, app: Connection) -> None:
     session = add_session(app, TUESDAYS)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     change_session(app, session, active_buffer_minutes_before=0)
 
-    look(engine, NOON, grace=MINUTE)
+    reconcile_at(engine, NOON, grace=MINUTE)
     assert requests(app) == [session]
     execute(app, "UPDATE plan_request SET requested_at = requested_at - interval '61 seconds'")
-    look(engine, NOON, grace=MINUTE)
+    reconcile_at(engine, NOON, grace=MINUTE)
     assert requests(app) == []
 
 
@@ -278,7 +261,7 @@ def test_request_from_before_the_clock_was_set_back_is_not_left_to_anybody(engin
     execute(app, "UPDATE plan_request SET requested_at = clock_timestamp() + interval '1 hour'")
     for grace in (timedelta(0), MINUTE):
         change_session(app, session, city=str(grace))
-        update_active_sessions(engine, grace=grace, reasons=[Reason.REQUEST])
+        reconcile_at(engine, None, grace=grace, reasons=[Reason.REQUEST])
 
     assert requests(app) == []
 
@@ -289,11 +272,11 @@ def test_after_a_long_sleep_everything_is_right_at_once(engine: Engine, app: Con
     every_day = [weekly(day, "19:00", "22:00") for day in ("monday", "tuesday", "wednesday", "thursday", "friday")]
     daily = add_session(app, recurring(*every_day))
     ended = add_session(app, TUESDAYS)
-    look(engine, NOON)
-    look(engine, DURING)
+    reconcile_at(engine, NOON)
+    reconcile_at(engine, DURING)
     now = utc(DURING) + late
 
-    look(engine, now)
+    reconcile_at(engine, now)
 
     assert active_of(app, tuesday) is None
     assert active_of(app, ended) is None
@@ -306,33 +289,33 @@ def test_after_a_long_sleep_everything_is_right_at_once(engine: Engine, app: Con
 
 def test_clock_that_is_set_back_closes_what_has_not_opened_yet(engine: Engine, app: Connection) -> None:
     session = add_session(app, TUESDAYS)
-    look(engine, DURING)
-    look(engine, NOON)
+    reconcile_at(engine, DURING)
+    reconcile_at(engine, NOON)
     assert active_of(app, session) is None
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     assert active_of(app, session) == only_instance(app, session)
-    look(engine, CLOSES)
-    look(engine, DURING)
+    reconcile_at(engine, CLOSES)
+    reconcile_at(engine, DURING)
     assert active_of(app, session) == only_instance(app, session)
 
 
 @pytest.mark.parametrize("bit", [True, False])
 def test_bit_set_by_hand_is_put_right(engine: Engine, app: Connection, *, bit: bool) -> None:
     session = add_session(app, TUESDAYS)
-    look(engine, NOON if bit else DURING)
+    reconcile_at(engine, NOON if bit else DURING)
     instance = only_instance(app, session)
     change_instance(app, instance, active=bit)
     forget_requests(app)  # as if the triggers had been off
 
-    look(engine, NOON if bit else DURING, reasons=ALL_BUT_BITS)
+    reconcile_at(engine, NOON if bit else DURING, reasons=ALL_BUT_BITS)
     assert (active_of(app, session) == instance) is bit
-    look(engine, NOON if bit else DURING)
+    reconcile_at(engine, NOON if bit else DURING)
     assert (active_of(app, session) == instance) is not bit
 
 
 def test_l5_what_failed_in_the_first_of_two_looks_and_was_not_looked_at_again_is_not_forgotten() -> None:
-    first = Seen(sessions=frozenset({1}), failed={2: "no", 3: "never"}, deferred=frozenset({4}))
-    later = Seen(sessions=frozenset({3, 4}))
+    first = ReconcileResult(sessions=frozenset({1}), failed={2: "no", 3: "never"}, deferred=frozenset({4}))
+    later = ReconcileResult(sessions=frozenset({3, 4}))
 
     both = first.followed_by(later)
 
@@ -346,9 +329,9 @@ def test_l5_what_failed_in_the_first_of_two_looks_and_was_not_looked_at_again_is
 @pytest.mark.parametrize("size", [1, 20, 21])
 def test_flips_ring_the_doorbell_once_each_and_many_as_one(engine: Engine, app: Connection, size: int) -> None:
     add_fleet(app, size, TUESDAYS)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     execute(app, "LISTEN active_changed")
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     execute(app, "SELECT 1")
 
     heard = sorted(notify.payload for notify in app.notifies)
@@ -362,9 +345,9 @@ def test_flips_ring_the_doorbell_once_each_and_many_as_one(engine: Engine, app: 
 def plan_fleet(engine: Engine, app: Connection, size: int) -> float:
     add_fleet(app, size, TUESDAYS)
     begun = datetime.now(UTC)
-    seen = look(engine, NOON)
-    assert len(seen.planned) == size
-    assert json.dumps(sorted(seen.failed)) == "[]"
+    result = reconcile_at(engine, NOON)
+    assert len(result.planned) == size
+    assert json.dumps(sorted(result.failed)) == "[]"
     return (datetime.now(UTC) - begun).total_seconds()
 
 

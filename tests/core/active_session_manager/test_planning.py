@@ -4,8 +4,8 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
-from tests.core.looking import CLOSES, DURING, NOON, OPENS, TUESDAYS, look
-from tests.core.timetable_model import recurring, utc, weekly
+from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
+from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.data import (
     active_of,
     add_check_in,
@@ -36,7 +36,7 @@ def planned(engine: Engine, app: Connection, *, by_the_app: bool = False) -> tup
     session = add_session(app, TUESDAYS)
     if by_the_app:
         add_instance(app, session, "2026-12-01", "19:00", "22:00")
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     return session, only_instance(app, session)
 
 
@@ -46,13 +46,13 @@ def planned(engine: Engine, app: Connection, *, by_the_app: bool = False) -> tup
 def test_p1_instance_is_made_a_day_before_its_window_opens(engine: Engine, app: Connection) -> None:
     session = add_session(app, TUESDAYS)
 
-    assert look(engine, "2026-11-30 17:59:59").planned == ()
+    assert reconcile_at(engine, "2026-11-30 17:59:59").planned == ()
     assert instances_of(app, session) == []
-    seen = look(engine, "2026-11-30 18:00")
+    result = reconcile_at(engine, "2026-11-30 18:00")
 
     instance = only_instance(app, session)
-    assert seen.planned == (instance,)
-    assert seen.edges == {utc(OPENS), utc(CLOSES)}
+    assert result.planned == (instance,)
+    assert result.edges == {utc(OPENS), utc(CLOSES)}
     assert times_of(app, session) == ["2026-12-01 19:00-22:00"]
     assert windows_of(app, session) == [(instance, "01 18:00", "01 23:00", "ahead")]
 
@@ -69,7 +69,7 @@ def test_p1_planner_notes_when_the_session_is_next_due(engine: Engine, app: Conn
 
 def test_p1_session_without_a_recurrence_is_never_due_again(engine: Engine, app: Connection) -> None:
     session = add_session(app)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
 
     assert plan_of(app, session)["next_plan_at"] is None
 
@@ -77,7 +77,7 @@ def test_p1_session_without_a_recurrence_is_never_due_again(engine: Engine, app:
 def test_p1_weeks_go_by_and_each_has_its_instance(engine: Engine, app: Connection) -> None:
     session, _ = planned(engine, app)
     for at in ("2026-12-07 18:00", "2026-12-14 18:00", "2026-12-14 18:00"):
-        look(engine, at)
+        reconcile_at(engine, at)
 
     assert times_of(app, session) == [f"2026-12-{day} 19:00-22:00" for day in ("01", "08", "15")]
 
@@ -85,10 +85,10 @@ def test_p1_weeks_go_by_and_each_has_its_instance(engine: Engine, app: Connectio
 def test_p1_window_opens_and_closes_and_the_log_tells_it(engine: Engine, app: Connection) -> None:
     session, instance = planned(engine, app)
 
-    opened = look(engine, OPENS, cause="timer")
+    opened = reconcile_at(engine, OPENS, cause="timer")
     assert active_of(app, session) == instance
     assert windows_of(app, session) == [(instance, "01 18:00", "01 23:00", "open")]
-    closed = look(engine, "2026-12-01 23:00:02", cause="sweep")
+    closed = reconcile_at(engine, "2026-12-01 23:00:02", cause="sweep")
 
     assert active_of(app, session) is None
     assert windows_of(app, session) == [(instance, "01 18:00", "01 23:00", "over")]
@@ -125,8 +125,8 @@ def test_p2_instance_added_by_hand_never_gets_a_twin_and_never_swallows_the_regu
 ) -> None:
     session = add_session(app, TUESDAYS)
     add_instance(app, session, "2026-12-01", start, end)
-    look(engine, NOON)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
+    reconcile_at(engine, NOON)
 
     assert times_of(app, session) == expected
     assert spans_of(app, session) == spans
@@ -135,8 +135,8 @@ def test_p2_instance_added_by_hand_never_gets_a_twin_and_never_swallows_the_regu
 def test_p2_extra_added_while_the_daemon_runs_is_on_in_its_own_hours(engine: Engine, app: Connection) -> None:
     session, regular = planned(engine, app)
     extra = add_instance(app, session, "2026-12-03", "15:00", "17:00")
-    look(engine, NOON)
-    look(engine, "2026-12-03 16:00")
+    reconcile_at(engine, NOON)
+    reconcile_at(engine, "2026-12-03 16:00")
 
     assert active_of(app, session) == extra
     assert {row[0] for row in instances_of(app, session)} == {regular, extra}
@@ -154,13 +154,13 @@ def test_p3_tonights_instance_follows_the_recurrence(
     engine: Engine, app: Connection, at: str, *, by_the_app: bool, active_before: bool, active_after: bool
 ) -> None:
     session, instance = planned(engine, app, by_the_app=by_the_app)
-    look(engine, at)
+    reconcile_at(engine, at)
     assert (active_of(app, session) == instance) is active_before
     change_session(app, session, recurrence=EIGHT_TO_ELEVEN)
 
-    seen = look(engine, at)
+    result = reconcile_at(engine, at)
 
-    assert seen.retimed == (instance,)
+    assert result.retimed == (instance,)
     assert instances_of(app, session) == [(instance, "2026-12-01", "20:00", "23:00")]
     assert spans_of(app, session) == ["01 19:00 - 02 00:00"]
     assert (active_of(app, session) == instance) is active_after
@@ -169,9 +169,9 @@ def test_p3_tonights_instance_follows_the_recurrence(
 
 def test_p3_session_that_goes_on_longer_is_not_flipped(engine: Engine, app: Connection) -> None:
     session, instance = planned(engine, app)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     change_session(app, session, recurrence=EIGHT_TO_ELEVEN)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
 
     assert [(flip[0], flip[1]) for flip in flips_of(app, session)] == [(instance, True)]
 
@@ -179,9 +179,9 @@ def test_p3_session_that_goes_on_longer_is_not_flipped(engine: Engine, app: Conn
 def test_p3_times_changed_by_hand_are_kept(engine: Engine, app: Connection) -> None:
     session, instance = planned(engine, app)
     change_instance(app, instance, start_time="18:00", end_time="21:00")
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     change_session(app, session, recurrence=EIGHT_TO_ELEVEN)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
 
     assert times_of(app, session) == ["2026-12-01 18:00-21:00"]
     assert spans_of(app, session) == ["01 17:00 - 01 22:00"]
@@ -211,10 +211,10 @@ def test_p4_planned_instance_that_nobody_touched_goes_with_its_occurrence(engine
     session, instance = planned(engine, app)
     change_session(app, session, recurrence=WEDNESDAYS)
 
-    seen = look(engine, NOON)
+    result = reconcile_at(engine, NOON)
 
-    assert seen.deleted == (instance,)
-    assert seen.unwindowed == ()
+    assert result.deleted == (instance,)
+    assert result.unwindowed == ()
     assert times_of(app, session) == []
     assert execute(app, "SELECT * FROM skipped_occurrence") == []
 
@@ -229,10 +229,10 @@ def test_p4_instance_that_somebody_touched_or_refers_to_stays_without_a_window(
     REFERRING[who](app, instance)
     change_session(app, session, recurrence=WEDNESDAYS)
 
-    seen = look(engine, NOON)
+    result = reconcile_at(engine, NOON)
 
-    assert seen.deleted == ()
-    assert seen.unwindowed == (instance,)
+    assert result.deleted == ()
+    assert result.unwindowed == (instance,)
     assert instance in {row[0] for row in instances_of(app, session)}
     assert instance not in {row[0] for row in windows_of(app, session)}
 
@@ -241,9 +241,9 @@ def test_p4_the_apps_own_instance_stays_without_a_window(engine: Engine, app: Co
     session, instance = planned(engine, app, by_the_app=True)
     change_session(app, session, recurrence=None)
 
-    seen = look(engine, NOON)
+    result = reconcile_at(engine, NOON)
 
-    assert (seen.deleted, seen.unwindowed) == ((), (instance,))
+    assert (result.deleted, result.unwindowed) == ((), (instance,))
     assert times_of(app, session) == ["2026-12-01 19:00-22:00"]
     assert windows_of(app, session) == []
 
@@ -253,24 +253,24 @@ def test_p4_instance_whose_recurrence_is_edited_away_while_it_is_on_closes_and_s
 ) -> None:
     session, instance = planned(engine, app)
     person = add_person(app)
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     execute(app, "UPDATE person SET active_session_instance_id = %s", instance)
     change_session(app, session, recurrence=None)
 
-    seen = look(engine, DURING)
+    result = reconcile_at(engine, DURING)
 
-    assert (seen.deleted, seen.unwindowed) == ((), (instance,))
-    assert [(flip.session_instance_id, flip.due_at) for flip in seen.deactivated] == [(instance, utc(DURING))]
+    assert (result.deleted, result.unwindowed) == ((), (instance,))
+    assert [(flip.session_instance_id, flip.due_at) for flip in result.deactivated] == [(instance, utc(DURING))]
     assert active_of(app, session) is None
     assert value(app, "SELECT active_session_instance_id FROM person WHERE person_id = %s", person) is None
 
 
 def test_p4_instance_that_lost_its_occurrence_comes_back_with_it(engine: Engine, app: Connection) -> None:
     session, instance = planned(engine, app, by_the_app=True)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     for recurrence, active in ((None, None), (TUESDAYS, instance)):
         change_session(app, session, recurrence=recurrence)
-        look(engine, DURING)
+        reconcile_at(engine, DURING)
         assert active_of(app, session) == active
 
     assert times_of(app, session) == ["2026-12-01 19:00-22:00"]
@@ -279,10 +279,10 @@ def test_p4_instance_that_lost_its_occurrence_comes_back_with_it(engine: Engine,
 @pytest.mark.parametrize("at", [NOON, DURING], ids=["ahead", "on"])
 def test_p4_instance_deleted_by_hand_stays_deleted(engine: Engine, app: Connection, at: str) -> None:
     session, instance = planned(engine, app)
-    look(engine, at)
+    reconcile_at(engine, at)
     delete_instance(app, instance)
     for later in (at, "2026-12-07 18:00"):
-        look(engine, later)
+        reconcile_at(engine, later)
 
     assert times_of(app, session) == ["2026-12-08 19:00-22:00"]
     assert active_of(app, session) is None
@@ -290,10 +290,10 @@ def test_p4_instance_deleted_by_hand_stays_deleted(engine: Engine, app: Connecti
 
 def test_p4_past_is_never_rewritten(engine: Engine, app: Connection) -> None:
     session, instance = planned(engine, app)
-    look(engine, DURING)
-    look(engine, CLOSES)
+    reconcile_at(engine, DURING)
+    reconcile_at(engine, CLOSES)
     change_session(app, session, recurrence=EIGHT_TO_ELEVEN, timezone="Europe/Paris")
-    look(engine, "2026-12-02 12:00")
+    reconcile_at(engine, "2026-12-02 12:00")
 
     assert instances_of(app, session) == [(instance, "2026-12-01", "19:00", "22:00")]
 
@@ -303,14 +303,14 @@ def test_p4_past_is_never_rewritten(engine: Engine, app: Connection) -> None:
 
 def test_p5_cancelled_instance_closes_and_opens_again_when_it_is_not(engine: Engine, app: Connection) -> None:
     session, instance = planned(engine, app)
-    look(engine, OPENS)
-    seen = []
+    reconcile_at(engine, OPENS)
+    result = []
     for cancelled in (True, False, True, None):
         change_instance(app, instance, is_cancelled=cancelled)
-        look(engine, DURING)
-        seen.append((active_of(app, session), spans_of(app, session)))
+        reconcile_at(engine, DURING)
+        result.append((active_of(app, session), spans_of(app, session)))
 
-    assert seen == [(None, []), (instance, ["01 18:00 - 01 23:00"])] * 2
+    assert result == [(None, []), (instance, ["01 18:00 - 01 23:00"])] * 2
     assert times_of(app, session) == ["2026-12-01 19:00-22:00"]
 
 
@@ -356,19 +356,19 @@ def day(*schedules: tuple[str, str]) -> str:
     ids=["two slots", "overnight", "abutting windows", "abutting hours", "nested", "chained"],
 )
 def test_p7_one_instance_is_on_at_a_time(
-    engine: Engine, app: Connection, recurrence: str, turns: list[tuple[str, str | None]]
+    engine: Engine, app: Connection, recurrence: str, spans: list[tuple[str, str | None]]
 ) -> None:
     session = add_session(app, recurrence)
-    look(engine, "2026-12-01 10:00")
+    reconcile_at(engine, "2026-12-01 10:00")
     hours = {row[0]: f"{row[2]}-{row[3]}" for row in instances_of(app, session)}
-    seen = []
-    for at, _ in turns:
+    result = []
+    for at, _ in spans:
         hour, minute = map(int, at.split(":"))
-        look(engine, f"2026-12-{1 + hour // 24:02} {hour % 24:02}:{minute:02}")
+        reconcile_at(engine, f"2026-12-{1 + hour // 24:02} {hour % 24:02}:{minute:02}")
         active = active_of(app, session)
-        seen.append((at, hours[active] if active else None))
+        result.append((at, hours[active] if active else None))
 
-    assert seen == turns
+    assert result == spans
     assert execute(app, "SELECT * FROM activation_window WHERE phase <> 'over'") == []
 
 
@@ -395,34 +395,34 @@ def test_p3_edit_of_the_session_moves_its_windows(
 ) -> None:
     session, _ = planned(engine, app)
     change_session(app, session, **columns)
-    look(engine, "2026-12-01 08:00")
+    reconcile_at(engine, "2026-12-01 08:00")
 
     assert spans_of(app, session) == spans
 
 
 def test_r3_terminated_session_closes_at_once_whoever_made_the_instance(engine: Engine, app: Connection) -> None:
     session, instance = planned(engine, app, by_the_app=True)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     change_session(app, session, termination_date="2026-11-30")
 
-    seen = look(engine, DURING)
+    result = reconcile_at(engine, DURING)
 
     assert active_of(app, session) is None
-    assert seen.unwindowed == (instance,)
+    assert result.unwindowed == (instance,)
 
 
 def test_instance_moved_to_another_session_is_that_ones(engine: Engine, app: Connection) -> None:
     session, instance = planned(engine, app)
     other = add_session(app, timezone="Europe/Paris")
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     change_instance(app, instance, session_id=other)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
 
     assert active_of(app, other) == instance
     assert [row[:3] for row in windows_of(app, other)] == [(instance, "01 17:00", "01 22:00")]
     [replacement] = [row[0] for row in instances_of(app, session)]
     assert active_of(app, session) == replacement
-    look(engine, "2026-12-01 22:00")
+    reconcile_at(engine, "2026-12-01 22:00")
     assert (active_of(app, session), active_of(app, other)) == (replacement, None)
 
 
@@ -446,18 +446,18 @@ def test_p6_what_cannot_be_read_changes_nothing_is_listed_and_holds_up_nobody(
     change_session(app, session, **columns)
     healthy = add_session(app, TUESDAYS)
 
-    seen = look(engine, NOON)
+    result = reconcile_at(engine, NOON)
 
-    assert seen.unreadable.keys() == {session}
-    assert error is None or error in seen.unreadable[session]
-    assert plan_of(app, session)["error"] == seen.unreadable[session]
+    assert result.unreadable.keys() == {session}
+    assert error is None or error in result.unreadable[session]
+    assert plan_of(app, session)["error"] == result.unreadable[session]
     assert plan_of(app, session)["next_plan_at"] is None
     assert requests(app) == []
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     assert active_of(app, session) == instance
     assert active_of(app, healthy) == only_instance(app, healthy)
     change_session(app, session, recurrence=TUESDAYS, timezone="Europe/Dublin")
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     assert plan_of(app, session)["error"] is None
 
 
@@ -466,10 +466,10 @@ def test_p6_session_that_failed_before_and_now_cannot_be_read_is_listed(engine: 
     execute(app, "UPDATE session_plan SET failures = 3, error = 'RaiseException: no', retry_at = %s", utc(NOON))
     change_session(app, session, recurrence="Tuesdays")
 
-    seen = look(engine, NOON)
+    result = reconcile_at(engine, NOON)
 
     plan = plan_of(app, session)
-    assert plan["error"] == seen.unreadable[session]
+    assert plan["error"] == result.unreadable[session]
     assert (plan["failures"], plan["retry_at"]) == (0, None)
 
 
@@ -482,7 +482,7 @@ def test_t5_only_newer_zone_data_makes_a_plan_stale(
     execute(app, "UPDATE activation_window SET opens_at = opens_at - interval '1 hour'")
     execute(app, "UPDATE session_plan SET zone_version = %s", stored)
 
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
 
     assert spans_of(app, session) == (["01 18:00 - 01 23:00"] if is_stale else ["01 17:00 - 01 23:00"])
     assert (plan_of(app, session)["zone_version"] == stored) is not is_stale

@@ -6,9 +6,9 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from core.db import create_engine
 from core.errors import MigrationRefused
 from core.migrations import migrate
-from tests.core.looking import DURING, look
 from tests.core.migrations.catalogue import catalogue
 from tests.core.migrations.existing_app import columns_of, install, rows_of
+from tests.core.passes import DURING, reconcile_at
 from tests.data import add_check_in, add_session, connected, execute, requests, value
 
 
@@ -112,10 +112,10 @@ def test_migrated_free_text_is_listed_and_the_apps_old_rows_are_left_alone(other
     columns = columns_of(other_app)
     migrate(url_of(other_app))
     engine = create_engine(url_of(other_app))
-    seen = look(engine, DURING)
+    result = reconcile_at(engine, DURING)
     engine.dispose()
 
-    assert seen.unreadable.keys() == {1, 3}
+    assert result.unreadable.keys() == {1, 3}
     assert rows_of(other_app, columns) == before
 
 

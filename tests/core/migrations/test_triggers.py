@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from tests.core.looking import TUESDAYS
+from tests.core.passes import TUESDAYS
 from tests.data import (
     active_of,
     add_check_in,

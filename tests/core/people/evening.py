@@ -7,8 +7,8 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine
 
 from core.active_session_manager import CheckedIn, check_in
-from tests.core.looking import NOON, look
-from tests.core.timetable_model import recurring, utc, weekly
+from tests.core.passes import NOON, reconcile_at
+from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.data import add_session, execute, only_instance
 
 MINUTE = timedelta(minutes=1)
@@ -18,7 +18,7 @@ SECOND = timedelta(seconds=1)
 def tuesday(app: Connection, engine: Engine, start: str = "19:00", end: str = "22:00", **columns: Any) -> int:
     """Return the instance of a new session on Tuesday the first of December; it has not opened yet."""
     session = add_session(app, recurring(weekly("tuesday", start, end)), **columns)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     return only_instance(app, session)
 
 

@@ -16,8 +16,8 @@ from core.active_session_manager import (
     whereabouts,
     who_is_here,
 )
-from tests.core.looking import CLOSES, DURING, NOON, OPENS, TUESDAYS, look
-from tests.core.timetable_model import recurring, utc, weekly
+from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
+from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.data import add_check_in, add_person, add_session, change_instance, change_session, only_instance
 
 IN_DUBLIN = {"city": "Dublin", "country": "Ireland"}
@@ -26,7 +26,7 @@ IN_DUBLIN = {"city": "Dublin", "country": "Ireland"}
 def tonight(app: Connection, engine: Engine, *, at: str = DURING, **columns: Any) -> int:
     """Return the instance of a new session; it is on."""
     session = add_session(app, TUESDAYS, **columns)
-    look(engine, at)
+    reconcile_at(engine, at)
     return only_instance(app, session)
 
 
@@ -75,7 +75,7 @@ def test_whereabouts_tell_what_a_page_shows(engine: Engine, app: Connection) -> 
 def test_whereabouts_of_whoever_is_nowhere_or_unknown_is_none(engine: Engine, app: Connection) -> None:
     instance, person = tonight(app, engine), add_person(app)
     check_in(app, person, instance, "yes", now=utc(DURING))
-    look(engine, CLOSES)
+    reconcile_at(engine, CLOSES)
 
     assert whereabouts(app, person) is None
     assert whereabouts(app, add_person(app)) is None
@@ -105,7 +105,7 @@ def test_who_is_here_tells_those_who_said_so_since_it_opened_from_those_expected
     said_before, said_since, went_on, never_came, maybe = (add_person(app, first_name=name) for name in "ABCDE")
     check_in(app, said_before, early, "yes", "after the match", now=utc(NOON))
     check_in(app, never_came, early, "yes", now=utc(NOON))
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     other = tonight(app, engine, at=OPENS)
     check_in(app, said_since, early, "yes", now=utc(DURING))
     check_in(app, went_on, early, "yes", now=utc("2026-12-01 19:30"))
@@ -124,7 +124,7 @@ def test_who_is_here_tells_those_who_said_so_since_it_opened_from_those_expected
 def test_who_is_here_at_what_is_not_on_are_all_expected(engine: Engine, app: Connection) -> None:
     instance, person = tonight(app, engine), add_person(app)
     check_in(app, person, instance, "yes", now=utc(DURING))
-    look(engine, CLOSES)
+    reconcile_at(engine, CLOSES)
 
     found = who_is_here(app, instance)
 
@@ -169,11 +169,11 @@ def test_a4_town_is_country_and_city_and_state_where_both_have_one(
     here = tonight(app, engine, **HERE)
     there = {case: tonight(app, engine, name=case, **columns) for case, (columns, _) in TOWNS.items()}
     if turned:
-        seen = {case for case, instance in there.items() if here in ids(elsewhere_in_town(app, instance))}
+        result = {case for case, instance in there.items() if here in ids(elsewhere_in_town(app, instance))}
     else:
-        seen = {case for case, instance in there.items() if instance in ids(elsewhere_in_town(app, here))}
+        result = {case for case, instance in there.items() if instance in ids(elsewhere_in_town(app, here))}
 
-    assert seen == {case for case, (_, is_in_town) in TOWNS.items() if is_in_town}
+    assert result == {case for case, (_, is_in_town) in TOWNS.items() if is_in_town}
     assert here not in ids(elsewhere_in_town(app, here))
 
 
@@ -194,12 +194,12 @@ def test_a4_only_what_is_on_is_offered_and_only_from_what_is_on(engine: Engine, 
     here = tonight(app, engine, **IN_DUBLIN)
     add_session(app, recurring(weekly("tuesday", "09:00", "10:00")), **IN_DUBLIN)
     wednesday = add_session(app, recurring(weekly("wednesday", "19:00", "22:00")), **IN_DUBLIN)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     assert elsewhere_in_town(app, here) == ()
     change_session(app, wednesday, timezone="Pacific/Kiritimati")
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     later = only_instance(app, wednesday)
-    look(engine, "2026-12-02 06:00")
+    reconcile_at(engine, "2026-12-02 06:00")
 
     assert ids(active_instances(app)) == [later]
     assert elsewhere_in_town(app, here) == ()
@@ -256,5 +256,5 @@ def test_active_instances_of_a_session_a_city_or_a_country(app: Connection, four
 
 def test_active_instances_are_none_when_nothing_is_on(engine: Engine, app: Connection, four: list[int]) -> None:
     assert len(active_instances(app)) == len(four)
-    look(engine, CLOSES)
+    reconcile_at(engine, CLOSES)
     assert active_instances(app) == ()

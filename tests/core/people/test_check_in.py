@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 
 from core.active_session_manager import CheckedIn, WhyNot, check_in, remove_check_in, session_saved
 from core.errors import InvalidAttendance, SeisiunError, UnknownInstance, UnknownPerson
-from tests.core.looking import CLOSES, DURING, NOON, OPENS, TUESDAYS, look
+from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.people.evening import MINUTE, SECOND, said, say, tuesday
-from tests.core.timetable_model import recurring, utc, weekly
+from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.data import (
     active_of,
     add_check_in,
@@ -35,15 +35,15 @@ def test_a3_yes_before_the_window_waits_and_is_moved_at_the_opening(engine: Engi
     instance, person = tuesday(app, engine), add_person(app)
 
     assert say(app, person, instance, "yes", NOON) == CheckedIn(None, WhyNot.NOT_OPEN_YET, deferred=False)
-    look(engine, utc(OPENS) - SECOND)
+    reconcile_at(engine, utc(OPENS) - SECOND)
     assert person_at(app, person) is None
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     assert person_at(app, person) == instance
 
 
 def test_a2_yes_at_an_active_instance_moves_at_once(engine: Engine, app: Connection) -> None:
     instance, person = tuesday(app, engine), add_person(app)
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
 
     checked_in = say(app, person, instance, "yes", DURING)
 
@@ -54,11 +54,11 @@ def test_a2_yes_at_an_active_instance_moves_at_once(engine: Engine, app: Connect
 
 def test_a2_yes_at_an_active_instance_moves_from_wherever_one_was(engine: Engine, app: Connection) -> None:
     first, second, person = tuesday(app, engine), tuesday(app, engine), add_person(app)
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     for minutes, instance in enumerate((first, second, first, second)):
         say(app, person, instance, "yes", utc(DURING) + minutes * MINUTE)
         assert person_at(app, person) == instance
-        look(engine, utc(DURING) + minutes * MINUTE)
+        reconcile_at(engine, utc(DURING) + minutes * MINUTE)
         assert person_at(app, person) == instance
 
 
@@ -73,7 +73,7 @@ def test_a3_yes_at_an_instance_whose_bit_lags_opens_it(engine: Engine, app: Conn
 
 def test_a3_yes_at_an_instance_whose_bit_stayed_on_closes_it(engine: Engine, app: Connection) -> None:
     instance, person, other = tuesday(app, engine), add_person(app), add_person(app)
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     say(app, other, instance, "yes", DURING)
 
     assert say(app, person, instance, "yes", CLOSES) == CheckedIn(None, WhyNot.OVER, deferred=False)
@@ -88,21 +88,21 @@ def test_a3_next_mornings_attendance_list_moves_nobody(engine: Engine, app: Conn
     assert at_another is not None
 
     wednesday = add_session(app, recurring(weekly("wednesday", "09:00", "11:00")))
-    look(engine, "2026-12-02 09:30")
+    reconcile_at(engine, "2026-12-02 09:30")
     morning = only_instance(app, wednesday)
     say(app, people[1], morning, "yes", "2026-12-02 09:30")
     results = [say(app, person, instance, "yes", "2026-12-02 09:31") for person in people]
 
     assert [result.why_not for result in results] == [WhyNot.OVER] * 3
     assert [person_at(app, person) for person in people] == [None, morning, None]
-    look(engine, "2026-12-02 09:32")
+    reconcile_at(engine, "2026-12-02 09:32")
     assert [person_at(app, person) for person in people] == [None, morning, None]
 
 
 def extra(app: Connection, engine: Engine, day: str, start: str | None, end: str | None = None, **columns: Any) -> int:
     """Return an instance added by hand to a session without a recurrence."""
     instance = add_instance(app, add_session(app), day, start, end, **columns)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     return instance
 
 
@@ -134,7 +134,7 @@ def test_a3_yes_at_what_is_not_on_is_recorded_and_says_why_it_moves_nobody(
 
 def test_a3_yes_at_what_is_not_on_leaves_one_where_one_is_and_says_where(engine: Engine, app: Connection) -> None:
     here, later, person = tuesday(app, engine), tuesday(app, engine, "22:00", "23:00"), add_person(app)
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     say(app, person, here, "yes", DURING)
 
     checked_in = say(app, person, later, "yes", DURING)
@@ -151,7 +151,7 @@ def test_a3_yes_at_what_is_not_on_leaves_one_where_one_is_and_says_where(engine:
 @pytest.mark.parametrize("has_other", [False, True])
 def test_a2_whoever_takes_a_yes_back_moves_on(engine: Engine, app: Connection, leave: str, *, has_other: bool) -> None:
     here, other, person = tuesday(app, engine), tuesday(app, engine), add_person(app)
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     if has_other:
         say(app, person, other, "yes", "2026-12-01 18:30")
     say(app, person, here, "yes", DURING)
@@ -168,7 +168,7 @@ def test_a2_whoever_takes_a_yes_back_moves_on(engine: Engine, app: Connection, l
 
 def test_remove_check_in_that_does_not_stand_changes_nothing(engine: Engine, app: Connection) -> None:
     here, other, person = tuesday(app, engine), tuesday(app, engine), add_person(app)
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     say(app, person, here, "yes", DURING)
 
     left = remove_check_in(app, person, other, now=utc(DURING))
@@ -180,7 +180,7 @@ def test_remove_check_in_that_does_not_stand_changes_nothing(engine: Engine, app
 @pytest.mark.parametrize("attendance", ["maybe", "no"])
 def test_a2_maybe_or_no_moves_nobody_there(engine: Engine, app: Connection, attendance: str) -> None:
     here, person = tuesday(app, engine), add_person(app)
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
 
     assert say(app, person, here, attendance, DURING) == CheckedIn(None, None, deferred=False)
 
@@ -197,7 +197,7 @@ def test_comment_that_is_not_given_stays(engine: Engine, app: Connection) -> Non
 def test_last_yes_counts_by_when_it_was_said_not_by_when_its_row_was_made(engine: Engine, app: Connection) -> None:
     here, other, person = tuesday(app, engine), tuesday(app, engine), add_person(app)
     say(app, person, here, "no", NOON)
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     say(app, person, other, "yes", DURING)
     say(app, person, here, "yes", utc(DURING) + MINUTE)
 
@@ -240,7 +240,7 @@ def test_check_in_whose_person_is_held_is_recorded_and_left_to_the_daemon(
     engine: Engine, app: Connection, db_connect: Callable[[], Connection]
 ) -> None:
     here, person = tuesday(app, engine), add_person(app)
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     other = db_connect()
     execute(other, "UPDATE person SET city = 'Galway'")
 
@@ -258,7 +258,7 @@ def test_check_in_at_the_opening_of_an_instance_that_is_held_is_left_to_the_daem
 
     assert say(app, person, here, "yes", OPENS) == CheckedIn(None, WhyNot.DEFERRED, deferred=True)
     other.commit()
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     assert person_at(app, person) == here
 
 
@@ -271,7 +271,7 @@ def test_first_check_ins_of_one_person_at_once_all_succeed(
     if same_instance:
         instances = instances[:1] * 8
     person = add_person(app)
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     together = Barrier(8)
 
     def check_in_at(instance: int) -> CheckedIn:
@@ -287,13 +287,13 @@ def test_first_check_ins_of_one_person_at_once_all_succeed(
     assert len(said(app, person)) == len(set(instances))
     assert all(result.at is not None or result.deferred for result in results)
     execute(app, "INSERT INTO plan_request (session_id) SELECT session_id FROM session")  # the real clock's are not due
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     assert person_at(app, person) == min(instances)  # said at one instant, opened and starting together
 
 
 def test_check_in_follows_what_the_same_transaction_saved(engine: Engine, app: Connection, database_url: str) -> None:
     person, session = add_person(app), add_session(app, TUESDAYS)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     instance = only_instance(app, session)
     with connected(database_url, autocommit=False) as theirs:
         change_instance(theirs, instance, start_time="11:00", end_time="13:00")
@@ -316,6 +316,6 @@ def test_old_yes_without_a_time_counts_as_said_long_ago(engine: Engine, app: Con
             "WHERE session_instance_person_id = %s",
             row,
         )
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
 
     assert person_at(app, person) == min(here, other)

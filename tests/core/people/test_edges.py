@@ -10,17 +10,17 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine
 
 from core.active_session_manager import (
-    Seen,
+    ReconcileResult,
     check_in,
     instance_saved,
     remove_check_in,
     session_saved,
     update_active_sessions,
 )
-from tests.core.looking import CLOSES, DURING, NOON, OPENS, look
+from tests.core.passes import CLOSES, DURING, NOON, OPENS, reconcile_at
 from tests.core.people.evening import MINUTE, SECOND, tuesday
-from tests.core.timetable_model import recurring, utc, weekly
-from tests.core.whereabouts_model import as_it_should_be, as_stored
+from tests.core.rules.planner_model import recurring, utc, weekly
+from tests.core.rules.presence_model import as_it_should_be, as_stored
 from tests.data import (
     add_check_in,
     add_person,
@@ -60,10 +60,10 @@ def test_a2_at_the_end_everybody_is_released_and_whoever_said_yes_to_another_is_
     both, one = add_person(app), add_person(app)
     said_yes(app, both, ends, goes_on)
     said_yes(app, one, ends)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     assert (person_at(app, both), person_at(app, one)) == (ends, ends)
 
-    look(engine, CLOSES)
+    reconcile_at(engine, CLOSES)
 
     assert (person_at(app, both), person_at(app, one)) == (goes_on, None)
 
@@ -76,7 +76,7 @@ def test_a2_at_one_instant_people_go_from_what_closes_to_what_opens(engine: Engi
         active_buffer_minutes_before=0,
         active_buffer_minutes_after=0,
     )
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     instances = execute(
         app, "SELECT session_instance_id FROM session_instance WHERE session_id = %s ORDER BY 1", session
     )
@@ -85,10 +85,10 @@ def test_a2_at_one_instant_people_go_from_what_closes_to_what_opens(engine: Engi
     stays, goes = add_person(app), add_person(app)
     said_yes(app, stays, first, second)
     said_yes(app, goes, other, first)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     assert (person_at(app, stays), person_at(app, goes)) == (first, first)
 
-    look(engine, "2026-12-01 21:00")
+    reconcile_at(engine, "2026-12-01 21:00")
 
     assert (person_at(app, stays), person_at(app, goes)) == (second, other)
 
@@ -110,24 +110,24 @@ def test_a2_order_of_the_chunks_does_not_decide(engine: Engine, app: Connection,
         said_yes(app, person, *instances[number % 3 : 4 + number % 2], at=utc(NOON) + number * MINUTE)
     for at in ("2026-12-01 19:10", "2026-12-01 20:40", "2026-12-01 23:10", "2026-12-02 01:00"):
         for chunk in ORDERS[order](sessions):
-            look(engine, at, apart_from=set(sessions) - set(chunk))
+            reconcile_at(engine, at, excluded=set(sessions) - set(chunk))
         assert as_stored(app) == as_it_should_be(app, utc(at)), at
 
 
 def test_a2_after_three_days_of_sleep_everybody_is_where_the_rows_say(engine: Engine, app: Connection) -> None:
     tuesdays = tuesday(app, engine)
     fridays = add_session(app, recurring(weekly("friday", "19:00", "22:00")))
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     gone, stayed = add_person(app), add_person(app)
     said_yes(app, gone, tuesdays, at=DURING)
     said_yes(app, stayed, tuesdays, at=DURING)
     ask_for_all(app)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     friday_evening = utc("2026-12-04 20:00")
-    look(engine, "2026-12-03 20:00", reasons=["plan"])  # the row of Friday is made, and nothing else is seen to
+    reconcile_at(engine, "2026-12-03 20:00", reasons=["plan"])  # the row of Friday is made, and nothing else is seen to
     said_yes(app, stayed, only_instance(app, fridays), at="2026-12-03 21:00")
 
-    look(engine, friday_evening)
+    reconcile_at(engine, friday_evening)
 
     assert (person_at(app, gone), person_at(app, stayed)) == (None, only_instance(app, fridays))
     assert as_stored(app) == as_it_should_be(app, friday_evening)
@@ -176,7 +176,7 @@ def test_a2_whose_instance_is_taken_away_is_released_or_handed_to_the_other(
     one, both = add_person(app), add_person(app)
     said_yes(app, one, here)
     said_yes(app, both, here, other)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     assert (person_at(app, one), person_at(app, both)) == (here, here)
     session = session_of(app, here)
 
@@ -185,7 +185,7 @@ def test_a2_whose_instance_is_taken_away_is_released_or_handed_to_the_other(
         session_saved(app, session, now=utc(LATER))
         assert person_at(app, one) is None
         assert person_at(app, both) in ({other, None} if "deleted" in case else {other})  # the daemon does that
-    look(engine, LATER)
+    reconcile_at(engine, LATER)
 
     assert (person_at(app, one), person_at(app, both)) == (None, other)
     assert as_stored(app) == as_it_should_be(app, utc(LATER))
@@ -197,7 +197,7 @@ def test_a2_uncancelled_instance_gets_its_people_back(engine: Engine, app: Conne
     one, both, late = add_person(app), add_person(app), add_person(app)
     said_yes(app, one, here)
     said_yes(app, both, here, other)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     said_yes(app, late, here, other, at=DURING)  # at the other since
     ask_for_all(app)
 
@@ -205,7 +205,7 @@ def test_a2_uncancelled_instance_gets_its_people_back(engine: Engine, app: Conne
         change_instance(app, here, is_cancelled=is_cancelled)
         if by_hook:
             instance_saved(app, here, now=utc(LATER))
-        look(engine, LATER)
+        reconcile_at(engine, LATER)
 
     assert [person_at(app, person) for person in (one, both, late)] == [here, here, other]
 
@@ -217,25 +217,25 @@ def test_a2_instance_given_to_another_session_keeps_its_people_and_is_seen_once(
     here, person = tuesday(app, engine), add_person(app)
     other = add_session(app)
     said_yes(app, person, here)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     old = session_of(app, here)
 
     change_session(app, old, recurrence=None)
     change_instance(app, here, session_id=other)
-    look(engine, LATER)
+    reconcile_at(engine, LATER)
 
     assert person_at(app, person) == here
     assert execute(app, "SELECT session_id FROM activation_window") == [(other,)]
-    assert look(engine, LATER).sessions == frozenset()
+    assert reconcile_at(engine, LATER).sessions == frozenset()
 
 
 def test_a2_instance_switched_off_by_hand_gets_its_people_back(engine: Engine, app: Connection) -> None:
     here, person = tuesday(app, engine), add_person(app)
     said_yes(app, person, here)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     change_instance(app, here, active=False)
     assert person_at(app, person) is None
-    look(engine, LATER)
+    reconcile_at(engine, LATER)
 
     assert person_at(app, person) == here
 
@@ -244,7 +244,7 @@ def test_a2_clock_that_is_set_back_takes_people_back(engine: Engine, app: Connec
     early, late, person = tuesday(app, engine), tuesday(app, engine, "22:00", "23:00"), add_person(app)
     said_yes(app, person, early, late)
     for at, where in ((DURING, early), ("2026-12-01 23:30", late), (DURING, early), (NOON, None)):
-        look(engine, at)
+        reconcile_at(engine, at)
         assert person_at(app, person) == where, at
 
 
@@ -261,13 +261,13 @@ def test_a2_check_in_taken_back_by_raw_sql_moves_on(engine: Engine, app: Connect
     here, other, new = tuesday(app, engine), tuesday(app, engine, "20:00", "22:00"), tuesday(app, engine)
     person, friend = add_person(app), add_person(app)
     said_yes(app, person, here, other)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     assert person_at(app, person) == here
 
     with app.cursor() as cursor:
         cursor.execute(write, {"here": here, "new": new, "friend": friend})
     ask_for_all(app)
-    look(engine, LATER)
+    reconcile_at(engine, LATER)
 
     assert as_stored(app) == as_it_should_be(app, utc(LATER))
     assert person_at(app, person) == (new if "%(new)s" in write else other)
@@ -283,13 +283,13 @@ def test_a2_person_released_while_the_other_instance_is_being_opened_is_not_lost
     """One look is in flight across an edge: it opens B, as of before A closes; meanwhile another closes A."""
     a, b, person = tuesday(app, engine), tuesday(app, engine, "22:00", "23:00"), add_person(app)
     said_yes(app, person, a, b)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     slow = db_connect()
     update_active_sessions(slow, utc("2026-12-01 22:59:59"))  # opens B; the person belongs to A
 
-    look(engine, CLOSES)
+    reconcile_at(engine, CLOSES)
     slow.commit()
-    look(engine, CLOSES)
+    reconcile_at(engine, CLOSES)
 
     assert as_stored(app) == as_it_should_be(app, utc(CLOSES))
     assert person_at(app, person) == b
@@ -318,12 +318,12 @@ def test_l3_person_whose_best_instance_cannot_open_keeps_no_look_busy(engine: En
     )
     said_yes(app, person, first, second)
     with refusing(app, first):
-        look(engine, DURING)
-        assert look(engine, DURING).failed  # once more, because the look at the second has asked for it
-        seen = look(engine, DURING)
+        reconcile_at(engine, DURING)
+        assert reconcile_at(engine, DURING).failed  # once more, because the look at the second has asked for it
+        result = reconcile_at(engine, DURING)
 
     assert person_at(app, person) is None
-    assert seen == Seen()
+    assert result == ReconcileResult()
 
 
 def test_l6_person_who_is_held_is_moved_at_the_next_look(
@@ -334,18 +334,18 @@ def test_l6_person_who_is_held_is_moved_at_the_next_look(
     said_yes(app, held, closing)
     other = db_connect()
     execute(other, "UPDATE person SET city = 'Ennis' WHERE person_id = %s", held)
-    opened = look(engine, OPENS)
+    opened = reconcile_at(engine, OPENS)
     assert opened.deferred == {session_of(app, closing)}
     assert (person_at(app, free), person_at(app, held)) == (closing, None)
     other.commit()
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     assert person_at(app, held) == closing
 
     execute(other, "UPDATE person SET city = 'Doolin' WHERE person_id = %s", held)
-    assert look(engine, CLOSES).deferred == {session_of(app, closing)}
+    assert reconcile_at(engine, CLOSES).deferred == {session_of(app, closing)}
     assert person_at(app, free) == closing  # it cannot close yet
     other.rollback()
-    look(engine, CLOSES)
+    reconcile_at(engine, CLOSES)
     assert (person_at(app, free), person_at(app, held)) == (None, None)
 
 
@@ -355,13 +355,13 @@ def test_l6_whoever_is_held_by_the_one_that_moves_them_is_not_moved_twice(
     """A look that is in flight has closed A, and holds the person; meanwhile another opens B."""
     a, b, person = tuesday(app, engine), tuesday(app, engine, "23:30", "23:50"), add_person(app)
     said_yes(app, person, a, b)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     slow = db_connect()
-    update_active_sessions(slow, utc(CLOSES), apart_from=[session_of(app, b)])
+    reconcile_at(slow, CLOSES, excluded=[session_of(app, b)])
 
-    assert look(engine, CLOSES).deferred
+    assert reconcile_at(engine, CLOSES).deferred
     slow.commit()
-    look(engine, CLOSES)
+    reconcile_at(engine, CLOSES)
 
     assert person_at(app, person) == b
 
@@ -372,7 +372,7 @@ def test_a2_yes_that_was_taken_back_and_given_again_beside_a_slow_hook_is_not_lo
     """The hook has moved the person on, in a transaction that stands; a look meanwhile finds all as it should be."""
     here, other, person = tuesday(app, engine), tuesday(app, engine), add_person(app)
     said_yes(app, person, here)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     slow = db_connect()
     attendance = "UPDATE session_instance_person SET attendance = %s WHERE session_instance_id = %s"
 
@@ -380,9 +380,9 @@ def test_a2_yes_that_was_taken_back_and_given_again_beside_a_slow_hook_is_not_lo
     check_in(slow, person, other, "maybe", now=utc(DURING))
     execute(app, attendance, "yes", here)
     ask_for_all(app)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     slow.commit()
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
 
     assert person_at(app, person) == here
 
@@ -394,14 +394,14 @@ def test_a2_who_leaves_in_a_transaction_that_stands_open_while_what_they_await_o
     left, awaited = tuesday(app, engine, "18:00", "23:00"), tuesday(app, engine)
     person = add_person(app)
     said_yes(app, person, left, awaited)
-    look(engine, utc(OPENS) - MINUTE)
+    reconcile_at(engine, utc(OPENS) - MINUTE)
     theirs = db_connect()
     remove_check_in(theirs, person, left, now=utc(OPENS) - SECOND)
 
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     assert person_at(app, person) == left
     theirs.commit()
-    look(engine, utc(OPENS) + SECOND)
+    reconcile_at(engine, utc(OPENS) + SECOND)
 
     assert person_at(app, person) == awaited
 
@@ -412,14 +412,14 @@ def test_a2_whom_a_look_releases_while_another_opens_what_they_await_are_placed_
     cancelled, awaited = tuesday(app, engine, "18:00", "23:00"), tuesday(app, engine)
     person = add_person(app)
     said_yes(app, person, cancelled, awaited)
-    look(engine, utc(OPENS) - MINUTE)
+    reconcile_at(engine, utc(OPENS) - MINUTE)
     change_instance(app, cancelled, is_cancelled=True)
     looking = db_connect()
     update_active_sessions(looking, utc(OPENS) - SECOND)
 
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     assert person_at(app, person) == cancelled
     looking.commit()
-    look(engine, utc(OPENS) + SECOND)
+    reconcile_at(engine, utc(OPENS) + SECOND)
 
     assert person_at(app, person) == awaited

@@ -22,9 +22,9 @@ from core.active_session_manager import (
 )
 from core.db import normalise_url
 from core.errors import UnknownPerson
-from tests.core.looking import DURING, NOON, OPENS, TUESDAYS, look
+from tests.core.passes import DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.people.apps import EVERY_KIND, TRANSACTIONAL, App
-from tests.core.timetable_model import utc
+from tests.core.rules.planner_model import utc
 from tests.data import active_of, add_person, add_session, connected, execute, only_instance, person_at, value
 
 SETTINGS = {
@@ -41,7 +41,7 @@ SETTINGS = {
 def tonight(engine: Engine, app: Connection) -> tuple[int, int, int]:
     """A session, its instance of tonight, not open yet, and a person."""
     session, person = add_session(app, TUESDAYS, city="Dublin", country="Ireland"), add_person(app)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     return session, only_instance(app, session), person
 
 

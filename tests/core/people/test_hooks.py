@@ -15,16 +15,16 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine
 
 from core.active_session_manager import (
-    Seen,
+    ReconcileResult,
     WhyNot,
     check_in,
     instance_saved,
     session_saved,
     update_active_sessions,
 )
-from tests.core.looking import CLOSES, DURING, NOON, OPENS, TUESDAYS, look
-from tests.core.timetable_model import recurring, utc, weekly
-from tests.core.whereabouts_model import as_it_should_be, as_stored
+from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
+from tests.core.rules.planner_model import recurring, utc, weekly
+from tests.core.rules.presence_model import as_it_should_be, as_stored
 from tests.data import (
     active_of,
     add_check_in,
@@ -74,16 +74,16 @@ def test_what_should_be_active_is_before_the_apps_commit(
     engine: Engine, app: Connection, theirs: Connection, case: str
 ) -> None:
     session = add_session(app, TUESDAYS)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     assert active_of(app, session) is None
 
     ON[case](theirs, session)
-    seen = session_saved(theirs, session, now=utc(NOON))
+    result = session_saved(theirs, session, now=utc(NOON))
 
     on = active_of(theirs, session)
     assert on is not None
-    assert [flip.session_instance_id for flip in seen.activated] == [on]
-    assert (seen.deferred, seen.unreadable, seen.failed) == (frozenset(), {}, {})
+    assert [flip.session_instance_id for flip in result.activated] == [on]
+    assert (result.deferred, result.unreadable, result.failed) == (frozenset(), {}, {})
     assert active_of(app, session) is None
     theirs.commit()
     assert active_of(app, session) == on
@@ -109,12 +109,12 @@ def test_what_should_not_be_active_is_not_before_the_apps_commit(
     engine: Engine, app: Connection, theirs: Connection, case: str, hook: str
 ) -> None:
     session, person = add_session(app, TUESDAYS), add_person(app)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     instance = only_instance(app, session)
     check_in(app, person, instance, "yes", now=utc(DURING))
 
     OFF[case](theirs, session)
-    seen = (
+    result = (
         session_saved(theirs, session, now=utc(DURING))
         if hook == "session_saved"
         else instance_saved(theirs, instance, now=utc(DURING))
@@ -122,7 +122,7 @@ def test_what_should_not_be_active_is_not_before_the_apps_commit(
 
     assert (active_of(theirs, session), person_at(theirs, person)) == (None, None)
     if case != "deleted":
-        assert [flip.session_instance_id for flip in seen.deactivated] == [instance]
+        assert [flip.session_instance_id for flip in result.deactivated] == [instance]
     assert (active_of(app, session), person_at(app, person)) == (instance, instance)
     theirs.commit()
     assert (active_of(app, session), person_at(app, person)) == (None, None)
@@ -130,7 +130,7 @@ def test_what_should_not_be_active_is_not_before_the_apps_commit(
 
 def test_rollback_of_the_app_undoes_all(engine: Engine, app: Connection, theirs: Connection) -> None:
     session, person = add_session(app, TUESDAYS), add_person(app)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     check_in(app, person, only_instance(app, session), "yes", now=utc(DURING))
     tables = ("session_instance", "activation_window", "planned_instance", "session_plan", "activation_log", "person")
     before = [execute(app, f"SELECT to_jsonb(t)::text FROM {table} t ORDER BY 1") for table in tables]
@@ -144,42 +144,42 @@ def test_rollback_of_the_app_undoes_all(engine: Engine, app: Connection, theirs:
 
 def test_new_session_is_on_when_it_is_saved(app: Connection, theirs: Connection) -> None:
     session = add_session(theirs, MORNINGS)
-    seen = session_saved(theirs, session, now=utc(NOON))
+    result = session_saved(theirs, session, now=utc(NOON))
     theirs.commit()
 
-    assert seen.planned == (active_of(app, session),)
-    assert [flip.session_id for flip in seen.activated] == [session]
+    assert result.planned == (active_of(app, session),)
+    assert [flip.session_id for flip in result.activated] == [session]
 
 
 def test_p4_result_names_the_rows_that_stay_without_a_window(
     engine: Engine, app: Connection, theirs: Connection
 ) -> None:
     session = add_session(app, TUESDAYS)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     planned = only_instance(app, session)
     add_check_in(app, planned, add_person(app))
     extra = add_instance(app, session, "2026-12-02", "19:00")
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
 
     change_session(theirs, session, recurrence=None, termination_date="2026-12-01")
-    seen = session_saved(theirs, session, now=utc(NOON))
+    result = session_saved(theirs, session, now=utc(NOON))
 
-    assert seen.unwindowed == (planned, extra)
-    assert seen.deleted == ()
+    assert result.unwindowed == (planned, extra)
+    assert result.deleted == ()
 
 
 def test_p4_planned_row_that_nobody_touched_goes_with_its_occurrence(
     engine: Engine, app: Connection, theirs: Connection
 ) -> None:
     session = add_session(app, TUESDAYS)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     planned = only_instance(app, session)
 
     change_session(theirs, session, recurrence=None)
-    seen = session_saved(theirs, session, now=utc(NOON))
+    result = session_saved(theirs, session, now=utc(NOON))
     theirs.commit()
 
-    assert (seen.deleted, seen.unwindowed) == ((planned,), ())
+    assert (result.deleted, result.unwindowed) == ((planned,), ())
     assert instances_of(app, session) == []
 
 
@@ -187,21 +187,21 @@ def test_p6_unreadable_recurrence_is_in_the_result_and_changes_nothing(
     engine: Engine, app: Connection, theirs: Connection
 ) -> None:
     session = add_session(app, TUESDAYS)
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     before = spans_of(app, session), active_of(app, session)
 
     change_session(theirs, session, recurrence="whenever Seán is in town")
-    seen = session_saved(theirs, session, now=utc(DURING))
+    result = session_saved(theirs, session, now=utc(DURING))
     theirs.commit()
 
-    assert seen.unreadable.keys() == {session}
+    assert result.unreadable.keys() == {session}
     assert (spans_of(app, session), active_of(app, session)) == before
-    assert plan_of(app, session)["error"] == seen.unreadable[session]
+    assert plan_of(app, session)["error"] == result.unreadable[session]
 
 
 @pytest.mark.parametrize("hook", [session_saved, instance_saved])
-def test_hook_for_what_does_not_stand_finds_nothing(theirs: Connection, hook: Callable[..., Seen]) -> None:
-    assert hook(theirs, 999) == Seen()
+def test_hook_for_what_does_not_stand_finds_nothing(theirs: Connection, hook: Callable[..., ReconcileResult]) -> None:
+    assert hook(theirs, 999) == ReconcileResult()
     assert theirs.info.transaction_status == TRANSACTION_STATUS_INTRANS
 
 
@@ -209,13 +209,13 @@ def test_hook_leaves_the_requests_so_that_the_daemon_looks_again_after_the_commi
     engine: Engine, app: Connection, theirs: Connection
 ) -> None:
     session = add_session(app, TUESDAYS)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     change_session(theirs, session, recurrence=MORNINGS)
     session_saved(theirs, session, now=utc(NOON))
     theirs.commit()
 
     assert set(requests(app)) == {session}
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     assert requests(app) == []
     assert len(flips_of(app, session)) == 1
 
@@ -229,17 +229,17 @@ def test_l6_other_isolation_than_read_committed_is_left_to_the_daemon(
 ) -> None:
     """Such a transaction does not see what others have committed since it began."""
     session, person = add_session(app, TUESDAYS), add_person(app)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     theirs.isolation_level = level
 
     change_session(theirs, session, recurrence=MORNINGS)
-    assert session_saved(theirs, session, now=utc(NOON)) == Seen(deferred=frozenset({session}))
+    assert session_saved(theirs, session, now=utc(NOON)) == ReconcileResult(deferred=frozenset({session}))
     checked_in = check_in(theirs, person, only_instance(app, session), "yes", now=utc(NOON))
     assert (checked_in.at, checked_in.deferred) == (None, True)
     theirs.commit()
 
     assert active_of(app, session) is None
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     assert active_of(app, session) == person_at(app, person) == only_instance(app, session)
 
 
@@ -293,24 +293,24 @@ def test_l6_hook_waits_a_tenth_of_a_second_at_most_and_leaves_it_to_the_daemon(
     engine: Engine, app: Connection, theirs: Connection, db_connect: Callable[[], Connection], *, held: str, edge: str
 ) -> None:
     session, person = add_session(app, TUESDAYS if edge != "making" else None), add_person(app)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     if edge != "making":
         add_check_in(app, only_instance(app, session), person)
     if edge == "closing":
-        look(engine, OPENS)
+        reconcile_at(engine, OPENS)
     if edge == "making":
         change_session(app, session, recurrence=TUESDAYS)
     other = db_connect()
     execute(other, HELD[held])
     now = utc(CLOSES if edge == "closing" else OPENS)
 
-    seen = within_the_bound(theirs, lambda: session_saved(theirs, session, now=now))
+    result = within_the_bound(theirs, lambda: session_saved(theirs, session, now=now))
     execute(theirs, "UPDATE session SET name = 'x'") if held != "the session" else None
     theirs.commit()
 
-    assert (seen.deferred == {session}) is (held in IN_THE_WAY[edge])
+    assert (result.deferred == {session}) is (held in IN_THE_WAY[edge])
     other.rollback()
-    look(engine, now)
+    reconcile_at(engine, now)
     assert as_stored(app) == as_it_should_be(app, now)
 
 
@@ -321,7 +321,7 @@ def test_l6_check_in_waits_a_tenth_of_a_second_at_most(
     engine: Engine, app: Connection, theirs: Connection, db_connect: Callable[[], Connection], held: str, *, lags: bool
 ) -> None:
     session, person = add_session(app, TUESDAYS), add_person(app)
-    look(engine, NOON if lags else OPENS)
+    reconcile_at(engine, NOON if lags else OPENS)
     instance = only_instance(app, session)
     other = db_connect()
     execute(other, HELD[held])
@@ -334,7 +334,7 @@ def test_l6_check_in_waits_a_tenth_of_a_second_at_most(
     assert checked_in.why_not is (WhyNot.DEFERRED if is_in_the_way else None)
     other.rollback()
     execute(app, "INSERT INTO plan_request (session_id) VALUES (%s)", session)
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     assert person_at(app, person) == instance
 
 
@@ -344,15 +344,15 @@ def test_l6_hook_and_a_look_that_hold_each_others_rows_do_not_deadlock(
 ) -> None:
     """The look holds the plan, the app the instance; each comes back."""
     session = add_session(app, TUESDAYS)
-    look(engine, NOON)
+    reconcile_at(engine, NOON)
     change_instance(theirs, only_instance(app, session), comments="x")
     looking = db_connect()
     assert update_active_sessions(looking, utc(OPENS)).deferred == {session}
 
-    seen = within_the_bound(theirs, lambda: session_saved(theirs, session, now=utc(OPENS)))
-    assert seen.deferred == {session}
+    result = within_the_bound(theirs, lambda: session_saved(theirs, session, now=utc(OPENS)))
+    assert result.deferred == {session}
     theirs.commit()
     looking.commit()
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
 
     assert active_of(app, session) == only_instance(app, session)

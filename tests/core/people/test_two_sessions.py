@@ -4,9 +4,9 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
-from tests.core.looking import CLOSES, DURING, NOON, OPENS, look
+from tests.core.passes import CLOSES, DURING, NOON, OPENS, reconcile_at
 from tests.core.people.evening import MINUTE, say, tuesday
-from tests.core.timetable_model import utc
+from tests.core.rules.planner_model import utc
 from tests.data import add_person, execute, person_at
 
 
@@ -19,16 +19,16 @@ def test_a2_of_two_yeses_said_before_the_one_that_opened_first_counts(
     for minute, instance in enumerate((early, late) if first_said == 0 else (late, early)):
         say(app, person, instance, "yes", utc(NOON) + minute * MINUTE)
     for at, where in ((OPENS, early), ("2026-12-01 19:00", early), (CLOSES, late), ("2026-12-02 00:00", None)):
-        look(engine, at)
+        reconcile_at(engine, at)
         assert person_at(app, person) == where, at
 
 
 def test_a2_yes_to_the_other_said_before_it_opens_does_not_move(engine: Engine, app: Connection) -> None:
     early, late, person = tuesday(app, engine), tuesday(app, engine, "20:00", "23:00"), add_person(app)
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
     say(app, person, early, "yes", "2026-12-01 18:10")
     say(app, person, late, "yes", "2026-12-01 18:20")
-    look(engine, "2026-12-01 19:00")
+    reconcile_at(engine, "2026-12-01 19:00")
 
     assert person_at(app, person) == early
 
@@ -41,7 +41,7 @@ def test_a2_starts_in_two_zones_are_compared_as_instants(engine: Engine, app: Co
     person = add_person(app)
     for instance in (dublin, new_york):
         say(app, person, instance, "yes", NOON)
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
 
     assert active_of_instances(app) == {new_york, dublin}
     assert person_at(app, person) == dublin
@@ -67,7 +67,7 @@ def test_a2_tie_of_two_that_open_and_start_together_goes_to_the_latest_yes(
     say(app, person, second, "yes", "2026-12-01 12:20")
     for attendance, at in LATEST[case]:
         say(app, person, first, attendance, at)
-    look(engine, OPENS)
+    reconcile_at(engine, OPENS)
 
     assert person_at(app, person) == (second if case == "the yes that came last" else first)
 
@@ -78,10 +78,10 @@ def test_a2_yes_to_the_other_later_that_evening_wins_until_it_ends_then_back(eng
         tuesday(app, engine, "19:30", "21:00"),
         add_person(app),
     )
-    look(engine, DURING)
+    reconcile_at(engine, DURING)
     say(app, person, long, "yes", DURING)
     say(app, person, short, "yes", "2026-12-01 20:30")
     assert person_at(app, person) == short
-    look(engine, "2026-12-01 22:00")
+    reconcile_at(engine, "2026-12-01 22:00")
 
     assert person_at(app, person) == long

@@ -1,0 +1,154 @@
+"""Where work runs: in short transactions of our own, or in a savepoint of the app's, which we never commit."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import psycopg2
+from psycopg2.errors import (
+    DeadlockDetected,
+    ForeignKeyViolation,
+    InFailedSqlTransaction,
+    LockNotAvailable,
+    QueryCanceled,
+    SerializationFailure,
+)
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, cursor
+from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812 -- it is a class
+from sqlalchemy import Connection, Engine
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy.pool import StaticPool
+
+from core.db.transaction_settings import PASS_SETTINGS, begin_own, temporary_settings
+
+AppDatabase = Connection | Session | scoped_session[Session] | Psycopg2Connection
+"""What an app hands us: a connection of its own, whose transaction we join."""
+
+Begin = Callable[[], AbstractContextManager[Connection]]
+"""Begins a piece of work."""
+
+# The app deletes a row after we read it: the foreign key is violated. The app's transaction is not READ COMMITTED:
+# serialization fails, because we must not write what others changed since that transaction began.
+_CONTENTION = (LockNotAvailable, DeadlockDetected, QueryCanceled, ForeignKeyViolation, SerializationFailure)
+
+
+@contextmanager
+def transactions(db: Engine | AppDatabase) -> Iterator[Begin]:
+    """Yield what begins a piece of work: a transaction of its own, or a savepoint in the caller's."""
+    if isinstance(db, Engine):
+        yield lambda: _own_transaction(db)
+    else:
+        with joined(db) as connection:
+            yield lambda: _savepoint(connection)
+
+
+@contextmanager
+def joined(db: AppDatabase) -> Iterator[Connection]:
+    """Yield the caller's own connection, inside its transaction; nothing is committed.
+
+    We flush an ORM session first, and expire it afterwards: its objects then show what we wrote.
+    """
+    if isinstance(db, scoped_session):  # as Flask-SQLAlchemy's is
+        db = db()
+    if isinstance(db, Session):
+        db.flush()
+        yield db.connection()
+        db.expire_all()
+    elif isinstance(db, Connection):
+        yield db
+    else:
+        with wrap_psycopg2(db) as connection:
+            yield connection
+
+
+@contextmanager
+def _own_transaction(engine: Engine) -> Iterator[Connection]:
+    with engine.begin() as connection:
+        begin_own(connection)
+        yield connection
+
+
+@contextmanager
+def _savepoint(connection: Connection) -> Iterator[Connection]:
+    with connection.begin_nested(), temporary_settings(connection, PASS_SETTINGS):
+        yield connection
+
+
+def is_contention(error: Exception) -> bool:
+    """Say whether another transaction was in the way: a lock timeout, a deadlock, a statement that took too long."""
+    return isinstance(error, DBAPIError) and isinstance(error.orig, _CONTENTION)
+
+
+def has_failed_already(error: Exception) -> bool:
+    """Say whether the transaction had failed before, and takes no more statements."""
+    return isinstance(error, DBAPIError) and isinstance(error.orig, InFailedSqlTransaction)
+
+
+def is_disconnected(error: Exception) -> bool:
+    """Say whether the connection is lost, or could not be made: all other errors come with an SQLSTATE."""
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or getattr(error.orig, "pgcode", "") is None)
+
+
+# The app that exists today uses raw psycopg2. We wrap its connection as a SQLAlchemy one without touching the
+# transaction: SQLAlchemy believes that it begins, commits and closes, and does none of that.
+
+
+class _LeavesTransactionsAlone(PGDialect_psycopg2):
+    """Savepoints are ours to make and release; the transaction around them is the app's."""
+
+    supports_statement_cache = True
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        pass
+
+    def do_commit(self, dbapi_connection: Any) -> None:
+        pass
+
+    def do_rollback(self, dbapi_connection: Any) -> None:
+        pass
+
+    def do_close(self, dbapi_connection: Any) -> None:
+        pass
+
+
+_COMPILED: dict[Any, Any] = {}  # the cache of an engine of its own would go with it; our statements are few
+_DIALECT = _LeavesTransactionsAlone(dbapi=psycopg2, use_native_hstore=False)  # type: ignore[no-untyped-call] # SQLAlchemy's
+_URL = make_url("postgresql+psycopg2://")
+
+
+@contextmanager
+def wrap_psycopg2(raw: Psycopg2Connection) -> Iterator[Connection]:
+    """Yield a SQLAlchemy connection over `raw`; if `raw` is in autocommit, the block is a transaction of its own.
+
+    A psycopg2 error that the block raises arrives as such: the caller knows nothing of SQLAlchemy.
+    """
+    factory, raw.cursor_factory = raw.cursor_factory, cursor  # the app's own may give dictionaries
+    try:
+        if raw.autocommit and raw.info.transaction_status == TRANSACTION_STATUS_IDLE:
+            with _transaction(raw):
+                yield _wrapped(raw)
+        else:
+            yield _wrapped(raw)
+    except DBAPIError as error:
+        raise error.orig or error from error
+    finally:
+        raw.cursor_factory = factory
+
+
+def _wrapped(raw: Psycopg2Connection) -> Connection:
+    # Made by hand: create_engine would ask the server about itself at the first connect, and roll back.
+    pool = StaticPool(lambda: raw, reset_on_return=None)  # type: ignore[arg-type] # a DBAPI connection it is
+    return Engine(pool, _DIALECT, _URL).connect().execution_options(compiled_cache=_COMPILED)
+
+
+@contextmanager
+def _transaction(raw: Psycopg2Connection) -> Iterator[None]:
+    raw.autocommit = False
+    try:
+        with raw:
+            yield
+    finally:
+        raw.autocommit = True

@@ -1,0 +1,201 @@
+"""The one loop: search for the sessions that are due, reconcile them chunk by chunk, isolate those that fail (L5)."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from itertools import count
+from queue import SimpleQueue
+from threading import Thread
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from core.db.transaction_settings import clock
+from core.db.transactions import AppDatabase, Begin, is_contention, is_disconnected, transactions
+from core.logs import logger
+from core.reconcile.chunk import reconcile_chunk
+from core.reconcile.result import ZONE_VERSION, PassOptions, ReconcileResult
+from core.store.queue import due, retries
+from core.store.queue.due import EVERYTHING, Search
+
+CHUNK = 175  # sessions in one transaction: few enough that nobody waits for its locks
+PARALLEL = 2  # chunks at once where that many sessions are due: while one waits for the server the other decides
+ISOLATE_SECONDS = 3.0  # the rest is deferred: edges wait meanwhile
+
+log = logger(__name__)
+
+
+def reconcile(
+    db: Engine | AppDatabase,
+    options: PassOptions,
+    search: Search = EVERYTHING,
+    *,
+    rounds: int | None = None,
+    one_by_one: bool = False,
+) -> ReconcileResult:
+    """Reconcile what the search finds, round after round, until it finds nothing or `rounds` are done.
+
+    1. Search for the most urgent sessions that are due.
+    2. Reconcile them: one chunk in the transaction that found them, more chunks in parallel where an `Engine` is given.
+    3. Where a chunk fails, isolate the sessions that fail: halve it until the culprits stand alone; record them.
+    4. Search again without the sessions that were deferred, that failed, or that the search finds again although they
+       were finished.
+
+    `one_by_one`: each session gets a transaction of its own, and one that costs the connection is recorded like any
+    other failure. Raises when the database cannot be reached, or refuses to be read.
+    """
+    limit = CHUNK * PARALLEL if isinstance(db, Engine) and not one_by_one else CHUNK
+    one_round = _one_by_one if one_by_one else _one_round
+    total = ReconcileResult()
+    with transactions(db) as begin:
+        for _ in range(rounds) if rounds else count():
+            result = one_round(begin, options, search, limit)
+            if result is None:
+                break
+            again = result.sessions & total.sessions
+            search = replace(search, excluded=search.excluded | result.deferred | result.failed.keys() | again)
+            total += result
+    return total
+
+
+def _search(connection: Connection, options: PassOptions, search: Search, limit: int) -> list[int]:
+    found = due.due_sessions(
+        connection,
+        search,
+        now=options.now,
+        look_ahead=options.look_ahead,
+        zone_version=ZONE_VERSION,
+        limit=limit,
+    )
+    return [session.session_id for session in found]
+
+
+def _one_round(begin: Begin, options: PassOptions, search: Search, limit: int) -> ReconcileResult | None:
+    """Reconcile the most urgent sessions; return None where none is due.
+
+    A single chunk is reconciled in the transaction that found it, so that an edge does not wait for a second one.
+    """
+    found: list[int] = []
+    try:
+        with begin() as connection:
+            found = _search(connection, options, search, limit)
+            if len(found) <= CHUNK:
+                return reconcile_chunk(connection, options, found) if found else None
+    except Exception as error:
+        if not found or is_disconnected(error):
+            raise
+        log.debug("chunk_failed", sessions=len(found), exc_info=True)
+        return _isolate(begin, options, found)
+    return _chunks(begin, options, found)
+
+
+def _chunks(begin: Begin, options: PassOptions, session_ids: Sequence[int]) -> ReconcileResult:
+    chunks = (session_ids[first : first + CHUNK] for first in range(0, len(session_ids), CHUNK))
+    result = _in_parallel([partial(_chunk, begin, options, chunk) for chunk in chunks])
+    if not 0 < len(result.deferred) <= CHUNK:
+        return result
+    # One chunk may have held a row that the other needed: a person who said yes to sessions in both.
+    again = _chunk(begin, options, sorted(result.deferred))
+    return replace(result + again, deferred=again.deferred)
+
+
+def _in_parallel(work: Sequence[Callable[[], ReconcileResult]]) -> ReconcileResult:
+    """Do all of it at once, in threads that do not keep the process alive; raise what one of them raised."""
+    done: SimpleQueue[ReconcileResult | Exception] = SimpleQueue()
+
+    def do(piece: Callable[[], ReconcileResult]) -> None:
+        try:
+            done.put(piece())
+        except Exception as error:  # noqa: BLE001 -- it is raised below, in the thread that asked
+            done.put(error)
+
+    for piece in work:
+        Thread(target=do, args=(piece,), name="seisiun chunk", daemon=True).start()
+    results = [done.get() for _ in work]
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return sum((result for result in results if isinstance(result, ReconcileResult)), ReconcileResult())
+
+
+def _chunk(begin: Begin, options: PassOptions, session_ids: Sequence[int]) -> ReconcileResult:
+    result = _together(begin, options, session_ids)
+    return _isolate(begin, options, session_ids) if result is None else result
+
+
+def _together(begin: Begin, options: PassOptions, session_ids: Sequence[int]) -> ReconcileResult | None:
+    """Reconcile these sessions in one transaction; return None where it fails but the connection lives on."""
+    try:
+        with begin() as connection:
+            return reconcile_chunk(connection, options, session_ids)
+    except Exception as error:
+        if is_disconnected(error):
+            raise
+        log.debug("chunk_failed", sessions=len(session_ids), exc_info=True)
+        return None
+
+
+def _isolate(begin: Begin, options: PassOptions, session_ids: Sequence[int]) -> ReconcileResult:
+    """Reconcile the sessions of a chunk that failed, all but the culprits, and record those."""
+    with begin() as connection:
+        begun_at = clock(connection)
+    result = _halves(begin, options, session_ids, time.monotonic() + ISOLATE_SECONDS)
+    _record(begin, options, result, begun_at)
+    return result
+
+
+def _halves(begin: Begin, options: PassOptions, session_ids: Sequence[int], until: float) -> ReconcileResult:
+    """Reconcile sessions that failed together: each half by itself, and a half that fails in halves again."""
+    if len(session_ids) == 1:
+        return _alone(begin, options, session_ids[0])
+    total = ReconcileResult()
+    middle = len(session_ids) // 2
+    for half in (session_ids[:middle], session_ids[middle:]):
+        if time.monotonic() > until:
+            total += ReconcileResult(deferred=frozenset(half))
+            continue
+        result = _together(begin, options, half) if len(half) > 1 else None
+        total += _halves(begin, options, half, until) if result is None else result
+    return total
+
+
+def _alone(
+    begin: Begin, options: PassOptions, session_id: int, *, may_cost_the_connection: bool = False
+) -> ReconcileResult:
+    try:
+        with begin() as connection:
+            return reconcile_chunk(connection, options, [session_id])
+    except Exception as error:
+        if is_disconnected(error) and not may_cost_the_connection:
+            raise
+        if is_contention(error):
+            return ReconcileResult(deferred=frozenset({session_id}))
+        (log.debug if isinstance(error, DBAPIError) else log.error)("pass_failed", session=session_id, exc_info=True)
+        return ReconcileResult(failed={session_id: _in_one_line(error)})
+
+
+def _in_one_line(error: Exception) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return f"{type(cause).__name__}: {str(cause).strip().splitlines()[0] if str(cause).strip() else '(no message)'}"
+
+
+def _one_by_one(begin: Begin, options: PassOptions, search: Search, limit: int) -> ReconcileResult | None:
+    """Reconcile the most urgent sessions, each in a transaction of its own that may cost the connection."""
+    with begin() as connection:
+        found = _search(connection, options, search, limit)
+        begun_at = clock(connection)
+    if not found:
+        return None
+    results = (_alone(begin, options, session_id, may_cost_the_connection=True) for session_id in found)
+    total = sum(results, ReconcileResult())
+    _record(begin, options, total, begun_at)
+    return total
+
+
+def _record(begin: Begin, options: PassOptions, result: ReconcileResult, begun_at: datetime) -> None:
+    """Record the sessions that failed in passes that began at this instant, by the database's clock."""
+    if result.failed:
+        with begin() as connection:
+            retries.record(connection, result.failed, options.now, failed_at=begun_at)

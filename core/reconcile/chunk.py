@@ -1,0 +1,222 @@
+"""One pass: reconcile a chunk of sessions inside one short transaction. Lock, read, decide, write.
+
+A pass never asks why it was started, only what is true now. A row that another transaction holds defers its session;
+the caller comes back to it in milliseconds.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import chain
+
+from sqlalchemy import Connection
+
+from core.db.transaction_settings import clock
+from core.errors import InvalidRecurrence, UnknownSession, UnknownTimeZone
+from core.reconcile import presence
+from core.reconcile.result import ZONE_VERSION, Cause, PassOptions, ReconcileResult
+from core.rules import flips as rules_flips
+from core.rules.flips import Decision, Flip
+from core.rules.planner import Plan, SessionSnapshot, first_date, plan
+from core.settings import Settings
+from core.store import flips as store_flips
+from core.store import notify
+from core.store.planning import plans, snapshots
+from core.store.presence import locations
+from core.store.queue import requests, retries
+from core.store.queue.requests import PlanState
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    result: ReconcileResult
+    blocked: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Activated:
+    """`blocked` sessions were not flipped; `unmoved` were, but another transaction holds a person of theirs."""
+
+    result: ReconcileResult
+    blocked: frozenset[int]
+    unmoved: frozenset[int]
+
+
+def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: Collection[int]) -> ReconcileResult:
+    """Plan and activate these sessions.
+
+    1. Lock their plans, except those that another pass holds.
+    2. Read the clock, and then their requests.
+    3. Plan the sessions that were requested or whose planned time has run out.
+    4. Activate all of them: compare the bits with the windows and the clock, write the difference, move the people.
+    5. Delete the requests that were read, of the sessions that are finished. A hook leaves them: the daemon reconciles
+       again after the app's commit.
+    """
+    locked = requests.lock_plans(connection, session_ids, wait=options.is_hook)
+    elsewhere = _held_elsewhere(connection, frozenset(session_ids) - locked)
+    if not locked:
+        return ReconcileResult(deferred=elsewhere)
+    states = requests.plan_states(connection, locked)
+    now = options.now or max(state.read_at for state in states.values())
+    requested = frozenset(id_ for id_, state in states.items() if options.is_hook or state.requests)
+    due = frozenset(id_ for id_, state in states.items() if state.is_due(now, ZONE_VERSION))
+    planned = _plan(connection, options, requested | due, now)
+    activated = _activate(connection, options, locked - planned.blocked, requested | due, now)
+    unfinished = planned.blocked | activated.blocked | activated.unmoved
+    not_requested = frozenset(id_ for id_ in activated.unmoved if not states[id_].requests)
+    if options.is_hook:
+        requests.add_and_notify(connection, not_requested)
+    else:
+        requests.add(connection, not_requested)
+        _finish(connection, [state for id_, state in states.items() if id_ not in unfinished])
+    return planned.result + activated.result + ReconcileResult(sessions=locked, deferred=elsewhere | unfinished)
+
+
+def _held_elsewhere(connection: Connection, missing: frozenset[int]) -> frozenset[int]:
+    """Return the sessions that another pass holds; delete the requests of the others, which no longer exist."""
+    if not missing:
+        return missing
+    held = requests.existing(connection, missing)
+    if gone := missing - held:
+        requests.delete_orphaned(connection, gone)
+    return held
+
+
+def _finish(connection: Connection, states: Collection[PlanState]) -> None:
+    requests.delete_read(connection, chain.from_iterable(state.requests for state in states))
+    retries.forget(connection, {state.session_id: state.failure for state in states if state.failure is not None})
+
+
+def _plan(connection: Connection, options: PassOptions, session_ids: Collection[int], now: datetime) -> _Planned:
+    if not session_ids:
+        return _Planned(ReconcileResult(), frozenset())
+    read = snapshots.snapshots(connection, session_ids, first_date(now))
+    decided, unreadable = _decide(read, options.settings, now)
+    plans.note_unreadable(connection, unreadable, ZONE_VERSION)
+    locked = plans.lock_for(connection, decided, now)
+    blocked = locked.blocked | _edited_meanwhile(connection, read, decided, first_date(now))
+    free = [plan for plan in decided if plan.session_id not in blocked]
+    written = plans.write(
+        connection,
+        free,
+        now,
+        stored=locked.stored,
+        planned_through=now + options.settings.plan_horizon,
+        zone_version=ZONE_VERSION,
+    )
+    result = ReconcileResult(
+        planned=written.made,
+        retimed=written.retimed,
+        deleted=written.deleted,
+        unwindowed=tuple(sorted({*chain(*(plan.unwindowed for plan in free))} - {*written.deleted})),
+        unreadable=unreadable,
+        edges=written.edges,
+    )
+    return _Planned(result, blocked)
+
+
+def _edited_meanwhile(
+    connection: Connection, read: Iterable[SessionSnapshot], decided: Iterable[Plan], since: date
+) -> frozenset[int]:
+    """Return the sessions of which we would rewrite or delete a row that the app has edited since we read it.
+
+    Read again once the rows are locked: what a person wrote in between must not be overwritten (P3, P4).
+    """
+    rewriting = [plan.session_id for plan in decided if plan.retimed or plan.deletable]
+    if not rewriting:
+        return frozenset()
+    before = {snapshot.session_id: snapshot for snapshot in read}
+    now = {snapshot.session_id: snapshot for snapshot in snapshots.snapshots(connection, rewriting, since)}
+    return frozenset(id_ for id_ in rewriting if now.get(id_) != before[id_])
+
+
+def _decide(read: Iterable[SessionSnapshot], settings: Settings, now: datetime) -> tuple[list[Plan], dict[int, str]]:
+    decided, unreadable = [], {}
+    for snapshot in read:
+        try:
+            decided.append(plan(snapshot, now, horizon=settings.plan_horizon, default_length=settings.default_length))
+        except (InvalidRecurrence, UnknownTimeZone) as error:
+            unreadable[snapshot.session_id] = str(error)
+    return decided, unreadable
+
+
+def _activate(
+    connection: Connection, options: PassOptions, session_ids: Collection[int], planned: Collection[int], now: datetime
+) -> _Activated:
+    """Write the flips, all offs before all ons, and move the people whom they affect."""
+    states = store_flips.states(connection, session_ids, now)
+    decided = [rules_flips.decide(state, now, look_ahead=options.look_ahead) for state in states]
+    held = store_flips.lock_for(connection, decided)
+    leaving, held_people = presence.lock_leaving(connection, [d for d in decided if d.session_id not in held])
+    blocked = held | held_people
+    free = [decision for decision in decided if decision.session_id not in blocked]
+    flips = store_flips.write(connection, free, cause=options.cause, done_at=options.now)
+    moved = _move_people(connection, free, planned, leaving, now)
+    notify.active_changed(connection, {flip.session_instance_id for flip in flips} | moved.joined)
+    result = ReconcileResult(activated=_turned(flips, on=True), deactivated=_turned(flips, on=False))
+    return _Activated(result, blocked, moved.unmoved)
+
+
+def _move_people(
+    connection: Connection,
+    decisions: Collection[Decision],
+    planned: Collection[int],
+    leaving: Mapping[int, int],
+    now: datetime,
+) -> presence.Moved:
+    """Move the people of instances that opened or closed, and of sessions that were planned, whatever is on there now.
+
+    `leaving`: person id -> instance id.
+    """
+    opened = {decision.on.session_instance_id: decision.session_id for decision in decisions if decision.on}
+    closed = {decision.off.session_instance_id: decision.session_id for decision in decisions if decision.off}
+    replanned = [decision.session_id for decision in decisions if decision.session_id in planned]
+    released = {person_id: closed[instance_id] for person_id, instance_id in leaving.items() if instance_id in closed}
+    affected = set(released.items())
+    if replanned:
+        affected |= locations.affected_by(connection, replanned, first_date(now))
+        # At an edge every pass sees by the windows who is over. What a plan takes away, other transactions cannot see
+        # until we commit: they may open what these people wait for, and believe them placed.
+        unforeseen = [person_id for person_id, session_id in released.items() if session_id in planned]
+        presence.request_awaited(connection, unforeseen, now, replanned)
+    return presence.move_arrivals(connection, opened, now) + presence.move_affected(connection, affected, now)
+
+
+def _turned(flips: Iterable[Flip], *, on: bool) -> tuple[Flip, ...]:
+    return tuple(flip for flip in flips if flip.active is on)
+
+
+def ensure(connection: Connection, settings: Settings, session_id: int, local_start: datetime) -> int | None:
+    """Return the instance bound to the occurrence at `local_start`, made now if need be.
+
+    None: another transaction holds a row.
+    """
+    if not requests.existing(connection, [session_id]):
+        raise UnknownSession(f"there is no session {session_id}")
+    if not requests.lock_plans(connection, [session_id]):
+        return None
+    now = clock(connection)
+    since = min(first_date(now), local_start.date())
+    [snapshot] = snapshots.snapshots(connection, [session_id], since)
+    decided = plan(
+        snapshot,
+        now,
+        horizon=settings.plan_horizon,
+        default_length=settings.default_length,
+        wanted=local_start,
+    )
+    locked = plans.lock_for(connection, [decided], now)
+    if locked.blocked or _edited_meanwhile(connection, [snapshot], [decided], since):
+        return None
+    plans.write(
+        connection,
+        [decided],
+        now,
+        stored=locked.stored,
+        planned_through=now + settings.plan_horizon,
+        zone_version=ZONE_VERSION,
+    )
+    activated = _activate(connection, PassOptions(Cause.HOOK, settings), [session_id], [session_id], now)
+    # In any case, and not only for what is left to do: no daemon has timers for the new edges yet.
+    requests.add_and_notify(connection, {session_id} | activated.unmoved)
+    return plans.bound_to(connection, session_id, local_start)

@@ -1,0 +1,172 @@
+"""Move people to where their check-ins say they are (A2), in the transaction of the flips that affect them."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from core.rules import presence as rules_presence
+from core.rules.flips import Decision
+from core.store import notify
+from core.store.presence import locations, yeses
+from core.store.queue import requests
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Who was moved.
+
+    unmoved    sessions with a person who could not be moved, because another transaction holds the person's row or has
+               yet to open the instance: reconcile them again
+    joined     instances that people came to
+    """
+
+    unmoved: frozenset[int] = frozenset()
+    joined: frozenset[int] = frozenset()
+
+    def __add__(self, other: "Moved") -> "Moved":
+        """Return both."""
+        return Moved(self.unmoved | other.unmoved, self.joined | other.joined)
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """The instance where a person is, and the one where they should be; None is nowhere."""
+
+    left: int | None
+    to: int | None
+
+
+def lock_leaving(connection: Connection, decisions: Iterable[Decision]) -> tuple[dict[int, int], frozenset[int]]:
+    """Lock the people at the instances that close.
+
+    Return who they are (person id -> instance id), and the sessions with a person whose row another transaction holds:
+    those cannot close now, because releasing that person would wait.
+    """
+    closing = {decision.off.session_instance_id: decision.session_id for decision in decisions if decision.off}
+    if not closing:
+        return {}, frozenset()
+    leaving = locations.at(connection, closing)
+    locked = locations.lock(connection, leaving) if leaving else frozenset()
+    return leaving, frozenset(closing[leaving[person_id]] for person_id in leaving.keys() - locked)
+
+
+def move_arrivals(connection: Connection, opened: Mapping[int, int], now: datetime) -> Moved:
+    """Move those who said yes to instances that this transaction turned on (instance id -> session id).
+
+    Nearly all of them are to be moved, so they are locked at once; and nearly all said yes to nothing else that is on,
+    so one statement moves them without a decision.
+    """
+    if not opened:
+        return Moved()
+    locked, held = locations.lock_who_said_yes(connection, opened)
+    rest = locked - yeses.move_undisputed(connection, locked, opened, now) if locked else locked
+    moved = _move(connection, _moves(connection, rest, now), now, opened=opened, reconciling=opened.values())
+    return moved + Moved(unmoved=frozenset(opened[instance_id] for instance_id in held))
+
+
+def move_affected(connection: Connection, affected: Collection[tuple[int, int]], now: datetime) -> Moved:
+    """Move these people, each given with the session that affects them (person id, session id).
+
+    Only people who are not where they should be are locked (L3).
+    """
+    to_move = _moves(connection, {person_id for person_id, _ in affected}, now)
+    if not to_move:
+        return Moved()
+    locked = locations.lock(connection, to_move)
+    moves = _moves(connection, locked, now)
+    moved = _move(connection, moves, now, reconciling={session_id for _, session_id in affected})
+    held = to_move.keys() - locked
+    return moved + Moved(unmoved=frozenset(session_id for person_id, session_id in affected if person_id in held))
+
+
+def move_person(connection: Connection, person_id: int, now: datetime | None) -> None:
+    """Move one person: wait for their row as long as the lock timeout allows, and only then read the clock (L1)."""
+    locked_at = locations.lock_waiting(connection, person_id)
+    if locked_at is None:
+        return
+    now = now or locked_at
+    moved = _move(connection, _moves(connection, [person_id], now), now, wait=True)
+    notify.active_changed(connection, moved.joined)
+
+
+def _moves(connection: Connection, person_ids: Collection[int], now: datetime) -> dict[int, _Move]:
+    """Return the people who are not where they should be."""
+    if not person_ids:
+        return {}
+    moves: dict[int, _Move] = {}
+    for person_id, (pointer, said) in yeses.by_person(connection, person_ids, now).items():
+        deciding = rules_presence.deciding_yes(said)
+        target = deciding.session_instance_id if deciding else None
+        if target != pointer:
+            moves[person_id] = _Move(pointer, target)
+    return moves
+
+
+def _move(
+    connection: Connection,
+    moves: Mapping[int, _Move],
+    now: datetime,
+    *,
+    opened: Collection[int] = (),
+    reconciling: Collection[int] = (),
+    wait: bool = False,
+) -> Moved:
+    """Write these moves, and request what other transactions may get wrong until we commit.
+
+    1. Move the people whose new instance is active and locked.
+    2. Leave the others: request the session of their new instance again.
+    3. Request the sessions that people left, and those that they wait for.
+
+    `opened`: instances that this transaction turned on. `reconciling`: sessions that this pass reconciles; it does not
+    request them, or it would do nothing else.
+    """
+    targets = frozenset(move.to for move in moves.values() if move.to is not None)
+    active = _hold_active(connection, targets, opened, wait=wait)
+    written = {person_id: move for person_id, move in moves.items() if move.to is None or move.to in active}
+    locations.move(connection, {person_id: move.to for person_id, move in written.items()})
+    unmoved = _request_new(connection, targets - active, reconciling)
+    _request_left(connection, written, now, reconciling)
+    return Moved(unmoved, active)
+
+
+def _hold_active(
+    connection: Connection, targets: frozenset[int], opened: Collection[int], *, wait: bool
+) -> frozenset[int]:
+    """Return the targets that are active, locked so that none of them closes before we commit."""
+    others = targets.difference(opened)
+    return (targets - others) | (locations.lock_active(connection, others, wait=wait) if others else frozenset())
+
+
+def _request_new(connection: Connection, instance_ids: frozenset[int], reconciling: Collection[int]) -> frozenset[int]:
+    """Request the sessions of instances that are not active yet, or that another transaction closes.
+
+    The pass that opens such an instance may have read before we commit, and believe that the person is elsewhere.
+    Return the sessions that this pass itself reconciles.
+    """
+    if not instance_ids:
+        return instance_ids
+    sessions = locations.sessions_of(connection, instance_ids)
+    requests.add_and_notify(connection, sessions.difference(reconciling))
+    return sessions.intersection(reconciling)
+
+
+def _request_left(
+    connection: Connection, written: Mapping[int, _Move], now: datetime, reconciling: Collection[int]
+) -> None:
+    """Request the sessions that people left: a pass that reads before we commit still sees them there."""
+    leavers = {person_id: move.left for person_id, move in written.items() if move.left is not None}
+    if not leavers:
+        return
+    sessions = locations.sessions_of(connection, frozenset(leavers.values()))
+    requests.add_and_notify(connection, sessions.difference(reconciling))
+    request_awaited(connection, leavers, now, reconciling)
+
+
+def request_awaited(
+    connection: Connection, leavers: Collection[int], now: datetime, reconciling: Iterable[int]
+) -> None:
+    """Request the sessions that these people wait for: who opens one before we commit sees them where they were."""
+    if leavers:
+        requests.add_and_notify(connection, yeses.awaited(connection, leavers, now).difference(reconciling))

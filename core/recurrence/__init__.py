@@ -1,0 +1,117 @@
+"""A session's recurrence: when it says that the session happens, as local occurrences (R1 to R4).
+
+`parse` reads what is stored and forgives what older validators let through; `validate` is for what someone is
+about to save. Each form of the text has its own reader: `json_text` and `rfc5545.text`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from core.errors import InvalidRecurrence
+from core.recurrence import json_text
+from core.recurrence.rfc5545 import text as rfc5545_text
+from core.recurrence.rfc5545.expansion import RecurrenceSet
+from core.recurrence.schedules import DEFAULT_LENGTH, LAST_DAY, Occurrence, Schedule
+
+__all__ = ["DEFAULT_LENGTH", "LAST_DAY", "Occurrence", "Recurrence", "parse", "validate"]
+
+LONGEST_TEXT = 10_000
+"""In characters, without the white space around them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """What a recurrence's text says; without schedules, nothing ever occurs.
+
+    JSON yields a schedule for each that it lists, RFC 5545 text one `RecurrenceSet`.
+    """
+
+    schedules: tuple[Schedule | RecurrenceSet, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no recurrence: no text, or no schedules."""
+        return not self.schedules
+
+    @property
+    def needs_initiation_date(self) -> bool:
+        """Whether some schedule skips weeks; without an initiation date it may skip the wrong ones (R2)."""
+        return any(schedule.needs_initiation_date for schedule in self.schedules)
+
+    def between(
+        self,
+        first: date,
+        last: date,
+        *,
+        initiation_date: date | None = None,
+        termination_date: date | None = None,
+    ) -> tuple[Occurrence, ...]:
+        """Return, by start, the occurrences that start on the local dates `first` to `last`, both inclusive.
+
+        Nothing starts before `initiation_date` or after `termination_date`, local dates that are themselves
+        allowed (R3).
+        """
+        first = max(first, initiation_date or date.min)
+        last = min(last, termination_date or date.max, LAST_DAY)
+        return _one_for_each_start(
+            occurrence
+            for schedule in self.schedules
+            for occurrence in schedule.occurrences(first, last, initiation_date)
+        )
+
+    def first_on_or_after(
+        self,
+        day: date,
+        *,
+        initiation_date: date | None = None,
+        termination_date: date | None = None,
+    ) -> Occurrence | None:
+        """Return the first occurrence that starts on the local date `day` or later; None where there is none."""
+        first = max(day, initiation_date or date.min)
+        last = min(termination_date or date.max, LAST_DAY)
+        soonest_of_each = (schedule.soonest(first, last, initiation_date) for schedule in self.schedules)
+        found = _one_for_each_start(occurrence for occurrence in soonest_of_each if occurrence)
+        return found[0] if found else None
+
+
+def parse(text: str | None, *, default_length: timedelta = DEFAULT_LENGTH, zone: str | None = None) -> Recurrence:
+    """Read a stored recurrence; what it was forgiven is in `warnings`. No text means no recurrence.
+
+    An end that is missing or equal to the start is `default_length` after it (T3). `zone` is the session's: RFC 5545
+    text may name it, and needs it where a time is in UTC (R5). Raises InvalidRecurrence, and UnknownTimeZone where
+    it is needed and not known.
+    """
+    return _read(text, default_length, zone, strict=False)
+
+
+def validate(text: str | None, *, default_length: timedelta = DEFAULT_LENGTH, zone: str | None = None) -> Recurrence:
+    """Read a recurrence that is about to be saved: as `parse` does, but forgive nothing.
+
+    Raises InvalidRecurrence, which names the place in the text, the value there, and what is accepted.
+    """
+    return _read(text, default_length, zone, strict=True)
+
+
+def _read(text: object, default_length: timedelta, zone: str | None, *, strict: bool) -> Recurrence:
+    if text is None:
+        return Recurrence()
+    if not isinstance(text, str):
+        raise InvalidRecurrence(f"the recurrence is of type {type(text).__name__}; expected text")
+    text = text.strip()
+    if not text:
+        return Recurrence()
+    if len(text) > LONGEST_TEXT:
+        raise InvalidRecurrence(f"the recurrence has {len(text)} characters; expected at most {LONGEST_TEXT}")
+    if rfc5545_text.is_rfc5545(text):
+        recurrence_set, warnings = rfc5545_text.read(text, default_length, zone, strict=strict)
+        return Recurrence((recurrence_set,), warnings)
+    schedules, warnings = json_text.read(text, default_length, strict=strict)
+    return Recurrence(schedules, warnings)
+
+
+def _one_for_each_start(occurrences: Iterable[Occurrence]) -> tuple[Occurrence, ...]:
+    """Return the occurrences by start; of those with the same start only the one with the latest end (R4)."""
+    by_start = {occurrence.start: occurrence for occurrence in sorted(occurrences)}
+    return tuple(by_start.values())

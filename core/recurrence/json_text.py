@@ -1,0 +1,178 @@
+"""Reading the JSON form of a recurrence: `{"schedules": [...]}` (R1).
+
+Whatever is wrong is named by its path in the document. What is odd but understood is an error where someone
+is about to save it, and a warning where it is stored already.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import time, timedelta
+
+from core.errors import InvalidRecurrence
+from core.recurrence.leniency import Leniency
+from core.recurrence.schedules import EVERY_WEEK, LAST, WEEKDAYS, LocalHours, Schedule
+
+MOST_SCHEDULES = 100
+MOST_WEEKS = 52
+"""The greatest `every_n_weeks`: beyond a year it is a mistake."""
+
+EXAMPLE = '{"schedules": [{"type": "weekly", "weekday": "thursday", "start_time": "19:00", "end_time": "22:00"}]}'
+
+_KEYS_IN_ALL = ("type", "weekday", "start_time", "end_time")
+_KEYS = {"weekly": (*_KEYS_IN_ALL, "every_n_weeks"), "monthly_nth_weekday": (*_KEYS_IN_ALL, "which")}
+_TIME = re.compile("([01]?[0-9]|2[0-3]):([0-5][0-9])(?::00)?")
+
+
+def read(text: str, default_length: timedelta, *, strict: bool) -> tuple[tuple[Schedule, ...], tuple[str, ...]]:
+    """Return the schedules of a JSON document, and what it was forgiven, as warnings.
+
+    Raises InvalidRecurrence for what cannot be understood and, if `strict`, for what would be forgiven.
+    """
+    try:
+        document = json.loads(text, object_pairs_hook=_Object)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRecurrence(f"{_shown(text)} is not JSON ({error}); expected, say, {EXAMPLE}") from error
+    leniency = Leniency(strict=strict)
+    return _Reader(default_length, leniency).schedules(_Node("", document)), tuple(leniency.warnings)
+
+
+def _shown(value: object) -> str:
+    """Return a value as an error message quotes it: short, on one line."""
+    match value:
+        case dict():
+            return "an object"
+        case list():
+            return "a list" if value else "an empty list"
+        case str():
+            return f"{value!r:.60}"
+    return f"{json.dumps(value):.60}"
+
+
+class _Object(dict[str, object]):
+    """A JSON object that remembers which of its keys were given more than once."""
+
+    def __init__(self, pairs: list[tuple[str, object]]) -> None:
+        super().__init__(pairs)
+        self.repeated = [key for key, times in Counter(key for key, _ in pairs).items() if times > 1]
+
+
+class _Missing:
+    """The value of a key that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A value, and its path in the document."""
+
+    path: str
+    value: object
+
+    def member(self, key: str) -> "_Node":
+        value = self.value.get(key, _Missing()) if isinstance(self.value, dict) else _Missing()
+        return _Node(f"{self.path}.{key}" if self.path else key, value)
+
+    def items(self, expected: str) -> "list[_Node]":
+        if not isinstance(self.value, list):
+            raise self.refused(expected)
+        return [_Node(f"{self.path}[{index}]", value) for index, value in enumerate(self.value)]
+
+    @property
+    def is_missing(self) -> bool:
+        return isinstance(self.value, _Missing)
+
+    @property
+    def place(self) -> str:
+        return self.path or "the document"
+
+    def problem(self, expected: str) -> str:
+        found = "missing" if self.is_missing else _shown(self.value)
+        return f"{self.place} is {found}; expected {expected}"
+
+    def refused(self, expected: str) -> InvalidRecurrence:
+        return InvalidRecurrence(self.problem(expected))
+
+
+class _Reader:
+    """Reads one document."""
+
+    def __init__(self, default_length: timedelta, leniency: Leniency) -> None:
+        self._default_length = default_length
+        self._forgive = leniency.forgive
+
+    def schedules(self, document: _Node) -> tuple[Schedule, ...]:
+        self._know_only(document, self._object(document), ("schedules",))
+        schedules = document.member("schedules").items("a list of schedules")
+        if len(schedules) > MOST_SCHEDULES:
+            raise InvalidRecurrence(f"schedules has {len(schedules)} items; expected at most {MOST_SCHEDULES}")
+        return tuple(map(self._schedule, schedules))
+
+    def _schedule(self, node: _Node) -> Schedule:
+        members = self._object(node)
+        kind = self._word(node.member("type"), tuple(_KEYS))
+        self._know_only(node, members, _KEYS[kind])
+        return Schedule(
+            weekday=WEEKDAYS.index(self._word(node.member("weekday"), WEEKDAYS)),
+            hours=self._hours(node),
+            every_n_weeks=self._every_n_weeks(node.member("every_n_weeks")) if kind == "weekly" else 1,
+            which=self._which(node.member("which")) if kind == "monthly_nth_weekday" else EVERY_WEEK,
+        )
+
+    def _hours(self, node: _Node) -> LocalHours:
+        start, end = node.member("start_time"), node.member("end_time")
+        states_no_end = end.is_missing or end.value is None
+        return LocalHours(self._time(start), None if states_no_end else self._time(end), self._default_length)
+
+    def _object(self, node: _Node) -> _Object:
+        if not isinstance(node.value, _Object):
+            raise node.refused(f"an object, as in {EXAMPLE}")
+        for key in node.value.repeated:
+            self._forgive(f"{node.place} has the key {_shown(key)} more than once; expected it once")
+        return node.value
+
+    def _know_only(self, node: _Node, members: _Object, known: Sequence[str]) -> None:
+        for key in members:
+            if key not in known:
+                self._forgive(f"{node.place} has an unknown key, {_shown(key)}; expected only {', '.join(known)}")
+
+    def _word(self, node: _Node, known: Sequence[str]) -> str:
+        word = node.value.strip().lower() if isinstance(node.value, str) else None
+        if word is None or word not in known:
+            raise node.refused(f"one of {', '.join(known)}")
+        if word != node.value:
+            self._forgive(node.problem(repr(word)))
+        return word
+
+    def _time(self, node: _Node) -> time:
+        match = _TIME.fullmatch(node.value.strip()) if isinstance(node.value, str) else None
+        if match is None:
+            raise node.refused("a time from '0:00' to '23:59' (midnight is '0:00')")
+        hour, minute = match.groups()
+        if node.value != f"{hour}:{minute}":
+            self._forgive(node.problem(f"'{hour}:{minute}'"))
+        return time(int(hour), int(minute))
+
+    def _every_n_weeks(self, node: _Node) -> int:
+        expected = f"a whole number from 1 to {MOST_WEEKS}"
+        if node.is_missing:
+            return 1
+        if node.value is None:
+            self._forgive(node.problem(expected))
+            return 1
+        if type(node.value) is not int or not 1 <= node.value <= MOST_WEEKS:
+            raise node.refused(expected)
+        return node.value
+
+    def _which(self, node: _Node) -> frozenset[int]:
+        expected = "a list of any of 1 to 5, and -1 for the last"
+        items = node.items(expected)
+        if not items:
+            self._forgive(node.problem(expected))
+        return frozenset(map(self._nth, items))
+
+    def _nth(self, node: _Node) -> int:
+        if type(node.value) is not int or node.value not in EVERY_WEEK | {LAST}:
+            raise node.refused("1, 2, 3, 4, 5, or -1 for the last")
+        return node.value

@@ -1,0 +1,265 @@
+"""The local starts that an RRULE yields (RFC 5545 3.3.10), and the occurrences of all the lines together (3.8.5).
+
+Which days of a year a rule falls on depends only on what kind of year it is, and on where in the rule's
+interval it begins. So each kind of year is worked out once, a year far from DTSTART costs no more than a near one,
+COUNT is counted by whole years, and a rule that never matches is found out. (python-dateutil walks from
+DTSTART, to the year 9999 for a rule that never matches, and expands some rules wrongly; the tests name them.)
+"""
+
+from bisect import bisect_left, bisect_right
+from calendar import isleap, monthrange
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from heapq import merge
+from itertools import groupby, islice
+from operator import attrgetter
+from typing import Literal
+
+from core.recurrence.schedules import LAST_DAY, Occurrence
+
+Frequency = Literal["DAILY", "WEEKLY", "MONTHLY", "YEARLY"]
+
+EVERY = 0
+"""Stands in `Days.weekdays` for each such weekday, not only the n-th."""
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The days that a rule selects, but for its bounds; an empty set selects nothing out.
+
+    Negative numbers count from the end, as in RFC 5545. `weekdays` holds pairs of a number and a weekday
+    (0 is Monday); the number counts within the month, or within the year where the rule is yearly and
+    names no months. `positions` chooses among the days of one interval.
+    """
+
+    frequency: Frequency
+    interval: int = 1
+    week_starts_on: int = 0
+    months: frozenset[int] = frozenset()
+    weeks: frozenset[int] = frozenset()
+    year_days: frozenset[int] = frozenset()
+    month_days: frozenset[int] = frozenset()
+    weekdays: frozenset[tuple[int, int]] = frozenset()
+    positions: frozenset[int] = frozenset()
+
+    def of_year(self, year: int, counted_from: date) -> tuple[int, ...]:
+        """Return the selected days of a year, numbered from 0, where intervals count from that date's."""
+        return _days_of_year(self, _TWINS[year % 400], self._intervals_between(counted_from, year) % self.interval)
+
+    def _intervals_between(self, day: date, year: int) -> int:
+        """Return how many days, weeks, months or years lie between those of `day` and of the year's first day."""
+        match self.frequency:
+            case "DAILY":
+                return date(year, 1, 1).toordinal() - day.toordinal()
+            case "WEEKLY":
+                return (self._week_start(date(year, 1, 1)) - self._week_start(day)) // 7
+            case "MONTHLY":
+                return 12 * (year - day.year) - (day.month - 1)
+        return year - day.year
+
+    def intervals(self, year: int, phase: int) -> Iterator[range]:
+        """Yield the ordinals of each interval that lies in the year, or begins or ends there, in order.
+
+        `phase` counts days, weeks, months or years up to the year's first, modulo `interval`.
+        """
+        first_day, last_day = date(year, 1, 1), date(year, 12, 31)
+        first, last = first_day.toordinal(), last_day.toordinal()
+        ahead = -phase % self.interval
+        match self.frequency:
+            case "DAILY":
+                for day in range(first + ahead, last + 1, self.interval):
+                    yield range(day, day + 1)
+            case "WEEKLY":
+                for week in range(self._week_start(first_day) + 7 * ahead, last + 1, 7 * self.interval):
+                    yield range(week, week + 7)
+            case "MONTHLY":
+                for month in range(1 + ahead, 13, self.interval):
+                    start = date(year, month, 1).toordinal()
+                    yield range(start, start + monthrange(year, month)[1])
+            case "YEARLY" if not ahead:
+                yield range(first, last + 1)
+
+    def has(self, day: date) -> bool:
+        """Whether a day is selected, `interval` and `positions` apart."""
+        year_day, days_in_year = _day_of_year(day), 365 + isleap(day.year)
+        days_in_month = monthrange(day.year, day.month)[1]
+        return (
+            (not self.months or day.month in self.months)
+            and _is_one_of(self.month_days, day.day, days_in_month)
+            and _is_one_of(self.year_days, year_day, days_in_year)
+            and (not self.weeks or _is_one_of(self.weeks, *self._week(day)))
+            and (
+                self._has_weekday(day.weekday(), day.day, days_in_month)
+                if self.months or self.frequency == "MONTHLY"
+                else self._has_weekday(day.weekday(), year_day, days_in_year)
+            )
+        )
+
+    def chosen(self, days: list[int]) -> list[int]:
+        """Return those days of one interval that stand at `positions`."""
+        if not self.positions:
+            return days
+        return [day for number, day in enumerate(days, start=1) if _is_one_of(self.positions, number, len(days))]
+
+    def _has_weekday(self, weekday: int, number: int, of: int) -> bool:
+        from_front, from_back = (number - 1) // 7 + 1, -((of - number) // 7 + 1)
+        return not self.weekdays or not self.weekdays.isdisjoint(
+            {(EVERY, weekday), (from_front, weekday), (from_back, weekday)}
+        )
+
+    def _week_start(self, day: date) -> int:
+        return day.toordinal() - (day.weekday() - self.week_starts_on) % 7
+
+    def _week(self, day: date) -> tuple[int, int]:
+        """Return the number of a day's week, and how many weeks the week's year has.
+
+        Week 1 is the first with at least four days in the year: a week belongs to the year of its fourth day.
+        """
+        fourth = date.fromordinal(self._week_start(day) + 3)
+        year_day = _day_of_year(fourth)
+        days_before_first = (year_day - 1) % 7
+        return (year_day - 1) // 7 + 1, (365 + isleap(fourth.year) - days_before_first - 1) // 7 + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An RRULE: `times` on each of `days`, from DTSTART to `until` (inclusive) or for `count` starts.
+
+    `text` is the rule as it was written, in capitals.
+    """
+
+    start: datetime
+    days: Days
+    times: tuple[time, ...]
+    count: int | None = None
+    until: datetime | None = None
+    text: str = ""
+
+    def starts(self, first: date, last: date) -> Iterator[datetime]:
+        """Yield, soonest first, the starts on the dates `first` to `last`, both inclusive."""
+        starts = (
+            start
+            for ordinal in self._ordinals(max(first, self.start.date()), min(last, self._last))
+            for start in self._starts_on(date.fromordinal(ordinal))
+        )
+        return starts if self.count is None else islice(starts, max(self.count - self._number_before(first), 0))
+
+    def has(self, start: datetime) -> bool:
+        """Whether the rule yields that start."""
+        return start in self.starts(start.date(), start.date())
+
+    @property
+    def first(self) -> datetime | None:
+        """The first start of all; the days of a rule repeat themselves after 400 years, times its interval."""
+        last_year = self.start.year + 400 * self.days.interval
+        last = LAST_DAY if last_year >= LAST_DAY.year else date(last_year, 12, 31)
+        return next(self.starts(self.start.date(), last), None)
+
+    @property
+    def _last(self) -> date:
+        return self.until.date() if self.until else date.max
+
+    def _starts_on(self, day: date) -> Iterator[datetime]:
+        for at in self.times:
+            start = datetime.combine(day, at)
+            if self.start <= start and not (self.until and start > self.until):
+                yield start
+
+    def _ordinals(self, first: date, last: date) -> Iterator[int]:
+        """Yield the ordinals of the rule's days from `first` to `last`, both inclusive."""
+        for year in range(first.year, last.year + 1):
+            new_year, days = self._year(year)
+            selected = slice(
+                bisect_left(days, first.toordinal() - new_year), bisect_right(days, last.toordinal() - new_year)
+            )
+            yield from (new_year + day for day in days[selected])
+
+    def _year(self, year: int) -> tuple[int, tuple[int, ...]]:
+        """Return the ordinal of a year's first day, and the days of that year, numbered from 0."""
+        return date(year, 1, 1).toordinal(), self.days.of_year(year, self.start.date())
+
+    def _number_before(self, day: date) -> int:
+        """Return how many starts there are from DTSTART up to a date, if nothing ends the rule."""
+        first = self.start.date()
+        if day <= first:
+            return 0
+        days = self._days_before(day) - self._days_before(first)
+        missed_on_first_day = bisect_left(self.times, self.start.time()) if any(self._ordinals(first, first)) else 0
+        return days * len(self.times) - missed_on_first_day
+
+    def _days_before(self, day: date) -> int:
+        """Return how many of the rule's days there are from the first of DTSTART's year up to a date."""
+        whole_years = sum(len(self._year(year)[1]) for year in range(self.start.year, day.year))
+        new_year, days = self._year(day.year)
+        return whole_years + bisect_left(days, day.toordinal() - new_year)
+
+
+@lru_cache(maxsize=2048)
+def _days_of_year(days: Days, year: int, phase: int) -> tuple[int, ...]:
+    """Return a year's selected days, numbered from 0, in order; `phase` as in `Days.intervals`."""
+    new_year, next_new_year = date(year, 1, 1).toordinal(), date(year + 1, 1, 1).toordinal()
+    return tuple(
+        day - new_year
+        for interval in days.intervals(year, phase)
+        for day in days.chosen([day for day in interval if days.has(date.fromordinal(day))])
+        if new_year <= day < next_new_year
+    )
+
+
+def _is_one_of(wanted: frozenset[int], number: int, of: int) -> bool:
+    """Whether the `number`-th of so many is wanted, counted from the front or the back; an empty set wants all."""
+    return not wanted or number in wanted or number - of - 1 in wanted
+
+
+def _kind(year: int) -> tuple[int, bool, bool, bool]:
+    """Return all that the days of a year, and the weeks that it shares with its neighbours, depend on."""
+    return date(year, 1, 1).weekday(), isleap(year - 1), isleap(year), isleap(year + 1)
+
+
+_first_of_kind: dict[tuple[int, bool, bool, bool], int] = {}
+_TWINS = tuple(_first_of_kind.setdefault(_kind(year), year) for year in range(2000, 2400))
+"""For each year, modulo 400, a year of the same kind."""
+
+
+def _day_of_year(day: date) -> int:
+    return day.toordinal() - date(day.year, 1, 1).toordinal() + 1
+
+
+@dataclass(frozen=True, slots=True)
+class RecurrenceSet:
+    """The starts of all `rules` together, and those that were `added`, but for those `excluded`.
+
+    Each start of a rule lasts `length`; `states_end` tells whether the text says so (T3). `added` is in order.
+    """
+
+    start: datetime
+    length: timedelta
+    states_end: bool
+    rules: tuple[Rule, ...] = ()
+    added: tuple[Occurrence, ...] = ()
+    excluded: frozenset[datetime] = frozenset()
+
+    needs_initiation_date = False
+    """Intervals count from DTSTART (R5)."""
+
+    def occurrences(self, first: date, last: date, _initiation_date: date | None = None) -> Iterator[Occurrence]:
+        """Yield, soonest first, the occurrences that start on the dates `first` to `last`, both inclusive.
+
+        Of those with the same start only the one with the latest end is yielded (R4).
+        """
+        by_rules = (map(self.lasting, rule.starts(first, last)) for rule in self.rules)
+        added = (occurrence for occurrence in self.added if first <= occurrence.start.date() <= last)
+        for start, same in groupby(merge(*by_rules, added), attrgetter("start")):
+            if start not in self.excluded:
+                *_, longest = same
+                yield longest
+
+    def soonest(self, first: date, last: date, _initiation_date: date | None = None) -> Occurrence | None:
+        """Return the soonest occurrence that starts on the dates `first` to `last`, both inclusive."""
+        return next(self.occurrences(first, last), None)
+
+    def lasting(self, start: datetime) -> Occurrence:
+        """Return the occurrence at a start that states no end of its own."""
+        return Occurrence(start, start + self.length, self.states_end)

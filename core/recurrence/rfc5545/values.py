@@ -1,0 +1,117 @@
+"""Values as RFC 5545 writes them (3.3): moments, days and lengths, and where in a text they stand."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import product
+
+from core.errors import InvalidRecurrence
+from core.recurrence.schedules import LAST_DAY
+from core.timezones import to_local, to_utc
+
+FIRST_DAY = date(1900, 1, 1)
+"""Earlier dates are mistakes."""
+
+DAY = timedelta(days=1)
+
+_DAY = re.compile("([0-9]{4})([0-9]{2})([0-9]{2})")
+_MOMENT = re.compile(_DAY.pattern + "T([0-9]{2})([0-9]{2})([0-9]{2})(Z?)")
+_LENGTH = re.compile(
+    r"\+?P(?=.)(?:([0-9]{1,5})W|(?:([0-9]{1,5})D)?(?:T(?=.)(?:([0-9]{1,5})H)?(?:([0-9]{1,5})M)?(?:([0-9]{1,5})S)?)?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A value as it was written, and the place in the text where it stands."""
+
+    place: str
+    value: str
+
+    def problem(self, expected: str) -> str:
+        """Return what to tell whoever wrote it."""
+        return f"{self.place} is {self.value!r:.60}; expected {expected}"
+
+    def refused(self, expected: str) -> InvalidRecurrence:
+        """Return the error to raise."""
+        return InvalidRecurrence(self.problem(expected))
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A DATE-TIME (3.3.5): a naive local time, or one in UTC, to the second."""
+
+    wall: datetime
+    in_utc: bool
+
+
+def moment(part: Part, expected: str, *, last: date = LAST_DAY) -> Moment:
+    """Read a DATE-TIME that is not after the date `last`."""
+    match = _MOMENT.fullmatch(part.value.upper())
+    if not match:
+        raise part.refused(expected)
+    *numbers, z = match.groups()
+    try:
+        wall = datetime(*map(int, numbers))  # type: ignore[arg-type] # noqa: DTZ001 - local, or said to be in UTC
+    except ValueError as error:
+        raise part.refused(f"{expected}, that exists") from error
+    _require_era(part, wall.date(), last)
+    return Moment(wall, bool(z))
+
+
+def is_day(part: Part) -> bool:
+    """Whether the value has the form of a DATE."""
+    return _DAY.fullmatch(part.value) is not None
+
+
+def day(part: Part, expected: str, *, last: date = LAST_DAY) -> date:
+    """Read a DATE (3.3.4) that is not after `last`."""
+    match = _DAY.fullmatch(part.value)
+    if not match:
+        raise part.refused(expected)
+    try:
+        found = date(*map(int, match.groups()))
+    except ValueError as error:
+        raise part.refused(f"{expected}, that exists") from error
+    _require_era(part, found, last)
+    return found
+
+
+def length(part: Part) -> timedelta:
+    """Read a DURATION (3.3.6)."""
+    match = _LENGTH.fullmatch(part.value.upper())
+    if not match:
+        raise part.refused("a length such as PT3H or PT2H30M")
+    weeks, days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
+    return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def last_wall(until: datetime, zone: str, times: Iterable[time]) -> datetime:
+    """Return the last wall time, at one of `times`, whose instant is not after `until`, naive and in UTC.
+
+    Raises UnknownTimeZone.
+    """
+    if until.date() > LAST_DAY:
+        return until
+    instant = until.replace(tzinfo=UTC)
+    return max(wall for wall in _walls_near(instant, zone, times) if to_utc(wall, zone) <= instant)
+
+
+def walls(moment_in_utc: datetime, zone: str, times: Iterable[time]) -> frozenset[datetime]:
+    """Return what clocks show then and, in a gap, which of `times` mean it too. Raises UnknownTimeZone."""
+    instant = moment_in_utc.replace(tzinfo=UTC)
+    same = {wall for wall in _walls_near(instant, zone, times) if to_utc(wall, zone) == instant}
+    return frozenset({to_local(instant, zone), *same})
+
+
+def _walls_near(instant: datetime, zone: str, times: Iterable[time]) -> Iterator[datetime]:
+    """Yield these times on the days around, two to each side: a zone may have skipped one of them."""
+    local = to_local(instant, zone)
+    for days, at in product(range(-2, 3), times):
+        yield datetime.combine(local + days * DAY, at)
+
+
+def _require_era(part: Part, found: date, last: date) -> None:
+    if not FIRST_DAY <= found <= last:
+        raise part.refused(f"a date from {FIRST_DAY} to {last}")

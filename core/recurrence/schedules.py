@@ -1,0 +1,104 @@
+"""Schedules: which local dates a rule falls on, and the occurrences it yields there.
+
+Everything here is naive local time; which instants they are is for `core.windows` to say.
+"""
+
+from calendar import monthrange
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+DEFAULT_LENGTH = timedelta(hours=3)
+"""How long an occurrence lasts that states no end (T3)."""
+
+LAST_DAY = date.max - timedelta(weeks=1)
+"""Nothing occurs later, so that every occurrence also ends within the calendar."""
+
+LONGEST_GAP = timedelta(weeks=53)
+"""Between two occurrences of a schedule: the longest is of 52 weeks, by `every_n_weeks`."""
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+LAST = -1
+"""Stands in `Schedule.which` for the last such weekday of a month."""
+
+EVERY_WEEK = frozenset({1, 2, 3, 4, 5})
+
+COUNTING_STARTS = date(1970, 1, 5)
+"""The Monday whose week is counted from where a session has no initiation date (R2)."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Occurrence:
+    """A naive local start and end; where no end is stated, it is the default length after the start (T3)."""
+
+    start: datetime
+    end: datetime
+    states_end: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LocalHours:
+    """The hours that are stated for a day, as wall times."""
+
+    start: time
+    end: time | None = None
+    default_length: timedelta = DEFAULT_LENGTH
+
+    def on(self, day: date) -> Occurrence:
+        """Return these hours on that date.
+
+        An end before the start is on the next day; a missing end, or one equal to the start, counts as the
+        default length after it (T3).
+        """
+        start = datetime.combine(day, self.start)
+        if self.end is None or self.end == self.start:
+            return Occurrence(start, start + self.default_length, states_end=False)
+        end = datetime.combine(day, self.end)
+        return Occurrence(start, end if end > start else end + timedelta(days=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The same hours on a weekday (0 is Monday), in every n-th week, where it is one of `which` in its month.
+
+    `which` holds any of 1 to 5, and -1 for the last.
+    """
+
+    weekday: int
+    hours: LocalHours
+    every_n_weeks: int = 1
+    which: frozenset[int] = EVERY_WEEK
+
+    def occurrences(self, first: date, last: date, initiation_date: date | None) -> Iterator[Occurrence]:
+        """Yield, soonest first, the occurrences that start on the dates `first` to `last`, both inclusive.
+
+        Weeks are counted from the first matching weekday on or after `initiation_date`, which filters nothing
+        here; without one, from the week of Monday 1970-01-05 (R2).
+        """
+        counted_from = initiation_date or COUNTING_STARTS
+        first_counted = counted_from.toordinal() + (self.weekday - counted_from.weekday()) % 7
+        step = 7 * self.every_n_weeks
+        soonest = first.toordinal() + (first_counted - first.toordinal()) % step
+        for ordinal in range(soonest, last.toordinal() + 1, step):
+            day = date.fromordinal(ordinal)
+            if self._has(day):
+                yield self.hours.on(day)
+
+    def soonest(self, first: date, last: date, initiation_date: date | None) -> Occurrence | None:
+        """Return the first of `occurrences`."""
+        return next(self.occurrences(first, min(last, _after_longest_gap(first)), initiation_date), None)
+
+    @property
+    def needs_initiation_date(self) -> bool:
+        """Whether it skips weeks; without an initiation date it may skip the wrong ones (R2)."""
+        return self.every_n_weeks > 1
+
+    def _has(self, day: date) -> bool:
+        days_in_month = monthrange(day.year, day.month)[1]
+        is_last = day.day + 7 > days_in_month
+        return (day.day - 1) // 7 + 1 in self.which or (is_last and LAST in self.which)
+
+
+def _after_longest_gap(day: date) -> date:
+    return min(day, LAST_DAY - LONGEST_GAP) + LONGEST_GAP

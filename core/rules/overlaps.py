@@ -1,0 +1,71 @@
+"""Which of a session's overlapping instances is on: their windows, made disjoint (P7)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby, pairwise
+
+from core.windows import StatedHours, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """An instance that would be on for the whole of its window if it were its session's only one."""
+
+    session_instance_id: int
+    hours: StatedHours
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveSpan:
+    """A window in which one instance is on, and no other of its session; `starts_at` is its stated start."""
+
+    session_instance_id: int
+    window: Window
+    starts_at: datetime
+
+
+def disjoint(contenders: Sequence[Contender]) -> tuple[ActiveSpan, ...]:
+    """Return the active spans of one session's instances, by `opens_at`: disjoint, and covering all their windows.
+
+    At each moment the instance within its stated hours is on before one that is only in a buffer; among
+    equals the one that starts later, then the one that ends sooner, then the one earlier in `contenders` (give
+    them in order of id).
+    """
+    starts = {contender.session_instance_id: contender.hours.starts_at for contender in contenders}
+    spans = []
+    for instance_id, run in groupby(pairwise(_edges(contenders)), key=lambda piece: _on_at(contenders, piece[0])):
+        pieces = list(run)
+        if instance_id is not None:
+            spans.append(ActiveSpan(instance_id, Window(pieces[0][0], pieces[-1][1]), starts[instance_id]))
+    return tuple(spans)
+
+
+def _edges(contenders: Sequence[Contender]) -> list[datetime]:
+    """Return every instant at which the answer may change, in order."""
+    edges = set[datetime]()
+    for contender in contenders:
+        edges |= {
+            contender.hours.starts_at,
+            contender.hours.ends_at,
+            contender.window.opens_at,
+            contender.window.closes_at,
+        }
+    return sorted(edges)
+
+
+def _on_at(contenders: Sequence[Contender], at: datetime) -> int | None:
+    """Return the id of the instance that is on at that instant."""
+    open_contenders = [contender for contender in contenders if contender.window.contains(at)]
+    if not open_contenders:
+        return None
+    on = min(
+        open_contenders,
+        key=lambda contender: (
+            not contender.hours.contains(at),
+            at - contender.hours.starts_at,
+            contender.hours.ends_at,
+        ),
+    )
+    return on.session_instance_id

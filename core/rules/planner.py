@@ -1,0 +1,340 @@
+"""One session's plan: which instances are to stand, at what times, and in which windows each is to be active.
+
+A pure function from a snapshot to the difference. Planned again at the same instant, what it decided leaves
+nothing to decide: a request may be doubled or late, and does no harm.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from itertools import groupby
+
+from core.errors import NoSuchOccurrence
+from core.recurrence import Occurrence, Recurrence, parse
+from core.rules.binding import (
+    FIRST_DAY,
+    LAST_DAY,
+    Binding,
+    Candidate,
+    Hours,
+    InstanceSnapshot,
+    Outcome,
+    bind,
+    stated_end,
+)
+from core.rules.overlaps import ActiveSpan, Contender, disjoint
+from core.timezones import require_zone, to_local
+from core.windows import Window, stated_hours
+
+__all__ = [
+    "Binding",
+    "InstanceSnapshot",
+    "NewInstance",
+    "Plan",
+    "RetimedInstance",
+    "SessionSnapshot",
+    "first_date",
+    "plan",
+]
+
+# A fleet's recurrences are few texts, and the same hours come again in every plan of a session.
+_parse = lru_cache(maxsize=4096)(parse)
+_hours = lru_cache(maxsize=16384)(stated_hours)
+_YEAR = timedelta(weeks=53)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSnapshot:
+    """What the planner knows of one session.
+
+    `instances`: all dated `first_date(now)` or later, or bound to an occurrence that starts then or later.
+    `skipped`: the local starts of occurrences whose instance somebody deleted by hand.
+    The buffers are 0 to 1440 minutes.
+    """
+
+    session_id: int
+    recurrence: str | None
+    timezone: str | None
+    initiation_date: date | None
+    termination_date: date | None
+    active_buffer_minutes_before: int
+    active_buffer_minutes_after: int
+    instances: tuple[InstanceSnapshot, ...]
+    skipped: frozenset[datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class NewInstance:
+    """An instance to be made; its key, by which `Plan.windows` calls it, is negative."""
+
+    key: int
+    date: date
+    start_time: time
+    end_time: time | None
+    binding: Binding
+
+
+@dataclass(frozen=True, slots=True)
+class RetimedInstance:
+    """An instance that follows its occurrence to other times (P3)."""
+
+    session_instance_id: int
+    date: date
+    start_time: time
+    end_time: time | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be written for one session.
+
+    bound          bindings of standing rows that are new or changed
+    unbound        standing rows whose binding is to be forgotten
+    deletable      rows to be deleted if nothing in the database refers to them; if something does, what
+                   `bound` and `unwindowed` say of them holds
+    windows        every active span of every instance considered, by `opens_at`, disjoint, past ones too
+    unwindowed     rows, not cancelled and not past, that have no window (P4, R3, T3)
+    next_plan_at   when to plan again though nothing was changed, later than now; None: never
+    """
+
+    session_id: int
+    made: tuple[NewInstance, ...]
+    retimed: tuple[RetimedInstance, ...]
+    bound: Mapping[int, Binding]
+    unbound: frozenset[int]
+    deletable: frozenset[int]
+    windows: tuple[ActiveSpan, ...]
+    unwindowed: tuple[int, ...]
+    next_plan_at: datetime | None
+    warnings: tuple[str, ...]
+
+
+def first_date(now: datetime) -> date:
+    """Return the earliest local date that can matter at `now`, in any zone.
+
+    A window still open now belongs to hours that began at most a day (its buffer) and a day (their length)
+    ago; a zone's date differs from UTC's by at most one; and hours of the day before can overlap: four days.
+    """
+    return now.astimezone(UTC).date() - timedelta(days=4)
+
+
+def plan(
+    session: SessionSnapshot,
+    now: datetime,
+    *,
+    horizon: timedelta,
+    default_length: timedelta,
+    wanted: datetime | None = None,
+) -> Plan:
+    """Decide what is to be written for one session.
+
+    1. Expand the recurrence where it matters: near now, near every standing instance, and near `wanted`.
+    2. Bind its occurrences to the standing instances, which follow them, lose them, or stay (P2-P4).
+    3. Make an instance of each occurrence left over whose window opens within `horizon`, and of `wanted`, the
+       local start of an occurrence, however far ahead it is and even if it is skipped (P1).
+    4. Make the windows of all disjoint (P7).
+
+    Raises InvalidRecurrence and UnknownTimeZone (P6), and NoSuchOccurrence if nothing starts at exactly
+    `wanted`, or if that is before `first_date(now)`.
+    """
+    zone = require_zone(session.timezone)
+    recurrence = _parse(session.recurrence, default_length=default_length, zone=zone)
+    view = _View(session, recurrence, zone, now, horizon)
+    candidates = _candidates(view, wanted)
+    outcomes = bind(session.instances, candidates, default_length=default_length, is_over=view.is_over)
+    taken = _taken(outcomes)
+    made = _made(view, [candidate for start, candidate in candidates.items() if start not in taken], wanted)
+    return Plan(
+        session.session_id,
+        made=made,
+        retimed=tuple(_retimed(outcome.instance) for outcome in outcomes if outcome.is_retimed),
+        bound={outcome.session_instance_id: binding for outcome in outcomes if (binding := outcome.new_binding)},
+        unbound=frozenset(outcome.session_instance_id for outcome in outcomes if outcome.is_unbound),
+        deletable=frozenset(outcome.session_instance_id for outcome in outcomes if outcome.is_deletable),
+        windows=disjoint(_contenders(view, outcomes, made)),
+        unwindowed=tuple(outcome.session_instance_id for outcome in outcomes if _is_unwindowed(view, outcome)),
+        next_plan_at=_next_plan_at(view, taken | {new.binding.start for new in made} | session.skipped),
+        warnings=recurrence.warnings,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A session at one instant: what its recurrence, its zone, its buffers and now make of hours."""
+
+    session: SessionSnapshot
+    recurrence: Recurrence
+    zone: str
+    now: datetime
+    horizon: timedelta
+
+    @property
+    def last_date(self) -> date:
+        """The last local date on which the hours of a due window can begin, and a day more (for gaps)."""
+        before = timedelta(minutes=self.session.active_buffer_minutes_before)
+        return to_local(self.now + self.horizon + before, self.zone).date() + timedelta(days=1)
+
+    def contender(self, key: int, hours: Hours) -> Contender:
+        """Return the contender that an instance at these hours is: the window it would have if it were alone."""
+        stated = _hours(hours.start, hours.end, self.zone)
+        before = timedelta(minutes=self.session.active_buffer_minutes_before)
+        after = timedelta(minutes=self.session.active_buffer_minutes_after)
+        return Contender(key, stated, stated.window(before=before, after=after))
+
+    def window(self, hours: Hours) -> Window:
+        """Return the window of these hours."""
+        return self.contender(0, hours).window
+
+    def is_over(self, hours: Hours) -> bool:
+        """Whether the window of these hours is over."""
+        return self.window(hours).closes_at <= self.now
+
+    def is_due(self, hours: Hours) -> bool:
+        """Whether the window of these hours opens within the horizon, or has opened (P1)."""
+        return self.window(hours).opens_at <= self.now + self.horizon
+
+    def between(self, first: date, last: date) -> tuple[Occurrence, ...]:
+        """Return the session's occurrences that start on these local dates, both inclusive (R3)."""
+        return self.recurrence.between(
+            first,
+            last,
+            initiation_date=self.session.initiation_date,
+            termination_date=self.session.termination_date,
+        )
+
+    def first_on_or_after(self, day: date) -> Occurrence | None:
+        """Return the session's first occurrence that starts on that local date or later (R3)."""
+        return self.recurrence.first_on_or_after(
+            day,
+            initiation_date=self.session.initiation_date,
+            termination_date=self.session.termination_date,
+        )
+
+
+# Which occurrences there are
+
+
+def _candidates(view: _View, wanted: datetime | None) -> dict[datetime, Candidate]:
+    """Return the occurrences on the dates considered, by start, earliest first. Raises NoSuchOccurrence."""
+    candidates = {
+        occurrence.start: Candidate(
+            occurrence, view.is_over(occurrence), is_skipped=occurrence.start in view.session.skipped
+        )
+        for first, last in _runs(_days(view, wanted))
+        for occurrence in view.between(first, last)
+    }
+    if wanted and (wanted not in candidates or wanted.date() < first_date(view.now)):
+        raise NoSuchOccurrence(_refusal(view, wanted))
+    return candidates
+
+
+def _days(view: _View, wanted: datetime | None) -> set[int]:
+    """Return the ordinals of the dates considered: not all those up to an instance in the year 9998, say."""
+    days = set(range(first_date(view.now).toordinal(), view.last_date.toordinal() + 1))
+    for instance in view.session.instances:
+        days.update(_around(instance.date))
+        if instance.binding and not instance.binding.lost:
+            days.add(instance.binding.start.toordinal())
+    if wanted:
+        days.update(_around(wanted))
+    return {day for day in days if FIRST_DAY.toordinal() <= day <= LAST_DAY.toordinal()}
+
+
+def _around(day: date) -> tuple[int, int, int]:
+    """Return the ordinals of that date and of those beside it, where hours may begin that overlap its own."""
+    ordinal = day.toordinal()
+    return ordinal - 1, ordinal, ordinal + 1
+
+
+def _runs(days: Collection[int]) -> Iterator[tuple[date, date]]:
+    """Yield the first and the last date of each unbroken run of these ordinals."""
+    for _, numbered in groupby(enumerate(sorted(days)), key=lambda pair: pair[1] - pair[0]):
+        run = [day for _, day in numbered]
+        yield date.fromordinal(run[0]), date.fromordinal(run[-1])
+
+
+def _refusal(view: _View, wanted: datetime) -> str:
+    """Return why nothing is made for `wanted`: nothing starts then, or a later plan would not see it."""
+    earliest = first_date(view.now)
+    middle = min(max(wanted.date(), earliest), LAST_DAY - _YEAR)
+    starts = [near.start for near in view.between(max(middle - _YEAR, earliest), middle + _YEAR)]
+    nearest = sorted(sorted(starts, key=lambda start: abs(start - wanted))[:3])
+    return (
+        f"session {view.session.session_id} has no occurrence at {wanted} that could be made; "
+        f"the nearest, from {earliest} on: {', '.join(map(str, nearest)) or 'none within a year'}"
+    )
+
+
+# What is made
+
+
+def _taken(outcomes: Iterable[Outcome]) -> set[datetime]:
+    """Return the starts of the occurrences that have an instance."""
+    bindings = (outcome.instance.binding for outcome in outcomes)
+    return {binding.start for binding in bindings if binding and not binding.lost}
+
+
+def _made(view: _View, free: Iterable[Candidate], wanted: datetime | None) -> tuple[NewInstance, ...]:
+    """Make an instance of each occurrence that is wanted, or is due and neither over nor skipped (P1)."""
+    occurrences = [
+        candidate.occurrence
+        for candidate in free
+        if candidate.occurrence.start == wanted
+        or (view.is_due(candidate.occurrence) and not candidate.is_over and not candidate.is_skipped)
+    ]
+    return tuple(_new(-number, occurrence) for number, occurrence in enumerate(occurrences, start=1))
+
+
+def _new(key: int, occurrence: Occurrence) -> NewInstance:
+    start, end = occurrence.start, occurrence.end
+    return NewInstance(key, start.date(), start.time(), stated_end(occurrence), Binding(start, end))
+
+
+def _retimed(instance: InstanceSnapshot) -> RetimedInstance:
+    assert instance.start_time
+    return RetimedInstance(instance.session_instance_id, instance.date, instance.start_time, instance.end_time)
+
+
+def _next_plan_at(view: _View, taken: Collection[datetime]) -> datetime | None:
+    """Return when the first occurrence will be due that is neither due now nor taken."""
+    day = view.last_date - timedelta(days=2)
+    while first := view.first_on_or_after(day):
+        day = first.start.date()
+        free = [occurrence for occurrence in view.between(day, day) if occurrence.start not in taken]
+        if ahead := [occurrence for occurrence in free if not view.is_due(occurrence)]:
+            return min(view.window(occurrence).opens_at for occurrence in ahead) - view.horizon
+        day += timedelta(days=1)
+    return None
+
+
+# What is active when
+
+
+def _contenders(view: _View, outcomes: Iterable[Outcome], made: Iterable[NewInstance]) -> list[Contender]:
+    """Return a contender for each: the standing instances by id, then the new ones by start (P7)."""
+    standing = [
+        view.contender(outcome.session_instance_id, outcome.span)
+        for outcome in outcomes
+        if outcome.span and not outcome.instance.is_cancelled and not _is_terminated(view, outcome)
+    ]
+    return standing + [view.contender(new.key, new.binding) for new in made]
+
+
+def _is_terminated(view: _View, outcome: Outcome) -> bool:
+    """Whether the instance is dated when there is no session any more (R3)."""
+    return outcome.instance.date > (view.session.termination_date or date.max)
+
+
+def _is_unwindowed(view: _View, outcome: Outcome) -> bool:
+    """Whether somebody may wait in vain for this instance, and is to be told (P4, R3, T3)."""
+    has_window = outcome.span is not None and not _is_terminated(view, outcome)
+    return not has_window and not outcome.instance.is_cancelled and _is_ahead(view, outcome)
+
+
+def _is_ahead(view: _View, outcome: Outcome) -> bool:
+    """Whether its window, if it had one, would not be over; without any hours, its date decides."""
+    if hours := outcome.span or outcome.row.span:
+        return not view.is_over(hours)
+    after = timedelta(minutes=view.session.active_buffer_minutes_after)
+    return outcome.instance.date >= to_local(view.now - after, view.zone).date()

@@ -1,0 +1,266 @@
+"""The instances that a plan makes, retimes, binds and deletes: for a chunk of sessions in a handful of statements."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, time
+from itertools import chain
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Date,
+    Select,
+    Time,
+    column,
+    delete,
+    func,
+    insert,
+    select,
+    table,
+    text,
+    tuple_,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import Insert
+
+from core.db.transaction_settings import own_write
+from core.models import LocalDateTime, MusicSession, PlannedInstance, SessionInstance, SkippedOccurrence
+from core.rules.planner import Binding, NewInstance, Plan, RetimedInstance
+from core.store.arrays import ValueTable, is_in
+from core.store.planning.snapshots import ROW_CONTENT
+
+
+def lock(connection: Connection, ids: Collection[int]) -> frozenset[int]:
+    """Lock these instances' rows, those that nobody holds, and return their ids."""
+    return _locked(connection, _LOCK, ids)
+
+
+_LOCK = (
+    select(SessionInstance.session_instance_id)
+    .where(is_in(SessionInstance.session_instance_id))
+    .order_by(SessionInstance.session_instance_id)
+    .with_for_update(key_share=True, skip_locked=True)
+)
+
+
+def lock_keys(connection: Connection, ids: Collection[int]) -> frozenset[int]:
+    """Hold these instances as a foreign key does: until we commit nobody deletes one; all else may be done to it."""
+    return _locked(connection, _LOCK_KEYS, ids)
+
+
+_LOCK_KEYS = (
+    select(SessionInstance.session_instance_id)
+    .where(is_in(SessionInstance.session_instance_id))
+    .order_by(SessionInstance.session_instance_id)
+    .with_for_update(read=True, key_share=True, skip_locked=True)
+)
+
+
+def lock_parents(connection: Connection, session_ids: Collection[int]) -> frozenset[int]:
+    """Lock the parents of the rows to be made, as their foreign key will, but without waiting."""
+    return _locked(connection, _LOCK_PARENTS, session_ids)
+
+
+_LOCK_PARENTS = (
+    select(MusicSession.session_id)
+    .where(is_in(MusicSession.session_id))
+    .order_by(MusicSession.session_id)
+    .with_for_update(read=True, key_share=True, skip_locked=True)
+)
+
+
+def _locked(connection: Connection, statement: Select[int], ids: Collection[int]) -> frozenset[int]:
+    return frozenset(connection.scalars(statement, {"ids": sorted(ids)}).all()) if ids else frozenset()
+
+
+def delete_unreferenced(connection: Connection, deletable: frozenset[int]) -> frozenset[int]:
+    """Delete the rows that nothing refers to (P4).
+
+    The references are asked for after the row is locked FOR UPDATE: before, an insert in between would be cascaded.
+    """
+    if not deletable:
+        return frozenset()
+    locked = frozenset(connection.scalars(_LOCK_TO_DELETE, {"ids": sorted(deletable)}))
+    unreferenced = locked - referenced(connection, locked)
+    with own_write(connection):
+        return frozenset(connection.scalars(_DELETE, {"ids": sorted(unreferenced)}))
+
+
+_LOCK_TO_DELETE = (
+    select(SessionInstance.session_instance_id)
+    .where(is_in(SessionInstance.session_instance_id))
+    .order_by(SessionInstance.session_instance_id)
+    .with_for_update(skip_locked=True)
+)
+_DELETE = (
+    delete(SessionInstance)
+    .where(is_in(SessionInstance.session_instance_id))
+    .returning(SessionInstance.session_instance_id)
+)
+
+
+# What refers to an instance among our own tables goes with it.
+OWN_TABLES = ("planned_instance", "activation_window", "active_instance")
+
+# The catalogue: Core has no tables for it.
+_FOREIGN_KEYS = text(
+    """
+    SELECT n.nspname, c.relname, a.attname
+    FROM pg_constraint k
+    JOIN pg_class c ON c.oid = k.conrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute target ON target.attrelid = k.confrelid AND target.attname = 'session_instance_id'
+    JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[array_position(k.confkey, target.attnum)]
+    WHERE k.contype = 'f' AND k.confrelid = 'session_instance'::regclass AND k.conparentid = 0
+    AND c.relname <> ALL (:own)
+    """
+)
+
+
+def referenced(connection: Connection, instance_ids: Collection[int]) -> frozenset[int]:
+    """Return those of the instances that some row of the app refers to."""
+    keys = connection.execute(_FOREIGN_KEYS, {"own": list(OWN_TABLES)}).all()
+    queries = [_referring(key.nspname, key.relname, key.attname) for key in keys]
+    if not queries or not instance_ids:
+        return frozenset()
+    return frozenset(connection.scalars(union_all(*queries), {"ids": sorted(instance_ids)}))
+
+
+def _referring(schema: str, name: str, key: str) -> Select[int]:
+    reference = column(key, BigInteger())
+    return select(reference).select_from(table(name, reference, schema=schema)).where(is_in(reference))
+
+
+def make(connection: Connection, plans: Sequence[Plan]) -> dict[tuple[int, int], int]:
+    """Insert the new instances; return (session id, the planner's key) -> the row's id."""
+    new = {(plan.session_id, instance.binding.start): instance for plan in plans for instance in plan.made}
+    if not new:
+        return {}
+    times = _NEW.of(
+        [
+            (session_id, instance.date, instance.start_time, instance.end_time)
+            for (session_id, _), instance in new.items()
+        ]
+    )
+    with own_write(connection):
+        made = connection.execute(_MAKE, times).all()
+    ids = {(session_id, datetime.combine(day, start or time.min)): row_id for row_id, session_id, day, start in made}
+    _bind_made(connection, {ids[where]: (where[0], instance) for where, instance in new.items()})
+    _unskip(connection, new)
+    return {(where[0], instance.key): ids[where] for where, instance in new.items()}
+
+
+_NEW = ValueTable("new", {"session_id": BigInteger(), "date": Date(), "start_time": Time(), "end_time": Time()})
+_MAKE = (
+    insert(SessionInstance)
+    .from_select(["session_id", "date", "start_time", "end_time"], select(_NEW.table))
+    .returning(
+        SessionInstance.session_instance_id,
+        SessionInstance.session_id,
+        SessionInstance.date,
+        SessionInstance.start_time,
+    )
+)
+
+
+def _bind_made(connection: Connection, made: Mapping[int, tuple[int, NewInstance]]) -> None:
+    """Bind the rows just made to their occurrences, and note what was written, to know later if anybody touched it."""
+    bindings = {row_id: (session_id, instance.binding) for row_id, (session_id, instance) in made.items()}
+    connection.execute(_BIND_MADE, _bindings(bindings))
+
+
+_BINDING_COLUMNS = ["session_instance_id", "session_id", "occurrence_start", "occurrence_end", "lost", "moved"]
+_BOUND = ValueTable(
+    "bound",
+    dict(
+        zip(
+            _BINDING_COLUMNS,
+            (BigInteger(), BigInteger(), LocalDateTime, LocalDateTime, Boolean(), Boolean()),
+            strict=True,
+        )
+    ),
+)
+_BIND_MADE = insert(PlannedInstance).from_select(
+    [*_BINDING_COLUMNS, "written"],
+    select(_BOUND.table, ROW_CONTENT).join_from(
+        _BOUND.table, SessionInstance, SessionInstance.session_instance_id == _BOUND.c.session_instance_id
+    ),
+)
+
+
+def _bindings(bound: Mapping[int, tuple[int, Binding]]) -> dict[str, list[object]]:
+    return _BOUND.of(
+        [
+            (row_id, session_id, binding.start, binding.end, binding.lost, binding.moved)
+            for row_id, (session_id, binding) in sorted(bound.items())
+        ]
+    )
+
+
+def _unskip(connection: Connection, made: Iterable[tuple[int, datetime]]) -> None:
+    """What was asked for by name is no longer skipped."""
+    connection.execute(_UNSKIP, _MADE.of(list(made)))
+
+
+_MADE = ValueTable("made", {"session_id": BigInteger(), "start": LocalDateTime})
+_UNSKIP = delete(SkippedOccurrence).where(
+    tuple_(SkippedOccurrence.session_id, SkippedOccurrence.occurrence_start).in_(select(_MADE.table))
+)
+
+
+def retime(connection: Connection, retimed: Sequence[RetimedInstance]) -> tuple[int, ...]:
+    """Give these instances, whose rows are locked, the times of their occurrences (P3); return their ids."""
+    if not retimed:
+        return ()
+    times = _RETIMED.of([(row.session_instance_id, row.date, row.start_time, row.end_time) for row in retimed])
+    with own_write(connection):
+        connection.execute(_RETIME, times)
+    connection.execute(_NOTE_RETIMED, times)
+    return tuple(row.session_instance_id for row in retimed)
+
+
+_RETIMED = ValueTable(
+    "retimed", {"session_instance_id": BigInteger(), "date": Date(), "start_time": Time(), "end_time": Time()}
+)
+_TIMES = {name: _RETIMED.c[name] for name in ("date", "start_time", "end_time")}
+_RETIME = (
+    update(SessionInstance).where(SessionInstance.session_instance_id == _RETIMED.c.session_instance_id).values(_TIMES)
+)
+# Only the times: where somebody has touched anything else, the row must go on differing from what was written.
+_NOTE_RETIMED = (
+    update(PlannedInstance)
+    .where(
+        PlannedInstance.session_instance_id == _RETIMED.c.session_instance_id,
+        PlannedInstance.written.is_not(None),
+    )
+    .values(written=PlannedInstance.written.op("||")(func.jsonb_build_object(*chain.from_iterable(_TIMES.items()))))
+)
+
+
+def bind(connection: Connection, plans: Sequence[Plan], deleted: frozenset[int]) -> None:
+    """Write to which occurrences the instances of these plans are bound, apart from those that are `deleted`."""
+    bound = {
+        row_id: (plan.session_id, binding)
+        for plan in plans
+        for row_id, binding in plan.bound.items()
+        if row_id not in deleted
+    }
+    unbound = frozenset(chain.from_iterable(plan.unbound for plan in plans))
+    if unbound:
+        connection.execute(_UNBIND, {"ids": sorted(unbound)})
+    if bound:
+        connection.execute(_BIND, _bindings(bound))
+
+
+def _insert_or_rebind() -> Insert:
+    statement = postgresql.insert(PlannedInstance).from_select(_BINDING_COLUMNS, select(_BOUND.table))
+    return statement.on_conflict_do_update(
+        index_elements=["session_instance_id"],
+        set_={name: statement.excluded[name] for name in _BINDING_COLUMNS[1:]},
+    )
+
+
+_UNBIND = delete(PlannedInstance).where(is_in(PlannedInstance.session_instance_id))
+_BIND = _insert_or_rebind()

@@ -1,0 +1,158 @@
+"""What the planner decided, written: for a chunk of sessions at once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+
+from sqlalchemy import BigInteger, Connection, Text, bindparam, select, update
+
+from core.models import INSTANT, PlannedInstance, SessionInstance, SessionPlan
+from core.rules.overlaps import ActiveSpan
+from core.rules.planner import Plan
+from core.store import activation_windows
+from core.store.activation_windows import StoredWindow, Windows
+from core.store.arrays import ValueTable
+from core.store.planning import instances
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was done of the plans: rows made, retimed and deleted; the edges of all their windows that are to come."""
+
+    made: tuple[int, ...]
+    retimed: tuple[int, ...]
+    deleted: tuple[int, ...]
+    edges: frozenset[datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """`blocked`: the sessions of which somebody else holds a row; `stored`: their windows that are not history."""
+
+    blocked: frozenset[int]
+    stored: Windows
+
+
+def lock_for(connection: Connection, plans: Sequence[Plan], now: datetime) -> Locked:
+    """Lock the rows that these plans would write, and the instances of which they would write a window or a binding.
+
+    Somebody who has deleted such an instance, and not committed, holds those too: we would wait for them.
+    """
+    stored = activation_windows.stored(connection, [plan.session_id for plan in plans], now) if plans else frozenset()
+    making = {plan.session_id for plan in plans if plan.made}
+    writing = {row: plan.session_id for plan in plans for row in _written(plan)}
+    touching = _touched(plans, stored, now)
+    missing = [
+        *(writing[row] for row in writing.keys() - instances.lock(connection, writing)),
+        *(touching[row] for row in touching.keys() - instances.lock_keys(connection, touching)),
+        *(making - instances.lock_parents(connection, making)),
+    ]
+    return Locked(frozenset(missing), stored)
+
+
+def _written(plan: Plan) -> Iterable[int]:
+    return chain((row.session_instance_id for row in plan.retimed), plan.deletable)
+
+
+def _touched(plans: Iterable[Plan], stored: Windows, now: datetime) -> dict[int, int]:
+    """Return the standing instances of which a window or a binding would be written: instance id -> session id."""
+    planned = frozenset(
+        _stored(plan, span, span.session_instance_id)
+        for plan in plans
+        for span in plan.windows
+        if span.session_instance_id > 0  # the others are to be made
+    )
+    gone, new = activation_windows.difference(stored, planned, now)
+    bindings = {row: plan.session_id for plan in plans for row in chain(plan.bound, plan.unbound)}
+    return {window.session_instance_id: window.session_id for window in gone | new} | bindings
+
+
+def _stored(plan: Plan, span: ActiveSpan, row_id: int) -> StoredWindow:
+    return StoredWindow(row_id, span.window.opens_at, span.window.closes_at, span.starts_at, plan.session_id)
+
+
+def write(
+    connection: Connection,
+    plans: Sequence[Plan],
+    now: datetime,
+    *,
+    stored: Windows,
+    planned_through: datetime,
+    zone_version: str,
+) -> Written:
+    """Write these plans, whose rows `lock_for` has locked; `stored` is what it found."""
+    if not plans:
+        return Written((), (), (), frozenset())
+    deletable = frozenset(chain.from_iterable(plan.deletable for plan in plans))
+    deleted = instances.delete_unreferenced(connection, deletable)
+    ids = instances.make(connection, plans)
+    retimed = instances.retime(connection, list(chain.from_iterable(plan.retimed for plan in plans)))
+    instances.bind(connection, plans, deleted)
+    planned = frozenset(
+        _stored(plan, span, ids.get((plan.session_id, span.session_instance_id), span.session_instance_id))
+        for plan in plans
+        for span in plan.windows
+    )
+    ours = {plan.session_id for plan in plans}
+    before = frozenset(window for window in stored if window.session_id in ours)
+    activation_windows.replace(connection, *activation_windows.difference(before, planned, now), now)
+    _note_planned(connection, plans, planned_through, zone_version)
+    # Of all, and not only of the new: a hook may have written them, and the daemon has no timer for them yet.
+    edges = frozenset(edge for window in planned for edge in (window.opens_at, window.closes_at) if edge > now)
+    return Written(tuple(sorted(ids.values())), retimed, tuple(sorted(deleted)), edges)
+
+
+def _note_planned(connection: Connection, plans: Sequence[Plan], planned_through: datetime, zone_version: str) -> None:
+    noted = _NOTED.of([(plan.session_id, plan.next_plan_at) for plan in plans])
+    connection.execute(_NOTE_PLANNED, noted | {"through": planned_through, "zone_data": zone_version})
+
+
+_NOTED = ValueTable("noted", {"session_id": BigInteger(), "next_plan_at": INSTANT})
+_NOTE_PLANNED = (
+    update(SessionPlan)
+    .where(SessionPlan.session_id == _NOTED.c.session_id)
+    .values(
+        planned_through=bindparam("through", type_=INSTANT),
+        next_plan_at=_NOTED.c.next_plan_at,
+        zone_version=bindparam("zone_data", type_=Text()),
+        error=None,
+    )
+)
+
+
+def bound_to(connection: Connection, session_id: int, local_start: datetime) -> int:
+    """Return the instance that is bound to the session's occurrence at that local start."""
+    planned, instance = PlannedInstance, SessionInstance
+    statement = (
+        select(planned.session_instance_id)
+        .join(instance, instance.session_instance_id == planned.session_instance_id)
+        .where(
+            planned.session_id == session_id,
+            instance.session_id == session_id,  # a row that was moved to another session has left its binding behind
+            planned.occurrence_start == local_start,
+            ~planned.lost,
+        )
+    )
+    return connection.execute(statement).scalar_one()
+
+
+def note_unreadable(connection: Connection, errors: Mapping[int, str], zone_version: str) -> None:
+    """Record why these sessions could not be read (P6): their old plan stays, until an edit or newer zone data."""
+    if not errors:
+        return
+    connection.execute(_NOTE_UNREADABLE, _UNREADABLE.of(sorted(errors.items())) | {"zone_data": zone_version})
+
+
+_UNREADABLE = ValueTable("unreadable", {"session_id": BigInteger(), "error": Text()})
+_NOTE_UNREADABLE = (
+    update(SessionPlan)
+    .where(SessionPlan.session_id == _UNREADABLE.c.session_id)
+    .values(
+        error=_UNREADABLE.c.error,
+        failures=0,
+        retry_at=None,
+        zone_version=bindparam("zone_data", type_=Text()),
+        next_plan_at=None,
+    )
+)

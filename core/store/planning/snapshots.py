@@ -1,0 +1,157 @@
+"""What the planner needs to know of a chunk of sessions, read in three statements."""
+
+from collections.abc import Collection
+from datetime import date, datetime, time
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Date,
+    Row,
+    Select,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    join,
+    literal_column,
+    or_,
+    outerjoin,
+    select,
+    union,
+)
+from sqlalchemy.sql.elements import ColumnElement
+
+from core.models import (
+    ActivationLog,
+    ActivationWindow,
+    LocalDateTime,
+    MusicSession,
+    PlannedInstance,
+    SessionInstance,
+    SkippedOccurrence,
+)
+from core.rules.planner import Binding, InstanceSnapshot, SessionSnapshot
+from core.store.arrays import is_in
+
+# The row as it stands, apart from the bit that we flip: the same as what the planner wrote means nobody touched it.
+ROW_CONTENT = func.to_jsonb(literal_column("session_instance")).op("-")("active")
+
+
+def snapshots(connection: Connection, session_ids: Collection[int], since: date) -> list[SessionSnapshot]:
+    """Return these sessions as the planner sees them, with all rows dated, or bound to a start, `since` or later."""
+    # In this order: what is saved in between then has rows that the recurrence does not know of yet, and never the
+    # other way round, where an instance just inserted, or just deleted, would get a twin.
+    sessions = connection.execute(_SESSIONS, {"ids": sorted(session_ids)}).all()
+    instances = _instances(connection, session_ids, since)
+    skipped = _skipped(connection, session_ids, since)
+    return [
+        SessionSnapshot(
+            *row,
+            instances=tuple(instances.get(row.session_id, ())),
+            skipped=frozenset(skipped.get(row.session_id, ())),
+        )
+        for row in sessions
+    ]
+
+
+_SESSIONS = select(
+    MusicSession.session_id,
+    MusicSession.recurrence,
+    MusicSession.timezone,
+    MusicSession.initiation_date,
+    MusicSession.termination_date,
+    MusicSession.active_buffer_minutes_before,
+    MusicSession.active_buffer_minutes_after,
+).where(is_in(MusicSession.session_id))
+
+
+def _instances(connection: Connection, session_ids: Collection[int], since: date) -> dict[int, list[InstanceSnapshot]]:
+    values = {"ids": sorted(session_ids), "since": since, "midnight": datetime.combine(since, time.min)}
+    found: dict[int, list[InstanceSnapshot]] = {}
+    for row in connection.execute(_INSTANCES, values).all():
+        found.setdefault(row.session_id, []).append(_instance(row))
+    return found
+
+
+def _instances_since() -> Select[*tuple[Any, ...]]:
+    # A row that was moved to another session has left its binding behind.
+    bound_here = (PlannedInstance.session_instance_id == SessionInstance.session_instance_id) & (
+        PlannedInstance.session_id == SessionInstance.session_id
+    )
+    since, midnight = bindparam("since", type_=Date()), bindparam("midnight", type_=LocalDateTime)
+    # Two searches, each by an index of its own: one with an OR over both tables would read all of a session's past.
+    wanted = union(
+        select(SessionInstance.session_instance_id).where(
+            is_in(SessionInstance.session_id), SessionInstance.date >= since
+        ),
+        select(PlannedInstance.session_instance_id).where(
+            is_in(PlannedInstance.session_id), PlannedInstance.occurrence_start >= midnight
+        ),
+    ).subquery("wanted")
+    is_wanted = SessionInstance.session_instance_id == wanted.c.session_instance_id
+    return (
+        select(
+            SessionInstance.session_id,
+            SessionInstance.session_instance_id,
+            SessionInstance.date,
+            SessionInstance.start_time,
+            SessionInstance.end_time,
+            func.coalesce(SessionInstance.is_cancelled, false()).label("is_cancelled"),
+            PlannedInstance.occurrence_start,
+            PlannedInstance.occurrence_end,
+            PlannedInstance.lost,
+            PlannedInstance.moved,
+            _deletable().label("deletable"),
+        )
+        .select_from(outerjoin(join(wanted, SessionInstance, is_wanted), PlannedInstance, bound_here))
+        .where(
+            is_in(SessionInstance.session_id),
+            or_(SessionInstance.date >= since, PlannedInstance.occurrence_start >= midnight),
+        )
+        .order_by(SessionInstance.session_instance_id)
+    )
+
+
+def _deletable() -> ColumnElement[bool]:
+    """Say whether the planner wrote the row, it has never opened, and nobody touched it since (P4)."""
+    same = ActivationWindow.session_instance_id == SessionInstance.session_instance_id
+    opened = exists().where(same, ActivationWindow.phase != "ahead")
+    flipped = exists().where(ActivationLog.session_instance_id == SessionInstance.session_instance_id)
+    return case(
+        (PlannedInstance.written.is_(None), false()),
+        else_=(PlannedInstance.written == ROW_CONTENT) & ~SessionInstance.active & ~opened & ~flipped,
+    )
+
+
+_INSTANCES = _instances_since()
+
+
+def _instance(row: Row[*tuple[Any, ...]]) -> InstanceSnapshot:
+    binding = None
+    if row.occurrence_start is not None:
+        binding = Binding(row.occurrence_start, row.occurrence_end, row.lost, row.moved)
+    return InstanceSnapshot(
+        session_instance_id=row.session_instance_id,
+        date=row.date,
+        start_time=row.start_time,
+        end_time=row.end_time,
+        is_cancelled=row.is_cancelled,
+        binding=binding,
+        deletable=row.deletable,
+    )
+
+
+def _skipped(connection: Connection, session_ids: Collection[int], since: date) -> dict[int, list[datetime]]:
+    values = {"ids": sorted(session_ids), "midnight": datetime.combine(since, time.min)}
+    found: dict[int, list[datetime]] = {}
+    for session_id, start in connection.execute(_SKIPPED, values):
+        found.setdefault(session_id, []).append(start)
+    return found
+
+
+_SKIPPED = select(SkippedOccurrence.session_id, SkippedOccurrence.occurrence_start).where(
+    is_in(SkippedOccurrence.session_id),
+    SkippedOccurrence.occurrence_start >= bindparam("midnight", type_=LocalDateTime),
+)

@@ -1,0 +1,150 @@
+"""What people say of instances: written, taken back; and what stands in the way of being there."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Text,
+    bindparam,
+    case,
+    delete,
+    exists,
+    false,
+    func,
+    join,
+    literal,
+    select,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.dml import ReturningInsert
+
+from core.models import INSTANT, ActivationWindow, Person, SessionInstance, SessionInstancePerson
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStatus:
+    """How an instance stands at an instant; `is_past`: its date is, in every zone."""
+
+    is_cancelled: bool
+    is_open: bool
+    opens_later: bool
+    was_open: bool
+    is_past: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What somebody said was saved, of an instance of this session, at this instant."""
+
+    session_id: int
+    at: datetime
+
+
+def save(
+    connection: Connection,
+    person_id: int,
+    session_instance_id: int,
+    attendance: str,
+    comment: str | None,
+    *,
+    now: datetime | None,
+) -> Saved | None:
+    """Insert or update what a person says; None where there is no such person or instance.
+
+    Each yes is said anew, a comment that is not given stays. `now` None means the database's clock, once nobody else
+    holds the row.
+    """
+    said = {
+        "instance": session_instance_id,
+        "person": person_id,
+        "said": attendance,
+        "note": comment,
+        "now": now,
+    }
+    saved = connection.execute(_SAVE, said).one_or_none()
+    return Saved(*saved) if saved else None
+
+
+def _insert_or_update() -> ReturningInsert[int, datetime]:
+    row, at = SessionInstancePerson, func.coalesce(bindparam("now", type_=INSTANT), func.clock_timestamp(type_=INSTANT))
+    attendance = bindparam("said", type_=Text())
+    columns = {
+        "session_instance_id": SessionInstance.session_instance_id,
+        "person_id": Person.person_id,
+        "attendance": attendance,
+        "comment": bindparam("note", type_=Text()),
+        "created_date": at,
+        "last_modified_date": at,
+        "checked_in_at": case((attendance == "yes", at)),
+    }
+    both = join(SessionInstance, Person, Person.person_id == bindparam("person", type_=BigInteger()))
+    said = (
+        select(*columns.values())
+        .select_from(both)
+        .where(SessionInstance.session_instance_id == bindparam("instance", type_=BigInteger()))
+    )
+    statement = postgresql.insert(row).from_select(list(columns), said)
+    new = statement.excluded
+    saved = statement.on_conflict_do_update(
+        index_elements=["session_instance_id", "person_id"],
+        set_={
+            "attendance": new.attendance,
+            "comment": func.coalesce(new.comment, row.comment),
+            "last_modified_date": at,
+            "checked_in_at": case((new.attendance == "yes", at), else_=row.checked_in_at),
+        },
+    )
+    return saved.returning(_SESSION_OF.scalar_subquery(), at)
+
+
+_SESSION_OF = select(SessionInstance.session_id).where(
+    SessionInstance.session_instance_id == bindparam("instance", type_=BigInteger())
+)
+_SAVE = _insert_or_update()
+
+
+def remove(connection: Connection, person_id: int, session_instance_id: int) -> None:
+    """Delete what a person said of an instance, if they said anything."""
+    row = SessionInstancePerson
+    connection.execute(delete(row).where(row.session_instance_id == session_instance_id, row.person_id == person_id))
+
+
+def instance_status(connection: Connection, session_instance_id: int, now: datetime | None) -> InstanceStatus:
+    """Return how an instance stands."""
+    at = _instant(now)
+    instance, window = SessionInstance, ActivationWindow
+    of_it = exists().where(window.session_instance_id == session_instance_id)
+    statement = select(
+        func.coalesce(instance.is_cancelled, false()),
+        of_it.where(window.opens_at <= at, window.closes_at > at),
+        of_it.where(window.opens_at > at),
+        of_it.where(window.closes_at <= at),
+        instance.date < func.date(at) - 2,
+    ).where(instance.session_instance_id == session_instance_id)
+    return InstanceStatus(*connection.execute(statement).one())
+
+
+def session_of(connection: Connection, session_instance_id: int) -> int | None:
+    """Return the session of an instance, or None where there is none."""
+    return connection.scalar(_SESSION_OF, {"instance": session_instance_id})
+
+
+def parties(connection: Connection, session_instance_id: int, person_id: int) -> tuple[int | None, bool]:
+    """Return the session of an instance, or None where there is none, and whether there is such a person."""
+    session_id, person_exists = connection.execute(
+        _PARTIES, {"instance": session_instance_id, "person": person_id}
+    ).one()
+    return session_id, person_exists
+
+
+_PARTIES = select(
+    _SESSION_OF.scalar_subquery(),
+    exists().where(Person.person_id == bindparam("person", type_=BigInteger())),
+)
+
+
+def _instant(now: datetime | None) -> ColumnElement[datetime]:
+    return literal(now, INSTANT) if now else func.clock_timestamp(type_=INSTANT)

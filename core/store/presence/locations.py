@@ -1,0 +1,167 @@
+"""Where people are: read, locked and written, for all the people of a pass in a handful of statements."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    CompoundSelect,
+    Connection,
+    Date,
+    Select,
+    bindparam,
+    func,
+    outerjoin,
+    select,
+    true,
+    union,
+    update,
+)
+
+from core.models import INSTANT, ActiveInstance, Person, SessionInstance, SessionInstancePerson
+from core.store.arrays import ValueTable, is_in
+
+
+def at(connection: Connection, instance_ids: Collection[int]) -> dict[int, int]:
+    """Return who is at these instances: person id -> instance id."""
+    found = connection.execute(_AT, {"ids": sorted(instance_ids)}).all()
+    return {person_id: instance_id for person_id, instance_id in found if instance_id}
+
+
+_AT = select(Person.person_id, Person.active_session_instance_id).where(is_in(Person.active_session_instance_id))
+
+
+def affected_by(connection: Connection, session_ids: Collection[int], since: date) -> set[tuple[int, int]]:
+    """Return the people whom a plan of these sessions may affect, as (person id, session id).
+
+    Who said yes to any instance of theirs dated `since` or later, or is at their active one.
+    """
+    values = {"ids": sorted(session_ids), "since": since}
+    return {(person_id, session_id) for person_id, session_id in connection.execute(_AFFECTED_BY, values).all()}
+
+
+def _affected() -> CompoundSelect[int, int]:
+    check_in, instance = SessionInstancePerson, SessionInstance
+    of_instance = check_in.session_instance_id == instance.session_instance_id
+    said_yes = select(check_in.person_id, instance.session_id).where(of_instance, check_in.attendance == "yes")
+    is_there = Person.active_session_instance_id == ActiveInstance.session_instance_id
+    return union(
+        said_yes.where(is_in(instance.session_id), instance.date >= bindparam("since", type_=Date())),
+        select(Person.person_id, ActiveInstance.session_id).where(is_there, is_in(ActiveInstance.session_id)),
+    )
+
+
+_AFFECTED_BY = _affected()
+
+
+def lock_who_said_yes(connection: Connection, instance_ids: Collection[int]) -> tuple[frozenset[int], frozenset[int]]:
+    """Lock those who said yes to these instances, as far as nobody holds them.
+
+    Return who they are, and the instances to which somebody said yes whom somebody else holds.
+    """
+    locked, held = connection.execute(_LOCK_WHO_SAID_YES, {"ids": sorted(instance_ids)}).one()
+    return frozenset(locked or ()), frozenset(held or ())
+
+
+def _who_said_yes() -> Select[Sequence[int], Sequence[int]]:
+    check_in = SessionInstancePerson
+    said = (
+        select(check_in.session_instance_id, check_in.person_id)
+        .where(is_in(check_in.session_instance_id), check_in.attendance == "yes")
+        .order_by(check_in.person_id)
+        .subquery("said")
+    )
+    locked = (
+        select(Person.person_id)
+        .where(Person.person_id == said.c.person_id)
+        .with_for_update(key_share=True, skip_locked=True)
+        .lateral("locked")
+    )
+    is_held = locked.c.person_id.is_(None)
+    # As two arrays: a chunk's thousand people would be a thousand rows.
+    return select(
+        func.array_agg(locked.c.person_id).filter(~is_held),
+        func.array_agg(said.c.session_instance_id).filter(is_held),
+    ).select_from(outerjoin(said, locked, true()))
+
+
+_LOCK_WHO_SAID_YES = _who_said_yes()
+
+
+def sessions_of(connection: Connection, instance_ids: Collection[int]) -> frozenset[int]:
+    """Return the sessions of these instances."""
+    return frozenset(connection.scalars(_SESSIONS_OF, {"ids": sorted(instance_ids)}))
+
+
+_SESSIONS_OF = select(SessionInstance.session_id).where(is_in(SessionInstance.session_instance_id))
+
+
+def lock(connection: Connection, person_ids: Iterable[int]) -> frozenset[int]:
+    """Lock these people's rows, those that nobody holds."""
+    return frozenset(connection.scalars(_LOCK, {"ids": sorted(person_ids)}).all())
+
+
+_LOCK = (
+    select(Person.person_id)
+    .where(is_in(Person.person_id))
+    .order_by(Person.person_id)
+    .with_for_update(key_share=True, skip_locked=True)
+)
+
+
+def lock_waiting(connection: Connection, person_id: int) -> datetime | None:
+    """Lock a person's row, waiting as long as the lock timeout lets us; return the database's clock once it is held.
+
+    None: there is no such person.
+    """
+    return connection.scalar(_LOCK_WAITING, {"person_id": person_id})
+
+
+def _lock_waiting() -> Select[datetime]:
+    # Fenced by its lock: the clock is read from what comes out of it.
+    locked = (
+        select(Person.person_id)
+        .where(Person.person_id == bindparam("person_id", type_=BigInteger()))
+        .with_for_update(key_share=True)
+        .subquery("locked")
+    )
+    return select(func.clock_timestamp(type_=INSTANT)).select_from(locked)
+
+
+_LOCK_WAITING = _lock_waiting()
+
+
+def release(connection: Connection, instance_ids: Collection[int]) -> None:
+    """Let everybody go who is at these instances, before they close: the foreign key then finds nobody to wait for."""
+    connection.execute(_RELEASE, {"ids": sorted(instance_ids)})
+
+
+_RELEASE = update(Person).where(is_in(Person.active_session_instance_id)).values(active_session_instance_id=None)
+
+
+def lock_active(connection: Connection, instance_ids: Collection[int], *, wait: bool = False) -> frozenset[int]:
+    """Return those of the instances that are active, held so that none closes before we commit."""
+    return frozenset(connection.scalars(_LOCK_ACTIVE[wait], {"ids": sorted(instance_ids)}))
+
+
+_LOCK_ACTIVE = {
+    wait: select(ActiveInstance.session_instance_id)
+    .where(is_in(ActiveInstance.session_instance_id))
+    .order_by(ActiveInstance.session_instance_id)
+    .with_for_update(read=True, key_share=True, skip_locked=not wait)
+    for wait in (False, True)
+}
+
+
+def move(connection: Connection, moves: Mapping[int, int | None]) -> None:
+    """Write where these people, whose rows are locked, are: person id -> instance id, or None."""
+    if moves:
+        connection.execute(_MOVE, _MOVED.of(sorted(moves.items())))
+
+
+_MOVED = ValueTable("moved", {"person_id": BigInteger(), "session_instance_id": BigInteger()})
+_MOVE = (
+    update(Person)
+    .where(Person.person_id == _MOVED.c.person_id)
+    .values(active_session_instance_id=_MOVED.c.session_instance_id)
+)

@@ -1,0 +1,195 @@
+"""Which sessions are due, and why: found by index, in one statement, without a lock."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Interval,
+    Select,
+    Text,
+    bindparam,
+    exists,
+    func,
+    literal,
+    select,
+    union_all,
+)
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql.selectable import CompoundSelect
+
+from core.models import INSTANT, ActivationWindow, ActiveInstance, PlanRequest, SessionPlan
+from core.rules.flips import TOLERATED
+from core.store.activation_windows import is_open
+from core.store.arrays import id_array
+from core.store.queue.retries import LAST_RETRY
+
+LONGEST_RETRY = LAST_RETRY + timedelta(seconds=1)
+
+
+class Reason(StrEnum):
+    """Why a session is due, most urgent first."""
+
+    EDGE = "edge"
+    BACK = "back"
+    REQUEST = "request"
+    PLAN = "plan"
+    BIT = "bit"
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What to search for.
+
+    grace     leave edges and requests younger than this to those who serve them at once
+    excluded  sessions to leave out
+    """
+
+    reasons: frozenset[Reason] = frozenset(Reason)
+    grace: timedelta = timedelta(0)
+    excluded: frozenset[int] = frozenset()
+
+
+EVERYTHING = Search()
+
+
+@dataclass(frozen=True, slots=True)
+class DueSession:
+    """A session that is due, and the most urgent reason."""
+
+    session_id: int
+    reason: Reason
+
+
+def due_sessions(
+    connection: Connection,
+    search: Search,
+    *,
+    now: datetime | None,
+    look_ahead: timedelta,
+    zone_version: str,
+    limit: int,
+) -> list[DueSession]:
+    """Return at most `limit` sessions that are due, most urgent first, and of each reason the oldest first.
+
+    `now` None means the database's clock. `look_ahead`: how early an opening is due (L2). Sessions that failed and are
+    not yet to be tried again are left out, unless they were requested since.
+    """
+    parameters = {
+        "look_ahead": look_ahead,
+        "grace": search.grace,
+        "zone_version": zone_version,
+        "excluded": sorted(search.excluded),
+        "most": limit,
+    } | ({"now": now} if now else {})
+    statement = _statement(search.reasons, has_now=now is not None)
+    first: dict[int, int] = {}
+    for rank, session_id in connection.execute(statement, parameters):
+        first[session_id] = min(rank, first.get(session_id, rank))
+    in_order = sorted(first.items(), key=lambda found: found[1])[:limit]
+    return [DueSession(session_id, _BY_URGENCY[rank]) for session_id, rank in in_order]
+
+
+_BY_URGENCY = tuple(Reason)
+_LOOK_AHEAD = bindparam("look_ahead", type_=Interval())
+_GRACE = bindparam("grace", type_=Interval())
+_ZONE_VERSION = bindparam("zone_version", type_=Text())
+_EXCLUDED = id_array("excluded")
+_MOST = bindparam("most", type_=Integer())
+
+
+@lru_cache(maxsize=64)
+def _statement(reasons: frozenset[Reason], *, has_now: bool) -> CompoundSelect[int, int]:
+    """Return the search for these reasons; making it takes longer than running it, so it is made once."""
+    at: ColumnElement[datetime] = func.statement_timestamp()  # stable within the statement: indexes serve it
+    if has_now:
+        at = bindparam("now", type_=INSTANT)
+    return union_all(
+        *(
+            select(literal(rank, Integer), found.c.session_id)
+            for rank, reason in enumerate(_BY_URGENCY)
+            if reason in reasons
+            for found in (query.subquery() for query in _searches(reason, at))
+        )
+    )
+
+
+def _searches(reason: Reason, at: ColumnElement[datetime]) -> list[Select[int]]:
+    match reason:
+        case Reason.EDGE:
+            return _edges_due(at)
+        case Reason.BACK:
+            return _edges_that_are_ahead_again(at)
+        case Reason.REQUEST:
+            # Requests are stamped by the real clock, whatever `now` is; one from the future (it was set back) is due.
+            requested_at, clock = PlanRequest.requested_at, func.statement_timestamp()
+            aged = (requested_at <= clock - _GRACE) | (requested_at > clock)
+            return [_oldest(at, PlanRequest.session_id, PlanRequest.request_id, aged, requested_at=requested_at)]
+        case Reason.PLAN:
+            due = SessionPlan.next_plan_at <= at
+            stale = SessionPlan.zone_version < _ZONE_VERSION  # only a newer release makes a plan stale (T5)
+            return [
+                _oldest(at, SessionPlan.session_id, SessionPlan.next_plan_at, due),
+                _oldest(at, SessionPlan.session_id, SessionPlan.zone_version, stale),
+            ]
+        case Reason.BIT:
+            return _bits_and_windows_that_disagree(at)
+
+
+def _edges_due(at: ColumnElement[datetime]) -> list[Select[int]]:
+    """Find what is due by phase, whatever came late."""
+    window = ActivationWindow
+    opens = (window.phase == "ahead") & (window.opens_at <= at + _LOOK_AHEAD - _GRACE)
+    closes = (window.phase == "open") & (window.closes_at <= at - _GRACE)
+    return [
+        _oldest(at, window.session_id, window.opens_at, opens),
+        _oldest(at, window.session_id, window.closes_at, closes),
+    ]
+
+
+def _edges_that_are_ahead_again(at: ColumnElement[datetime]) -> list[Select[int]]:
+    """Find windows that were moved by hand, or whose edge had passed when a clock was set back."""
+    window = ActivationWindow
+    opens_later = (window.phase == "open") & (window.opens_at > at + TOLERATED)
+    closes_later = (window.phase == "over") & (window.closes_at > at + TOLERATED)
+    return [
+        _oldest(at, window.session_id, window.opens_at, opens_later),
+        _oldest(at, window.session_id, window.closes_at, closes_later),
+    ]
+
+
+def _bits_and_windows_that_disagree(at: ColumnElement[datetime]) -> list[Select[int]]:
+    """Find open windows whose instance is not on, and instances that are on without an open window.
+
+    Each asks an index for its one counterpart, fenced so that it stays so: statistics of before an evening's openings
+    say that next to nothing is on, and would have every pair compared.
+    """
+    window, active = ActivationWindow, ActiveInstance
+    same = active.session_instance_id == window.session_instance_id
+    on = select(literal(1)).where(same).correlate(window).offset(literal(0)).exists()
+    wanted = select(literal(1)).where(same, is_open(window)).correlate(active).offset(literal(0)).exists()
+    return [
+        _oldest(at, window.session_id, window.opens_at, window.phase == "open", ~on),
+        _oldest(at, active.session_id, active.session_id, ~wanted),
+    ]
+
+
+def _oldest(
+    at: ColumnElement[datetime],
+    session_id: InstrumentedAttribute[int],
+    order: InstrumentedAttribute[Any],
+    *conditions: ColumnElement[bool],
+    requested_at: InstrumentedAttribute[datetime] | None = None,
+) -> Select[int]:
+    # A retry that is farther away than any can be was noted before the clock was set back.
+    backing_off = (SessionPlan.retry_at > at) & (SessionPlan.retry_at <= at + LONGEST_RETRY)
+    free: ColumnElement[bool] = session_id.not_in(select(SessionPlan.session_id).where(backing_off))
+    if requested_at is not None:
+        failed_since = (SessionPlan.session_id == session_id) & (SessionPlan.failed_at >= requested_at)
+        free = ~exists().where(backing_off, failed_since)
+    return select(session_id).where(*conditions, session_id != func.all(_EXCLUDED), free).order_by(order).limit(_MOST)

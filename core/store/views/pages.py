@@ -1,0 +1,354 @@
+"""What the people pages read and write: towns and their windows, one session, one instance, people, and the figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, case, false, func, insert, select, true, update
+
+from core.models import (
+    ActivationLog,
+    ActivationWindow,
+    MusicSession,
+    Person,
+    PlannedInstance,
+    SessionInstance,
+    SessionInstancePerson,
+    SessionPlan,
+    SkippedOccurrence,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A person, as a page calls them."""
+
+    person_id: int
+    first_name: str | None
+    last_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRow:
+    """A window `[opens_at, closes_at)` of an instance, the instance's local times, and where it is.
+
+    `occurrence_start` and `_end`: the occurrence that the instance is bound to, for one that states no start.
+    """
+
+    session_instance_id: int
+    session_id: int
+    name: str
+    city: str | None
+    state: str | None
+    country: str | None
+    timezone: str | None
+    date: date
+    start_time: time | None
+    end_time: time | None
+    occurrence_start: datetime | None
+    occurrence_end: datetime | None
+    opens_at: datetime
+    closes_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session, with what its page and its form show; `error`: why the last pass could not read it."""
+
+    session_id: int
+    name: str
+    path: str | None
+    city: str | None
+    state: str | None
+    country: str | None
+    timezone: str | None
+    recurrence: str | None
+    initiation_date: date | None
+    termination_date: date | None
+    active_buffer_minutes_before: int
+    active_buffer_minutes_after: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """An instance; its window is the one that is open or ahead, else its last, and None where it has none."""
+
+    session_instance_id: int
+    session_id: int
+    date: date
+    start_time: time | None
+    end_time: time | None
+    location_override: str | None
+    comments: str | None
+    is_cancelled: bool
+    active: bool
+    occurrence_start: datetime | None
+    occurrence_end: datetime | None
+    opens_at: datetime | None
+    closes_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttendanceRow:
+    """What somebody said of an instance."""
+
+    attendance: str | None
+    comment: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FlipCount:
+    """How many flips of one kind there were."""
+
+    cause: str
+    active: bool
+    flips: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """How late flips were: how many by at most each bound (seconds), how many in all, and the sum in seconds."""
+
+    within: Mapping[float, int]
+    flips: int
+    seconds: float
+
+
+# Now
+
+
+def windows_between(connection: Connection, since: datetime, until: datetime) -> list[WindowRow]:
+    """Return the windows that overlap `[since, until)`, by opening."""
+    window, session, instance, bound = ActivationWindow, MusicSession, SessionInstance, PlannedInstance
+    statement = (
+        select(
+            window.session_instance_id,
+            session.session_id,
+            session.name,
+            session.city,
+            session.state,
+            session.country,
+            session.timezone,
+            instance.date,
+            instance.start_time,
+            instance.end_time,
+            bound.occurrence_start,
+            bound.occurrence_end,
+            window.opens_at,
+            window.closes_at,
+        )
+        .join(instance, instance.session_instance_id == window.session_instance_id)
+        .join(session, session.session_id == instance.session_id)
+        .outerjoin(bound, bound.session_instance_id == window.session_instance_id)
+        .where(window.opens_at < until, window.closes_at > since)
+        .order_by(window.opens_at, session.name, window.session_instance_id)
+    )
+    return [WindowRow(**row) for row in connection.execute(statement).mappings()]
+
+
+def people_there(connection: Connection) -> dict[int, list[PersonRow]]:
+    """Return who is at each active instance: instance id -> people, by name."""
+    statement = (
+        select(Person.person_id, Person.first_name, Person.last_name, Person.active_session_instance_id)
+        .where(Person.active_session_instance_id.is_not(None))
+        .order_by(*_by_name())
+    )
+    found: dict[int, list[PersonRow]] = {}
+    for person_id, first_name, last_name, instance_id in connection.execute(statement):
+        if instance_id is not None:
+            found.setdefault(instance_id, []).append(PersonRow(person_id, first_name, last_name))
+    return found
+
+
+# One session, one instance
+
+
+def session(connection: Connection, session_id: int, *, for_update: bool = False) -> SessionRow | None:
+    """Return a session, its row locked if it is about to be written; None where there is none."""
+    statement = (
+        select(
+            MusicSession.session_id,
+            MusicSession.name,
+            MusicSession.path,
+            MusicSession.city,
+            MusicSession.state,
+            MusicSession.country,
+            MusicSession.timezone,
+            MusicSession.recurrence,
+            MusicSession.initiation_date,
+            MusicSession.termination_date,
+            MusicSession.active_buffer_minutes_before,
+            MusicSession.active_buffer_minutes_after,
+            SessionPlan.error,
+        )
+        .outerjoin(SessionPlan, SessionPlan.session_id == MusicSession.session_id)
+        .where(MusicSession.session_id == session_id)
+    )
+    if for_update:
+        statement = statement.with_for_update(of=MusicSession, key_share=True)
+    return next((SessionRow(**row) for row in connection.execute(statement).mappings()), None)
+
+
+def session_ids(connection: Connection) -> frozenset[int]:
+    """Return the ids of all the sessions."""
+    return frozenset(connection.scalars(select(MusicSession.session_id)))
+
+
+def instance(connection: Connection, session_instance_id: int) -> InstanceRow | None:
+    """Return an instance; None where there is none."""
+    found = connection.execute(_instances().where(SessionInstance.session_instance_id == session_instance_id))
+    return next((InstanceRow(*row) for row in found), None)
+
+
+def instances_since(connection: Connection, session_id: int, since: date) -> list[InstanceRow]:
+    """Return a session's instances dated `since` or later, by date and start."""
+    statement = (
+        _instances()
+        .where(SessionInstance.session_id == session_id, SessionInstance.date >= since)
+        .order_by(SessionInstance.date, SessionInstance.start_time, SessionInstance.session_instance_id)
+    )
+    return [InstanceRow(*row) for row in connection.execute(statement)]
+
+
+def skipped_since(connection: Connection, session_id: int, since: date) -> frozenset[datetime]:
+    """Return the local starts of occurrences whose instance somebody deleted by hand."""
+    skipped = SkippedOccurrence
+    statement = select(skipped.occurrence_start).where(
+        skipped.session_id == session_id, skipped.occurrence_start >= datetime.combine(since, time.min)
+    )
+    return frozenset(connection.scalars(statement))
+
+
+def _instances() -> Select[*tuple[Any, ...]]:
+    instance, window, bound = SessionInstance, ActivationWindow, PlannedInstance
+    is_over = window.phase == "over"
+    nearest = (
+        select(window.opens_at, window.closes_at)
+        .where(window.session_instance_id == instance.session_instance_id)
+        .order_by(is_over, case((is_over, None), else_=window.opens_at), window.closes_at.desc())
+        .limit(1)
+        .lateral("nearest")
+    )
+    binding = (bound.session_instance_id == instance.session_instance_id) & (bound.session_id == instance.session_id)
+    return (
+        select(
+            instance.session_instance_id,
+            instance.session_id,
+            instance.date,
+            instance.start_time,
+            instance.end_time,
+            instance.location_override,
+            instance.comments,
+            func.coalesce(instance.is_cancelled, false()),
+            instance.active,
+            bound.occurrence_start,
+            bound.occurrence_end,
+            nearest.c.opens_at,
+            nearest.c.closes_at,
+        )
+        .select_from(instance)
+        .outerjoin(bound, binding)
+        .outerjoin(nearest, true())
+    )
+
+
+def set_cancelled(connection: Connection, session_instance_id: int, *, cancelled: bool) -> None:
+    """Cancel an instance, or restore it."""
+    connection.execute(
+        update(SessionInstance)
+        .where(SessionInstance.session_instance_id == session_instance_id)
+        .values(is_cancelled=cancelled)
+    )
+
+
+# People
+
+
+def person(connection: Connection, person_id: int) -> PersonRow | None:
+    """Return a person; None where there is none."""
+    return next(iter(_people(connection, Person.person_id == person_id, limit=1)), None)
+
+
+def people_named(connection: Connection, words: str, limit: int) -> list[PersonRow]:
+    """Return people whose names have all of these words, at most `limit`, by name; of no words, everybody."""
+    name = func.concat_ws(" ", Person.first_name, Person.last_name)
+    has_all = [name.icontains(word, autoescape=True) for word in words.split()]
+    return _people(connection, *has_all, limit=limit)
+
+
+def insert_person(connection: Connection, first_name: str, last_name: str | None) -> int:
+    """Insert a person; return their id."""
+    statement = insert(Person).values(first_name=first_name, last_name=last_name).returning(Person.person_id)
+    return connection.execute(statement).scalar_one()
+
+
+def said(connection: Connection, session_instance_id: int, person_id: int) -> AttendanceRow | None:
+    """Return what a person said of an instance; None where they said nothing."""
+    row = SessionInstancePerson
+    statement = select(row.attendance, row.comment).where(
+        row.session_instance_id == session_instance_id, row.person_id == person_id
+    )
+    return next((AttendanceRow(*found) for found in connection.execute(statement)), None)
+
+
+def said_of(connection: Connection, session_instance_ids: Sequence[int], person_id: int) -> dict[int, str]:
+    """Return what a person said of each of these instances: instance id -> attendance."""
+    row = SessionInstancePerson
+    statement = select(row.session_instance_id, row.attendance).where(
+        row.session_instance_id.in_(session_instance_ids), row.person_id == person_id
+    )
+    return {instance_id: attendance for instance_id, attendance in connection.execute(statement) if attendance}
+
+
+def _people(connection: Connection, *conditions: ColumnElement[bool], limit: int) -> list[PersonRow]:
+    statement = (
+        select(Person.person_id, Person.first_name, Person.last_name)
+        .where(*conditions)
+        .order_by(*_by_name())
+        .limit(limit)
+    )
+    return [PersonRow(*row) for row in connection.execute(statement)]
+
+
+def _by_name() -> tuple[ColumnElement[Any], ...]:
+    return (func.lower(Person.first_name), func.lower(Person.last_name), Person.person_id.expression)
+
+
+# Figures
+
+
+def flip_counts(connection: Connection, since: timedelta) -> list[FlipCount]:
+    """Return how many flips there were in the last `since`, by cause and direction."""
+    log = ActivationLog
+    statement = (
+        select(log.cause, log.active, func.count())
+        .where(log.done_at > func.statement_timestamp() - since)
+        .group_by(log.cause, log.active)
+        .order_by(log.cause, log.active)
+    )
+    return [FlipCount(*row) for row in connection.execute(statement)]
+
+
+def lateness(connection: Connection, since: timedelta, bounds: Sequence[float]) -> Lateness:
+    """Return how late the flips of the last `since` were; early ones (the sweep's) count as on time."""
+    log = ActivationLog
+    late = func.greatest(0.0, func.extract("epoch", log.done_at - log.due_at))
+    within = [func.count().filter(late <= bound) for bound in bounds]
+    statement = select(*within, func.count(), func.coalesce(func.sum(late), 0.0)).where(
+        log.done_at > func.statement_timestamp() - since
+    )
+    *counts, flips, seconds = connection.execute(statement).one()
+    return Lateness(dict(zip(bounds, counts, strict=True)), flips, float(seconds))
+
+
+def repairs_by_sweep(connection: Connection, since: timedelta, later_than: timedelta) -> int:
+    """Return how many flips of the last `since` the sweep did more than `later_than` after they were due."""
+    log = ActivationLog
+    statement = select(func.count()).where(
+        log.cause == "sweep",
+        log.done_at > func.statement_timestamp() - since,
+        log.done_at > log.due_at + later_than,
+    )
+    return connection.execute(statement).scalar_one()

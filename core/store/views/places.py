@@ -1,0 +1,187 @@
+"""What the app's pages show: what is on, where, who is there, and what else is on in town."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, bindparam, false, func, select
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from core.models import (
+    ActivationWindow,
+    ActiveInstance,
+    MusicSession,
+    Person,
+    SessionInstance,
+    SessionInstancePerson,
+)
+from core.store.activation_windows import is_open
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An active instance, with what a page needs to show it.
+
+    date, start_time and end_time are as stated, local to `timezone`; the window is `[opens_at, closes_at)`, and None
+    for a moment where the instance is on and its window has just been taken away. `people`: how many are there.
+    """
+
+    session_instance_id: int
+    session_id: int
+    name: str
+    path: str | None
+    city: str | None
+    state: str | None
+    country: str | None
+    timezone: str | None
+    date: date
+    start_time: time | None
+    end_time: time | None
+    location_override: str | None
+    comments: str | None
+    opens_at: datetime | None
+    closes_at: datetime | None
+    people: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attendee:
+    """A person who said yes to an instance, when, and whether that is where they are."""
+
+    person_id: int
+    first_name: str | None
+    last_name: str | None
+    comment: str | None
+    said_at: datetime | None
+    is_here: bool
+
+
+def places(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[Place, ...]:
+    """Return the active instances that meet the conditions, by country, city, name and id."""
+    return tuple(Place(**row) for row in connection.execute(_PLACES.where(*conditions)).mappings())
+
+
+def count_active(connection: Connection) -> int:
+    """Return how many instances are active."""
+    return connection.execute(_COUNT_ACTIVE).scalar_one()
+
+
+_COUNT_ACTIVE = select(func.count()).select_from(ActiveInstance)
+
+
+def place_of(connection: Connection, person_id: int) -> Place | None:
+    """Return the instance at which this person is, or None."""
+    found = connection.execute(_PLACE_OF, {"person_id": person_id}).mappings().one_or_none()
+    return Place(**found) if found else None
+
+
+def _places() -> Select[*tuple[Any, ...]]:
+    instance, session, window = SessionInstance, MusicSession, ActivationWindow
+    its_own = (window.session_instance_id == instance.session_instance_id) & is_open(window)
+    people = (
+        select(func.count())
+        .where(Person.active_session_instance_id == instance.session_instance_id)
+        .correlate(instance)
+        .scalar_subquery()
+        .label("people")
+    )
+    return (
+        select(
+            instance.session_instance_id,
+            session.session_id,
+            session.name,
+            session.path,
+            session.city,
+            session.state,
+            session.country,
+            session.timezone,
+            instance.date,
+            instance.start_time,
+            instance.end_time,
+            instance.location_override,
+            instance.comments,
+            window.opens_at,
+            window.closes_at,
+            people,
+        )
+        .select_from(ActiveInstance)
+        .join(instance, instance.session_instance_id == ActiveInstance.session_instance_id)
+        .join(session, session.session_id == instance.session_id)
+        .outerjoin(window, its_own)
+        .order_by(session.country, session.city, session.name, instance.session_instance_id)
+    )
+
+
+def _where_person_is() -> ColumnElement[bool]:
+    here = select(Person.active_session_instance_id).where(Person.person_id == bindparam("person_id", type_=BigInteger))
+    return SessionInstance.session_instance_id == here.scalar_subquery()
+
+
+_PLACES = _places()
+_PLACE_OF = _PLACES.where(_where_person_is())
+
+
+def is_instance(session_instance_id: int) -> ColumnElement[bool]:
+    """Return the condition: this instance."""
+    return SessionInstance.session_instance_id == session_instance_id
+
+
+def of_session(session_id: int) -> ColumnElement[bool]:
+    """Return the condition: of this session."""
+    return MusicSession.session_id == session_id
+
+
+def in_city(city: str) -> ColumnElement[bool]:
+    """Return the condition: in a city of this name, however it is spaced and cased."""
+    return _plain(MusicSession.city) == func.lower(func.btrim(city))
+
+
+def in_country(country: str) -> ColumnElement[bool]:
+    """Return the condition: in a country of this name, however it is spaced and cased."""
+    return _plain(MusicSession.country) == func.lower(func.btrim(country))
+
+
+def elsewhere_in_town(session_instance_id: int) -> ColumnElement[bool]:
+    """Return the condition: another instance than this active one, in the same town (A4)."""
+    here, here_active = aliased(MusicSession), aliased(ActiveInstance)
+    there = MusicSession
+    same_state = (_plain(here.state) == "") | (_plain(there.state) == "") | (_plain(here.state) == _plain(there.state))
+    same_town = (
+        select(here.session_id)
+        .join(here_active, here_active.session_id == here.session_id)
+        .where(
+            here_active.session_instance_id == session_instance_id,
+            _plain(here.city) != "",
+            _plain(here.city) == _plain(there.city),
+            _plain(here.country) == _plain(there.country),
+            same_state,
+        )
+        .correlate(there)
+        .exists()
+    )
+    return same_town & (SessionInstance.session_instance_id != session_instance_id)
+
+
+def _plain(column: InstrumentedAttribute[str | None]) -> ColumnElement[str]:
+    return func.lower(func.btrim(func.coalesce(column, "")))
+
+
+def attendees(connection: Connection, session_instance_id: int) -> Sequence[Attendee]:
+    """Return who said yes to an instance, the first to say so first."""
+    check_in, person = SessionInstancePerson, Person
+    said_at = func.coalesce(check_in.checked_in_at, check_in.created_date)
+    statement = (
+        select(
+            person.person_id,
+            person.first_name,
+            person.last_name,
+            check_in.comment,
+            said_at,
+            func.coalesce(person.active_session_instance_id == session_instance_id, false()),
+        )
+        .join(person, person.person_id == check_in.person_id)
+        .where(check_in.session_instance_id == session_instance_id, check_in.attendance == "yes")
+        .order_by(said_at, person.person_id)
+    )
+    return [Attendee(*row) for row in connection.execute(statement)]

@@ -1,0 +1,167 @@
+"""What an operator asks: what could not be read, what is late, who is in the way, how late the flips were."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Select, delete, func, select, text, union_all
+
+from core.models import (
+    ActivationLog,
+    ActivationWindow,
+    MusicSession,
+    PlanRequest,
+    SessionPlan,
+    SkippedOccurrence,
+)
+
+# The catalogue: Core has no tables for it. Whoever locks a row first locks its table, in one of these modes.
+_HOLDERS = text(
+    """
+    SELECT DISTINCT a.pid, a.application_name, a.state, clock_timestamp() - a.xact_start, left(a.query, 120)
+    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE l.granted AND l.mode <> 'AccessShareLock'
+    AND l.relation IN ('session'::regclass, 'session_instance'::regclass, 'active_instance'::regclass,
+                       'session_plan'::regclass, 'person'::regclass)
+    AND a.datname = current_database() AND a.pid <> pg_backend_pid()
+    AND a.xact_start < clock_timestamp() - CAST(:longer_than AS interval)
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A session whose last pass failed, or whose recurrence or zone cannot be read, and why."""
+
+    session_id: int
+    name: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """A session with an edge, or a request, that should have been dealt with at `since`."""
+
+    session_id: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A transaction that has held locks on tables that a pass writes to, for `open_for`."""
+
+    pid: int
+    application: str
+    state: str | None
+    open_for: timedelta
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A flip that came later than it was due."""
+
+    session_instance_id: int
+    active: bool
+    cause: str
+    due_at: datetime
+    done_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FlipRow:
+    """A row of the log of flips, with what a person calls the session."""
+
+    activation_log_id: int
+    session_instance_id: int
+    name: str
+    city: str | None
+    country: str | None
+    active: bool
+    cause: str
+    due_at: datetime
+    done_at: datetime
+
+
+def unreadable(connection: Connection) -> list[Unreadable]:
+    """Return the sessions that could not be read, or whose pass failed."""
+    statement = (
+        select(SessionPlan.session_id, MusicSession.name, func.coalesce(SessionPlan.error, ""))
+        .join(MusicSession, MusicSession.session_id == SessionPlan.session_id)
+        .where(SessionPlan.error.is_not(None))
+        .order_by(SessionPlan.session_id)
+    )
+    return [Unreadable(*row) for row in connection.execute(statement)]
+
+
+def overdue(connection: Connection, longer_than: timedelta, limit: int = 100) -> list[Overdue]:
+    """Return what has been due for longer than this and is not done, the oldest first."""
+    window, before = ActivationWindow, func.statement_timestamp() - longer_than
+    late: list[Select[int, datetime]] = [
+        select(window.session_id, window.opens_at.label("since")).where(
+            window.phase == "ahead", window.opens_at < before, window.planned_at < before
+        ),
+        select(window.session_id, window.closes_at).where(
+            window.phase == "open", window.closes_at < before, window.planned_at < before
+        ),
+        select(PlanRequest.session_id, PlanRequest.requested_at).where(PlanRequest.requested_at < before),
+    ]
+    found = union_all(*late).subquery()
+    statement = (
+        select(found.c.session_id, func.min(found.c.since).label("since"))
+        .group_by(found.c.session_id)
+        .order_by("since")
+        .limit(limit)
+    )
+    return [Overdue(*row) for row in connection.execute(statement)]
+
+
+def holders(connection: Connection, longer_than: timedelta) -> list[Holder]:
+    """Return the transactions that may be holding up a pass, open for longer than this."""
+    return [Holder(*row) for row in connection.execute(_HOLDERS, {"longer_than": longer_than})]
+
+
+def misses(connection: Connection, since: timedelta, later_than: timedelta) -> list[Miss]:
+    """Return the flips of the last `since` that came more than `later_than` after they were due."""
+    log = ActivationLog
+    statement = (
+        select(log.session_instance_id, log.active, log.cause, log.due_at, log.done_at)
+        .where(log.done_at > func.statement_timestamp() - since, log.done_at > log.due_at + later_than)
+        .order_by(log.done_at)
+    )
+    return [Miss(*row) for row in connection.execute(statement)]
+
+
+def last_flip(connection: Connection) -> int:
+    """Return the id of the last row of the log of flips, 0 where there is none."""
+    return connection.execute(select(func.coalesce(func.max(ActivationLog.activation_log_id), 0))).scalar_one()
+
+
+def flips_since(connection: Connection, log_id: int) -> list[FlipRow]:
+    """Return the flips that were logged after this row."""
+    log, session = ActivationLog, MusicSession
+    statement = (
+        select(
+            log.activation_log_id,
+            log.session_instance_id,
+            session.name,
+            session.city,
+            session.country,
+            log.active,
+            log.cause,
+            log.due_at,
+            log.done_at,
+        )
+        .join(session, session.session_id == log.session_id)
+        .where(log.activation_log_id > log_id)
+        .order_by(log.activation_log_id)
+    )
+    return [FlipRow(*row) for row in connection.execute(statement)]
+
+
+def prune(connection: Connection, older_than: timedelta) -> None:
+    """Delete the history that nobody will ask for: logs, windows that are over, occurrences skipped long ago."""
+    before = func.statement_timestamp() - older_than
+    window = ActivationWindow
+    connection.execute(delete(ActivationLog).where(ActivationLog.done_at < before))
+    connection.execute(delete(window).where(window.phase == "over", window.closes_at < before))
+    connection.execute(delete(SkippedOccurrence).where(SkippedOccurrence.occurrence_start < before))

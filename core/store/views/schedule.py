@@ -1,0 +1,81 @@
+"""The edges that lie ahead: for the daemon's timers, and for whoever wants to read them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Select, func, literal, select, text, union_all
+from sqlalchemy.orm import InstrumentedAttribute
+
+from core.models import ActivationWindow, MusicSession
+
+_EDGES = (("ahead", "opens_at"), ("ahead", "closes_at"), ("open", "closes_at"))
+
+# A walk from one distinct instant to the next along an index (Core cannot say it): its cost follows the number of
+# instants, which the clock bounds, and not the number of sessions.
+_DISTINCT_EDGES = """
+    WITH RECURSIVE edge (at) AS (
+        (SELECT {column} FROM activation_window
+         WHERE phase = '{phase}' AND {column} > :since AND {column} <= :until ORDER BY {column} LIMIT 1)
+        UNION ALL
+        SELECT (SELECT {column} FROM activation_window
+                WHERE phase = '{phase}' AND {column} > edge.at AND {column} <= :until ORDER BY {column} LIMIT 1)
+        FROM edge WHERE edge.at IS NOT NULL
+    )
+    SELECT at FROM edge WHERE at IS NOT NULL
+"""
+
+
+def edges_between(connection: Connection, since: datetime, until: datetime) -> frozenset[datetime]:
+    """Return the distinct instants in `(since, until]` at which a window that is not over opens or closes."""
+    found: set[datetime] = set()
+    for phase, name in _EDGES:
+        statement = text(_DISTINCT_EDGES.format(phase=phase, column=name))
+        found.update(connection.scalars(statement, {"since": since, "until": until}))
+    return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A window of an instance that opens (else closes) at an instant."""
+
+    at: datetime
+    opens: bool
+    session_id: int
+    session_instance_id: int
+    name: str
+    city: str | None
+    country: str | None
+    timezone: str | None
+
+
+def upcoming(connection: Connection, within: timedelta, limit: int | None = None) -> list[Edge]:
+    """Return the edges from now on until `within` from now, by instant; closings first, as they are written."""
+    edges = union_all(*(_edges(phase, name, within) for phase, name in _EDGES)).subquery()
+    session = MusicSession
+    statement = (
+        select(
+            edges.c.at,
+            edges.c.opens,
+            session.session_id,
+            edges.c.session_instance_id,
+            session.name,
+            session.city,
+            session.country,
+            session.timezone,
+        )
+        .join(session, session.session_id == edges.c.session_id)
+        .order_by(edges.c.at, edges.c.opens, edges.c.session_instance_id)
+        .limit(limit)
+    )
+    return [Edge(*row) for row in connection.execute(statement)]
+
+
+def _edges(phase: str, name: str, within: timedelta) -> Select[datetime, bool, int, int]:
+    window, now = ActivationWindow, func.statement_timestamp()
+    edge: InstrumentedAttribute[datetime] = getattr(window, name)
+    return select(
+        edge.label("at"),
+        literal(name == "opens_at").label("opens"),
+        window.session_id,
+        window.session_instance_id,
+    ).where(window.phase == phase, edge > now, edge <= now + within)

@@ -1,0 +1,160 @@
+"""The worker's agenda: what is pending, what comes next, and when to wake. No database, no thread, no clock.
+
+Every `now` is monotonic seconds.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from core.reconcile.result import Cause
+from core.store.queue.due import Reason, Search
+from scheduler.daemon.backoff import Backoff
+from scheduler.daemon.wakeups import Wakeup
+
+GRACE = timedelta(seconds=1)  # what timers and notifications are left to serve before a resync does
+TICK_SECONDS: Final = 1.0
+NEAR_SECONDS: Final = 0.01  # longer than the work of a tick takes
+MOST_TICK_DELAYS: Final = 25
+PRUNE_SECONDS: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something to reconcile: pending until a round of it finds nothing."""
+
+    cause: Cause
+    reasons: frozenset[Reason]
+    grace: timedelta = timedelta(0)
+
+    def search(self, excluded: frozenset[int]) -> Search:
+        """Return what a round of this task searches for."""
+        return Search(self.reasons, self.grace, excluded)
+
+
+EDGES = Task(Cause.TIMER, frozenset({Reason.EDGE}))
+NOTIFICATIONS = Task(Cause.NOTIFY, frozenset({Reason.REQUEST}))
+POLL = Task(Cause.RESYNC, frozenset({Reason.REQUEST}))  # instead of notifications that cannot be received
+START = Task(Cause.START, frozenset(Reason))
+RESYNC = Task(Cause.RESYNC, frozenset(Reason), GRACE)
+MOST_URGENT_FIRST = (START, EDGES, NOTIFICATIONS, POLL, RESYNC)
+EVERYTHING = frozenset({EDGES, NOTIFICATIONS, RESYNC})
+
+
+class Tick:
+    """Due once a second, but not in the way of an edge: it lets one that is near pass, for a quarter second at most."""
+
+    def __init__(self) -> None:
+        self.next_at = 0.0
+        self._delays = 0
+
+    def at_once(self) -> None:
+        """Make the next tick due whatever edge is near: the heartbeat has news."""
+        self.next_at, self._delays = 0.0, MOST_TICK_DELAYS
+
+    def is_due(self, now: float, *, edge_is_near: bool) -> bool:
+        """Say whether to tick now; the next tick is then a second away."""
+        if now < self.next_at:
+            return False
+        if edge_is_near and self._delays < MOST_TICK_DELAYS:
+            self._delays += 1
+            self.next_at = now + NEAR_SECONDS
+            return False
+        self._delays = 0
+        self.next_at = now + TICK_SECONDS
+        return True
+
+
+class Agenda:
+    """What the worker has to do."""
+
+    def __init__(self, resync_seconds: float) -> None:
+        self._resync_seconds = resync_seconds
+        self._pending: set[Task] = {START}
+        self._found: dict[Task, set[int]] = {}  # by each pending task
+        self._edge: datetime | None = None  # the latest that a timer fired for
+        self._next_resync = self._next_prune = 0.0
+        self._next_retry: float | None = None  # of a session whose pass failed
+        self.backoff = Backoff()
+        self.tick = Tick()
+        self.is_ready = False
+
+    def restart(self) -> None:
+        """Make everything pending: the database can be reached, for the first time or again."""
+        self._pending |= EVERYTHING if self.is_ready else {START}
+        self._next_resync = 0.0
+        self.tick.at_once()
+
+    def add(self, task: Task) -> None:
+        """Make a task pending."""
+        self._pending.add(task)
+
+    def take(self, wakeup: Wakeup, now: float, *, is_receiving: bool) -> None:
+        """Make pending what the wakeup says, and what time has made due.
+
+        `is_receiving`: whether notifications arrive; where they do not, a poll takes their place.
+        """
+        if wakeup.edge:
+            self._edge = max(wakeup.edge, self._edge or wakeup.edge)
+            self.add(EDGES)
+        if wakeup.notification:
+            self.add(NOTIFICATIONS)
+        if self.backoff.take_due(now):
+            self._pending |= {EDGES, NOTIFICATIONS if is_receiving else POLL}
+        if wakeup.resync or now >= self._next_resync:
+            self.add(RESYNC)
+        if self._next_retry is not None and now >= self._next_retry:
+            self._next_retry = None
+            self._pending |= EVERYTHING
+
+    def next_task(self) -> Task | None:
+        """Return the most urgent task that is pending."""
+        return next((task for task in MOST_URGENT_FIRST if task in self._pending), None)
+
+    def idle_seconds(self, now: float) -> float:
+        """Return how long the worker may sleep if nobody wakes it."""
+        if self._pending:
+            return 0.0
+        at = (self.tick.next_at, self._next_resync, self.backoff.next_at(), self._next_retry)
+        return max(0.0, min(each for each in at if each is not None) - now)
+
+    def edge_is_pending(self) -> bool:
+        """Say whether an edge is pending."""
+        return EDGES in self._pending
+
+    def take_edge(self) -> datetime | None:
+        """Return the latest edge that a timer fired for since the last call."""
+        edge, self._edge = self._edge, None
+        return edge
+
+    def note_round(self, task: Task, sessions: Collection[int], deferred: Collection[int], now: float) -> None:
+        """Take in what a round of the task finished (`sessions` less `deferred`), and what it deferred.
+
+        Back off sessions that a task finds again right after finishing them, for example because a trigger of the app
+        undoes the write. Sessions that are requested again and again are edited again and again: those are served.
+        """
+        self.backoff.clear(frozenset(sessions) - frozenset(deferred))
+        self.backoff.add(deferred, now)
+        if task not in (NOTIFICATIONS, POLL):
+            found = self._found.setdefault(task, set())
+            self.backoff.add(found.intersection(sessions), now)
+            found.update(sessions)
+
+    def finish(self, task: Task, now: float) -> None:
+        """Take the task off: a round of it found nothing."""
+        self._pending.discard(task)
+        self._found.pop(task, None)
+        if task in (START, RESYNC):
+            self._next_resync = now + self._resync_seconds
+
+    def retry_in(self, wait: timedelta | None, now: float) -> None:
+        """Note when the next session whose pass failed is to be tried again; None: there is none."""
+        self._next_retry = None if wait is None else now + wait.total_seconds()
+
+    def prune_is_due(self, now: float) -> bool:
+        """Say whether to prune the history now; the next time is then an hour away."""
+        if now < self._next_prune or not self.is_ready:
+            return False
+        self._next_prune = now + PRUNE_SECONDS
+        return True

@@ -1,0 +1,131 @@
+"""The heartbeat: each second the daemon writes to the database how it is, and measures the database's clock."""
+
+import os
+import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import uuid4
+
+from sqlalchemy import Connection
+
+from core import __version__
+from core.clock import utc_now
+from core.db.listener import Listener
+from core.logs import logger
+from core.reconcile.result import ZONE_VERSION
+from core.store import heartbeats
+from core.store.heartbeats import Beat
+from scheduler.daemon.clock_offset import ClockOffset
+from scheduler.daemon.outage import Outage
+from scheduler.daemon.timers import Timers
+
+OFFSET_TOLERANCE = timedelta(milliseconds=2)
+WAS_SET = timedelta(seconds=0.5)
+SKEW_REPORTED = timedelta(seconds=2)
+SKEW_CHANGED = timedelta(seconds=1)  # what is said again
+TIMERS_LATE = timedelta(seconds=1)
+MOST_PROBES_MISSED: Final = 3
+
+log = logger(__name__)
+
+
+class Heartbeat:
+    """Runs in the worker's thread; keeps the timers at the database's clock."""
+
+    def __init__(
+        self,
+        transaction: Callable[[], AbstractContextManager[Connection]],
+        timers: Timers,
+        listener: Listener,
+        outage: Outage,
+    ) -> None:
+        self._transaction = transaction
+        self._timers = timers
+        self._listener = listener
+        self._outage = outage
+        self._daemon_id = uuid4()
+        self._offset = ClockOffset()
+        self._armed_offset = timedelta(0)
+        self._skew_reported = timedelta(0)
+        self._pass_finished = False
+
+    @property
+    def database_now(self) -> datetime:
+        """The database's clock, as well as it is known without asking."""
+        return utc_now() + self._offset.value
+
+    def note_pass(self) -> None:
+        """Say with the next beat that a pass has finished."""
+        self._pass_finished = True
+
+    def clock_was_set(self) -> bool:
+        """Say whether the host's clock was set since the last call; the timers then compute their wait again."""
+        step = self._offset.stepped()
+        if step:
+            log.warning("clock_stepped", seconds=round(step, 3))
+            self._timers.wake()
+        return bool(step)
+
+    def beat(self) -> None:
+        """Write the heartbeat; take in what the database's clock shows."""
+        offset_ms = self._offset.value.total_seconds() * 1000
+        beat = Beat(
+            daemon_id=self._daemon_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=__version__,
+            pass_finished=self._pass_finished,
+            listening_since=self._listener.listening_since,
+            next_timer_at=self._timers.next_at,
+            clock_offset_ms=offset_ms,
+            zone_version=ZONE_VERSION,
+            trouble="; ".join(self._troubles()) or None,
+        )
+        with self._transaction() as connection:
+            asked_at = utc_now()
+            database_clock = heartbeats.beat(connection, beat)
+            self._offset.measure(asked_at, database_clock, utc_now())
+        self._pass_finished = False
+
+    def _troubles(self) -> list[str]:
+        troubles = {
+            "it receives no notifications (LISTEN is accepted): connect directly, not through a pooler": (
+                self._listener.not_receiving
+            ),
+            "its timers are stuck: the tick finds the edges": self._timers.probes_missed > MOST_PROBES_MISSED,
+            f"the database refuses its work: {self._outage.refused}": self._outage.refused,
+        }
+        return [trouble for trouble, holds in troubles.items() if holds]
+
+    def follow_clock(self) -> bool:
+        """Arm the timers again when the two clocks drift apart; say whether one of them was set."""
+        offset = self._offset.value
+        apart = abs(offset - self._armed_offset)
+        if apart <= OFFSET_TOLERANCE:
+            return False
+        self._armed_offset = offset
+        self._timers.set_clock_offset(offset)
+        if (
+            abs(offset - self._skew_reported) > SKEW_CHANGED
+            and max(abs(offset), abs(self._skew_reported)) > SKEW_REPORTED
+        ):
+            log.warning("clock_skew", database_ahead_s=round(offset.total_seconds(), 3))
+            self._skew_reported = offset
+        return apart > WAS_SET
+
+    def timers_are_late(self) -> bool:
+        """Probe the timers' thread; say whether an edge has passed that it should have fired for."""
+        self._timers.probe()
+        edge = self._timers.next_at
+        late = self.database_now - edge if edge else timedelta(0)
+        if not self._offset.is_measured or late < TIMERS_LATE:
+            return False
+        log.warning("timers_late", seconds=round(late.total_seconds(), 3))
+        return True
+
+    def stop(self) -> None:
+        """Delete this daemon's row."""
+        with self._transaction() as connection:
+            heartbeats.forget(connection, self._daemon_id)

@@ -1,0 +1,57 @@
+"""While the database does not serve: tell lost from refused from busy, log it, and note when it is over."""
+
+import time
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError
+
+from core.db.pauses import Pauses
+from core.db.transactions import is_contention, is_disconnected
+from core.logs import OUTAGES, logger
+
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 1.0
+MOST_PASSES_LOST: Final = 3  # in a row: perhaps one session costs us the connection
+ISOLATE_FOR_SECONDS: Final = 300.0
+
+log = logger(__name__)
+
+
+class Outage:
+    """The outage that goes on, if one does, and how the worker goes on after it."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._pauses = Pauses(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
+        self._isolate_until = 0.0
+        self.passes_lost = 0  # begun and not finished, in a row
+        self.refused: str | None = None
+
+    @property
+    def isolate(self) -> bool:
+        """Whether each session is to get a transaction of its own: passes that began cost us the connection."""
+        return time.monotonic() < self._isolate_until
+
+    def begin(self) -> None:
+        """Note that a try begins."""
+        self._pauses.begin()
+
+    def note(self, error: DBAPIError) -> float:
+        """Log the error that ended a try; return how many seconds to wait before the next one."""
+        self._since = self._since or time.monotonic()
+        reason = str(error.orig).strip()
+        if is_disconnected(error):
+            if self.passes_lost >= MOST_PASSES_LOST:
+                self._isolate_until = time.monotonic() + ISOLATE_FOR_SECONDS
+            OUTAGES.warning(log, "database_lost", error=reason)
+        elif is_contention(error):
+            OUTAGES.warning(log, "database_busy", error=reason)
+        else:
+            self.refused = reason.splitlines()[0]
+            OUTAGES.warning(log, "database_refused", error=reason)
+        return self._pauses.after_failure()
+
+    def over(self) -> None:
+        """A tick and a round have finished: whatever was wrong with the database is over."""
+        if self._since is not None:
+            log.info("database_back", away_s=round(time.monotonic() - self._since, 3))
+            self._since = self.refused = None

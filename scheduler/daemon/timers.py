@@ -1,0 +1,106 @@
+"""The only module that knows APScheduler: one date trigger at each distinct edge instant.
+
+A timer is an alarm, never an action: it wakes the worker. Late, doubled or lost, it does no harm.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+
+from apscheduler.events import EVENT_SCHEDULER_STARTED, SchedulerEvent
+from apscheduler.executors.debug import DebugExecutor
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.base import STATE_STOPPED
+from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.triggers.date import DateTrigger
+
+
+class Timers:
+    """A timer per edge, each at the host's idea of the edge's instant (the database's clock less `clock_offset`)."""
+
+    def __init__(self, on_edge: Callable[[datetime], None]) -> None:
+        self._on_edge = on_edge
+        self._clock_offset = timedelta(0)
+        self._armed: set[datetime] = set()
+        self._stopped = False
+        self.progress_at = time.monotonic()
+        self.probes_missed = 0
+        self._stopping = Lock()
+        self._scheduler = BlockingScheduler(
+            timezone=UTC,
+            # Runs the job in the scheduler's own thread: a wakeup takes no time, a pool's queue does.
+            executors={"default": DebugExecutor()},
+            # Without a grace time a date job that is over a second late would be dropped for good.
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+        self._scheduler.add_listener(self._on_started, EVENT_SCHEDULER_STARTED)
+
+    def run(self) -> None:
+        """Wait for edges and call `on_edge` at each, until `stop`."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Make `run` return; may be called twice, or before it."""
+        self._stopped = True
+        with self._stopping:
+            if self._scheduler.state != STATE_STOPPED:
+                self._scheduler.shutdown(wait=False)
+
+    def _on_started(self, _event: SchedulerEvent) -> None:
+        if self._stopped:  # before it had started
+            self.stop()
+
+    def keep(self, edges: frozenset[datetime]) -> None:
+        """Make the timers equal to these edges, by a set difference."""
+        for edge in self._armed - edges:
+            self._disarm(edge)
+        self.add(edges)
+
+    def add(self, edges: Iterable[datetime]) -> None:
+        """Arm timers for these edges as well; one whose instant has passed fires at once."""
+        for edge in set(edges) - self._armed:
+            self._armed.add(edge)
+            self._scheduler.add_job(
+                self._fire, DateTrigger(edge - self._clock_offset), args=(edge,), id=edge.isoformat()
+            )
+
+    def _fire(self, edge: datetime) -> None:
+        self._armed.discard(edge)
+        self._on_edge(edge)
+
+    def _disarm(self, edge: datetime) -> None:
+        self._armed.discard(edge)
+        try:
+            self._scheduler.remove_job(edge.isoformat())
+        except JobLookupError:
+            return  # it has fired meanwhile
+
+    def set_clock_offset(self, offset: timedelta) -> None:
+        """Arm all timers again, for a database whose clock is `offset` ahead of the host's."""
+        self._clock_offset = offset
+        armed = frozenset(self._armed)
+        self.keep(frozenset())
+        self.add(armed)
+
+    def wake(self) -> None:
+        """Compute the wait again: it runs on a monotonic clock, and knows nothing of a wall clock that was set."""
+        self._scheduler.wakeup()
+
+    def probe(self) -> None:
+        """Ask the thread to answer: then it has made progress, and `probes_missed` is zero again."""
+        self.probes_missed += 1
+        self._scheduler.add_job(self._answer, id="probe", replace_existing=True)
+
+    def _answer(self) -> None:
+        self.probes_missed = 0
+        self.progress_at = time.monotonic()
+
+    def __len__(self) -> int:
+        """Return how many timers are armed."""
+        return len(self._armed)
+
+    @property
+    def next_at(self) -> datetime | None:
+        """The edge that comes next."""
+        return min(self._armed.copy(), default=None)

@@ -1,0 +1,213 @@
+"""The one thread that does the daemon's database work: due edges first, then requests, then everything else."""
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from core.clock import utc_now
+from core.db import create_engine
+from core.db.listener import Listener
+from core.db.transaction_settings import clock
+from core.db.transactions import is_contention, is_disconnected, transactions
+from core.logs import OUTAGES, logger
+from core.migrations import require_schema
+from core.reconcile.batches import reconcile
+from core.reconcile.log import log_result
+from core.reconcile.result import PassOptions
+from core.reconcile.warm_up import warm_up
+from core.settings import Settings
+from core.store.queue import requests, retries
+from core.store.views import reports, schedule
+from scheduler.daemon import agenda as tasks
+from scheduler.daemon.agenda import GRACE, NEAR_SECONDS, TICK_SECONDS, Agenda, Task
+from scheduler.daemon.heartbeat import Heartbeat
+from scheduler.daemon.outage import Outage
+from scheduler.daemon.timers import Timers
+from scheduler.daemon.wakeups import Wakeups
+
+RESPONSE_TIMEOUT_SECONDS: Final = 7.0  # the server ends every statement within 5
+TIMERS_AHEAD = timedelta(days=1)
+
+log = logger(__name__)
+
+
+class Worker:
+    """Takes wakeups, reconciles, keeps the timers equal to the database, writes the heartbeat."""
+
+    def __init__(
+        self,
+        url: str,
+        settings: Settings,
+        wakeups: Wakeups,
+        timers: Timers,
+        listener: Listener,
+        *,
+        on_ready: Callable[[], None],
+    ) -> None:
+        timeout = RESPONSE_TIMEOUT_SECONDS
+        self._engine = create_engine(url, application_name="seisiun daemon", response_timeout_seconds=timeout)
+        self._settings = settings
+        self._wakeups = wakeups
+        self._timers = timers
+        self._listener = listener
+        self._on_ready = on_ready
+        self._agenda = Agenda(settings.resync_seconds)
+        self._outage = Outage()
+        self._heartbeat = Heartbeat(self._transaction, timers, listener, self._outage)
+        self.progress_at = time.monotonic()
+
+    def run(self) -> None:
+        """Work until the wakeups say stop.
+
+        1. Begin: check the schema, warm up, make everything pending.
+        2. Again and again: wait for a wakeup, tick if a second has passed, do one round of the most urgent task.
+        3. On a database error log it, pause, and begin again; a new connection may find a database that serves.
+        """
+        while not self._wakeups.stopping:
+            self.progress_at = time.monotonic()
+            self._outage.begin()
+            try:
+                self._begin()
+                self._work()
+            except DBAPIError as error:
+                self._timers.probe()
+                pause = self._outage.note(error)
+                if not is_contention(error):
+                    self._engine.dispose()
+                self._wakeups.take(pause)
+        self._end()
+
+    def _begin(self) -> None:
+        with self._transaction() as connection:
+            require_schema(connection)
+            requests.make_missing_plans(connection)
+        self._best_effort(self._warm_up)
+        self._agenda.restart()
+
+    def _work(self) -> None:
+        while not self._wakeups.stopping:
+            self.progress_at = time.monotonic()
+            wakeup = self._wakeups.take(self._agenda.idle_seconds(time.monotonic()))
+            self._agenda.take(wakeup, time.monotonic(), is_receiving=self._listener.listening_since is not None)
+            self._tick_if_due()
+            if task := self._agenda.next_task():
+                self._do_round(task)
+            self._outage.over()
+
+    def _end(self) -> None:
+        try:
+            self._heartbeat.stop()
+        except DBAPIError as error:
+            log.warning("heartbeat_left", error=str(error.orig).strip())
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """Begin a transaction whose waits are bounded like a pass's: an edge may be waiting for this thread."""
+        with transactions(self._engine) as begin, begin() as connection:
+            yield connection
+
+    def _do_round(self, task: Task) -> None:
+        """Reconcile one round of chunks, so that an edge never waits for more; finish the task if nothing was due."""
+        self._outage.passes_lost += 1  # until it has finished
+        options = PassOptions(task.cause, self._settings)
+        search = task.search(self._agenda.backoff.waiting(time.monotonic()))
+        result = reconcile(self._engine, options, search, rounds=1, one_by_one=self._outage.isolate)
+        self._outage.passes_lost = 0
+        self._heartbeat.note_pass()
+        self._agenda.note_round(task, result.sessions, result.deferred, time.monotonic())
+        if result.failed:
+            self._await_retry()
+        self._timers.add(edge for edge in result.edges if edge <= utc_now() + TIMERS_AHEAD)
+        log_result(task.cause, result, self._heartbeat.database_now)
+        if not (result.sessions or result.deferred or result.failed or self._was_early(task)):
+            self._finish(task)
+
+    def _was_early(self, task: Task) -> bool:
+        """Wait while the database says that the timer's edge is still ahead: the host's clock only wakes us (L1).
+
+        Then reconcile once more in any case: the edge may have passed since the round that found nothing.
+        """
+        edge = self._agenda.take_edge() if task is tasks.EDGES else None
+        if edge is None:
+            return False
+        with self._transaction() as connection:
+            ahead = edge - clock(connection)
+        if ahead > timedelta(seconds=TICK_SECONDS):
+            self._timers.add([edge])  # a clock was set: measure the offset again, and come back
+            self._agenda.tick.at_once()
+            return False
+        time.sleep(max(0.0, ahead.total_seconds()))
+        return True
+
+    def _finish(self, task: Task) -> None:
+        self._agenda.finish(task, time.monotonic())
+        if task in (tasks.START, tasks.RESYNC):
+            self._timers.keep(self._edges_within(TIMERS_AHEAD))
+            self._await_retry()
+        if task in (tasks.NOTIFICATIONS, tasks.POLL):
+            # Until after the next resync: another process may have planned what we were notified of.
+            self._timers.add(self._edges_within(timedelta(seconds=2 * self._settings.resync_seconds)))
+        if task is tasks.START and not self._agenda.is_ready:
+            self._agenda.is_ready = True
+            gc.collect()
+            gc.freeze()  # what exists now will stay: a collection that walks through it would hold up an edge
+            log.info("ready", timers=len(self._timers))
+            self._on_ready()
+
+    def _edges_within(self, ahead: timedelta) -> frozenset[datetime]:
+        with self._transaction() as connection:
+            now = clock(connection)
+            return schedule.edges_between(connection, now, now + ahead)
+
+    def _await_retry(self) -> None:
+        with self._transaction() as connection:
+            self._agenda.retry_in(retries.time_to_next(connection), time.monotonic())
+
+    def _tick_if_due(self) -> None:
+        edge_is_near = self._agenda.edge_is_pending() or self._edge_is_near()
+        if not self._agenda.tick.is_due(time.monotonic(), edge_is_near=edge_is_near):
+            return
+        if self._heartbeat.clock_was_set():
+            self._agenda.add(tasks.RESYNC)
+        for work in (self._heartbeat.beat, self._report_deferred, self._prune_if_due):
+            self._best_effort(work)
+        if self._heartbeat.follow_clock() or self._heartbeat.timers_are_late():
+            self._agenda.add(tasks.RESYNC)
+        if self._listener.listening_since is None:
+            self._agenda.add(tasks.POLL)
+
+    def _edge_is_near(self) -> bool:
+        edge = self._timers.next_at
+        return edge is not None and abs(edge - self._heartbeat.database_now) < timedelta(seconds=NEAR_SECONDS)
+
+    def _best_effort(self, work: Callable[[], None]) -> None:
+        """Do what no pass may wait for: where the database refuses it or is busy, leave it for the next time."""
+        try:
+            work()
+        except DBAPIError as error:
+            if is_disconnected(error):
+                raise
+            OUTAGES.warning(log, "postponed", work=work.__name__.strip("_"), error=str(error.orig).strip())
+
+    def _warm_up(self) -> None:
+        with self._transaction() as connection:
+            warm_up(connection)
+
+    def _report_deferred(self) -> None:
+        for session_id, seconds in self._agenda.backoff.take_long(time.monotonic()).items():
+            with self._transaction() as connection:
+                holders = reports.holders(connection, GRACE)
+            pids = ",".join(str(holder.pid) for holder in holders)
+            log.warning("deferred", session=session_id, seconds=round(seconds, 1), held_by=pids or "unknown")
+
+    def _prune_if_due(self) -> None:
+        if self._agenda.prune_is_due(time.monotonic()):
+            with self._transaction() as connection:
+                reports.prune(connection, timedelta(days=self._settings.keep_days))

@@ -1,0 +1,125 @@
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Timer
+
+import psycopg2
+import pytest
+import sqlalchemy
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy.exc import OperationalError
+
+from core.db import create_engine
+from core.db.timeouts import TimeoutConnection, with_response_timeout
+from tests.data import value
+from tests.scheduler.daemon_process import eventually
+from tests.scheduler.gate import Gate
+
+TIMEOUT = 1.0
+TOO_LATE = 5.0
+
+
+@pytest.fixture
+def gate(database_url: str) -> Iterator[Gate]:
+    gate = Gate(database_url)
+    gate.open()
+    otherwise = Timer(2 * TOO_LATE, gate.shut)  # libpq would wait for ever, and no signal ends that
+    otherwise.start()
+    yield gate
+    otherwise.cancel()
+    gate.shut()
+
+
+@pytest.fixture
+def line(gate: Gate) -> Iterator[TimeoutConnection]:
+    connection = psycopg2.connect(gate.url, connection_factory=with_response_timeout(TIMEOUT))
+    yield connection
+    connection.close()
+
+
+def ask(connection: Connection) -> None:
+    connection.cursor().execute("SELECT 1")
+
+
+def ask_for_each(connection: Connection) -> None:
+    connection.cursor().executemany("SELECT %s", [(1,), (2,)])
+
+
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        pytest.param(ask, id="execute"),
+        pytest.param(TimeoutConnection.commit, id="commit"),
+        pytest.param(ask_for_each, id="executemany", marks=pytest.mark.long),
+        pytest.param(TimeoutConnection.rollback, id="rollback", marks=pytest.mark.long),
+    ],
+)
+def test_where_no_answer_comes_in_time_the_line_is_cut(
+    line: TimeoutConnection, gate: Gate, exchange: Callable[[Connection], None]
+) -> None:
+    ask(line)
+    gate.fall_silent()
+    begun = time.monotonic()
+
+    with pytest.raises(psycopg2.OperationalError, match=r"^no answer for 1 s"):
+        exchange(line)
+
+    assert TIMEOUT <= time.monotonic() - begun < TOO_LATE
+    assert line.closed
+
+
+def test_an_answer_that_comes_in_time_is_taken_however_many_there_are(line: TimeoutConnection) -> None:
+    for _ in range(5):
+        line.cursor().execute("SELECT pg_sleep(0.4)")
+
+    assert not line.closed
+
+
+def test_a_connection_that_asks_nothing_is_left_alone(line: TimeoutConnection) -> None:
+    ask(line)
+    line.commit()
+    time.sleep(TIMEOUT * 2.5)
+    ask(line)
+
+
+def test_an_error_that_the_server_tells_is_told_as_it_is(line: TimeoutConnection) -> None:
+    with pytest.raises(psycopg2.errors.DivisionByZero):
+        line.cursor().execute("SELECT 1/0")
+
+
+def test_closing_lets_go_of_the_socket_and_may_be_done_twice(database_url: str, app: Connection) -> None:
+    line = psycopg2.connect(
+        database_url, connection_factory=with_response_timeout(TIMEOUT), application_name="to be closed"
+    )
+    before = descriptors()
+    line.close()
+    line.close()
+
+    assert descriptors() == before - 2
+    others = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'to be closed'"
+    eventually(lambda: value(app, others) == 0, "the server has seen it go")
+
+
+def test_a_connection_that_nobody_closes_leaks_nothing(database_url: str) -> None:
+    before = descriptors()
+    for _ in range(3):
+        psycopg2.connect(database_url, connection_factory=with_response_timeout(TIMEOUT))
+
+    assert descriptors() == before
+
+
+def descriptors() -> int:
+    return len(list(Path(f"/proc/{os.getpid()}/fd").iterdir()))
+
+
+def test_an_engine_takes_a_line_that_was_cut_as_lost_and_connects_anew(gate: Gate) -> None:
+    engine = create_engine(gate.url, response_timeout_seconds=TIMEOUT)
+    with engine.connect() as connection:
+        gate.forget_those_inside()
+        with pytest.raises(OperationalError, match="no answer for 1 s") as lost:
+            connection.execute(sqlalchemy.text("SELECT 1"))
+        assert lost.value.connection_invalidated
+    with engine.connect() as connection:
+        assert connection.scalar(sqlalchemy.text("SELECT 1")) == 1
+    engine.dispose()

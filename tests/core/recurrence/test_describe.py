@@ -1,0 +1,209 @@
+import json
+from datetime import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.recurrence import Recurrence, parse, validate
+from core.recurrence.describe import describe
+from tests.core.recurrence.documents import Document, monthly, recurrence, text_of, weekly
+
+START = "DTSTART:20261105T193000\nDTEND:20261105T223000\n"
+
+
+@pytest.mark.parametrize(
+    ("schedules", "expected"),
+    [
+        ([], "No regular times"),
+        ([weekly("thursday", "19:00", "22:30")], "Thursdays, 7-10:30pm"),
+        ([weekly("thursday", "19:00", "22:30", every_n_weeks=2)], "Every other Thursday, 7-10:30pm"),
+        ([weekly("thursday", "19:00", "22:30", every_n_weeks=3)], "Every 3 weeks on Thursday, 7-10:30pm"),
+        ([monthly([-1, 3, 1], "sunday", "16:00", "20:00")], "First, third and last Sundays, 4-8pm"),
+        ([monthly([2, 2], "sunday", "16:00", "20:00")], "Second Sunday of the month, 4-8pm"),
+        ([monthly([-1], "friday", "21:00", None)], "Last Friday of the month, from 9pm"),
+        ([monthly([1, 2, 3, 4, 5], "friday", "21:00", None)], "Fridays, from 9pm"),
+        ([monthly([1, 2, 3, 4, -1], "friday", "21:00", None)], "Fridays, from 9pm"),
+        ([monthly([1, 2, 3, 4], "friday", "21:00", None)], "First, second, third and fourth Fridays, from 9pm"),
+        # hours
+        ([weekly("monday", "9:30", "11:00")], "Mondays, 9:30-11am"),
+        ([weekly("monday", "11:00", "14:05")], "Mondays, 11am-2:05pm"),
+        ([weekly("monday", "21:00", "0:30")], "Mondays, 9pm-12:30am"),
+        ([weekly("monday", "21:00", "0:00")], "Mondays, 9pm-midnight"),
+        ([weekly("monday", "0:00", "3:00")], "Mondays, midnight-3am"),
+        ([weekly("monday", "0:15", "3:00")], "Mondays, 12:15-3am"),
+        ([weekly("monday", "12:00", "15:00")], "Mondays, noon-3pm"),
+        ([weekly("monday", "12:15", "15:00")], "Mondays, 12:15-3pm"),
+        ([weekly("monday", "10:00", "12:00")], "Mondays, 10am-noon"),
+        ([weekly("monday", "0:00", "12:00")], "Mondays, midnight-noon"),
+        ([weekly("monday", "12:00", "0:00")], "Mondays, noon-midnight"),
+        ([weekly("monday", "22:00", "21:00")], "Mondays, 10pm-9pm"),  # until the next evening
+        ([weekly("monday", "12:00", None)], "Mondays, from noon"),
+        ([weekly("monday", "0:00", "0:00")], "Mondays, from midnight"),
+        # several
+        (
+            [weekly("thursday", "19:00", "22:00"), weekly("sunday", "16:00", "20:00")],
+            "Thursdays, 7-10pm; Sundays, 4-8pm",
+        ),
+        (
+            [weekly("thursday", "19:00", "22:00"), weekly("monday", "19:00", "22:00")],
+            "Mondays and Thursdays, 7-10pm",
+        ),
+        (
+            [weekly("sunday", "14:00", "16:00"), weekly("sunday", "18:00", "21:00")],
+            "Sundays, 2-4pm and 6-9pm",
+        ),
+        ([weekly("sunday", "14:00", "16:00")] * 2, "Sundays, 2-4pm"),
+        (
+            [weekly("sunday", "14:00", "16:00"), monthly([1], "friday", "21:00", None)],
+            "Sundays, 2-4pm; first Friday of the month, from 9pm",
+        ),
+        ([weekly(day, "17:00", None) for day in ("monday", "tuesday", "wednesday")], "Monday to Wednesday, from 5pm"),
+        (
+            [weekly(day, "17:00", None) for day in ("monday", "wednesday", "friday")],
+            "Mondays, Wednesdays and Fridays, from 5pm",
+        ),
+        (
+            [weekly(day, "17:00", None, every_n_weeks=2) for day in ("monday", "thursday")],
+            "Every other Monday, from 5pm; every other Thursday, from 5pm",  # each counts for itself (R2)
+        ),
+    ],
+)
+def test_json_in_words(schedules: list[Document], expected: str) -> None:
+    assert expected == describe(recurrence(*schedules))
+
+
+def test_every_day() -> None:
+    days = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+    assert describe(recurrence(*(weekly(day, "21:30", None) for day in days))) == "Every day, from 9:30pm"
+
+
+def test_what_never_happens_has_no_words() -> None:
+    assert describe(parse(text_of(monthly([])))) == "No regular times"
+    assert describe(Recurrence()) == "No regular times"
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("RRULE:FREQ=WEEKLY", "Thursdays, 7:30-10:30pm"),
+        ("RRULE:FREQ=WEEKLY;BYDAY=SU,TH", "Thursdays and Sundays, 7:30-10:30pm"),
+        ("RRULE:FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR,SA,SU", "Every day, 7:30-10:30pm"),
+        ("RRULE:FREQ=WEEKLY;INTERVAL=2", "Every other Thursday, 7:30-10:30pm"),
+        ("RRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=TH,SU", "Every other week on Thursday and Sunday, 7:30-10:30pm"),
+        ("RRULE:FREQ=WEEKLY;INTERVAL=3", "Every 3 weeks on Thursday, 7:30-10:30pm"),
+        ("RRULE:FREQ=WEEKLY;BYMONTH=11,12", "Thursdays in November and December, 7:30-10:30pm"),
+        ("RRULE:FREQ=DAILY", "Every day, 7:30-10:30pm"),
+        ("RRULE:FREQ=DAILY;INTERVAL=2", "Every other day, 7:30-10:30pm"),
+        ("RRULE:FREQ=DAILY;INTERVAL=10", "Every 10 days, 7:30-10:30pm"),
+        ("RRULE:FREQ=DAILY;BYDAY=TH", "Thursdays, 7:30-10:30pm"),
+        ("RRULE:FREQ=MONTHLY", "5th of the month, 7:30-10:30pm"),
+        (
+            "RRULE:FREQ=MONTHLY;BYMONTHDAY=-1,1,2,3,5,12,22",
+            "1st, 2nd, 3rd, 5th, 12th, 22nd and last day of the month, 7:30-10:30pm",
+        ),
+        ("RRULE:FREQ=MONTHLY;BYDAY=1TH", "First Thursday of the month, 7:30-10:30pm"),
+        ("RRULE:FREQ=MONTHLY;BYDAY=1TH,-2TH", "First and second to last Thursdays, 7:30-10:30pm"),
+        ("RRULE:FREQ=MONTHLY;BYDAY=1TH,3SU", "First Thursday and third Sunday of the month, 7:30-10:30pm"),
+        ("RRULE:FREQ=MONTHLY;BYDAY=TH", "Thursdays, 7:30-10:30pm"),
+        ("RRULE:FREQ=MONTHLY;INTERVAL=2;BYDAY=1TH", "First Thursday of every other month, 7:30-10:30pm"),
+        (
+            "RRULE:FREQ=MONTHLY;INTERVAL=3;BYDAY=1TH,3TH",
+            "First and third Thursdays of every 3 months, 7:30-10:30pm",
+        ),
+        ("RRULE:FREQ=YEARLY;BYMONTH=11;BYDAY=1TH", "First Thursday of November, every year, 7:30-10:30pm"),
+        ("RRULE:FREQ=YEARLY;BYMONTH=11;BYDAY=TH", "Thursdays in November, 7:30-10:30pm"),
+        ("RRULE:FREQ=YEARLY", "5th of November, every year, 7:30-10:30pm"),
+        ("RRULE:FREQ=WEEKLY;COUNT=1", "Thursdays, 7:30-10:30pm, 1 time from 5 November 2026"),
+        ("RRULE:FREQ=WEEKLY;COUNT=10", "Thursdays, 7:30-10:30pm, 10 times from 5 November 2026"),
+        ("RRULE:FREQ=WEEKLY;UNTIL=20261231T193000", "Thursdays, 7:30-10:30pm, until 31 December 2026"),
+        (
+            "RRULE:FREQ=DAILY;BYDAY=TH,SU;BYHOUR=0,19\nEXDATE:20261108T003000",
+            "Thursdays and Sundays, 12:30-3:30am and 7:30-10:30pm; but not 8 November 2026",
+        ),
+        (
+            "RRULE:FREQ=WEEKLY\nRRULE:FREQ=MONTHLY;BYMONTHDAY=30",
+            "Thursdays, 7:30-10:30pm; 30th of the month, 7:30-10:30pm",
+        ),
+        ("RDATE:20261112T193000", "5 November 2026 and 12 November 2026, 7:30-10:30pm"),
+        ("RDATE:20261112T193000\nEXDATE:20261105T193000", "12 November 2026, 7:30-10:30pm"),
+        (
+            "RDATE;VALUE=PERIOD:20261112T200000/PT1H",
+            "5 November 2026, 7:30-10:30pm; 12 November 2026, 8-9pm",
+        ),
+        (
+            "RRULE:FREQ=WEEKLY\nRDATE:20261224T120000\nEXDATE:20261112T193000",
+            "Thursdays, 7:30-10:30pm; also 24 December 2026, noon-3pm; but not 12 November 2026",
+        ),
+        (
+            "RRULE:FREQ=WEEKLY\nEXDATE:20261112T193000,20261119T193000,20261126T193000,20261203T193000",
+            "Thursdays, 7:30-10:30pm; but not 4 dates from 12 November 2026 to 3 December 2026",
+        ),
+        # quoted, where English is not made for it
+        (
+            "RRULE:FREQ=WEEKLY;BYDAY=TH,FR;BYSETPOS=1",
+            "On the days of FREQ=WEEKLY;BYDAY=TH,FR;BYSETPOS=1, counted from 5 November 2026, 7:30-10:30pm",
+        ),
+        *(
+            (f"RRULE:{rule}", f"On the days of {rule}, counted from 5 November 2026, 7:30-10:30pm")
+            for rule in (
+                "FREQ=YEARLY;BYYEARDAY=309",
+                "FREQ=YEARLY;BYWEEKNO=45",
+                "FREQ=YEARLY;INTERVAL=2",
+                "FREQ=YEARLY;BYDAY=TH",
+                "FREQ=MONTHLY;BYDAY=TH;BYMONTHDAY=5",
+                "FREQ=MONTHLY;BYDAY=TH,1SU",
+                "FREQ=MONTHLY;BYDAY=1TH,-5SU",
+                "FREQ=MONTHLY;BYMONTHDAY=5,-2",
+                "FREQ=MONTHLY;INTERVAL=2;BYMONTH=11",
+                "FREQ=MONTHLY;INTERVAL=2;BYDAY=TH",
+                "FREQ=DAILY;INTERVAL=2;BYDAY=TH",
+                "FREQ=DAILY;BYMONTHDAY=5",
+            )
+        ),
+    ],
+)
+def test_rfc5545_in_words(lines: str, expected: str) -> None:
+    assert expected == describe(validate(START + lines))
+
+
+def test_rfc5545_without_an_end_in_words() -> None:
+    assert describe(validate("DTSTART:20261105T193000\nRRULE:FREQ=WEEKLY")) == "Thursdays, from 7:30pm"
+
+
+def test_the_real_sessions_in_words() -> None:
+    """Each reads as the page that it was taken from, or nearly."""
+    path = Path(__file__).parents[3] / "scheduler" / "commands" / "data" / "real_sessions.json"
+    sessions: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["sessions"]
+
+    words = {session["name"]: describe(recurrence(*session["schedules"])) for session in sessions}
+
+    assert words["Portland Monday session"] == "Mondays, 8-10pm"
+    assert {"Every other Saturday, 11am-1pm", "Second and fourth Sundays, 11am-noon"} <= set(words.values())
+    assert {"Monday to Friday, from 5pm", "Every day, from 9:30pm"} <= set(words.values())
+
+
+@given(st.times(), st.times())
+def test_hours_can_be_read_back(start: time, end: time) -> None:
+    """Two different hours never read the same."""
+    words = describe(recurrence(weekly("monday", f"{start:%H:%M}", f"{end:%H:%M}"))).removeprefix("Mondays, ")
+
+    if f"{start:%H:%M}" == f"{end:%H:%M}":
+        assert start.replace(second=0, microsecond=0) == clock(words.removeprefix("from "))
+    else:
+        first, _, last = words.partition("-")
+        half = "" if first.endswith(("m", "noon", "midnight")) else last[-2:]
+        assert [start.replace(second=0, microsecond=0), end.replace(second=0, microsecond=0)] == [
+            clock(first + half),
+            clock(last),
+        ]
+
+
+def clock(words: str) -> time:
+    if words in {"noon", "midnight"}:
+        return time(12) if words == "noon" else time()
+    hour, _, minute = words[:-2].partition(":")
+    return time(int(hour) % 12 + (12 if words.endswith("pm") else 0), int(minute or 0))

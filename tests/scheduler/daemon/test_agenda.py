@@ -1,0 +1,234 @@
+"""The worker's agenda, as tables of cases: what is pending, what comes next, when to wake."""
+
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from scheduler.daemon.agenda import (
+    EDGES,
+    EVERYTHING,
+    MOST_TICK_DELAYS,
+    NEAR_SECONDS,
+    NOTIFICATIONS,
+    POLL,
+    PRUNE_SECONDS,
+    RESYNC,
+    START,
+    TICK_SECONDS,
+    Agenda,
+    Task,
+    Tick,
+)
+from scheduler.daemon.wakeups import Wakeup
+
+NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
+NOW = 1000.0
+RESYNC_SECONDS = 30.0
+NOTHING = Wakeup(edge=None, notification=False, resync=False)
+EDGE = Wakeup(edge=NOON, notification=False, resync=False)
+NOTIFICATION = Wakeup(edge=None, notification=True, resync=False)
+RESYNCED = Wakeup(edge=None, notification=False, resync=True)
+ALL = Wakeup(edge=NOON, notification=True, resync=True)
+
+
+def idle() -> Agenda:
+    """An agenda that has started, resynced and ticked at NOW, and has nothing to do."""
+    agenda = Agenda(RESYNC_SECONDS)
+    agenda.is_ready = True
+    for task in (START, RESYNC):
+        agenda.finish(task, NOW)
+    assert agenda.tick.is_due(NOW, edge_is_near=False)
+    return agenda
+
+
+def drained(agenda: Agenda, now: float = NOW) -> list[Task]:
+    """Return the pending tasks in the order in which the worker does them."""
+    tasks = []
+    while task := agenda.next_task():
+        tasks.append(task)
+        agenda.finish(task, now)
+    return tasks
+
+
+@pytest.mark.parametrize(
+    ("wakeup", "pending"),
+    [
+        (NOTHING, []),
+        (EDGE, [EDGES]),
+        (NOTIFICATION, [NOTIFICATIONS]),
+        (RESYNCED, [RESYNC]),
+        (ALL, [EDGES, NOTIFICATIONS, RESYNC]),
+    ],
+    ids=["nothing", "an edge", "a notification", "a resync", "all at once"],
+)
+def test_a_wakeup_makes_its_task_pending_and_the_most_urgent_comes_first(wakeup: Wakeup, pending: list[Task]) -> None:
+    agenda = idle()
+
+    agenda.take(wakeup, NOW, is_receiving=True)
+
+    assert drained(agenda) == pending
+
+
+def test_the_start_comes_before_everything_else() -> None:
+    agenda = Agenda(RESYNC_SECONDS)
+    agenda.take(ALL, NOW, is_receiving=True)
+
+    assert drained(agenda) == [START, EDGES, NOTIFICATIONS, RESYNC]
+
+
+@pytest.mark.parametrize(("is_ready", "pending"), [(False, {START}), (True, EVERYTHING)])
+def test_after_a_reconnect_everything_is_pending(pending: Collection[Task], *, is_ready: bool) -> None:
+    agenda = Agenda(RESYNC_SECONDS)
+    drained(agenda)
+    agenda.is_ready = is_ready
+
+    agenda.restart()
+
+    assert set(drained(agenda)) == set(pending)
+    assert agenda.tick.is_due(NOW, edge_is_near=True)
+
+
+@pytest.mark.parametrize(
+    ("later", "pending"), [(RESYNC_SECONDS - 0.001, []), (RESYNC_SECONDS, [RESYNC])], ids=["before", "at"]
+)
+def test_a_resync_comes_so_long_after_the_last_one(later: float, pending: list[Task]) -> None:
+    agenda = idle()
+
+    agenda.take(NOTHING, NOW + later, is_receiving=True)
+
+    assert drained(agenda) == pending
+
+
+@pytest.mark.parametrize(
+    ("is_receiving", "pending"), [(True, [EDGES, NOTIFICATIONS]), (False, [EDGES, POLL])], ids=["receiving", "not"]
+)
+def test_a_deferred_session_is_tried_again_when_its_pause_is_over(pending: list[Task], *, is_receiving: bool) -> None:
+    agenda = idle()
+    agenda.note_round(EDGES, sessions={1, 2}, deferred={2}, now=NOW)
+    assert agenda.backoff.waiting(NOW) == {2}
+
+    agenda.take(NOTHING, NOW + 0.049, is_receiving=is_receiving)
+    assert drained(agenda) == []
+    agenda.take(NOTHING, NOW + 0.05, is_receiving=is_receiving)
+
+    assert drained(agenda) == pending
+
+
+def test_a_failed_session_is_tried_again_when_its_retry_is_due() -> None:
+    agenda = idle()
+    agenda.retry_in(timedelta(seconds=2), NOW)
+
+    agenda.take(NOTHING, NOW + 1.9, is_receiving=True)
+    assert drained(agenda) == []
+    agenda.take(NOTHING, NOW + 2, is_receiving=True)
+    assert set(drained(agenda)) == EVERYTHING
+    agenda.take(NOTHING, NOW + 2, is_receiving=True)
+    assert drained(agenda) == []
+
+
+@pytest.mark.parametrize("task", [EDGES, RESYNC, START], ids=lambda task: task.cause)
+def test_a_session_that_a_task_finds_again_after_finishing_it_is_backed_off(task: Task) -> None:
+    agenda = idle()
+
+    agenda.note_round(task, sessions={1}, deferred=(), now=NOW)
+    assert agenda.backoff.waiting(NOW) == frozenset()
+    agenda.note_round(task, sessions={1, 2}, deferred=(), now=NOW)
+
+    assert agenda.backoff.waiting(NOW) == {1}
+    agenda.finish(task, NOW)
+    agenda.note_round(task, sessions={2}, deferred=(), now=NOW)
+    assert agenda.backoff.waiting(NOW) == {1}
+
+
+@pytest.mark.parametrize("task", [NOTIFICATIONS, POLL], ids=["notifications", "poll"])
+def test_a_session_that_is_requested_again_and_again_is_served(task: Task) -> None:
+    agenda = idle()
+    for _ in range(3):
+        agenda.note_round(task, sessions={1}, deferred=(), now=NOW)
+
+    assert agenda.backoff.waiting(NOW) == frozenset()
+
+
+def test_of_several_edges_the_latest_is_taken_and_taken_once() -> None:
+    agenda = idle()
+    for minutes in (1, 3, 2):
+        edge = NOON + timedelta(minutes=minutes)
+        agenda.take(Wakeup(edge=edge, notification=False, resync=False), NOW, is_receiving=True)
+
+    assert agenda.edge_is_pending()
+    assert agenda.take_edge() == NOON + timedelta(minutes=3)
+    assert agenda.take_edge() is None
+
+
+def test_it_sleeps_until_the_first_of_what_is_to_come() -> None:
+    agenda = idle()
+    assert agenda.idle_seconds(NOW) == pytest.approx(TICK_SECONDS)
+
+    agenda.retry_in(timedelta(seconds=0.5), NOW)
+    assert agenda.idle_seconds(NOW) == pytest.approx(0.5)
+    agenda.backoff.add([1], NOW)
+    assert agenda.idle_seconds(NOW) == pytest.approx(0.05)
+    assert agenda.idle_seconds(NOW + 60) == 0
+    agenda.add(RESYNC)
+    assert agenda.idle_seconds(NOW) == 0
+
+
+def test_a_retry_that_is_no_longer_there_wakes_nobody() -> None:
+    agenda = idle()
+    agenda.retry_in(timedelta(seconds=0.5), NOW)
+    agenda.retry_in(None, NOW)
+
+    assert agenda.idle_seconds(NOW) == pytest.approx(TICK_SECONDS)
+
+
+def test_history_is_pruned_once_an_hour_and_not_before_the_daemon_is_ready() -> None:
+    agenda = Agenda(RESYNC_SECONDS)
+    assert not agenda.prune_is_due(NOW)
+    agenda.is_ready = True
+
+    assert agenda.prune_is_due(NOW)
+    assert not agenda.prune_is_due(NOW + PRUNE_SECONDS - 1)
+    assert agenda.prune_is_due(NOW + PRUNE_SECONDS)
+
+
+# The tick
+
+
+def test_it_is_due_at_once_and_then_each_second() -> None:
+    tick = Tick()
+
+    assert tick.is_due(100.0, edge_is_near=False)
+    assert not tick.is_due(100.0, edge_is_near=False)
+    assert not tick.is_due(100.0 + TICK_SECONDS - 0.001, edge_is_near=False)
+    assert tick.is_due(tick.next_at, edge_is_near=False)
+    assert tick.next_at == 100.0 + 2 * TICK_SECONDS
+
+
+def test_it_lets_an_edge_pass() -> None:
+    tick = Tick()
+
+    assert not tick.is_due(100.0, edge_is_near=True)
+    assert tick.next_at == 100.0 + NEAR_SECONDS
+    assert not tick.is_due(100.0 + NEAR_SECONDS / 2, edge_is_near=False)
+    assert tick.is_due(100.0 + NEAR_SECONDS, edge_is_near=False)
+
+
+def test_edge_upon_edge_holds_it_up_for_a_quarter_of_a_second_each_time() -> None:
+    tick, now, ticked = Tick(), 100.0, []
+    while now < 103.0:
+        if tick.is_due(now, edge_is_near=True):
+            ticked.append(now)
+        now = max(now + 0.001, tick.next_at)
+
+    apart = [round(later - earlier, 6) for earlier, later in pairwise(ticked)]
+    assert apart == [TICK_SECONDS + MOST_TICK_DELAYS * NEAR_SECONDS] * 2
+
+
+def test_one_that_was_asked_for_lets_no_edge_pass() -> None:
+    tick = Tick()
+    assert tick.is_due(100.0, edge_is_near=False)
+    tick.at_once()
+    assert tick.is_due(100.1, edge_is_near=True)
+    assert not tick.is_due(101.1, edge_is_near=True)

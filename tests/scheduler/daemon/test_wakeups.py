@@ -1,0 +1,52 @@
+import time
+from datetime import UTC, datetime, timedelta
+from threading import Timer
+
+from scheduler.daemon.wakeups import Wakeup, Wakeups
+
+NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
+NOTHING = Wakeup(edge=None, notification=False, resync=False)
+
+
+def test_wakeups_coalesce_and_are_taken_once() -> None:
+    wakeups = Wakeups()
+    for number in range(10_000):
+        wakeups.notification(str(number))
+    wakeups.resync()
+
+    assert Wakeup(edge=None, notification=True, resync=True) == wakeups.take(0)
+    assert wakeups.take(0) == NOTHING
+
+
+def test_of_several_edges_the_latest_is_taken() -> None:
+    wakeups = Wakeups()
+    for minutes in (1, 3, 2):
+        wakeups.edge(NOON + timedelta(minutes=minutes))
+
+    assert Wakeup(edge=NOON + timedelta(minutes=3), notification=False, resync=False) == wakeups.take(0)
+
+
+def test_take_waits_no_longer_than_it_was_told() -> None:
+    begun = time.monotonic()
+
+    assert Wakeups().take(0.05) == NOTHING
+    assert time.monotonic() - begun >= 0.05
+
+
+def test_a_wakeup_from_another_thread_ends_the_wait() -> None:
+    wakeups = Wakeups()
+    thread = Timer(0.05, wakeups.edge, [NOON])
+    thread.start()
+
+    assert wakeups.take(60).edge == NOON
+    thread.join()
+
+
+def test_stop_ends_every_wait_from_then_on() -> None:
+    wakeups = Wakeups()
+
+    wakeups.stop()
+
+    assert wakeups.stopping
+    assert wakeups.take(60) == NOTHING
+    assert wakeups.take(60) == NOTHING
