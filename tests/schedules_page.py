@@ -23,8 +23,8 @@ FIRST, LAST = date(2026, 1, 1), date(2026, 12, 31)
 ABOUT = """\
 # The real schedules, 2026
 
-The {count} schedules of `scheduler/commands/data/real_sessions.json`, as published, and what this code makes of them in a year
-with two clock changes (zone data {version}). Made by `python -m tests.schedules_page`; a test holds it to the code.
+The {count} schedules of `scheduler/commands/data/real_sessions.json`,
+as published, and what this code makes of them in a year with two clock changes (zone data {version}). Made by `python -m tests.schedules_page`; a test holds it to the code.
 
 ## When they are held
 
