@@ -24,7 +24,8 @@ ABOUT = """\
 # The real schedules, 2026
 
 The {count} schedules of `scheduler/commands/data/real_sessions.json`,
-as published, and what this code makes of them in a year with two clock changes (zone data {version}). Made by `python -m tests.schedules_page`; a test holds it to the code.
+as published, and what this code makes of them in a year with two clock changes (zone data {version}).
+Made by `python -m tests.schedules_page`; a test holds it to the code.
 
 ## When they are held
 
