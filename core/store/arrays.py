@@ -1,7 +1,7 @@
-"""Many values in one statement: arrays as one parameter each, so that a statement's text does not grow with them.
+"""Arrays as single parameters: a statement's text stays the same, however many values it gets.
 
-And so that it can be made once: making one takes twice as long as running it. Each goes to the server as one literal,
-`'{1,2,3}'`; the driver's own ARRAY[1,2,3] is parsed number by number, which takes the server five times as long.
+Therefore we build each statement only once; building one takes twice as long as running it. We send an array as one
+literal, `'{1,2,3}'`. The driver would send ARRAY[1,2,3]; the server needs five times as long to parse that.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,12 +26,12 @@ def id_array(name: str) -> ColumnElement[Any]:
 
 
 def array(name: str, element: TypeEngine[Any]) -> ColumnElement[Any]:
-    """Return the parameter `:name`, a list of such values."""
+    """Return the parameter `:name`, a list of values of type `element`."""
     return cast(bindparam(name, type_=_ArrayLiteral()), ARRAY(element))
 
 
 class _ArrayLiteral(TypeDecorator[Iterable[object]]):
-    """A list of values, as PostgreSQL writes an array."""
+    """Sends a list of values as the text of a PostgreSQL array."""
 
     impl = Text
     cache_ok = True
@@ -54,16 +54,16 @@ def _element(value: object) -> str:
 
 
 class ValueTable:
-    """`unnest(...) AS name(columns)`: a table of values, one array parameter per column."""
+    """A table of values in a statement, `unnest(...) AS name(columns)`, with one array parameter per column."""
 
     def __init__(self, name: str, types: Mapping[str, TypeEngine[Any]]) -> None:
         self._parameters = [f"{name}_{label}" for label in types]
         arrays = [array(parameter, type_) for parameter, type_ in zip(self._parameters, types.values(), strict=True)]
         columns = [column(label, type_) for label, type_ in types.items()]
-        self.table = func.unnest(*arrays).table_valued(*columns, name=name).render_derived()
+        self.table = func.unnest(*arrays).table_valued(*columns, name=name).render_derived(name=name)
         self.c = self.table.c
 
     def of(self, rows: Sequence[tuple[object, ...]]) -> dict[str, list[object]]:
-        """Return the parameters that make these rows the table's; in each the values stand in the columns' order."""
+        """Return the parameters that fill the table with these rows; a row has one value per column, in order."""
         columns = map(list, zip(*rows, strict=True)) if rows else ([] for _ in self._parameters)
         return dict(zip(self._parameters, columns, strict=True))

@@ -1,0 +1,82 @@
+-- The statements of core.store.flips. `make sql` writes this file.
+
+
+-- flips.states
+SELECT
+    activation_window.session_id,
+    activation_window.session_instance_id,
+    activation_window.opens_at,
+    activation_window.closes_at,
+    activation_window.phase,
+    activation_window.planned_at
+FROM activation_window
+WHERE activation_window.session_id = any(CAST(:ids AS BIGINT[])) AND activation_window.phase != 'over'
+UNION ALL
+SELECT
+    activation_window.session_id,
+    activation_window.session_instance_id,
+    activation_window.opens_at,
+    activation_window.closes_at,
+    activation_window.phase,
+    activation_window.planned_at
+FROM activation_window
+WHERE activation_window.session_id = any(CAST(:ids AS BIGINT[]))
+    AND activation_window.phase = 'over'
+    AND activation_window.closes_at > :now
+UNION ALL
+SELECT
+    active_instance.session_id,
+    active_instance.session_instance_id,
+    CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS anon_1,
+    CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS anon__1,
+    CAST(NULL AS TEXT) AS anon__2,
+    CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS anon__3
+FROM active_instance
+WHERE active_instance.session_id = any(CAST(:ids AS BIGINT[]));
+
+
+-- flips.lock_for
+-- (calls planning.instances.lock)
+SELECT active_instance.session_instance_id
+FROM active_instance
+WHERE active_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
+ORDER BY active_instance.session_instance_id
+FOR UPDATE SKIP LOCKED;
+
+
+-- flips.write
+-- (calls presence.locations.release)
+WITH flipped AS (
+    UPDATE session_instance
+    SET active=flip.active
+    FROM unnest(
+        CAST(:flip_session_instance_id AS BIGINT[]),
+        CAST(:flip_session_id AS BIGINT[]),
+        CAST(:flip_active AS BOOLEAN[]),
+        CAST(:flip_due_at AS TIMESTAMP WITH TIME ZONE[])
+    ) AS flip(session_instance_id, session_id, active, due_at)
+    WHERE session_instance.session_instance_id = flip.session_instance_id
+        AND session_instance.active != flip.active
+    RETURNING flip.session_instance_id, flip.session_id, flip.active, flip.due_at
+)
+INSERT INTO activation_log (session_instance_id, session_id, active, due_at, done_at, cause)
+SELECT
+    flipped.session_instance_id,
+    flipped.session_id,
+    flipped.active,
+    flipped.due_at,
+    coalesce(:done_at, clock_timestamp()) AS coalesce_1,
+    :cause AS anon_1
+FROM flipped
+RETURNING activation_log.session_instance_id;
+
+-- (the same statement again)
+UPDATE activation_window
+SET phase=changed.phase
+FROM unnest(
+    CAST(:changed_session_instance_id AS BIGINT[]),
+    CAST(:changed_opens_at AS TIMESTAMP WITH TIME ZONE[]),
+    CAST(:changed_phase AS TEXT[])
+) AS changed(session_instance_id, opens_at, phase)
+WHERE activation_window.session_instance_id = changed.session_instance_id
+    AND activation_window.opens_at = changed.opens_at;

@@ -1,0 +1,67 @@
+-- The statements of core.store.queue.requests. `make sql` writes this file.
+
+
+-- queue.requests.lock_plans: without waiting
+SELECT session_plan.session_id
+FROM session_plan
+WHERE session_plan.session_id = any(CAST(:ids AS BIGINT[]))
+ORDER BY session_plan.session_id
+FOR NO KEY UPDATE SKIP LOCKED;
+
+
+-- queue.requests.lock_plans: waiting
+SELECT session_plan.session_id
+FROM session_plan
+WHERE session_plan.session_id = any(CAST(:ids AS BIGINT[]))
+ORDER BY session_plan.session_id
+FOR NO KEY UPDATE;
+
+
+-- queue.requests.existing
+SELECT session_plan.session_id
+FROM session_plan
+WHERE session_plan.session_id = any(CAST(:ids AS BIGINT[]));
+
+
+-- queue.requests.plan_states
+SELECT
+    session_plan.session_id,
+    statement_timestamp() AS statement_timestamp_1,
+    array((
+        SELECT plan_request.request_id
+        FROM plan_request
+        WHERE plan_request.session_id = session_plan.session_id
+    )) AS array_1,
+    session_plan.next_plan_at,
+    session_plan.zone_version,
+    CASE WHEN (session_plan.failures > 0) THEN coalesce(session_plan.error, '') END AS anon_1
+FROM session_plan
+WHERE session_plan.session_id = any(CAST(:ids AS BIGINT[]));
+
+
+-- queue.requests.delete_read
+DELETE FROM plan_request
+WHERE plan_request.request_id = any(CAST(:ids AS BIGINT[]));
+
+
+-- queue.requests.delete_orphaned
+DELETE FROM plan_request
+WHERE plan_request.session_id = any(CAST(:ids AS BIGINT[]))
+    AND NOT (EXISTS (SELECT * FROM session_plan WHERE session_plan.session_id = plan_request.session_id));
+
+
+-- queue.requests.add
+INSERT INTO plan_request (session_id)
+VALUES (:session_id);
+
+
+-- queue.requests.add_and_notify
+SELECT seisiun_request(unnest(CAST(:ids AS BIGINT[]))) AS seisiun_request_1;
+
+
+-- queue.requests.make_missing_plans
+INSERT INTO session_plan (session_id)
+SELECT session.session_id
+FROM session
+WHERE NOT (EXISTS (SELECT * FROM session_plan WHERE session_plan.session_id = session.session_id))
+ON CONFLICT DO NOTHING;

@@ -1,0 +1,44 @@
+-- The statements of core.store.sessions. `make sql` writes this file.
+
+
+-- sessions.find_session
+SELECT session.session_id
+FROM session
+WHERE session.name = :name AND coalesce(session.city, '') = :city
+ORDER BY session.session_id
+LIMIT 1;
+
+
+-- sessions.insert_session
+INSERT INTO session (name, city, active_buffer_minutes_before)
+VALUES (:name, :city, :minutes)
+RETURNING session.session_id;
+
+
+-- sessions.update_session
+UPDATE session
+SET name=:name, city=:city, active_buffer_minutes_before=:minutes
+WHERE session.session_id = :session_id
+    AND (
+        session.name IS DISTINCT FROM :name
+            OR session.city IS DISTINCT FROM :city
+            OR session.active_buffer_minutes_before IS DISTINCT FROM :minutes
+    )
+RETURNING session.session_id;
+
+
+-- sessions.insert_instance
+INSERT INTO session_instance (session_id, date, start_time, end_time)
+VALUES (:session_id, :start_date, :start_time, :end_time)
+RETURNING session_instance.session_instance_id;
+
+
+-- sessions.count_planned
+SELECT count(DISTINCT activation_window.session_instance_id) AS count_1
+FROM activation_window
+WHERE activation_window.phase IN ('ahead', 'open');
+
+
+-- sessions.count_sessions
+SELECT count(*) AS count_1
+FROM session;

@@ -1,0 +1,49 @@
+-- The statements of core.db.transaction_settings. `make sql` writes this file.
+
+
+-- transaction_settings.clock
+SELECT clock_timestamp() AS clock_timestamp_1;
+
+
+-- transaction_settings.begin_own
+SELECT
+    set_config('enable_seqscan', :value_0, true) AS set_config_1,
+    set_config('enable_hashjoin', :value_1, true) AS set_config_2,
+    set_config('enable_mergejoin', :value_2, true) AS set_config_3,
+    set_config('timezone', :value_3, true) AS set_config_4,
+    set_config('lock_timeout', :value_4, true) AS set_config_5,
+    set_config('statement_timeout', :value_5, true) AS set_config_6,
+    set_config('idle_in_transaction_session_timeout', :value_6, true) AS set_config_7,
+    set_config('row_security', :value_7, true) AS set_config_8,
+    set_config('seisiun.own_write', :value_8, true) AS set_config_9,
+    set_config('synchronous_commit', :value_9, true) AS set_config_10;
+
+
+-- transaction_settings.temporary_settings
+SELECT
+    before.transaction_isolation,
+    before.lock_timeout,
+    before."seisiun.own_write",
+    set_config('lock_timeout', :value_0, true) AS set_config_1,
+    set_config('seisiun.own_write', :value_1, true) AS set_config_2
+FROM (
+    SELECT
+        current_setting('transaction_isolation') AS transaction_isolation,
+        current_setting('lock_timeout') AS lock_timeout,
+        current_setting('seisiun.own_write') AS "seisiun.own_write"
+    LIMIT ALL OFFSET 0
+) AS before;
+
+SELECT
+    set_config('lock_timeout', :value_0, true) AS set_config_1,
+    set_config('seisiun.own_write', :value_1, true) AS set_config_2;
+
+
+-- transaction_settings.own_write
+SELECT set_config('seisiun.own_write', :value_0, true) AS set_config_1;
+
+-- (the same statement again)
+
+
+-- transaction_settings.is_read_only
+SELECT current_setting('transaction_read_only') AS current_setting_1;

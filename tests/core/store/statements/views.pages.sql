@@ -1,0 +1,220 @@
+-- The statements of core.store.views.pages. `make sql` writes this file.
+
+
+-- views.pages.windows_between
+SELECT
+    activation_window.session_instance_id,
+    session.session_id,
+    session.name,
+    session.city,
+    session.state,
+    session.country,
+    session.timezone,
+    session_instance.date,
+    session_instance.start_time,
+    session_instance.end_time,
+    planned_instance.occurrence_start,
+    planned_instance.occurrence_end,
+    activation_window.opens_at,
+    activation_window.closes_at
+FROM activation_window
+JOIN session_instance ON session_instance.session_instance_id = activation_window.session_instance_id
+JOIN session ON session.session_id = session_instance.session_id
+LEFT OUTER JOIN planned_instance ON planned_instance.session_instance_id = activation_window.session_instance_id
+WHERE activation_window.opens_at < :until AND activation_window.closes_at > :since
+ORDER BY activation_window.opens_at, session.name, activation_window.session_instance_id;
+
+
+-- views.pages.people_there
+SELECT person.person_id, person.first_name, person.last_name, person.active_session_instance_id
+FROM person
+WHERE person.active_session_instance_id IS NOT NULL
+ORDER BY lower(person.first_name), lower(person.last_name), person.person_id;
+
+
+-- views.pages.session: to read
+SELECT
+    session.session_id,
+    session.name,
+    session.path,
+    session.city,
+    session.state,
+    session.country,
+    session.timezone,
+    session.recurrence,
+    session.initiation_date,
+    session.termination_date,
+    session.active_buffer_minutes_before,
+    session.active_buffer_minutes_after,
+    session_plan.error
+FROM session
+LEFT OUTER JOIN session_plan ON session_plan.session_id = session.session_id
+WHERE session.session_id = :session_id;
+
+
+-- views.pages.session: to write
+SELECT
+    session.session_id,
+    session.name,
+    session.path,
+    session.city,
+    session.state,
+    session.country,
+    session.timezone,
+    session.recurrence,
+    session.initiation_date,
+    session.termination_date,
+    session.active_buffer_minutes_before,
+    session.active_buffer_minutes_after,
+    session_plan.error
+FROM session
+LEFT OUTER JOIN session_plan ON session_plan.session_id = session.session_id
+WHERE session.session_id = :session_id
+FOR NO KEY UPDATE OF session;
+
+
+-- views.pages.session_ids
+SELECT session.session_id
+FROM session;
+
+
+-- views.pages.instance
+SELECT
+    session_instance.session_instance_id,
+    session_instance.session_id,
+    session_instance.date,
+    session_instance.start_time,
+    session_instance.end_time,
+    session_instance.location_override,
+    session_instance.comments,
+    coalesce(session_instance.is_cancelled, false) AS coalesce_1,
+    session_instance.active,
+    planned_instance.occurrence_start,
+    planned_instance.occurrence_end,
+    nearest.opens_at,
+    nearest.closes_at
+FROM session_instance
+LEFT OUTER JOIN planned_instance ON planned_instance.session_instance_id = session_instance.session_instance_id
+    AND planned_instance.session_id = session_instance.session_id
+LEFT OUTER JOIN LATERAL (
+    SELECT activation_window.opens_at AS opens_at, activation_window.closes_at AS closes_at
+    FROM activation_window
+    WHERE activation_window.session_instance_id = session_instance.session_instance_id
+    ORDER BY
+        activation_window.phase = 'over',
+        CASE WHEN (activation_window.phase = 'over') THEN NULL ELSE activation_window.opens_at END,
+        activation_window.closes_at DESC
+    LIMIT 1
+) AS nearest ON true
+WHERE session_instance.session_instance_id = :session_instance_id;
+
+
+-- views.pages.instances_since
+SELECT
+    session_instance.session_instance_id,
+    session_instance.session_id,
+    session_instance.date,
+    session_instance.start_time,
+    session_instance.end_time,
+    session_instance.location_override,
+    session_instance.comments,
+    coalesce(session_instance.is_cancelled, false) AS coalesce_1,
+    session_instance.active,
+    planned_instance.occurrence_start,
+    planned_instance.occurrence_end,
+    nearest.opens_at,
+    nearest.closes_at
+FROM session_instance
+LEFT OUTER JOIN planned_instance ON planned_instance.session_instance_id = session_instance.session_instance_id
+    AND planned_instance.session_id = session_instance.session_id
+LEFT OUTER JOIN LATERAL (
+    SELECT activation_window.opens_at AS opens_at, activation_window.closes_at AS closes_at
+    FROM activation_window
+    WHERE activation_window.session_instance_id = session_instance.session_instance_id
+    ORDER BY
+        activation_window.phase = 'over',
+        CASE WHEN (activation_window.phase = 'over') THEN NULL ELSE activation_window.opens_at END,
+        activation_window.closes_at DESC
+    LIMIT 1
+) AS nearest ON true
+WHERE session_instance.session_id = :session_id AND session_instance.date >= :since_date
+ORDER BY session_instance.date, session_instance.start_time, session_instance.session_instance_id;
+
+
+-- views.pages.skipped_since
+SELECT skipped_occurrence.occurrence_start
+FROM skipped_occurrence
+WHERE skipped_occurrence.session_id = :session_id AND skipped_occurrence.occurrence_start >= :since_midnight;
+
+
+-- views.pages.set_cancelled: cancelled
+UPDATE session_instance
+SET is_cancelled=true
+WHERE session_instance.session_instance_id = :session_instance_id;
+
+
+-- views.pages.person
+SELECT person.person_id, person.first_name, person.last_name
+FROM person
+WHERE person.person_id = :person_id
+ORDER BY lower(person.first_name), lower(person.last_name), person.person_id
+LIMIT 1;
+
+
+-- views.pages.people_named
+SELECT person.person_id, person.first_name, person.last_name
+FROM person
+WHERE (concat_ws(' ', person.first_name, person.last_name) ILIKE '%' || :word || '%' ESCAPE '/')
+ORDER BY lower(person.first_name), lower(person.last_name), person.person_id
+LIMIT :limit;
+
+
+-- views.pages.insert_person
+INSERT INTO person (first_name, last_name)
+VALUES (:name, :last_name)
+RETURNING person.person_id;
+
+
+-- views.pages.said
+SELECT session_instance_person.attendance, session_instance_person.comment
+FROM session_instance_person
+WHERE session_instance_person.session_instance_id = :session_instance_id
+    AND session_instance_person.person_id = :person_id;
+
+
+-- views.pages.said_of
+SELECT session_instance_person.session_instance_id, session_instance_person.attendance
+FROM session_instance_person
+WHERE session_instance_person.session_instance_id IN (:session_instance_id, ...)
+    AND session_instance_person.person_id = :person_id;
+
+
+-- views.pages.flip_counts
+SELECT activation_log.cause, activation_log.active, count(*) AS count_1
+FROM activation_log
+WHERE activation_log.done_at > statement_timestamp() - :age
+GROUP BY activation_log.cause, activation_log.active
+ORDER BY activation_log.cause, activation_log.active;
+
+
+-- views.pages.lateness
+SELECT
+    count(*) FILTER (WHERE greatest(
+        0.0,
+        EXTRACT(epoch FROM activation_log.done_at - activation_log.due_at)
+    ) <= :bound) AS anon_1,
+    count(*) AS count_1,
+    coalesce(
+        sum(greatest(0.0, EXTRACT(epoch FROM activation_log.done_at - activation_log.due_at))),
+        0.0
+    ) AS coalesce_1
+FROM activation_log
+WHERE activation_log.done_at > statement_timestamp() - :age;
+
+
+-- views.pages.repairs_by_sweep
+SELECT count(*) AS count_1
+FROM activation_log
+WHERE activation_log.cause = 'sweep'
+    AND activation_log.done_at > statement_timestamp() - :age
+    AND activation_log.done_at > activation_log.due_at + :later_than;

@@ -1,0 +1,89 @@
+-- The statements of core.store.views.reports. `make sql` writes this file.
+
+
+-- views.reports.unreadable
+SELECT session_plan.session_id, session.name, coalesce(session_plan.error, '') AS coalesce_1
+FROM session_plan
+JOIN session ON session.session_id = session_plan.session_id
+WHERE session_plan.error IS NOT NULL
+ORDER BY session_plan.session_id;
+
+
+-- views.reports.overdue
+SELECT anon_1.session_id, min(anon_1.since) AS since
+FROM (
+    SELECT activation_window.session_id AS session_id, activation_window.opens_at AS since
+    FROM activation_window
+    WHERE activation_window.phase = 'ahead'
+        AND activation_window.opens_at < statement_timestamp() - :age
+        AND activation_window.planned_at < statement_timestamp() - :age
+    UNION ALL
+    SELECT activation_window.session_id AS session_id, activation_window.closes_at AS closes_at
+    FROM activation_window
+    WHERE activation_window.phase = 'open'
+        AND activation_window.closes_at < statement_timestamp() - :age
+        AND activation_window.planned_at < statement_timestamp() - :age
+    UNION ALL
+    SELECT plan_request.session_id AS session_id, plan_request.requested_at AS requested_at
+    FROM plan_request
+    WHERE plan_request.requested_at < statement_timestamp() - :age
+) AS anon_1
+GROUP BY anon_1.session_id
+ORDER BY since
+LIMIT :limit;
+
+
+-- views.reports.holders
+SELECT DISTINCT a.pid, a.application_name, a.state, clock_timestamp() - a.xact_start, left(a.query, 120)
+FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.granted AND l.mode <> 'AccessShareLock'
+AND l.relation IN ('session'::regclass, 'session_instance'::regclass, 'active_instance'::regclass,
+                   'session_plan'::regclass, 'person'::regclass)
+AND a.datname = current_database() AND a.pid <> pg_backend_pid()
+AND a.xact_start < clock_timestamp() - CAST(:longer_than AS interval);
+
+
+-- views.reports.misses
+SELECT
+    activation_log.session_instance_id,
+    activation_log.active,
+    activation_log.cause,
+    activation_log.due_at,
+    activation_log.done_at
+FROM activation_log
+WHERE activation_log.done_at > statement_timestamp() - :age
+    AND activation_log.done_at > activation_log.due_at + :later_than
+ORDER BY activation_log.done_at;
+
+
+-- views.reports.last_flip
+SELECT coalesce(max(activation_log.activation_log_id), 0) AS coalesce_1
+FROM activation_log;
+
+
+-- views.reports.flips_since
+SELECT
+    activation_log.activation_log_id,
+    activation_log.session_instance_id,
+    session.name,
+    session.city,
+    session.country,
+    activation_log.active,
+    activation_log.cause,
+    activation_log.due_at,
+    activation_log.done_at
+FROM activation_log
+JOIN session ON session.session_id = activation_log.session_id
+WHERE activation_log.activation_log_id > :log_id
+ORDER BY activation_log.activation_log_id;
+
+
+-- views.reports.prune
+DELETE FROM activation_log
+WHERE activation_log.done_at < statement_timestamp() - :age;
+
+DELETE FROM activation_window
+WHERE activation_window.phase = 'over' AND activation_window.closes_at < statement_timestamp() - :age;
+
+DELETE FROM skipped_occurrence
+WHERE skipped_occurrence.occurrence_start < statement_timestamp() - :age;
