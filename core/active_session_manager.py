@@ -1,7 +1,7 @@
-"""The package's face: everything that an app, the cron script and the operator call.
+"""The public interface: everything that an app, the cron script and the operator call.
 
-Given an `Engine`, a call works in short transactions of its own. Given the app's SQLAlchemy session or connection, or
-its raw psycopg2 connection, it works inside the transaction that is open there, and never commits it.
+If a call gets an `Engine`, it works in its own short transactions. If it gets the app's SQLAlchemy session or
+connection, or the app's raw psycopg2 connection, it works inside the app's transaction, and never commits it.
 """
 
 import time
@@ -53,13 +53,13 @@ def update_active_sessions(
     look_ahead: timedelta = NO_LOOK_AHEAD,
     cause: Cause | str = Cause.HOOK,
 ) -> ReconcileResult:
-    """Reconcile all sessions: plan what was requested or is due, and make the active bits agree with the clock.
+    """Reconcile all sessions that are due: plan them, and make the active bits agree with the clock.
 
-    `now` (aware) is for tests and dry runs; without it the database's clock counts (L1). `look_ahead` opens instances
-    that much early, and closes none early (L2). A sweep that looks no minute ahead runs beside a daemon, and leaves to
-    it what has been due for less than a second. A session that fails, or of which another transaction holds a row, is
-    reported and holds up no other (L5, L6). Idempotent. Raises only when the database cannot be reached, or refuses to
-    be read.
+    `now` (aware) is for tests and dry runs; None means the database's clock (L1). `look_ahead` opens instances early by
+    that much, but closes none early (L2). A sweep without `look_ahead` runs beside a daemon: it leaves alone what has
+    been due for less than a second. A session that fails, or has a row that another transaction holds, is in `failed`
+    or `deferred`, and does not stop the others (L5, L6). Calling twice does no harm. Raises the database's error only
+    when the database cannot be reached or refuses to be read.
     """
     options = PassOptions(Cause(cause), load_settings(), now, look_ahead)
     beside_daemon = options.cause is Cause.SWEEP and look_ahead == NO_LOOK_AHEAD
@@ -73,10 +73,11 @@ def ensure_instance(
     *,
     settings: Settings | None = None,
 ) -> int:
-    """Return the instance of the occurrence at `local_start` (naive, in the session's zone), making it if need be (P1).
+    """Return the instance of the occurrence at `local_start` (naive, in the session's zone); make it if missing (P1).
 
-    For an early yes, for example. Raises `NoSuchOccurrence`, `UnknownSession`, `InvalidRecurrence`, `UnknownTimeZone`,
-    and `SessionBusy` when another pass, or a transaction of the app, holds the session for longer than two seconds.
+    An app needs it, for example, before it can record an early yes. Raises `NoSuchOccurrence`, `UnknownSession`,
+    `InvalidRecurrence` and `UnknownTimeZone`; and `SessionBusy` if another transaction holds the session for longer
+    than two seconds.
     """
     settings = settings or load_settings()
     with transactions(db) as begin:
@@ -89,12 +90,12 @@ def ensure_instance(
 
 
 def _ensured(begin: Begin, settings: Settings, session_id: int, local_start: datetime) -> int | None:
-    """Return the instance, or None where another transaction is in the way."""
+    """Return the instance's id, or None if another transaction holds a row or inserts the same instance."""
     try:
         with begin() as connection:
             return ensure(connection, settings, session_id, local_start)
     except DBAPIError as error:
-        # The app may be inserting the same instance, and allow it once only: the next try finds its row.
+        # The app may have a unique key and insert the same instance just now; the next try finds the app's row.
         if not is_contention(error) and not isinstance(error.orig, UniqueViolation):
             raise
         return None

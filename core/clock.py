@@ -1,4 +1,4 @@
-"""The host's clock: it only wakes us. What is true is decided by the database's clock (L1)."""
+"""The host's clock. It only wakes us: the database's clock decides what is true (L1)."""
 
 from datetime import UTC, datetime
 
@@ -6,5 +6,5 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def utc_now() -> datetime:
-    """Return the host's present instant, aware, in UTC."""
+    """Return what the host's clock shows: an aware instant in UTC."""
     return datetime.now(UTC)

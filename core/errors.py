@@ -1,24 +1,24 @@
 """Every error that callers may want to tell apart.
 
 SeisiunError
-├── InvalidRecurrence       a recurrence that cannot be read, or may not be saved
-├── UnknownTimeZone         a zone that the zone data does not have
+├── InvalidRecurrence       the recurrence cannot be read, or must not be saved
+├── UnknownTimeZone         the zone data has no such time zone
 ├── UnknownSession          no such row in `session`
 ├── UnknownInstance         no such row in `session_instance`
 ├── UnknownPerson           no such row in `person`
 ├── InvalidAttendance       neither yes, maybe nor no
-├── SessionBusy             somebody else holds a session's rows; try again
-├── NoSuchOccurrence        the recurrence does not yield that local start
-├── InvalidSessionFile      a file of sessions with something wrong in it
-├── InvalidSettings         an environment variable with a value that is not accepted
-├── DatabaseUnavailable     no database is configured, or the one configured cannot serve
-├── SchemaNotReady          the database has not been migrated, or not by this release
-└── MigrationRefused        the tables that stand cannot be adopted as they are
+├── SessionBusy             another transaction holds a row of the session; try again
+├── NoSuchOccurrence        the recurrence has no occurrence at that local start
+├── InvalidSessionFile      the file of sessions contains an error
+├── InvalidSettings         an environment variable has a value that is not accepted
+├── DatabaseUnavailable     no database is configured, or the configured one cannot be used
+├── SchemaNotReady          the database has not been migrated to this release's schema
+└── MigrationRefused        the existing tables cannot be adopted as they are
 """
 
 
 class SeisiunError(Exception):
-    """Something that Seisiún was asked to do cannot be done."""
+    """Seisiún cannot do what it was asked to do."""
 
     def __str__(self) -> str:
         """Return the message, or the class's docstring where none was given."""
@@ -46,11 +46,11 @@ class UnknownPerson(SeisiunError):
 
 
 class InvalidAttendance(SeisiunError):
-    """Attendance is yes, maybe or no."""
+    """Attendance must be yes, maybe or no."""
 
 
 class SessionBusy(SeisiunError):
-    """Somebody else holds the session's rows; try again."""
+    """Another transaction holds a row of the session; try again."""
 
 
 class NoSuchOccurrence(SeisiunError):
@@ -66,12 +66,12 @@ class InvalidSettings(SeisiunError):
 
 
 class DatabaseUnavailable(SeisiunError):
-    """No database is configured, or the one configured cannot serve."""
+    """No database is configured, or the configured one cannot be used."""
 
 
 class SchemaNotReady(SeisiunError):
-    """The database has not been migrated by this release."""
+    """The database has not been migrated to this release's schema."""
 
 
 class MigrationRefused(SeisiunError):
-    """The tables that stand cannot be adopted as they are."""
+    """The existing tables cannot be adopted as they are."""

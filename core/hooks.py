@@ -1,7 +1,8 @@
-"""What an app calls inside its own transaction when it saves something, so that what should be on is on at its commit.
+"""An app calls these functions inside its own transaction when it saves something.
 
-A hook never fails the app's save, and never makes it wait for more than a tenth of a second. What it cannot do at once
-it leaves to the daemon, which our triggers notify in any case.
+The active bits and the people are then right at the app's commit. A hook never makes the app's save fail, and never
+waits longer than 100 ms for a lock. What it cannot do at once it leaves to the daemon; our triggers notify the daemon
+in any case.
 """
 
 from collections.abc import Callable
@@ -35,7 +36,7 @@ log = logger(__name__)
 
 
 class WhyNot(StrEnum):
-    """Why somebody who said yes is not there now."""
+    """Why a person who said yes to an instance is not there now."""
 
     NOT_OPEN_YET = "not open yet"
     OVER = "over"
@@ -46,9 +47,9 @@ class WhyNot(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckedIn:
-    """Where the person is now, and, if that is not where they said yes to, why not.
+    """Where the person is now (None: nowhere), and `why_not` at the instance that they said yes to, if they are not.
 
-    `deferred`: another transaction held a row; the daemon moves the person, milliseconds after the commit.
+    `deferred`: another transaction holds a row; the daemon moves the person milliseconds after the commit.
     """
 
     at: Place | None
@@ -57,18 +58,20 @@ class CheckedIn:
 
 
 def session_saved(db: AppDatabase, session_id: int, *, now: datetime | None = None) -> ReconcileResult:
-    """Reconcile a session whose row, or an instance of which, this transaction has just written.
+    """Reconcile a session after this transaction has written the session's row or one of its instances.
 
-    What should be active is, before the app's commit returns, and what should not be is not. Never raises for what it
-    finds: an unreadable recurrence is in `unreadable`, what stays without a window in `unwindowed`, and what was left
-    to the daemon (another transaction holds a row; this one is not READ COMMITTED) in `deferred`.
+    At the app's commit exactly the instance that should be active is active. Bad data raises no error: an unreadable
+    recurrence is in `unreadable`, and an instance without a window in `unwindowed`. If another transaction holds a row,
+    or this transaction is not READ COMMITTED, the session is in `deferred`, and the daemon reconciles it. `now` is for
+    tests; None means the database's clock. Raises the database's error if the transaction has already failed or the
+    connection is lost.
     """
     with joined(db) as connection:
         return _reconcile(connection, session_id, now)
 
 
 def instance_saved(db: AppDatabase, session_instance_id: int, *, now: datetime | None = None) -> ReconcileResult:
-    """Do as `session_saved` does, for the session of this instance; after deleting one, call `session_saved`."""
+    """Do as `session_saved` does, for the session of an instance. After deleting an instance, call `session_saved`."""
     with joined(db) as connection:
         session_id = check_ins.session_of(connection, session_instance_id)
         return ReconcileResult() if session_id is None else _reconcile(connection, session_id, now)
@@ -83,11 +86,11 @@ def check_in(
     *,
     now: datetime | None = None,
 ) -> CheckedIn:
-    """Record what a person says of an instance (yes, maybe or no), and move them if that moves them (A2, A3).
+    """Record what a person says about an instance (yes, maybe or no), and move the person if necessary (A2, A3).
 
-    A yes at an active instance moves them at once; to one that has not opened it waits; to one that is over or
-    cancelled it is recorded and moves nobody. Without a `comment` the one that stands stays. Raises
-    `InvalidAttendance`, `UnknownPerson` and `UnknownInstance`; nothing is written then.
+    A yes to an active instance moves the person there at once. A yes to an instance that has not opened moves them when
+    it opens. A yes to an instance that is over or cancelled moves nobody. Without a `comment`, the old comment stays.
+    Raises `InvalidAttendance`, `UnknownPerson` and `UnknownInstance`, and then writes nothing.
     """
     if attendance not in ATTENDANCES:
         raise InvalidAttendance(f"attendance is {attendance!r}; accepted are {', '.join(ATTENDANCES)}")
@@ -102,7 +105,10 @@ def check_in(
 def remove_check_in(
     db: AppDatabase, person_id: int, session_instance_id: int, *, now: datetime | None = None
 ) -> CheckedIn:
-    """Take back whatever a person said of an instance; raises as `check_in` does."""
+    """Delete what a person said about an instance, and move the person if necessary.
+
+    Raises `UnknownPerson` and `UnknownInstance`, and then writes nothing.
+    """
     with joined(db) as connection:
         session_id, person_exists = check_ins.parties(connection, session_instance_id, person_id)
         if session_id is None or not person_exists:
@@ -112,7 +118,7 @@ def remove_check_in(
 
 
 def _unknown(connection: Connection, person_id: int, session_instance_id: int) -> SeisiunError:
-    """Return which of the two there is not."""
+    """Return the error that says which of the two does not exist."""
     if check_ins.session_of(connection, session_instance_id) is None:
         return UnknownInstance(f"there is no session instance {session_instance_id}")
     return UnknownPerson(f"there is no person {person_id}")
@@ -128,13 +134,16 @@ def _pass(connection: Connection, session_id: int, now: datetime | None) -> Reco
 
 
 def _or_deferred(connection: Connection, work: Callable[[], Result]) -> Result | None:
-    """Do the work in a savepoint; return None where it is left to the daemon. The app's save goes on either way."""
+    """Do the work in a savepoint, and return its result; return None if the daemon must do it.
+
+    Either way the app can go on with its transaction.
+    """
     try:
         with connection.begin_nested(), temporary_settings(connection, HOOK_SETTINGS) as is_read_committed:
             return work() if is_read_committed else None
     except Exception as error:
         if is_disconnected(error) or has_failed_already(error):
-            raise  # the app's own transaction: its save is lost already
+            raise  # the app's own transaction has failed, so its save is lost anyway
         if not is_contention(error):
             log.exception("hook_failed")
         return None
@@ -150,7 +159,7 @@ def _move(
 def _move_now(
     connection: Connection, person_id: int, session_id: int, said_at: datetime, now: datetime | None
 ) -> ReconcileResult:
-    """Reconcile the session first, so that nobody waits for a bit that lags (A3); then move the person."""
+    """Reconcile the session first, so that its active bit is right (A3); then move the person."""
     [state] = store_flips.states(connection, [session_id], said_at)
     result = ReconcileResult()
     if not rules_flips.decide(state, said_at).is_nothing:
@@ -162,7 +171,7 @@ def _move_now(
 def _with_reason(
     connection: Connection, checked_in: CheckedIn, session_instance_id: int, now: datetime | None
 ) -> CheckedIn:
-    """Add why somebody who said yes is not there, if they are not."""
+    """Add the reason why the person is not at the instance that they said yes to, if they are not."""
     if checked_in.at is not None and checked_in.at.session_instance_id == session_instance_id:
         return checked_in
     return replace(checked_in, why_not=_why_not(connection, session_instance_id, now))

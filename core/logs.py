@@ -15,12 +15,12 @@ Logger = FilteringBoundLogger
 
 
 def logger(name: str) -> Logger:
-    """Return the logger of a module."""
+    """Return the logger of the module with this name."""
     return cast("Logger", structlog.get_logger(name))
 
 
 class ThrottledLog:
-    """Logs warnings that several parts would repeat: one in so many seconds of all, and each part's in its turn."""
+    """Logs repeated warnings at most once in this many seconds, whatever their event; different events take turns."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -28,7 +28,7 @@ class ThrottledLog:
         self._logged_at: dict[str, float] = {}
 
     def warning(self, log: Logger, event: str, **fields: object) -> None:
-        """Log the event, unless some event was logged just now, or this one was and another may want its turn."""
+        """Log the event, unless it logged any event less than `seconds` ago, or this event less than twice that ago."""
         with self._logging:
             now = time.monotonic()
             latest = max(self._logged_at.values(), default=float("-inf"))
@@ -43,7 +43,7 @@ OUTAGES = ThrottledLog(1.0)
 
 
 def configure(settings: Settings, stream: TextIO | None = None) -> None:
-    """Send our events, and the libraries' warnings, to `stream` (standard error unless told)."""
+    """Write our events, and the libraries' warnings, to `stream`; None means standard error."""
     out = stream or sys.stderr
     logging.basicConfig(stream=out, level=logging.WARNING, format="%(message)s", force=True)
     structlog.configure(
@@ -69,7 +69,7 @@ def _renderer(settings: Settings) -> list[Processor]:
 
 
 def _traceback_last(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Keep a traceback readable where the format allows one line: newlines become ` | `."""
+    """Replace newlines in a traceback by ` | `, because logfmt has one line per event."""
     if "exception" in event:
         event["exception"] = str(event["exception"]).replace("\n", " | ")
     return event

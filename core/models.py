@@ -1,7 +1,7 @@
-"""The tables: four that the app owns, of which we name only the columns we read, and those of the scheduler.
+"""The tables: four of the app, with only the columns that we use, and the scheduler's own.
 
-The migrations make and adopt them (`core.migrations`), and hold what these classes do not say: triggers, indexes,
-constraints. A SQLAlchemy session variable is always called `db`, because `session` is a music session.
+`core.migrations` makes and adopts the tables; their triggers, indexes and constraints are there, and not in these
+classes. A variable with a SQLAlchemy session is always called `db`, because `session` means a music session.
 """
 
 from datetime import date, datetime, time
@@ -17,7 +17,7 @@ LocalDateTime = DateTime(timezone=False)
 
 
 class Base(DeclarativeBase):
-    """What all the mapped classes share: every instant is a `timestamptz`."""
+    """The base of all mapped classes: every `datetime` is a `timestamptz` unless its column says otherwise."""
 
     type_annotation_map = {  # noqa: RUF012 -- SQLAlchemy reads it from the class
         datetime: INSTANT,
@@ -48,7 +48,7 @@ class MusicSession(Base):
 
 
 class SessionInstance(Base):
-    """One dated happening of a session; its times are local to the session's zone (T1)."""
+    """A session on one date; its times are local to the session's zone (T1)."""
 
     __tablename__ = "session_instance"
 
@@ -64,7 +64,7 @@ class SessionInstance(Base):
 
 
 class Person(Base):
-    """A musician, and the active instance where they are now, or NULL."""
+    """A musician; `active_session_instance_id` is the active instance where they are now, or NULL."""
 
     __tablename__ = "person"
 
@@ -81,7 +81,7 @@ class Person(Base):
 
 
 class SessionInstancePerson(Base):
-    """What a person said of an instance: yes (a check-in), maybe or no."""
+    """What a person said about an instance: yes (a check-in), maybe or no."""
 
     __tablename__ = "session_instance_person"
 
@@ -97,7 +97,7 @@ class SessionInstancePerson(Base):
 
 
 class ActiveInstance(Base):
-    """The mirror of the active bits, written only by a trigger: at most one a session."""
+    """The active instances, at most one per session. Only a trigger writes this mirror of `session_instance.active`."""
 
     __tablename__ = "active_instance"
 
@@ -108,7 +108,7 @@ class ActiveInstance(Base):
 
 
 class PlanRequest(Base):
-    """A request to reconcile this session. Triggers only insert here, so that no writer of the app waits for us."""
+    """A request to reconcile a session. Our triggers only insert such rows, so no transaction of the app waits."""
 
     __tablename__ = "plan_request"
 
@@ -118,7 +118,7 @@ class PlanRequest(Base):
 
 
 class SessionPlan(Base):
-    """A row per session, made with it: what is planned, when to plan again; and the lock that a pass takes."""
+    """One row per session, inserted with it: how far it is planned, and when to plan again. A pass locks this row."""
 
     __tablename__ = "session_plan"
 
@@ -133,7 +133,7 @@ class SessionPlan(Base):
 
 
 class PlannedInstance(Base):
-    """Which occurrence an instance is bound to (local times), and, if the planner wrote the row, what it wrote."""
+    """The occurrence that an instance is bound to (local times); `written`: what the planner wrote, or NULL."""
 
     __tablename__ = "planned_instance"
 
@@ -149,7 +149,7 @@ class PlannedInstance(Base):
 
 
 class ActivationWindow(Base):
-    """A span `[opens_at, closes_at)` in which an instance is to be active. This table is the schedule."""
+    """A span `[opens_at, closes_at)` in which an instance should be active. This table is the schedule."""
 
     __tablename__ = "activation_window"
 
@@ -165,7 +165,7 @@ class ActivationWindow(Base):
 
 
 class SkippedOccurrence(Base):
-    """A planned instance that someone deleted by hand: it is not made again."""
+    """The local start of an occurrence whose instance somebody deleted: the planner does not make it again."""
 
     __tablename__ = "skipped_occurrence"
 
@@ -174,7 +174,7 @@ class SkippedOccurrence(Base):
 
 
 class DaemonHeartbeat(Base):
-    """A row per live daemon; every instant is the database's."""
+    """One row per running daemon; every instant is by the database's clock."""
 
     __tablename__ = "daemon_heartbeat"
 
@@ -193,7 +193,7 @@ class DaemonHeartbeat(Base):
 
 
 class ActivationLog(Base):
-    """One row per flip, written in the flip's transaction."""
+    """One row per flip, inserted in the flip's transaction."""
 
     __tablename__ = "activation_log"
 

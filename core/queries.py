@@ -1,4 +1,4 @@
-"""What an app's pages ask: where somebody is, who is here, what is on, and what else is on in town."""
+"""Queries for an app's pages: where a person is, who is here, what is on, and what else is on in town."""
 
 from dataclasses import dataclass
 
@@ -12,22 +12,24 @@ __all__ = ["Attendee", "Place", "WhoIsHere", "active_instances", "elsewhere_in_t
 
 @dataclass(frozen=True, slots=True)
 class WhoIsHere:
-    """Who said yes to an instance: `here` since its window opened, and are there; `expected` said so before."""
+    """The people who said yes to an instance. `here`: after it opened, and they are there now. `expected`: before."""
 
     here: tuple[Attendee, ...]
     expected: tuple[Attendee, ...]
 
 
 def whereabouts(db: AppDatabase, person_id: int) -> Place | None:
-    """Return the active instance at which this person is, or None."""
+    """Return the active instance where this person is, or None."""
     with joined(db) as connection:
         return places.place_of(connection, person_id)
 
 
 def who_is_here(db: AppDatabase, session_instance_id: int) -> WhoIsHere:
-    """Return who said yes to an instance, apart: since it opened, and before; of one that is not on, all before.
+    """Return the people who said yes to an instance: those after it opened apart from those before.
 
-    Whoever said yes since it opened and is somewhere else by now is in neither; `Attendee.is_here` tells of the others.
+    A yes in the minute before the opening counts as after it (A2). If the instance is not active, every yes is before.
+    A person who said yes after it opened and is somewhere else now is in neither group. A person in `expected` may be
+    there too: `Attendee.is_here` says so.
     """
     with joined(db) as connection:
         on = next(iter(places.places(connection, places.is_instance(session_instance_id))), None)
@@ -43,8 +45,8 @@ def who_is_here(db: AppDatabase, session_instance_id: int) -> WhoIsHere:
 def elsewhere_in_town(db: AppDatabase, session_instance_id: int) -> tuple[Place, ...]:
     """Return the other active instances in the town of an active one (A4).
 
-    The same country and city, trimmed and whatever the case, and the same state where both have one. Nothing, where the
-    instance is not active or its city is not known.
+    The same town means: the same country and city, without outer spaces and case, and the same state if both state one.
+    Return nothing if the instance is not active, or its city is unknown.
     """
     with joined(db) as connection:
         return places.places(connection, places.elsewhere_in_town(session_instance_id))
@@ -53,7 +55,7 @@ def elsewhere_in_town(db: AppDatabase, session_instance_id: int) -> tuple[Place,
 def active_instances(
     db: AppDatabase, *, session_id: int | None = None, city: str | None = None, country: str | None = None
 ) -> tuple[Place, ...]:
-    """Return what is on now, by country, city and name; only of that session, city or country where one is given."""
+    """Return the active instances (of one session, city or country, if given), ordered by country, city and name."""
     conditions = []
     if session_id is not None:
         conditions.append(places.of_session(session_id))

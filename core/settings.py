@@ -12,7 +12,7 @@ from core.errors import InvalidSettings
 
 
 class Settings(BaseSettings):
-    """What an operator may change, under the same names in capitals."""
+    """What an operator may change: each field is an environment variable with the same name in capitals."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
 
@@ -33,13 +33,13 @@ class Settings(BaseSettings):
 
     @property
     def default_length(self) -> timedelta:
-        """How long an instance lasts that states no end (T3)."""
+        """How long an instance lasts if it states no end (T3)."""
         return timedelta(minutes=self.default_length_minutes)
 
 
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
-    """Read the settings once per process; raise `InvalidSettings` that names each bad value and what is accepted."""
+    """Read the settings once per process; raise `InvalidSettings` with each bad value and what is accepted."""
     try:
         return Settings()
     except ValidationError as error:

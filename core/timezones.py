@@ -1,6 +1,6 @@
-"""Wall times to instants and back, by the rules of the one pinned zone database (T1, T5).
+"""Turns wall times into instants and back, by the one pinned zone database (T1, T5).
 
-The only module that imports pytz. Its transitions end in 2037; later times keep that year's last offset.
+Only this module imports pytz. pytz has no clock changes after 2037: later times keep that year's last offset.
 """
 
 import difflib
@@ -17,9 +17,9 @@ from core.errors import UnknownTimeZone
 def to_utc(local: datetime, zone: str) -> datetime:
     """Return the instant, aware in UTC, at which clocks in `zone` show the naive wall time `local`.
 
-    In a gap the offset before the gap counts, in an overlap the first of the two instants (RFC 5545 3.3.5;
-    T1), whatever `local.fold` says. Raises UnknownTimeZone; ValueError where `local` is aware; OverflowError
-    within two days of the calendar's ends (years 1 and 9999).
+    If the clocks skip the wall time (a gap), the offset before the gap counts. If they show it twice (an overlap),
+    the first of the two instants counts (RFC 5545 3.3.5; T1). `local.fold` has no effect. Raises UnknownTimeZone;
+    ValueError if `local` is aware; OverflowError within two days of the calendar's ends (years 1 and 9999).
     """
     if local.tzinfo is not None:
         raise ValueError(f"a wall time is naive, but {local!r} is aware")
@@ -30,14 +30,14 @@ def to_utc(local: datetime, zone: str) -> datetime:
         choose = min
     except pytz.NonExistentTimeError:
         choose = max
-    # is_dst means neither first nor second (Dublin's is negative), but asking for both gives both candidates.
+    # is_dst does not tell the first instant from the second (Dublin's DST is negative), so ask for both and choose.
     return choose(rules.localize(local, is_dst=flag).astimezone(UTC) for flag in (True, False))
 
 
 def to_local(instant: datetime, zone: str) -> datetime:
     """Return the naive wall time that clocks in `zone` show at the aware `instant`.
 
-    Raises UnknownTimeZone; ValueError where `instant` is naive.
+    Raises UnknownTimeZone; ValueError if `instant` is naive.
     """
     if instant.tzinfo is None:
         raise ValueError(f"an instant is aware, but {instant!r} is naive")
@@ -45,7 +45,7 @@ def to_local(instant: datetime, zone: str) -> datetime:
 
 
 def zone_names() -> tuple[str, ...]:
-    """Return the names of the zones that somebody may choose from."""
+    """Return the names of the zones that people may choose from."""
     return tuple(pytz.common_timezones)
 
 
@@ -73,7 +73,7 @@ def _rules(zone: str) -> BaseTzInfo:
 
 
 def _nearest_names(name: str) -> list[str]:
-    """Return the zone that differs only in case and spaces, or up to three like it, the nearest first."""
+    """Return the zone that differs only in case and spaces, or up to three similar ones, the nearest first."""
     by_plain_name = {known.casefold(): known for known in pytz.all_timezones}
     plain_name = name.strip().casefold().replace(" ", "_")
     if plain_name in by_plain_name:
@@ -89,7 +89,7 @@ _SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class ClockChange:
-    """An instant, aware in UTC, at which clocks are set by `shift`: forward where it is positive."""
+    """An instant, aware in UTC, at which the clocks of `zone` jump by `shift`: forward if it is positive."""
 
     at: datetime
     shift: timedelta
@@ -97,7 +97,7 @@ class ClockChange:
 
     @property
     def set_from(self) -> datetime:
-        """The naive wall time that the clocks reach and do not show."""
+        """The naive wall time from which the clocks jump; they do not show it."""
         return to_local(self.at, self.zone) - self.shift
 
     def __str__(self) -> str:
@@ -129,7 +129,7 @@ def changes_of_night(day: date, zone: str) -> tuple[ClockChange, ...]:
 
 
 def _first_at(offset: timedelta, after: datetime, until: datetime, zone: str) -> datetime:
-    """Return the first whole second at which the offset holds, which it does not at `after` and does at `until`."""
+    """Return the first whole second with this offset: it does not hold at `after`, and it holds at `until`."""
     while until - after > _SECOND:
         middle = after + (until - after) // (2 * _SECOND) * _SECOND
         if _offset(middle, zone) == offset:

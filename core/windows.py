@@ -1,4 +1,4 @@
-"""From the hours that an instance states to the window in which it is to be active (T2 to T4)."""
+"""Turns the hours that an instance states into the window in which it is active (T2 to T4)."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -29,7 +29,7 @@ class StatedHours:
     ends_at: datetime
 
     def contains(self, at: datetime) -> bool:
-        """Whether the instance says that it is being played at that instant."""
+        """Whether that instant is within the stated hours."""
         return self.starts_at <= at < self.ends_at
 
     def window(self, *, before: timedelta = DEFAULT_BUFFER, after: timedelta = DEFAULT_BUFFER) -> Window:
@@ -48,7 +48,7 @@ def stated_span(
 def stated_hours(start: datetime, end: datetime, zone: str) -> StatedHours:
     """Return the instants of a naive local start and end (T1).
 
-    Where the clock change leaves no time between them, the end is the start plus the stated length (T2).
+    If a clock change leaves no time between them, the end is the start plus the stated length (T2).
     Raises UnknownTimeZone.
     """
     starts_at, ends_at = to_utc(start, zone), to_utc(end, zone)

@@ -1,10 +1,11 @@
 """The sweep: the safety net that cron runs at 14, 29, 44 and 59 minutes past the hour.
 
-While a daemon is alive, the sweep reconciles the present, and what it still repairs the daemon has missed. Without one
-it opens instances a minute early, and closes none, so that sessions are on just before they should be (L2).
+While a daemon is alive, the sweep reconciles for the present instant, and everything that it repairs the daemon has
+missed. Without a daemon it opens instances up to a minute early, so that sessions are on in time, and closes none early
+(L2).
 
-Exit status: 0 done; 1 it could not do its work; with --alert also 2, when no daemon is alive or an edge was missed by
-more than 5 seconds since the last sweep.
+Exit status: 0 done; 1 it could not do all its work; with --alert also 2, if no daemon is alive, or an edge since the
+last sweep was missed by more than 5 seconds.
 """
 
 import sys
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-# Run as a plain script, Python looks for modules beside the script, not in the repository's root.
+# For a plain script Python looks for modules beside the script, not in the repository's root.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import click
@@ -37,15 +38,15 @@ EXIT_ALERT = 2
 DAEMON_ALIVE_WITHIN = timedelta(seconds=60)
 MISSED = timedelta(seconds=5)
 BETWEEN_SWEEPS = timedelta(minutes=15)
-RESPONSE_TIMEOUT_SECONDS = 15.0  # a sweep that waits without end would keep out all those after it
-DEFERRED_FOR_SECONDS = 5.0  # it goes on trying sessions of which another transaction holds a row
+RESPONSE_TIMEOUT_SECONDS = 15.0  # a sweep that waits forever would keep out all later ones
+DEFERRED_FOR_SECONDS = 5.0  # how long it retries sessions while another transaction holds a row of theirs
 
 log = logs.logger("jobs.check_active_sessions")
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What one sweep did, and what it found of the daemon."""
+    """What one sweep did, and what it found out about the daemon."""
 
     result: ReconcileResult
     daemon_alive: bool
@@ -54,11 +55,11 @@ class Sweep:
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and write nothing.")
-@click.option("--alert", is_flag=True, help="Exit with 2 when no daemon is alive or an edge was missed.")
+@click.option("--dry-run", is_flag=True, help="Show what the sweep would do, but write nothing.")
+@click.option("--alert", is_flag=True, help="Exit with status 2 if no daemon is alive, or an edge was missed.")
 def main(*, dry_run: bool, alert: bool) -> None:
     """Repair what the daemon missed."""
-    logs.configure(Settings.model_construct())  # the defaults: what is wrong with the settings is logged too
+    logs.configure(Settings.model_construct())  # the defaults first, so that errors in the settings are logged too
     try:
         settings = load_settings()
         logs.configure(settings)
@@ -81,7 +82,7 @@ def _sweep(url: str, *, dry_run: bool) -> Sweep:
             require_schema(connection)
             daemon_alive = heartbeats.has_reconciled_within(connection, DAEMON_ALIVE_WITHIN)
             connection.rollback()
-            # What a dry run writes through the plain connection is rolled back when that closes.
+            # A dry run writes through the plain connection; closing that rolls its writes back.
             done = _reconcile(connection if dry_run else engine, connection, daemon_alive=daemon_alive)
             _log(done, connection, dry_run=dry_run)
             return done

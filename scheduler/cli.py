@@ -32,7 +32,7 @@ RESPONSE_TIMEOUT_SECONDS = 15.0
 
 
 class Commands(click.Group):
-    """Turns our errors, and a database that cannot be reached, into one line and exit status 1."""
+    """Turns our own errors and those of the database into one line and exit status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -41,7 +41,7 @@ class Commands(click.Group):
         except SeisiunError as error:
             raise click.ClickException(str(error)) from error
         except DBAPIError as error:
-            raise click.ClickException(f"the database cannot serve: {' '.join(str(error.orig).split())}") from error
+            raise click.ClickException(f"the database reports an error: {' '.join(str(error.orig).split())}") from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,7 +53,7 @@ def main() -> None:
 
 @contextmanager
 def _url(settings: Settings) -> Iterator[str]:
-    """Yield the database's URL; an embedded one is brought to this release's schema first."""
+    """Yield the database's URL; migrate an embedded database to this release's schema first."""
     with database(settings) as url:
         if is_embedded(settings):
             migrate_database(url)
@@ -84,7 +84,7 @@ def run() -> None:
 
 @main.command()
 def demo() -> None:
-    """Run the daemon with real sessions on the embedded database (DATABASE_URL is left alone)."""
+    """Run the daemon with real sessions on the embedded database (it does not touch DATABASE_URL)."""
     settings = load_settings().model_copy(update={"log_level": "WARNING"})
     logs.configure(settings)
     with connect_or_start(settings.embedded_postgres_dir) as server:
@@ -93,28 +93,31 @@ def demo() -> None:
 
 @main.command()
 def migrate() -> None:
-    """Make the schema, or adopt an app's tables; safe to run again, and beside a live app."""
+    """Create the schema, adopt an app's tables, or update the schema.
+
+    You can run it again at any time, also while the app runs.
+    """
     with database(load_settings()) as url:
         before = migrate_database(url)
-    click.echo("the schema was made" if before is None else f"the schema stood at revision {before}, and is up to date")
+    click.echo("the schema is created" if before is None else f"the schema was at revision {before} and is up to date")
 
 
 @main.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def load(file: Path) -> None:
-    """Load sessions from a JSON FILE; those that stand already (same name and city) are brought up to date."""
+    """Load sessions from a JSON FILE; update those that exist already (same name and city)."""
     found, warnings = loading.read(file)
     err = screens.console(stderr=True)
     with _connection() as connection, Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("loading", total=len(found))
         loaded = loading.load(connection, found, warnings, lambda: progress.advance(task))
-    click.echo(f"{loaded.inserted} sessions are new, {loaded.updated} changed, {loaded.unchanged} stood as they are")
+    click.echo(f"sessions: {loaded.inserted} new, {loaded.updated} changed, {loaded.unchanged} unchanged")
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def status(*, as_json: bool) -> None:
     """Tell whether all is well (exit status 0) or not (1), and what is on."""
     with _connection() as connection:
@@ -128,11 +131,11 @@ def status(*, as_json: bool) -> None:
 
 @main.command()
 @click.option("--hours", default=24.0, show_default=True, type=click.FloatRange(min=0, max=24 * 365))
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def upcoming(*, hours: float, as_json: bool) -> None:
-    """List the edges to come: what opens and closes, in local time and in UTC.
+    """List the coming edges: what opens and closes, in local time and in UTC.
 
-    Of what is planned so far, that is: instances are made PLAN_HORIZON_HOURS before they open.
+    Only planned instances are listed. The daemon plans an instance PLAN_HORIZON_HOURS before it opens.
     """
     with _connection() as connection:
         edges = schedule.upcoming(connection, timedelta(hours=hours))
@@ -141,10 +144,12 @@ def upcoming(*, hours: float, as_json: bool) -> None:
     elif edges:
         screens.console().print(screens.edges_table(edges))
     else:
-        click.echo("nothing that is planned so far opens or closes in that time")
+        click.echo(f"no planned instance opens or closes within {hours:g} hours")
     planned_hours = load_settings().plan_horizon_hours
     if hours > planned_hours:
-        click.echo(f"note: what opens more than {planned_hours:g} hours from now is not planned yet", err=True)
+        click.echo(
+            f"note: instances that open more than {planned_hours:g} hours from now are not planned yet", err=True
+        )
 
 
 main.add_command(preview)

@@ -21,12 +21,12 @@ PORT = 8080
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), help="0: any that is free.")
-@click.option("--with-parent", is_flag=True, help="End when standard input does.")
+@click.option("--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), help="0 means any free port.")
+@click.option("--with-parent", is_flag=True, help="End when standard input is closed.")
 def main(*, port: int, with_parent: bool) -> None:
-    """Serve the people pages, for development: whoever opens them says who they are.
+    """Serve the people pages for development: every visitor chooses who they are.
 
-    Where the port is taken, another one is used; the address is printed.
+    If the port is taken, another one is used. The address is printed.
     """
     logs.configure(load_settings())
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request would drown the flips

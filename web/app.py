@@ -1,7 +1,7 @@
-"""A small app around the blueprint, for development and demonstration: whoever opens it says who they are.
+"""A small app around the blueprint, for development and demonstration: every visitor chooses who they are.
 
-It must never face the world. So it answers the loopback only, refuses to run on the platform, and has no secret that
-anybody could know: each process makes its own.
+It must never be public. So it answers only requests from its own machine, refuses to run on the platform, and each
+process makes a secret key of its own.
 """
 
 import ipaddress
@@ -31,7 +31,10 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Make the app; `config` may have DATABASE_URL and SECRET_KEY. Raises `DatabaseUnavailable` without a database."""
     settings = load_settings()
     if settings.render:
-        raise DatabaseUnavailable("the demonstration app lets anybody be anybody: on the platform mount the blueprint")
+        raise DatabaseUnavailable(
+            "the demonstration app lets every visitor choose who they are, so it does not run on the platform: "
+            "mount the blueprint in your app"
+        )
     app = Flask(__name__)
     app.config.from_mapping(
         DATABASE_URL=settings.database_url,
@@ -39,7 +42,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         MAX_CONTENT_LENGTH=MOST_BYTES,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_NAME="seisiun_demo",
-        TRUSTED_HOSTS=LOOPBACK,  # a page elsewhere could give itself a name that resolves to 127.0.0.1
+        TRUSTED_HOSTS=LOOPBACK,  # another site could have a name that resolves to 127.0.0.1
     )
     app.config.from_mapping(config or {})
     if not app.config["DATABASE_URL"]:
@@ -54,7 +57,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
 def _refuse_strangers() -> None:
     if not ipaddress.ip_address(request.remote_addr or "0.0.0.0").is_loopback:  # noqa: S104 -- compared, not bound
-        abort(403, "This app is for the machine that it runs on.")
+        abort(403, "This app answers only requests from the machine that it runs on.")
 
 
 def _current_person() -> int | None:
@@ -69,7 +72,7 @@ def _organised(engine: Engine) -> Collection[int]:
 
 
 def _add_picker(blueprint: Blueprint, engine: Engine) -> None:
-    """Add the page where one picks who one is: the only difference to a real host."""
+    """Add the page where visitors choose who they are: the only difference from a real host."""
 
     def page() -> str:
         with engine.connect() as connection:
@@ -84,7 +87,7 @@ def _add_picker(blueprint: Blueprint, engine: Engine) -> None:
             _become(_person(engine, chosen))
         else:
             session.pop(PERSON, None)
-            notice("You are nobody in particular.")
+            notice("You are signed out.")
         session[ORGANISER] = "organiser" in request.form
         return redirect(url_for(".now"), 303)
 
@@ -106,7 +109,7 @@ def _person(engine: Engine, text: str) -> pages.PersonRow:
 def _new_person(engine: Engine) -> pages.PersonRow:
     first, last = (request.form.get(name, "").strip() for name in ("first_name", "last_name"))
     if not first or max(len(first), len(last)) > LONGEST_NAME:
-        abort(400, f"Give a first name, of at most {LONGEST_NAME} characters.")
+        abort(400, f"Give a first name. Each name may have at most {LONGEST_NAME} characters.")
     with engine.begin() as connection:
         person_id = pages.insert_person(connection, first, last or None)
     return pages.PersonRow(person_id, first, last or None)

@@ -1,7 +1,7 @@
-"""The blueprint: every address in one table, and what holds for all of them.
+"""The blueprint: one table of all addresses, and the rules for every request to them.
 
-No page trusts its host to have set a policy, and none changes the host's: the limits, the headers and the CSRF check
-are of these addresses only.
+The pages do not rely on a policy of the host app, and do not change it: the limits, the headers and the CSRF check
+apply to these addresses only.
 """
 
 from collections.abc import Callable
@@ -69,10 +69,10 @@ def create_blueprint(
     """Make the blueprint that an app mounts.
 
     `database`: the app's engine, or the URL of a direct connection (a transaction-mode pooler delivers no NOTIFY).
-    `current_person`: asked in every request for the `person_id` of whoever is signed in, or None.
-    `organises`: asked for the ids of the sessions that a person organises.
+    `current_person`: called in every request; returns the `person_id` of the person who is signed in, or None.
+    `organises`: called with a `person_id`; returns the ids of the sessions that this person organises.
 
-    The app needs a SECRET_KEY, and threads: `most_streams` of them may be held by open streams.
+    The app needs a SECRET_KEY, and threads: open streams may hold up to `most_streams` of them.
     """
     engine = database if isinstance(database, Engine) else _engine(database)
     url = engine.url.render_as_string(hide_password=False)
@@ -110,7 +110,7 @@ def _engine(url: str) -> Engine:
 
 
 def _board_reader(app: Flask, engine: Engine) -> Callable[[], Boards]:
-    """Return what makes the boards of now, outside any request."""
+    """Return a function that makes the boards of the present moment, outside any request."""
     members, public = board.Renderer(board.renderer(app)), board.Renderer(board.renderer(app))
 
     def read() -> Boards:
@@ -125,16 +125,16 @@ def _board_reader(app: Flask, engine: Engine) -> Callable[[], Boards]:
 
 
 def _refuse() -> None:
-    """Refuse a body that is too long, text that no database takes, and a form that is not ours."""
+    """Refuse a body that is too long, a form without our token, and text with a NUL, which PostgreSQL cannot store."""
     request.max_content_length = MOST_BYTES
     request.max_form_memory_size = MOST_BYTES
     if (request.content_length or 0) > MOST_BYTES:
-        abort(413, f"That is more than {MOST_BYTES // 1024} kB.")
+        abort(413, f"The form is too large. At most {MOST_BYTES // 1024} kB are accepted.")
     if request.method == "POST":
         _check_token()
     texts = [text for _, values in (*request.args.lists(), *request.form.lists()) for text in values]
     if any("\0" in text for text in texts):
-        abort(400, "There is a character in it that is no text.")
+        abort(400, "The text has a NUL character, which cannot be stored. Remove it and try again.")
 
 
 def _check_token() -> None:
@@ -163,7 +163,7 @@ def _context() -> dict[str, object]:
 
 
 def _picker_url() -> str | None:
-    """Return where one picks who one is: in the demonstration app only."""
+    """Return the address of the page where visitors choose who they are; None outside the demonstration app."""
     return url_for(".who") if f"{request.blueprint}.who" in current_app.view_functions else None
 
 
@@ -176,7 +176,11 @@ def _refused(error: HTTPException) -> tuple[str, int] | HTTPException:
 def _busy(_error: SessionBusy) -> Response:
     page = render_template(
         "seisiun/refused.html",
-        error={"code": 503, "name": "One moment", "description": "Somebody is saving this session. Try again."},
+        error={
+            "code": 503,
+            "name": "One moment",
+            "description": "Somebody else is saving this session. Wait a few seconds and try again.",
+        },
     )
     return Response(page, 503, {"Retry-After": "2"})
 

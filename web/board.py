@@ -1,7 +1,7 @@
 """What is on, by country and town: read once, and made into blocks of HTML that pages and streams share.
 
-A block has a name and a version; a page that holds the same version need not be sent it again. There are two boards:
-for whoever is signed in, with names, and for everybody else, with nobody on it at all.
+A block has a key and a version; a page that has this version does not need the block again. There are two boards: one
+with people's names, for those who are signed in, and one without any people, for everybody else.
 """
 
 import hashlib
@@ -70,7 +70,7 @@ class Town:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What opens next, and when, on its own clocks."""
+    """An instance that opens next, and when, by its own clocks."""
 
     session_instance_id: int
     name: str
@@ -96,7 +96,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of the page: its name on it, its version and its HTML."""
+    """A piece of the page: its key on the page, its version and its HTML."""
 
     key: str
     version: str
@@ -122,7 +122,7 @@ class Board:
 
 
 def town_key(city: str | None, state: str | None, country: str | None) -> str:
-    """Return the name of a town's block: the same for however the town is spaced and cased (A4)."""
+    """Return the key of a town's block; spaces around names and upper or lower case make no difference (A4)."""
     return "/".join((part or "").strip().casefold() for part in (country, state, city))
 
 
@@ -176,7 +176,7 @@ def _by_place(row: WindowRow) -> tuple[str, ...]:
 def _entries(
     now: datetime, on: Mapping[int, Place], there: Mapping[int, list[PersonRow]], today: list[WindowRow]
 ) -> list[Entry]:
-    """Return an entry for each instance: of its windows the one that is open counts, else the next, else the last."""
+    """Return an entry for each instance: its open window counts, else its next one, else its last one."""
     nearest: dict[int, WindowRow] = {}
     for row in today:
         held = nearest.get(row.session_instance_id)
@@ -187,7 +187,7 @@ def _entries(
 
 
 def _entry(now: datetime, row: WindowRow, people: list[PersonRow], *, is_on: bool) -> Entry:
-    """Return the entry; whether it is on is for the bit to say, also in the moment where the window says otherwise."""
+    """Return the entry. The active bit decides whether it is on, also in a moment when the window says otherwise."""
     hours, opens, closes, _ = _times(row)
     names = tuple(map(words.full_name, people[:MOST_NAMES]))
     if is_on:
@@ -239,7 +239,7 @@ def _without_people(town: Town) -> Town:
 
 
 class Renderer:
-    """Makes boards; what has not changed since the last one is not made again."""
+    """Makes boards; reuses each block that has not changed since the last board."""
 
     def __init__(self, render: Render) -> None:
         self._render = render
@@ -280,7 +280,7 @@ def _summary(on: list[Town]) -> tuple[int, int, int]:
 
 
 def renderer(app: Flask) -> Render:
-    """Return what renders a block without a request: links in it are relative to the Now page."""
+    """Return a function that renders a block without a request; its links are relative to the Now page."""
     return lambda template, **values: app.jinja_env.get_template(template).render(words=words.FILTERS, **values)
 
 

@@ -1,7 +1,7 @@
 """A session's calendar, for programs that subscribe to it.
 
-An event for each date, not a rule: what was moved or cancelled is then as it is, in every program. A date's UID is
-made of what the recurrence says of it, so it stays the same when its row is made, moved, cancelled or restored.
+It has one event for each date, and no rule, so every program shows moved and cancelled dates as they are. A date's UID
+comes from its occurrence in the recurrence, so it stays the same when its row is made, moved, cancelled or restored.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -24,7 +24,7 @@ PRODUCT = "-//Seisiun//Sessions//EN"
 
 
 def feed(session_id: int) -> Response:
-    """Return the calendar; public, with nobody's name in it."""
+    """Return the calendar; it is public, so it names no people."""
     with transaction() as connection:
         session = require_session(connection, session_id)
         now = clock(connection)
@@ -49,7 +49,7 @@ def _calendar(session: SessionRow, found: list[Date], today: date) -> bytes:
     try:
         zone = require_zone(session.timezone)
     except UnknownTimeZone:
-        return bytes(calendar.to_ical())  # its times mean no instant: an empty calendar
+        return bytes(calendar.to_ical())  # without a zone its times have no instants: return an empty calendar
     timed = [date for date in found if date.hours]
     calendar.add_component(_timezone(zone, today - PAST - timedelta(days=370), today + AHEAD + timedelta(days=2)))
     for one in timed:
@@ -88,7 +88,7 @@ def _url(session: SessionRow, one: Date) -> str:
     return url_for(".session", session_id=session.session_id, _external=True)
 
 
-# The zone: written from our own rules, so that a calendar program and the scheduler mean the same instants (T5)
+# The zone, from our own zone data, so that a calendar program and the scheduler mean the same instants (T5)
 
 
 def _timezone(zone: str, first: date, last: date) -> Timezone:

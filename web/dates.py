@@ -1,4 +1,4 @@
-"""A session's dates: its rows, and those of its recurrence that have no row yet."""
+"""A session's dates: those of its rows, and those of its recurrence that have no row yet."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from web import words
 
 @dataclass(frozen=True, slots=True)
 class Date:
-    """One date; `instance` None: nobody has asked for it yet, and it has no row.
+    """One date of a session; `instance` is None if it has no row yet.
 
-    `occurrence` is what the recurrence says, `hours` what counts: the instance's own where it states any.
+    `occurrence` is what the recurrence says, `hours` what counts: the instance's own if it states any.
     """
 
     day: date
@@ -29,12 +29,12 @@ class Date:
 
     @property
     def sorts_by(self) -> datetime:
-        """Where it stands in the list."""
+        """The start by which a list of dates is sorted."""
         return self.hours.start if self.hours else datetime.combine(self.day, datetime.min.time())
 
 
 def recurrence_of(session: SessionRow) -> Recurrence | None:
-    """Return what the session's recurrence says; None where it cannot be read."""
+    """Return what the session's recurrence says; None if it cannot be read."""
     try:
         return parse(session.recurrence, default_length=load_settings().default_length, zone=session.timezone)
     except (InvalidRecurrence, UnknownTimeZone):
@@ -53,9 +53,9 @@ def between(connection: Connection, session: SessionRow, first: date, last: date
     """Return the session's dates from `first` to `last`, both inclusive, by start."""
     instances = pages.instances_since(connection, session.session_id, first)
     skipped = pages.skipped_since(connection, session.session_id, first)
-    found = list(_standing(instances, last))
+    found = list(_existing(instances, last))
     taken = {bound.occurrence.start for bound in found if bound.occurrence} | skipped
-    taken |= {standing.hours.start for standing in found if standing.hours}
+    taken |= {existing.hours.start for existing in found if existing.hours}
     recurrence = recurrence_of(session) or Recurrence()
     occurrences = recurrence.between(
         first, last, initiation_date=session.initiation_date, termination_date=session.termination_date
@@ -64,7 +64,7 @@ def between(connection: Connection, session: SessionRow, first: date, last: date
     return sorted(found, key=lambda date: date.sorts_by)
 
 
-def _standing(instances: list[InstanceRow], last: date) -> Iterator[Date]:
+def _existing(instances: list[InstanceRow], last: date) -> Iterator[Date]:
     for instance in instances:
         if instance.date <= last:
             bound = None

@@ -1,4 +1,7 @@
-"""Organisers edit a session: checked, shown, and only then saved; what should be on is on when the page comes back."""
+"""Organisers edit a session: the page checks the form, shows the dates that it means, and only then saves it.
+
+When the page comes back after saving, the instance that should be on is on.
+"""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -26,32 +29,34 @@ Answer = str | tuple[str, int] | Response
 
 
 def page(session_id: int) -> Answer:
-    """Show the form as the session stands."""
+    """Show the form with the stored values of the session."""
     with transaction() as connection:
         session = require_session(connection, session_id)
         require_organiser(session_id)
     fields = forms.stored(session)
     errors = dict(forms.checked(fields).errors) if session.recurrence or session.timezone else {}
-    return _form(session, fields, errors, stood=_stood(session))
+    return _form(session, fields, errors, stored=_stored_digest(session))
 
 
 def save(session_id: int) -> Answer:
-    """Add a row or remove one, show what the form would mean, or save exactly what was shown."""
+    """Add or remove a row, show the dates that the form means, or save exactly what was shown."""
     with transaction() as connection:
         session = require_session(connection, session_id, for_update=True)
         require_organiser(session_id)
-        fields, wish = forms.submitted(request.form), request.form.get("do", "show")
-        stood = request.form.get("stood", "")
-        if changed := _other_rows(fields, wish):
-            return _form(session, changed, {}, stood=stood)
+        fields, pressed = forms.submitted(request.form), request.form.get("do", "show")
+        stored = request.form.get("stored", "")
+        if changed := _other_rows(fields, pressed):
+            return _form(session, changed, {}, stored=stored)
         checked = forms.checked(fields)
         if checked.errors:
-            return _form(session, fields, checked.errors, stood=stood)
-        if stood != _stood(session):
-            changed_meanwhile = {"form": "Somebody else has saved this session since. Look at it again before you do."}
-            return _form(session, fields, changed_meanwhile, stood=_stood(session)), 409
-        if wish != "save" or request.form.get("shown") != checked.digest:
-            return _form(session, fields, {}, stood=stood, shown=checked, ahead=_ahead(connection, checked))
+            return _form(session, fields, checked.errors, stored=stored)
+        if stored != _stored_digest(session):
+            changed_meanwhile = {
+                "form": "Somebody else has saved this session since you opened it. Check the form, then save again."
+            }
+            return _form(session, fields, changed_meanwhile, stored=_stored_digest(session)), 409
+        if pressed != "save" or request.form.get("shown") != checked.digest:
+            return _form(session, fields, {}, stored=stored, shown=checked, ahead=_ahead(connection, checked))
         sessions.update_session(connection, session_id, checked.columns)
         saved = session_saved(connection, session_id)
     for text in _told(saved):
@@ -59,19 +64,19 @@ def save(session_id: int) -> Answer:
     return redirect(url_for(".session", session_id=session_id), 303)
 
 
-def _other_rows(fields: Fields, wish: str) -> Fields | None:
-    """Return the form with a row more, or without one; None where that is not what is wished."""
-    if wish == "add":
+def _other_rows(fields: Fields, pressed: str) -> Fields | None:
+    """Return the form with one row more or less; None if the user pressed another button."""
+    if pressed == "add":
         row = replace(fields.rows[-1], start_time="", end_time="") if fields.rows else Row()
         return replace(fields, shape="rows", rows=(*fields.rows, row)[: forms.MOST_ROWS])
-    if wish.startswith("remove-"):
-        kept = tuple(row for number, row in enumerate(fields.rows) if wish != f"remove-{number}")
+    if pressed.startswith("remove-"):
+        kept = tuple(row for number, row in enumerate(fields.rows) if pressed != f"remove-{number}")
         return replace(fields, rows=kept)
     return None
 
 
-def _stood(session: SessionRow) -> str:
-    """Return a name for what the form would overwrite."""
+def _stored_digest(session: SessionRow) -> str:
+    """Return a digest of the stored values that the form would overwrite."""
     return forms.digest(
         {
             "recurrence": session.recurrence,
@@ -85,7 +90,7 @@ def _stood(session: SessionRow) -> str:
 
 
 def _ahead(connection: Connection, checked: Checked) -> list[Occurrence]:
-    """Return the next dates that the form would mean."""
+    """Return the next dates that the form means."""
     columns = checked.columns
     meant = pages.SessionRow(0, "", None, None, None, None, str(columns["timezone"]), None, None, None, 0, 0, None)
     first = dates.today(meant, clock(connection))
@@ -104,7 +109,7 @@ def _form(
     fields: Fields,
     errors: object,
     *,
-    stood: str,
+    stored: str,
     shown: Checked | None = None,
     ahead: list[Occurrence] | None = None,
 ) -> str:
@@ -115,7 +120,7 @@ def _form(
         session=session,
         fields=fields,
         errors=errors,
-        stood=stood,
+        stored=stored,
         shown=shown,
         pattern=words.pattern(shown.recurrence) if shown else None,
         ahead=ahead,
@@ -128,12 +133,13 @@ def _form(
 
 
 def _told(saved: ReconcileResult) -> list[str]:
-    """Return what to tell whoever has saved."""
+    """Return the notices for the person who has saved."""
     told = ["Saved."]
     if saved.deferred:
-        told.append("Somebody else holds this session just now: it takes effect in a moment.")
+        told.append("Somebody else is changing this session, so your change takes effect in a few seconds.")
     if saved.unwindowed:
         count = len(saved.unwindowed)
-        which = "date that stands fits" if count == 1 else "dates that stand fit"
-        told.append(f"{count} {which} the new pattern no longer: kept, because somebody touched or joined it.")
+        told.append(
+            f"Dates that do not fit the new pattern: {count}. They stay: somebody has changed them or checked in."
+        )
     return told

@@ -53,7 +53,7 @@ class Row:
 
     @property
     def weeks(self) -> int | None:
-        """Every how many weeks; None where it is not a number of weeks that there may be."""
+        """Every how many weeks; None if it is not an accepted number of weeks."""
         number = int(self.every) if self.every.isascii() and self.every.isdigit() and len(self.every) < 4 else 0
         return number if 1 <= number <= MOST_WEEKS else None
 
@@ -89,12 +89,12 @@ class Checked:
 
     @property
     def digest(self) -> str:
-        """A name for exactly these values: what is saved is what was shown before."""
+        """A digest of these values: `save` accepts only values that were shown before."""
         return digest(self.columns)
 
 
 def digest(values: Mapping[str, object]) -> str:
-    """Return a name for these values."""
+    """Return a digest of these values."""
     return hashlib.sha256(json.dumps(dict(values), sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
@@ -102,7 +102,7 @@ def digest(values: Mapping[str, object]) -> str:
 
 
 def stored(session: SessionRow) -> Fields:
-    """Return the form of a session as it stands; what the rows cannot hold is text."""
+    """Return the form of a stored session; a recurrence that rows cannot express is shown as text."""
     rows = _rows_of(session.recurrence)
     return Fields(
         shape="text" if rows is None else "rows",
@@ -117,7 +117,7 @@ def stored(session: SessionRow) -> Fields:
 
 
 def _rows_of(text: str | None) -> tuple[Row, ...] | None:
-    """Return the rows that say the same as the text; None where there are none."""
+    """Return the rows that mean the same as the text; None if rows cannot express it."""
     if not (text or "").strip():
         return ()
     try:
@@ -178,10 +178,10 @@ def checked(fields: Fields) -> Checked:
     initiation = _date("initiation_date", fields.initiation_date, errors)
     termination = _date("termination_date", fields.termination_date, errors)
     if initiation and termination and termination < initiation:
-        errors["termination_date"] = "The last date is before the first."
+        errors["termination_date"] = "The last date is before the first date."
     recurrence = _recurrence(fields, zone, errors)
     if recurrence.needs_initiation_date and not initiation and "initiation_date" not in errors:
-        errors["initiation_date"] = "It is not on every week: give its first date, so that the right weeks are counted."
+        errors["initiation_date"] = "The session skips weeks: give its first date, so that it skips the right ones."
     columns: dict[str, str | date | int | None] = {
         "recurrence": fields.recurrence,
         "timezone": zone or fields.timezone,
@@ -217,7 +217,7 @@ def _date(name: str, text: str, errors: dict[str, str]) -> date | None:
 def _minutes(name: str, text: str, errors: dict[str, str]) -> int:
     if text.isascii() and text.isdigit() and len(text) <= 4 and int(text) <= LONGEST_BUFFER:
         return int(text)
-    errors[name] = f"Give whole minutes, from 0 to {LONGEST_BUFFER}."
+    errors[name] = f"Give a whole number of minutes from 0 to {LONGEST_BUFFER}."
     return 0
 
 
@@ -236,20 +236,20 @@ def _recurrence(fields: Fields, zone: str | None, errors: dict[str, str]) -> Rec
 
 
 def _check_rows(rows: Sequence[Row], errors: dict[str, str]) -> None:
-    """Say in a form's words what the rows' fields can get wrong."""
+    """Add an error, in the words of the form, for each wrong field of the rows."""
     for number, row in enumerate(rows):
         if not row.start_time:
-            errors[f"row-{number}-start_time"] = "When does it start?"
+            errors[f"row-{number}-start_time"] = "Give the time when it starts."
         if row.every == MONTHLY and not row.which:
-            errors[f"row-{number}-which"] = "Which of the month? Tick at least one."
+            errors[f"row-{number}-which"] = "Choose which ones in each month. Tick at least one box."
         if row.weekday not in WEEKDAYS:
             errors[f"row-{number}-weekday"] = "Choose a day of the week."
         if row.every != MONTHLY and row.weeks is None:
-            errors[f"row-{number}-every_n_weeks"] = f"Choose every how many weeks, up to {MOST_WEEKS}."
+            errors[f"row-{number}-every_n_weeks"] = f"Choose how often: every 1 to {MOST_WEEKS} weeks, or each month."
 
 
 def _field_of(fields: Fields, message: str) -> str:
-    """Return the field that an error's place in the document is about."""
+    """Return the name of the form's field for an error: the message names its place in the document."""
     place = _PLACE.match(message)
     if fields.shape == "text" or place is None:
         return "text" if fields.shape == "text" else "rows"

@@ -1,7 +1,7 @@
 """Gunicorn's settings for a host app: `gunicorn -c python:web.gunicorn_config host:app`.
 
-A stream holds a thread for as long as it is open: there are more threads than streams may be, so that the other
-requests always find one.
+An open stream holds a thread. There are more threads than streams may be open, so that other requests always find a
+free one.
 """
 
 import gc
@@ -17,19 +17,19 @@ from web.settings import MOST_STREAMS
 worker_class = "gthread"
 workers = 1
 threads = MOST_STREAMS + 32
-graceful_timeout = 2  # streams end at once; a client that does not close may be waited for two seconds more
+graceful_timeout = 2  # streams end at once; gunicorn waits two seconds more for a client that does not close
 timeout = 30
 keepalive = 5
 control_socket_disable = True
 
 SWITCH_SECONDS = 0.001
-"""How long reading the whole board may keep the interpreter from the other requests at a time."""
+"""How long one thread may keep the interpreter while others wait: a read of the board must not delay requests."""
 
 
 def post_worker_init(worker: Any) -> None:
-    """End the streams when the worker is told to stop; it waits for its requests, and a stream is one."""
+    """End the streams when the worker is told to stop: it waits for open requests, and a stream is one."""
     sys.setswitchinterval(SWITCH_SECONDS)
-    # What was imported stays: a full collection that walked it all would hold every request for half a second.
+    # Imported objects stay; a full collection that walks through them would delay every request by half a second.
     gc.collect()
     gc.freeze()
 

@@ -1,4 +1,4 @@
-"""Is this process serving, and does its database answer? Of the daemons `/metrics` tells."""
+"""Tells whether this process serves and its database answers; `/metrics` tells about the daemons."""
 
 import json
 import time
@@ -14,7 +14,7 @@ log = logger(__name__)
 
 
 def healthz() -> Response:
-    """Return 200, or 503 where the database does not answer within two seconds; on a connection of its own."""
+    """Return 200, or 503 if the database does not answer within two seconds; it uses a connection of its own."""
     begun = time.perf_counter()
     try:
         with host().health_engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""What the pages know of the app that mounts them, and of whoever is looking."""
+"""What the pages know about the app that mounts them, and about the viewer."""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ Organises = Callable[[int], Collection[int]]
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The two questions that we ask our host, and what we keep for its process."""
+    """The two callbacks of the host app, and what we keep for its process."""
 
     engine: Engine
     health_engine: Engine
@@ -34,7 +34,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Whoever is looking: a person who is signed in, or nobody that we know."""
+    """The viewer of a page; `person` is None if nobody is signed in."""
 
     person: PersonRow | None
     organised: Collection[int]
@@ -64,7 +64,7 @@ def transaction() -> Iterator[Connection]:
 
 
 def viewer() -> Viewer:
-    """Return whoever is looking; the host is asked once in a request."""
+    """Return the viewer; ask the host app once in a request."""
     if "seisiun_viewer" not in g:
         g.seisiun_viewer = _ask()
     found: Viewer = g.seisiun_viewer
@@ -90,32 +90,32 @@ def _zone() -> str | None:
 
 def require_person() -> PersonRow:
     """Return the person who is signed in; refuse everybody else."""
-    return viewer().person or abort(403, "Sign in first: this is for people we know.")
+    return viewer().person or abort(403, "Sign in first: only people who are signed in may do this.")
 
 
 def require_organiser(session_id: int) -> None:
-    """Refuse whoever does not organise this session."""
+    """Refuse a viewer who does not organise this session."""
     require_person()
     if not viewer().organises(session_id):
         abort(403, "Only this session's organisers may do that.")
 
 
 def require_session(connection: Connection, session_id: int, *, for_update: bool = False) -> SessionRow:
-    """Return the session; there is no page without one."""
+    """Return the session; answer 404 if there is none."""
     return pages.session(connection, session_id, for_update=for_update) or abort(404, "There is no such session.")
 
 
 def require_instance(connection: Connection, session_instance_id: int) -> InstanceRow:
-    """Return the instance; there is no page without one."""
+    """Return the instance; answer 404 if there is none."""
     return pages.instance(connection, session_instance_id) or abort(404, "There is no such evening.")
 
 
 def notice(text: str) -> None:
-    """Say something at the top of the next page. Not Flask's flash: the host's messages are for its own pages."""
+    """Show a text at the top of the next page. We do not use Flask's flash: it belongs to the host's own pages."""
     session[NOTICES] = [*session.get(NOTICES, []), text][-5:]
 
 
 def notices() -> list[str]:
-    """Return what is to be said, once."""
+    """Return the texts to show, and forget them."""
     found: list[str] = session.pop(NOTICES, [])
     return found

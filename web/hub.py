@@ -1,8 +1,12 @@
-"""The board that moves by itself: one LISTEN for the whole process, one reading for all streams, one mailbox for each.
+"""The live board: one LISTEN for the whole process, one read for all streams, one mailbox for each stream.
 
-A stream is never told what happened, only what is true: each message brings a page from the board it has to the board
-as it is, and the first one brings all of it. So a slow stream may miss any number of boards, and a reconnect needs no
-memory. While no stream is open, nothing listens and nothing reads.
+1. The hub waits for a notification, or for some seconds.
+2. It reads the boards from the database, once for all streams.
+3. It puts them into every stream's mailbox, in place of older boards that the stream has not taken yet.
+4. Each stream compares the new board with the one that its client has, and sends the blocks that differ.
+
+So a message says what is true, never what happened. A slow stream may miss any number of boards, and a reconnect needs
+no memory. The hub listens from the first stream on, and reads only while a stream is open.
 """
 
 import json
@@ -25,11 +29,13 @@ from core.store.notify import ACTIVE_CHANGED, SESSION_CHANGED
 from web.board import Board
 
 RESYNC_SECONDS = 15.0
-AGAIN_SECONDS = 1.0  # after a notification: that of a check-in in raw SQL comes before the daemon has moved the person
-LEAST_PAUSE_SECONDS = 0.04  # between two readings, so that a burst of flips is a few boards
+AGAIN_SECONDS = (
+    1.0  # after a notification read once more: a check-in in raw SQL notifies before the daemon moves the person
+)
+LEAST_PAUSE_SECONDS = 0.04  # between two reads, so that a burst of flips makes only a few boards
 RETRY_SECONDS = 1.0
 HEARTBEAT_SECONDS = 15.0
-LIFETIME_SECONDS = (240.0, 360.0)  # then the page connects again: who is signed in is asked anew
+LIFETIME_SECONDS = (240.0, 360.0)  # then the page connects again, and the host is asked again who is signed in
 RECONNECT_MS = (1000, 3000)
 
 log = logger(__name__)
@@ -44,11 +50,11 @@ class Boards:
 
 
 Post = Boards | None
-"""What a mailbox holds: the newest boards, or None: the stream is to end."""
+"""What a mailbox holds: the newest boards, or None if the stream must end."""
 
 
 class Full(Exception):
-    """As many streams are open as this process may have."""
+    """The process already has as many open streams as it may have."""
 
 
 class Stream:
@@ -71,7 +77,12 @@ class Stream:
         self._hub.leave(self)
 
     def messages(self) -> Iterator[str]:
-        """Yield what to send, until the stream has lived its time, or the process is to end."""
+        """Yield what to send, until the stream's lifetime is over or the hub stops.
+
+        1. Take the boards from the mailbox. If none come for some seconds, send a comment to keep the connection open.
+        2. Send the blocks that the client does not have; for `only`, send just that the town's block has changed.
+        3. Send the line of where the person is, if that has changed.
+        """
         yield f"retry: {random.randint(*RECONNECT_MS)}\n\n"  # noqa: S311 -- to spread reconnects, not a secret
         ends = time.monotonic() + random.uniform(*LIFETIME_SECONDS)  # noqa: S311
         sent: Board | None = None
@@ -97,9 +108,10 @@ class Stream:
 
 
 def board_message(sent: Board | None, board: Board) -> str:
-    """Return what turns the board that was sent into this one; nothing, where they are the same.
+    """Return the event that turns the sent board into this one; an empty text if they are the same.
 
-    Most streams have been sent the same board, so one of them makes the answer while the others wait for it.
+    Most streams have sent the same board. So one of them makes the event, and the others wait and take it from the
+    cache.
     """
     with _making:
         return _board_message(sent, board)
@@ -118,7 +130,7 @@ _making = Lock()
 
 
 def town_message(sent: Board | None, board: Board, key: str) -> str:
-    """Return that a town's block has changed, for a page that shows more of the town than the block does."""
+    """Return the event that a town's block has changed, or an empty text; the page then fetches what it shows."""
     version = board.versions.get(key)
     if sent is None or sent.versions.get(key) == version:
         return ""
@@ -155,11 +167,11 @@ class Hub:
 
     @property
     def is_listening(self) -> bool:
-        """Whether it receives notifications; it does not try before the first stream."""
+        """Whether the hub receives notifications; before the first stream it does not try to."""
         return bool(self._listener and self._listener.listening_since)
 
     def join(self, *, person_id: int | None, only: str | None = None) -> Stream:
-        """Open a stream, of what `person_id` may see; raise `Full`."""
+        """Open a stream with what `person_id` may see; raise `Full` if there is no room."""
         with self._lock:
             if len(self._streams) >= self._most_streams or self._stopped.is_set():
                 raise Full
@@ -173,14 +185,14 @@ class Hub:
         return stream
 
     def leave(self, stream: Stream) -> None:
-        """Forget a stream; what was seen while nobody watched would be old."""
+        """Forget a stream; after the last one forget the boards too, because they would be old later."""
         with self._lock:
             self._streams.discard(stream)
             if not self._streams:
                 self._latest = None
 
     def stop(self) -> None:
-        """End all streams, and take no more: each is told so at once. May be called twice."""
+        """End all streams at once, and open no more. May be called twice."""
         self._stopped.set()
         self._notified.set()
         if self._listener:
@@ -190,7 +202,7 @@ class Hub:
                 stream.put(None)
 
     def _start(self) -> None:
-        """Start the threads with the first stream: in the process that serves it, not in one that forks."""
+        """Start the threads with the first stream: so they run in the process that serves it, not in one that forks."""
         if self._listener is None:
             self._listener = Listener(
                 self._url, ACTIVE_CHANGED, lambda _: self._notified.set(), self._notified.set, also=(SESSION_CHANGED,)
@@ -215,7 +227,7 @@ class Hub:
             except Exception:
                 log.exception("board_failed")
                 self._stopped.wait(RETRY_SECONDS)
-            # A reading that costs much is made less often, so that other requests are served in between.
+            # After a slow read pause longer, so that other requests are served in between.
             self._stopped.wait(max(LEAST_PAUSE_SECONDS, 2 * (time.monotonic() - begun)))
 
     def _publish(self, boards: Boards) -> None:
@@ -231,6 +243,6 @@ _hubs: "WeakSet[Hub]" = WeakSet()
 
 
 def drain() -> None:
-    """End every stream of this process, so that a server that is told to stop need not wait for them."""
+    """End every stream of this process, so that a server that stops does not wait for them."""
     for hub in list(_hubs):
         hub.stop()

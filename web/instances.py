@@ -90,7 +90,7 @@ def _state(connection: Connection, instance: InstanceRow) -> str:
 
 
 def say(session_instance_id: int) -> Response:
-    """Record what the viewer says of this evening; saying yes while it is on is being there."""
+    """Record what the viewer says about this evening; a yes while it is on means that the viewer is there."""
     person = require_person()
     attendance, comment = _attendance(), _comment()
     with transaction() as connection:
@@ -130,7 +130,7 @@ def _attendance() -> str:
 def _comment() -> str | None:
     comment = request.form.get("comment")
     if comment is not None and len(comment) > LONGEST_COMMENT:
-        abort(400, f"A comment may have {LONGEST_COMMENT} characters; this one has {len(comment)}.")
+        abort(400, f"A comment may have at most {LONGEST_COMMENT} characters; this one has {len(comment)}.")
     return comment if comment is None else comment.strip()
 
 
@@ -142,7 +142,7 @@ def _person_id() -> int:
 
 
 def _told(attendance: str, said: CheckedIn) -> str:
-    """Return what to tell somebody who said that."""
+    """Return the notice for a person who said that."""
     if attendance != "yes":
         return {"maybe": "You said maybe.", "no": "You said no."}[attendance]
     if said.deferred:
@@ -162,12 +162,12 @@ def _told(attendance: str, said: CheckedIn) -> str:
 
 
 def cancel(session_instance_id: int) -> Response:
-    """Cancel this evening: if it is on, it is on no more when the page comes back."""
+    """Cancel this evening; if it is on, it is off when the page comes back."""
     return _cancel(session_instance_id, cancelled=True)
 
 
 def restore(session_instance_id: int) -> Response:
-    """Let it happen after all: if it should be on, it is when the page comes back."""
+    """Restore this evening; if it should be on, it is on when the page comes back."""
     return _cancel(session_instance_id, cancelled=False)
 
 

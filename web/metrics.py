@@ -1,6 +1,6 @@
-"""The figures of the whole product for Prometheus, read from the tables: the platform's worker takes no requests.
+"""The metrics of the whole product for Prometheus, read from the tables: on the platform a worker serves no requests.
 
-They are of the last day, not since ever: the log is pruned, and a counter that shrinks would mean a restart.
+They cover the last day only: the log is pruned, and Prometheus takes a counter that shrinks for a restart.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ BOUNDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 900.0)
 
 
 def page() -> Response:
-    """Return the figures; public, because they count things and name nobody."""
+    """Return the metrics; they are public, because they count things and name no people."""
     registry = CollectorRegistry()
     with transaction() as connection:
         registry.register(_Tables(connection))
@@ -33,17 +33,17 @@ def page() -> Response:
 
 
 class _Tables(Collector):
-    """Reads them, each scrape anew: every process of the web service gives the same answer."""
+    """Reads the tables at each scrape, so that every process of the web service gives the same answer."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def describe(self) -> Iterator[Metric]:
-        """Describe nothing beforehand: to register is not to ask the database."""
+        """Describe nothing, so that `register` does not ask the database."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the figures."""
+        """Yield the metrics."""
         yield from self._daemons()
         yield from self._flips()
         connection = self._connection
@@ -55,7 +55,7 @@ class _Tables(Collector):
         )
         yield _gauge(
             "seisiun_deferred_sessions",
-            "Sessions with an edge or a request that is due for over two seconds, at most 100",
+            "Sessions with an edge or a request that is overdue by more than two seconds; counts up to 100",
             len(reports.overdue(connection, LATE)),
         )
         yield _gauge("seisiun_open_streams", "Open streams of the process that answers", host().hub.streams)
@@ -65,10 +65,10 @@ class _Tables(Collector):
         alive = [daemon for daemon in daemons if daemon.beat_age < ALIVE_WITHIN]
         listening = [daemon for daemon in alive if daemon.listening_since]
         yield _gauge("seisiun_daemons_alive", "Daemons with a heartbeat in the last ten seconds", len(alive))
-        yield _gauge("seisiun_daemons_listening", "Living daemons that receive notifications", len(listening))
+        yield _gauge("seisiun_daemons_listening", "Live daemons that receive notifications", len(listening))
         if daemons:
             age = min(daemon.beat_age for daemon in daemons).total_seconds()
-            yield _gauge("seisiun_beat_age_seconds", "How long ago the latest heartbeat was", age)
+            yield _gauge("seisiun_beat_age_seconds", "Seconds since the latest heartbeat", age)
 
     def _flips(self) -> Iterator[Metric]:
         flips = GaugeMetricFamily("seisiun_flips_last_day", "Flips of the last day", labels=["cause", "active"])

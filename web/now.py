@@ -13,7 +13,7 @@ A_YEAR_SECONDS = 365 * 24 * 3600
 
 
 def page() -> str:
-    """Show the board as it is now; streams keep it so."""
+    """Show the board as it is now; a stream keeps it up to date."""
     with transaction() as connection:
         snapshot = read(connection)
     person_id = viewer().person_id
@@ -23,12 +23,12 @@ def page() -> str:
 
 
 def zone_page() -> str:
-    """Let the viewer say what their own clock shows; a browser that runs our script has said so already."""
+    """Let viewers choose their own time zone; in most browsers our script has set it already."""
     return render_template("seisiun/zone.html", zones=zone_names())
 
 
 def keep_zone() -> BaseResponse:
-    """Remember the viewer's own time zone, or forget it; no more than a cookie."""
+    """Remember the viewer's own time zone, or forget it; it is only in a cookie."""
     chosen = request.form.get("zone", "")
     response: BaseResponse = redirect(url_for(".now"), 303)
     if not chosen:

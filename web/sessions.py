@@ -17,13 +17,13 @@ MOST_DATES = 10
 
 
 def page(session_id: int) -> str:
-    """Show a session, and what the viewer has said of its dates."""
+    """Show a session, and what the viewer has said about its dates."""
     with transaction() as connection:
         session = require_session(connection, session_id)
         upcoming = dates.upcoming(connection, session, clock(connection), MOST_DATES)
-        standing = [date.instance.session_instance_id for date in upcoming if date.instance]
+        existing = [date.instance.session_instance_id for date in upcoming if date.instance]
         person_id = viewer().person_id
-        said = pages.said_of(connection, standing, person_id) if person_id else {}
+        said = pages.said_of(connection, existing, person_id) if person_id else {}
     recurrence = dates.recurrence_of(session)
     return render_template(
         "seisiun/session.html",
@@ -35,7 +35,7 @@ def page(session_id: int) -> str:
 
 
 def say_early(session_id: int) -> Response:
-    """Record what the viewer says of a date that has no row yet, which makes one (P1); or, as organiser, cancel it."""
+    """Make the row of a date that has none yet (P1), and record what the viewer says, or cancel it (organisers)."""
     person = require_person()
     attendance = request.form.get("attendance", "")
     if attendance not in {*ATTENDANCES, "cancel"}:
@@ -63,7 +63,7 @@ def _local_start() -> datetime:
     try:
         start = datetime.fromisoformat(text)
     except ValueError:
-        abort(400, "That is not a local start such as 2026-11-26T19:00.")
+        abort(400, "The start is not a local time such as 2026-11-26T19:00.")
     if start.tzinfo is not None or not 1970 <= start.year <= 9990:
-        abort(400, "That is not a local start such as 2026-11-26T19:00.")
+        abort(400, "The start is not a local time such as 2026-11-26T19:00.")
     return start

@@ -1,4 +1,4 @@
-"""The live board: a stream of Server-Sent Events and, for a page that was refused one, the same to be asked for."""
+"""The live board: a stream of Server-Sent Events and, for a page that was refused one, the same board to ask for."""
 
 import hashlib
 import json
@@ -12,25 +12,25 @@ from web.settings import POLL_SECONDS, SEND_SECONDS
 
 
 def stream() -> Response:
-    """Open a stream; `only`: the name of a town's block, to be told when that changes. 503 where there is no room."""
+    """Open a stream; 503 if there is no room. `only`, the key of a town's block: tell when that changes."""
     only = request.args.get("only")
     try:
         opened = host().hub.join(person_id=viewer().person_id, only=only)
     except Full:
         return Response("too many streams are open\n", 503, {"Retry-After": str(POLL_SECONDS)}, mimetype="text/plain")
-    # A client that reads no more would hold a thread until TCP gives up on it. Other servers have no such key.
+    # A client that stops reading would hold a thread until TCP gives up. Only gunicorn has this key.
     if (connection := request.environ.get("gunicorn.socket")) is not None:
         connection.settimeout(SEND_SECONDS)
     response = Response(opened.messages(), mimetype="text/event-stream")
-    # Not in the generator: one that was never begun would not free the place.
+    # Not in the generator: a generator that never begins would not free the place.
     response.call_on_close(opened.close)
     response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Accel-Buffering"] = "no"  # a proxy that gathers output would hold the board back
+    response.headers["X-Accel-Buffering"] = "no"  # a proxy that buffers output would delay the board
     return response
 
 
 def board() -> Response:
-    """Return the whole board, or 304 where the page has it already."""
+    """Return the whole board, or 304 if the page has it already."""
     with transaction() as connection:
         snapshot = boards.read(connection)
     person_id = viewer().person_id

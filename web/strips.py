@@ -15,7 +15,7 @@ LANE_HEIGHT = 14
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The town's day: a day of music ends at six in the morning. Instants, and the marks of its hours."""
+    """The town's day, from six to six: a day of music ends at six in the morning. `marks` label its hours."""
 
     begins_at: datetime
     ends_at: datetime

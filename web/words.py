@@ -58,7 +58,7 @@ def clock(at: time | datetime) -> str:
 
 
 def hours(occurrence: Occurrence | None) -> str:
-    """Return "7-10:30pm", with a dash as wide as a musician would set it."""
+    """Return "7–10:30pm", with an en dash."""
     return describe.hours(occurrence).replace("-", "–") if occurrence else "no times given"
 
 
@@ -68,7 +68,7 @@ def pattern(recurrence: Recurrence) -> str:
 
 
 def local_clock(at: datetime, zone_name: str | None) -> str:
-    """Return an instant as the clocks of a zone show it: "6pm"; in UTC, and saying so, where the zone is unknown."""
+    """Return an instant as the clocks of a zone show it: "6pm"; in UTC, and labelled so, if the zone is unknown."""
     try:
         return clock(to_local(at, zone_name or ""))
     except UnknownTimeZone:
@@ -95,7 +95,7 @@ def occurrence(row: InstanceRow | WindowRow, default_length: timedelta) -> Occur
 
 
 def beside(found: Occurrence | None, zone_name: str | None, own_zone: str | None) -> str | None:
-    """Return the same hours as the viewer's own clocks show them, with day and zone; None where they are the same."""
+    """Return the same hours as the viewer's own clocks show them, with day and zone; None if they are the same."""
     if found is None or own_zone is None:
         return None
     try:
@@ -119,4 +119,4 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "hours": hours,
     "local_clock": local_clock,
 }
-"""What templates may call, under `words`."""
+"""The functions that templates call as `words.NAME`."""

@@ -1,14 +1,14 @@
 """Connections to PostgreSQL.
 
-__init__              URLs, engines, and the database to use when none is configured
-timeouts              connections that are cut when no answer comes in time
+__init__              URLs, engines, and which database to use
+timeouts              cuts a connection when no answer comes in time
 pauses                how long to wait before each retry
 listener              LISTEN, with proof that notifications arrive
-transactions          our own short transactions, or savepoints in the app's
-transaction_settings  what those run with
+transactions          our own short transactions, and savepoints in an app's transaction
+transaction_settings  the settings of those transactions
 embedded              the development server
 
-No statement about sessions, instances or people is here: those are in `core.store`.
+All statements about sessions, instances and people are in `core.store`.
 """
 
 import re
@@ -27,8 +27,8 @@ from core.db.timeouts import with_response_timeout
 from core.errors import DatabaseUnavailable
 from core.settings import Settings
 
-# A host that is gone is noticed in about nine seconds, on our side and on the server's: otherwise the server would
-# keep the session, and its locks, for two hours.
+# With these parameters each side notices within about nine seconds that the other host is gone. With the defaults the
+# server would keep our connection, and its locks, for two hours.
 KEEPALIVES: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives": 1,
@@ -44,16 +44,16 @@ SERVER_OPTIONS = (
 
 
 def normalise_url(url: str) -> str:
-    """Return `url` in the form that SQLAlchemy and psycopg2 agree on; raise `DatabaseUnavailable` if it is not one.
+    """Return `url` in the form `postgresql+psycopg2://`; raise `DatabaseUnavailable` if it is not a PostgreSQL URL.
 
-    Platforms hand out `postgres://`, which SQLAlchemy refuses; from 2.1 on it reads `postgresql://` as psycopg 3.
-    Of several hosts (a primary and its standbys, in libpq's form or SQLAlchemy's) the one is meant that can be written
-    to, unless the URL says otherwise.
+    Many platforms give `postgres://`, which SQLAlchemy refuses. SQLAlchemy 2.1 reads `postgresql://` as psycopg 3. If
+    the URL names several hosts (a primary and its standbys, in libpq's form or in SQLAlchemy's), we connect to the one
+    that accepts writes, unless the URL sets `target_session_attrs` itself.
     """
     try:
         parsed = make_url(_SEVERAL_HOSTS.sub(_as_parameters, url))
         _DIALECT.create_connect_args(parsed)
-    except (ArgumentError, ValueError) as error:  # the second of a port that is no number
+    except (ArgumentError, ValueError) as error:  # ValueError: the port is not a number
         raise DatabaseUnavailable(f"DATABASE_URL is not a URL; accepted: {_ACCEPTED}") from error
     if parsed.drivername not in {"postgres", "postgresql", "postgresql+psycopg2"}:
         raise DatabaseUnavailable(f"DATABASE_URL begins with {parsed.drivername!r}; accepted: {_ACCEPTED}")
@@ -65,7 +65,7 @@ def normalise_url(url: str) -> str:
 _DIALECT: Dialect = make_url("postgresql+psycopg2://").get_dialect()()
 _ACCEPTED = "postgresql://user:password@host:port/name (also postgres:// and postgresql+psycopg2://)"
 
-# In libpq's form the hosts stand where SQLAlchemy reads one: postgresql://user:password@host:port,host:port/name.
+# libpq accepts several hosts where SQLAlchemy reads only one: postgresql://user:password@host:port,host:port/name.
 _SEVERAL_HOSTS = re.compile(
     r"^(?P<before>[^:/?]+://(?:[^:/@?]*(?::[^@]*)?@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<name>/[^?]*)?(?:[?](?P<query>.*))?$"
 )
@@ -82,14 +82,17 @@ def _names_several_hosts(url: URL) -> bool:
 
 
 def connection_parameters(url: str) -> dict[str, Any]:
-    """Return what psycopg2 takes for `url`, with bounded waits; `options` of the URL's own are kept."""
+    """Return the parameters of `psycopg2.connect` for `url`, with keepalives; keep the URL's own `options`.
+
+    Raises `DatabaseUnavailable` as `normalise_url` does.
+    """
     _, parameters = _DIALECT.create_connect_args(make_url(normalise_url(url)))
     options = f"{parameters.get('options', '')} {SERVER_OPTIONS}".strip()
     return {**parameters, **KEEPALIVES, "options": options}
 
 
 def connect(parameters: Mapping[str, Any]) -> Psycopg2Connection:
-    """Connect; without our options where a pooler refuses them (PgBouncer does: they are for a server, not for it)."""
+    """Connect; if a pooler refuses our options (PgBouncer does), connect without them. Raises psycopg2's errors."""
     try:
         connection: Psycopg2Connection = psycopg2.connect(**parameters)
     except psycopg2.OperationalError as error:
@@ -103,9 +106,9 @@ def connect(parameters: Mapping[str, Any]) -> Psycopg2Connection:
 def create_engine(
     url: str, *, pool_size: int = 2, application_name: str = "seisiun", response_timeout_seconds: float | None = None
 ) -> Engine:
-    """Make the engine for `url`, READ COMMITTED whatever the server's default.
+    """Return an engine for `url`; its transactions are READ COMMITTED, whatever the server's default is.
 
-    `response_timeout_seconds`: a connection that waits longer for an answer is cut (default: never).
+    `response_timeout_seconds`: cut a connection that waits longer for an answer; None means never.
     """
     engine = sqlalchemy.create_engine(
         normalise_url(url),
@@ -123,9 +126,10 @@ def create_engine(
 
 @contextmanager
 def database(settings: Settings) -> Iterator[str]:
-    """Yield the URL of the configured database, or of an embedded one that lives as long as the block.
+    """Yield the URL of the configured database, or of an embedded server that runs as long as the block.
 
-    Raises `DatabaseUnavailable` on the platform, or where the embedded server's package is not installed.
+    Raises `DatabaseUnavailable` if no database is configured and we run on Render, or the embedded server's package is
+    not installed.
     """
     if settings.database_url:
         yield normalise_url(settings.database_url)
@@ -134,7 +138,7 @@ def database(settings: Settings) -> Iterator[str]:
             "DATABASE_URL is not set. On Render, set it from the database's connectionString (see render.yaml)."
         )
     else:
-        # Imported where it is started: in production no development server is even read.
+        # Imported only here, so that production never loads the development server.
         from core.db.embedded import connect_or_start  # noqa: PLC0415
 
         with connect_or_start(settings.embedded_postgres_dir) as server:
@@ -142,5 +146,5 @@ def database(settings: Settings) -> Iterator[str]:
 
 
 def is_embedded(settings: Settings) -> bool:
-    """Say whether `database` would use the embedded server."""
+    """Return whether `database` would use the embedded server."""
     return not settings.database_url and not settings.render

@@ -1,4 +1,4 @@
-"""A connection that LISTENs, proves that it receives, and reconnects when it does not."""
+"""A connection that LISTENs, tests that it receives notifications, and reconnects when it does not."""
 
 import contextlib
 import selectors
@@ -22,22 +22,22 @@ from core.logs import OUTAGES, logger
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.05, 1.0
 NOT_RECEIVING_RETRY_SECONDS = 30.0
-SILENCE_SECONDS = 3.0  # then it notifies itself, to learn whether it still receives
+SILENCE_SECONDS = 3.0  # after this silence it notifies itself, to test whether it still receives
 LOOPBACK_SECONDS = 2.0
 RESPONSE_TIMEOUT_SECONDS = 4.0
-RECEIVED_WITHIN_SECONDS = 6.0  # else it does not say that it listens, whatever became of its thread
+RECEIVED_WITHIN_SECONDS = 6.0  # after a longer silence `listening_since` is None, even if the thread hangs
 
 log = logger(__name__)
 
 
 class Listener:
-    """Calls `on_notification` for each payload, and `on_listening` whenever it has (re)started to listen.
+    """Calls `on_notification` with each payload, and `on_listening` each time it starts to listen.
 
-    Both are called in the thread that runs `run`, and must not block. What was sent while it was not listening is lost:
-    `on_listening` must read everything. `also`: further channels; `on_notification` does not learn which one it was.
+    It calls both in the thread of `run`; they must not block. PostgreSQL drops what is sent while nobody listens, so
+    `on_listening` must read everything. `also`: further channels; `on_notification` does not learn the channel.
     """
 
-    _wakes: socket.socket
+    _wake_reader: socket.socket
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Listener:
         self._on_listening = on_listening
         self._private = f"seisiun_{uuid4().hex}"
         self._stopped = Event()
-        self._waker: socket.socket | None = None
+        self._wake_writer: socket.socket | None = None
         self._since: datetime | None = None
         self._received_at = 0.0
         self.not_receiving = False
@@ -63,25 +63,28 @@ class Listener:
 
     @property
     def listening_since(self) -> datetime | None:
-        """Since when it has been listening; None where it is not, or has received nothing lately, not even its own."""
+        """The instant since which it listens (UTC, by the host's clock).
+
+        None if it does not listen, or has received no notification for `RECEIVED_WITHIN_SECONDS`, not even its own.
+        """
         received_lately = time.monotonic() - self._received_at < RECEIVED_WITHIN_SECONDS
         return self._since if received_lately else None
 
     def run(self) -> None:
         """Listen until `stop`.
 
-        1. Connect and LISTEN, on a private channel too.
-        2. Notify the private channel from a second connection, and wait for it: through a transaction-mode pooler
-           nothing arrives. Then say so, and try again in half a minute.
-        3. Call `on_listening`: what was sent before LISTEN is lost.
-        4. Pass notifications on. After 3 s of silence notify the private channel: where the network drops silently,
-           only the missing answer tells.
-        5. When the connection is lost, reconnect: after 50 ms at first, each second later on.
+        1. Connect, and LISTEN on the channels and on a private one.
+        2. Notify the private channel from a second connection, and wait up to 2 s. Through a transaction-mode pooler
+           nothing arrives: log that, and start again in 30 s.
+        3. Call `on_listening`, because what was sent before LISTEN is lost.
+        4. Pass notifications on. After 3 s of silence, notify the private channel: if the network drops packets without
+           an error, only the missing notification shows it.
+        5. If the connection is lost, reconnect: after 50 ms at first, later every second.
         """
-        self._wakes, waker = socket.socketpair()
-        with self._wakes, waker:
-            waker.setblocking(False)  # noqa: FBT003 -- the socket's own signature
-            self._waker = waker
+        self._wake_reader, wake_writer = socket.socketpair()
+        with self._wake_reader, wake_writer:
+            wake_writer.setblocking(False)  # noqa: FBT003 -- the socket's own signature
+            self._wake_writer = wake_writer
             self._keep_listening()
 
     def _keep_listening(self) -> None:
@@ -91,27 +94,27 @@ class Listener:
             pauses.begin()
             try:
                 self._listen_once()
-            except (psycopg2.Error, OSError) as error:  # the second where no descriptor is left
+            except (psycopg2.Error, OSError) as error:  # OSError: no file descriptor is free
                 OUTAGES.warning(log, "listener_lost", error=str(error).strip())
             finally:
                 self._since = None
             self._pause(NOT_RECEIVING_RETRY_SECONDS if self.not_receiving else pauses.after_failure())
 
     def _pause(self, seconds: float) -> None:
-        """Wait before the next try; meanwhile the thread goes on showing that it makes progress."""
+        """Wait before the next try, and update `progress_at` meanwhile, so that the thread does not look stuck."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._stopped.wait(min(left, SILENCE_SECONDS)):
             self.progress_at = time.monotonic()
 
     def stop(self) -> None:
-        """Make `run` return; may be called from any thread, twice, or before it."""
+        """Make `run` return. May be called from any thread, more than once, and before `run`."""
         self._stopped.set()
-        if self._waker:
-            with contextlib.suppress(OSError):  # full of wake-ups: it will wake; closed: it has returned
-                self._waker.send(b"x")
+        if self._wake_writer:
+            with contextlib.suppress(OSError):  # the buffer is full: `run` wakes anyway; closed: `run` has returned
+                self._wake_writer.send(b"x")
 
     def _listen_once(self) -> None:
-        """Listen until the connection is lost; return where listening is no use, or `stop` was called."""
+        """Listen until the connection is lost (raises), or until nothing arrives or `stop` is called (returns)."""
         with contextlib.closing(self._connect("seisiun listener")) as connection:
             self._listen_to(connection, self._channel, *self._also, self._private)
             was_not_receiving, self.not_receiving = self.not_receiving, not self._receives_from_others(connection)
@@ -120,7 +123,7 @@ class Listener:
                 return
             self._since = utc_now()
             log.info("listening", channel=self._channel)
-            self._on_listening()  # after LISTEN: the other order would lose what is sent in between
+            self._on_listening()  # after LISTEN; in the other order we would miss what is sent in between
             self._listen(connection)
 
     def _connect(self, application_name: str) -> Connection:
@@ -131,7 +134,8 @@ class Listener:
                 "connection_factory": with_response_timeout(RESPONSE_TIMEOUT_SECONDS),
             }
         )
-        # Left idle in a transaction, a listener would fill the queue and in the end fail the app's commits.
+        # A listener that stays in a transaction keeps PostgreSQL's notification queue from shrinking. When the queue is
+        # full, commits of the app that notify fail.
         connection.autocommit = True
         return connection
 
@@ -141,19 +145,20 @@ class Listener:
                 cursor.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
 
     def _receives_from_others(self, connection: Connection) -> bool:
-        """Notify the private channel from another connection, and wait: a transaction-mode pooler delivers nothing.
+        """Notify the private channel from another connection; return whether the notification arrives.
 
-        What this connection sends itself comes back with the answer, even through such a pooler.
+        Through a transaction-mode pooler it does not. A notification that this connection sends to itself proves
+        nothing: it comes back with the answer to the statement, even through such a pooler.
         """
         with contextlib.closing(self._connect("seisiun probe")) as elsewhere:
             self._notify_private(elsewhere)
         received = self._receives_private(connection)
-        connection.notifies.clear()  # whatever else has arrived, `on_listening` reads everything next
+        connection.notifies.clear()  # the others are not needed: `on_listening` reads everything next
         return received
 
     def _report_not_receiving(self, connection: Connection, *, again: bool) -> None:
         with connection.cursor() as cursor:
-            cursor.execute("UNLISTEN *")  # the pooler's connection lives on
+            cursor.execute("UNLISTEN *")  # the pooler keeps the server connection open
         if not again:
             reason = "LISTEN is accepted but nothing is delivered: connect directly, not through a pooler"
             log.error("not_receiving", reason=reason)
@@ -164,7 +169,7 @@ class Listener:
             cursor.execute("SELECT pg_notify(%s, '')", (self._private,))
 
     def _receives_private(self, connection: Connection) -> bool:
-        """Wait for a notification on the private channel."""
+        """Wait for a notification on the private channel; return whether it came within `LOOPBACK_SECONDS`."""
         deadline = time.monotonic() + LOOPBACK_SECONDS
         while not self._stopped.is_set():
             if any(notify.channel == self._private for notify in connection.notifies):
@@ -193,12 +198,12 @@ class Listener:
                 self._on_notification(notify.payload)
 
     def _wait(self, connection: Connection, seconds: float) -> None:
-        """Wait until something arrives, `stop` is called or the time is over."""
-        with selectors.DefaultSelector() as selector:  # select() itself refuses descriptors from 1024 on
+        """Wait until data arrives, `stop` is called, or this many seconds have passed."""
+        with selectors.DefaultSelector() as selector:  # select.select() refuses descriptors from 1024 on
             selector.register(connection.fileno(), selectors.EVENT_READ)
-            selector.register(self._wakes.fileno(), selectors.EVENT_READ)
+            selector.register(self._wake_reader.fileno(), selectors.EVENT_READ)
             selector.select(seconds)
-        # After the server has ended the connection the first poll still succeeds: it is the next one that raises.
+        # If the server has ended the connection, this poll still succeeds; the next one raises.
         connection.poll()
 
 

@@ -4,7 +4,10 @@ import time
 
 
 class Pauses:
-    """`first` seconds, doubled with each retry up to `last`; a try that lasted longer than `last` starts over."""
+    """Pauses of `first` seconds, doubled with each retry up to `last`.
+
+    After a try that lasted longer than `last` the next pause is `first` again.
+    """
 
     def __init__(self, first: float, last: float) -> None:
         self._first, self._last = first, last

@@ -1,8 +1,8 @@
-"""Response timeouts: where no answer comes in time we cut the connection, and whoever waits gets an error.
+"""Response timeouts: if no answer comes in time, we cut the connection, and the waiting caller gets an error.
 
-Keepalives notice a host that is gone. They do not notice a proxy or a NAT that stops forwarding without closing: the
-nearest kernel goes on acknowledging for a server that will never answer. Only the missing answer tells, and libpq waits
-for it without end.
+Keepalives notice a host that is gone. They do not notice a proxy or a NAT that stops forwarding but keeps its side
+open: it still acknowledges every packet, and the server never answers. Only the missing answer shows this, and libpq
+would wait for it forever.
 """
 
 import contextlib
@@ -18,30 +18,30 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 -- it is a class
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 -- it is a class
 
-ROUND_SECONDS = 0.5
+ROUND_SECONDS = 0.5  # the watchdog checks all sockets once per round
 
 
 def with_response_timeout(seconds: float) -> Callable[[str], "TimeoutConnection"]:
-    """Return a connection factory: its connections are cut when an answer takes longer than this."""
+    """Return a connection factory for psycopg2; its connections are cut if an answer takes longer than this."""
     return lambda dsn: TimeoutConnection(dsn, seconds)
 
 
 class TimeoutConnection(Connection):
-    """A connection whose statements, commits and rollbacks are answered in time, or raise `OperationalError`.
+    """A connection: if a statement, commit or rollback gets no answer in time, it raises `OperationalError`.
 
-    Connecting itself is bounded by libpq's `connect_timeout`.
+    The time to connect is limited by libpq's `connect_timeout`.
     """
 
     def __init__(self, dsn: str, response_timeout_seconds: float) -> None:
         super().__init__(dsn)
         self.cursor_factory = _TimeoutCursor
         self._watched = _WatchedSocket(self.fileno(), round(response_timeout_seconds / ROUND_SECONDS))
-        finalize(self, self._watched.close)  # where nobody closes the connection
+        finalize(self, self._watched.close)  # in case nobody closes the connection
         _WATCHDOG.add(self._watched)
 
     @contextlib.contextmanager
     def response_expected(self) -> Iterator[None]:
-        """Bound the wait for the answer to what is sent inside."""
+        """Bound the wait for the answer to a statement that the block sends."""
         self._watched.exchanges += 1
         try:
             yield
@@ -53,12 +53,12 @@ class TimeoutConnection(Connection):
             self._watched.exchanges += 1
 
     def commit(self) -> None:
-        """Commit; after an error it may be unknown whether the server did."""
+        """Commit; after a timeout it is unknown whether the server has committed."""
         with self.response_expected():
             super().commit()
 
     def rollback(self) -> None:
-        """Roll back."""
+        """Roll back; raises `OperationalError` after a timeout."""
         with self.response_expected():
             super().rollback()
 
@@ -81,7 +81,7 @@ class _TimeoutCursor(Cursor):
 
 
 class _WatchedSocket:
-    """A connection's socket, by a descriptor of our own: once libpq has closed its own, the number may be reused."""
+    """A connection's socket, by our own copy of the descriptor: after libpq closes its own, it may be reused."""
 
     def __init__(self, descriptor: int, timeout_rounds: int) -> None:
         self._socket = socket.socket(fileno=os.dup(descriptor))
@@ -97,10 +97,10 @@ class _WatchedSocket:
         return self._timeout_rounds * ROUND_SECONDS
 
     def count_round(self) -> None:
-        """Count watchdog rounds, not seconds.
+        """Count one more watchdog round for the awaited answer; cut the connection after `timeout_rounds`.
 
-        After SIGSTOP the answer usually lies unread in the socket buffer, and a wall-clock timeout would cut a healthy
-        connection.
+        We count rounds, not seconds. After SIGSTOP and SIGCONT many seconds have passed, but the answer usually lies
+        unread in the socket buffer; a wall-clock timeout would cut a healthy connection.
         """
         awaited = self.exchanges
         self._rounds = self._rounds + 1 if awaited % 2 and awaited == self._counted else 0
@@ -112,7 +112,7 @@ class _WatchedSocket:
         with self._closing:
             if not self.closed:
                 self.cut = True
-                with contextlib.suppress(OSError):  # the other end was quicker
+                with contextlib.suppress(OSError):  # the other end has closed first
                     self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ class _WatchedSocket:
 
 
 class _Watchdog:
-    """The thread that counts the rounds of all sockets; it lives as long as there are any."""
+    """Counts the rounds of all sockets in one thread, which runs as long as there are sockets."""
 
     def __init__(self) -> None:
         self._sockets: set[_WatchedSocket] = set()
@@ -132,7 +132,7 @@ class _Watchdog:
     def add(self, watched: _WatchedSocket) -> None:
         with self._changing:
             self._sockets.add(watched)
-            if self._thread is None or not self._thread.is_alive():  # a fork takes no thread along
+            if self._thread is None or not self._thread.is_alive():  # a forked process has no threads
                 self._thread = Thread(target=self._run, name="seisiun timeouts", daemon=True)
                 self._thread.start()
 
@@ -154,7 +154,7 @@ _WATCHDOG = _Watchdog()
 
 
 def _forget_sockets() -> None:
-    """Start afresh in a forked process: it has no thread to count, and must not cut its parent's sockets."""
+    """Start with an empty watchdog in a forked process: it has no thread, and must not cut its parent's sockets."""
     global _WATCHDOG  # noqa: PLW0603 -- a process has one watchdog
     _WATCHDOG = _Watchdog()
 

@@ -1,4 +1,4 @@
-"""The settings that our transactions run with: short waits, index-shaped plans, and the mark of our own writes."""
+"""The settings of our transactions: short waits, plans that use indexes, and the mark of our own writes."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,29 +7,29 @@ from functools import cache
 
 from sqlalchemy import Connection, DateTime, Select, Text, bindparam, func, literal, select, true
 
-# A foreign-key check's plan that PostgreSQL cached while a table was tiny stays a sequential scan: hence no seqscan.
-# A pass goes from the few rows that it holds to others by index, whatever the statistics say: hence no hash joins and
-# no merge joins. We compare rows as JSON with what the planner wrote, and JSON shows instants in the connection's time
-# zone: hence UTC.
+# No sequential scans: PostgreSQL caches the plan of a foreign-key check, and a plan from when the table was tiny would
+# go on scanning the table after it has grown. No hash joins and no merge joins: a pass goes from its few rows to others
+# by index, but old statistics can make PostgreSQL choose otherwise. UTC: we compare rows as JSON with what the planner
+# wrote, and JSON shows instants in the connection's time zone.
 PLANNER_SETTINGS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "timezone": "UTC"}
-# A pass waits for nobody for long, and the server ends its transaction (and frees its locks) when the process is
-# stopped (SIGSTOP) in the middle of one.
+# A pass never waits long for a lock. If our process is stopped (SIGSTOP) in the middle of a transaction, the server
+# ends the transaction, and so frees its locks.
 PASS_SETTINGS = PLANNER_SETTINGS | {
     "lock_timeout": "250ms",
     "statement_timeout": "5s",
     "idle_in_transaction_session_timeout": "2s",
-    # Where a policy would hide rows from us, PostgreSQL raises an error instead of returning a part of them (L4).
+    # If a row-level policy would hide rows from us, PostgreSQL raises an error instead of returning the others (L4).
     "row_security": "off",
 }
 OWN_WRITE = "seisiun.own_write"
-# In a transaction of our own every write is the planner's. If a crash of the server takes a flip back, the next pass
-# makes it again, so we do not hold locks until the flip is on the disk; what an app commits afterwards is.
+# In our own transactions every write is the planner's. We do not wait until a commit is on disk: we would hold locks
+# meanwhile. If the server crashes and loses a flip, the next pass makes it again. The app's commits do wait.
 OWN_TRANSACTION = PASS_SETTINGS | {OWN_WRITE: "on", "synchronous_commit": "off"}
 OWN_WRITES_ONLY = "seisiun_own_writes_only"
 
 
 def clock(connection: Connection) -> datetime:
-    """Return the database's clock at this moment (not at the start of the transaction)."""
+    """Return the database's clock at this moment, not at the start of the transaction (L1)."""
     return connection.execute(_CLOCK).scalar_one()
 
 
@@ -37,17 +37,17 @@ _CLOCK = select(func.clock_timestamp(type_=DateTime(timezone=True)))
 
 
 def begin_own(connection: Connection) -> None:
-    """Make this transaction one of our own: its waits are bounded, and all its writes are the planner's."""
+    """Give this transaction the settings of our own: its waits are bounded, and all its writes are the planner's."""
     _set_local(connection, OWN_TRANSACTION)
     connection.execution_options(**{OWN_WRITES_ONLY: True})
 
 
 @contextmanager
 def temporary_settings(connection: Connection, settings: Mapping[str, str]) -> Iterator[bool]:
-    """Set these parameters in a transaction of the app's, and restore the previous values afterwards.
+    """Set these parameters in the app's transaction for the block, and restore the previous values after it.
 
-    Yield whether the transaction is READ COMMITTED. A pass relies on that level: there, each statement sees what
-    others committed before it.
+    Yield whether the transaction is READ COMMITTED. A pass needs that level: each of its statements must see what
+    others have committed before that statement. After an error nothing is restored here: the savepoint does it.
     """
     names = tuple(settings)
     isolation, *before = connection.execute(_exchange(names), _values(settings)).one()[: len(names) + 1]
@@ -76,8 +76,8 @@ def _exchange(names: tuple[str, ...]) -> Select[*tuple[str, ...]]:
 
     OFFSET 0 makes PostgreSQL read the previous values before set_config runs.
     """
-    standing = (func.current_setting(name).label(name) for name in ("transaction_isolation", *names))
-    before = select(*standing).offset(literal(0)).subquery("before")
+    current = (func.current_setting(name).label(name) for name in ("transaction_isolation", *names))
+    before = select(*current).offset(literal(0)).subquery("before")
     return _set_config(names).select_from(before).with_only_columns(*before.c, *_set_config(names).exported_columns)
 
 
@@ -93,5 +93,5 @@ def own_write(connection: Connection) -> Iterator[None]:
 
 
 def is_read_only(connection: Connection) -> bool:
-    """Say whether nothing can be written here: on a standby, or where somebody has made the database read-only."""
+    """Return whether nothing can be written here: on a standby, or because somebody has made the database read-only."""
     return connection.scalar(select(func.current_setting("transaction_read_only"))) == "on"

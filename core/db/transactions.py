@@ -1,4 +1,4 @@
-"""Where work runs: in short transactions of our own, or in a savepoint of the app's, which we never commit."""
+"""Runs our work in short transactions of our own, or in savepoints of the app's transaction, which we never commit."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -25,19 +25,19 @@ from sqlalchemy.pool import StaticPool
 from core.db.transaction_settings import PASS_SETTINGS, begin_own, temporary_settings
 
 AppDatabase = Connection | Session | scoped_session[Session] | Psycopg2Connection
-"""What an app hands us: a connection of its own, whose transaction we join."""
+"""What an app gives us: its own connection or session. We work inside its transaction."""
 
 Begin = Callable[[], AbstractContextManager[Connection]]
-"""Begins a piece of work."""
+"""Opens the transaction, or the savepoint, of one piece of work."""
 
-# The app deletes a row after we read it: the foreign key is violated. The app's transaction is not READ COMMITTED:
-# serialization fails, because we must not write what others changed since that transaction began.
+# ForeignKeyViolation: the app has deleted a row after we read it. SerializationFailure: the app's transaction is not
+# READ COMMITTED, and another transaction has changed the row since the app's transaction began.
 _CONTENTION = (LockNotAvailable, DeadlockDetected, QueryCanceled, ForeignKeyViolation, SerializationFailure)
 
 
 @contextmanager
 def transactions(db: Engine | AppDatabase) -> Iterator[Begin]:
-    """Yield what begins a piece of work: a transaction of its own, or a savepoint in the caller's."""
+    """Yield a function that begins a piece of work: in its own transaction, or in a savepoint of the caller's."""
     if isinstance(db, Engine):
         yield lambda: _own_transaction(db)
     else:
@@ -47,9 +47,9 @@ def transactions(db: Engine | AppDatabase) -> Iterator[Begin]:
 
 @contextmanager
 def joined(db: AppDatabase) -> Iterator[Connection]:
-    """Yield the caller's own connection, inside its transaction; nothing is committed.
+    """Yield the caller's own connection, inside the caller's transaction; commit nothing.
 
-    We flush an ORM session first, and expire it afterwards: its objects then show what we wrote.
+    We flush an ORM session before the block and expire it after the block, so that its objects show what we wrote.
     """
     if isinstance(db, scoped_session):  # as Flask-SQLAlchemy's is
         db = db()
@@ -78,26 +78,26 @@ def _savepoint(connection: Connection) -> Iterator[Connection]:
 
 
 def is_contention(error: Exception) -> bool:
-    """Say whether another transaction was in the way: a lock timeout, a deadlock, a statement that took too long."""
+    """Return whether another transaction caused this error: a lock timeout, a deadlock, a statement timeout, ..."""
     return isinstance(error, DBAPIError) and isinstance(error.orig, _CONTENTION)
 
 
 def has_failed_already(error: Exception) -> bool:
-    """Say whether the transaction had failed before, and takes no more statements."""
+    """Return whether the transaction had failed before this statement, so that it takes no more statements."""
     return isinstance(error, DBAPIError) and isinstance(error.orig, InFailedSqlTransaction)
 
 
 def is_disconnected(error: Exception) -> bool:
-    """Say whether the connection is lost, or could not be made: all other errors come with an SQLSTATE."""
+    """Return whether the connection is lost or could not be made; every other database error has an SQLSTATE."""
     return isinstance(error, DBAPIError) and (error.connection_invalidated or getattr(error.orig, "pgcode", "") is None)
 
 
-# The app that exists today uses raw psycopg2. We wrap its connection as a SQLAlchemy one without touching the
-# transaction: SQLAlchemy believes that it begins, commits and closes, and does none of that.
+# Some apps use raw psycopg2. We wrap such a connection as a SQLAlchemy one without touching its transaction: SQLAlchemy
+# believes that it begins, commits and closes, but these methods do nothing.
 
 
 class _LeavesTransactionsAlone(PGDialect_psycopg2):
-    """Savepoints are ours to make and release; the transaction around them is the app's."""
+    """Makes and releases savepoints, but never begins or ends the transaction around them, which is the app's."""
 
     supports_statement_cache = True
 
@@ -114,18 +114,18 @@ class _LeavesTransactionsAlone(PGDialect_psycopg2):
         pass
 
 
-_COMPILED: dict[Any, Any] = {}  # the cache of an engine of its own would go with it; our statements are few
+_COMPILED: dict[Any, Any] = {}  # shared, because each engine below lives for one call; our statements are few
 _DIALECT = _LeavesTransactionsAlone(dbapi=psycopg2, use_native_hstore=False)  # type: ignore[no-untyped-call] # SQLAlchemy's
 _URL = make_url("postgresql+psycopg2://")
 
 
 @contextmanager
 def wrap_psycopg2(raw: Psycopg2Connection) -> Iterator[Connection]:
-    """Yield a SQLAlchemy connection over `raw`; if `raw` is in autocommit, the block is a transaction of its own.
+    """Yield a SQLAlchemy connection over `raw`; if `raw` is in autocommit, the block is its own transaction.
 
-    A psycopg2 error that the block raises arrives as such: the caller knows nothing of SQLAlchemy.
+    If the block fails with a database error, raise psycopg2's error, because the caller does not use SQLAlchemy.
     """
-    factory, raw.cursor_factory = raw.cursor_factory, cursor  # the app's own may give dictionaries
+    factory, raw.cursor_factory = raw.cursor_factory, cursor  # the app's cursors may return dictionaries
     try:
         if raw.autocommit and raw.info.transaction_status == TRANSACTION_STATUS_IDLE:
             with _transaction(raw):
@@ -139,7 +139,7 @@ def wrap_psycopg2(raw: Psycopg2Connection) -> Iterator[Connection]:
 
 
 def _wrapped(raw: Psycopg2Connection) -> Connection:
-    # Made by hand: create_engine would ask the server about itself at the first connect, and roll back.
+    # Not create_engine: at its first connect it queries the server, and then rolls back the app's transaction.
     pool = StaticPool(lambda: raw, reset_on_return=None)  # type: ignore[arg-type] # a DBAPI connection it is
     return Engine(pool, _DIALECT, _URL).connect().execution_options(compiled_cache=_COMPILED)
 

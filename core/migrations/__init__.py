@@ -1,7 +1,8 @@
-"""The schema: fresh databases are made, an app's existing tables are adopted, also while the app is live.
+"""Migrations: they make the schema in a fresh database, or adopt an app's existing tables, even while the app is live.
 
-Every statement is its own short transaction with a lock timeout, retried: a queued ALTER TABLE blocks even plain
-SELECTs behind it. Every step asks the catalogue first, so a run that was cut off goes on where it stopped.
+Each statement is its own short transaction with a lock timeout, and is retried: an ALTER TABLE that waits for a lock
+makes even plain SELECTs wait behind it. Each step reads the catalogue first, so a run that was cut off continues where
+it stopped.
 """
 
 import time
@@ -20,17 +21,18 @@ from sqlalchemy.exc import OperationalError
 from core.db import create_engine
 from core.errors import DatabaseUnavailable, MigrationRefused, SchemaNotReady
 
-VERSION_TABLE = "seisiun_schema_version"  # of our own: the app may use Alembic too
+VERSION_TABLE = "seisiun_schema_version"  # not Alembic's default name, because the app may use Alembic too
 OLDEST_SERVER = 15
-_LOCK_KEY = 5_005_200_505  # any constant: it only has to be ours
+_LOCK_KEY = 5_005_200_505  # any number, the same in every run
 _LOCK_WAIT_SECONDS = 300
 
 
 def migrate(url: str) -> str | None:
-    """Bring the database at `url` to this release's schema; return the revision it had before (None: fresh).
+    """Bring the database at `url` to this release's schema; return its revision before that (None: fresh).
 
-    Safe to run twice, at once from two places, and beside a live app. Raises `MigrationRefused` when the tables that
-    stand cannot be adopted as they are (nothing has been changed then), and `DatabaseUnavailable`.
+    Safe to run twice, from two places at once, and beside a live app. Raises `MigrationRefused` if the existing tables
+    cannot be adopted as they are, and then changes nothing; raises `DatabaseUnavailable` if the server does not answer,
+    or another migration runs for too long.
     """
     engine = create_engine(url, application_name="seisiun migrate")
     try:
@@ -47,7 +49,7 @@ def migrate(url: str) -> str | None:
 
 
 def require_schema(connection: Connection) -> None:
-    """Raise `SchemaNotReady` unless the database has exactly this release's schema."""
+    """Raise `SchemaNotReady` unless the database is at exactly this release's revision."""
     current, wanted = _revision(connection), ScriptDirectory.from_config(_config()).get_current_head()
     if current != wanted:
         found = f"is at revision {current}" if current else "has not been migrated"
@@ -61,7 +63,7 @@ def _revision(connection: Connection) -> str | None:
 
 def _config(connection: Connection | None = None) -> Config:
     config = Config(attributes={"connection": connection})
-    # ConfigParser reads % as interpolation.
+    # ConfigParser would interpret % in the path.
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
     return config
@@ -75,7 +77,11 @@ def _require_server(connection: Connection) -> None:
 
 @contextmanager
 def _only_one(connection: Connection) -> Iterator[None]:
-    """Hold an advisory lock. It is polled: a blocked waiter's snapshot would hold up CREATE INDEX CONCURRENTLY."""
+    """Hold an advisory lock for the block, so that only one migration runs.
+
+    We poll for the lock. A statement that waits for it would keep its snapshot, and the other migration's CREATE INDEX
+    CONCURRENTLY would wait for that snapshot.
+    """
     deadline = time.monotonic() + _LOCK_WAIT_SECONDS
     key = {"key": _LOCK_KEY}
     while not connection.scalar(sqlalchemy.text("SELECT pg_try_advisory_lock(:key)"), key):

@@ -1,4 +1,4 @@
-"""What Alembic runs: the revisions, on the connection that `core.migrations.migrate` holds."""
+"""Alembic runs this file, which runs the revisions on the connection of `core.migrations.migrate`."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Steps that change a database while an app is using it."""
+"""Steps that change a database while an app uses it."""
 
 from collections.abc import Callable
 
@@ -12,11 +12,14 @@ LOCK_TIMEOUT_MS = 1000
 
 
 def step(statement: str) -> None:
-    """Run one statement as its own transaction, again and again for two minutes while a lock cannot be had."""
-    _patiently(_once, statement)
+    """Run one statement as its own transaction; after a lock timeout try again, for up to two minutes.
+
+    Raises the last lock timeout after that.
+    """
+    _retry_after_lock_timeouts(_once, statement)
 
 
-def _patiently(attempt: Callable[..., None], *values: object) -> None:
+def _retry_after_lock_timeouts(attempt: Callable[..., None], *values: object) -> None:
     retrying = Retrying(
         retry=retry_if_exception(_lock_not_available),
         wait=wait_random_exponential(multiplier=0.1, max=5),
@@ -28,7 +31,7 @@ def _patiently(attempt: Callable[..., None], *values: object) -> None:
 
 def _once(statement: str) -> None:
     op.execute(sqlalchemy.text(f"SET lock_timeout = {LOCK_TIMEOUT_MS}"))
-    op.get_bind().exec_driver_sql(statement)  # as it is: a colon in it is SQL, never a bound parameter
+    op.get_bind().exec_driver_sql(statement)  # as plain SQL, in which a colon is no bound parameter
 
 
 def _lock_not_available(error: BaseException) -> bool:
@@ -36,18 +39,18 @@ def _lock_not_available(error: BaseException) -> bool:
 
 
 def scalar(query: str, **values: object) -> object:
-    """Ask the catalogue for one value."""
+    """Return the first value of a query, usually on the catalogue."""
     return op.get_bind().scalar(sqlalchemy.text(query), values)
 
 
 def add_column(table: str, column: str, definition: str) -> None:
-    """Add a column where it is missing; `definition` must not rewrite the table."""
+    """Add a column if it is missing; `definition` must not make PostgreSQL rewrite the table."""
     if column not in columns(table):
         step(f"ALTER TABLE {table} ADD COLUMN {column} {definition}")
 
 
 def columns(table: str) -> dict[str, str]:
-    """Return the columns of a table with their types, as the catalogue writes them."""
+    """Return the columns of a table with their types, as the catalogue names them; empty if there is no such table."""
     rows = op.get_bind().execute(
         sqlalchemy.text(
             "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute "
@@ -59,7 +62,7 @@ def columns(table: str) -> dict[str, str]:
 
 
 def add_constraint(table: str, name: str, definition: str) -> None:
-    """Add a constraint without scanning under the lock: NOT VALID first, VALIDATE afterwards."""
+    """Add a constraint if it is missing: first NOT VALID, then VALIDATE, which reads the table but blocks no writer."""
     valid = scalar(
         "SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass(:table) AND conname = :name",
         table=table,
@@ -72,12 +75,14 @@ def add_constraint(table: str, name: str, definition: str) -> None:
 
 
 def add_index(name: str, definition: str, *, unique: bool = False) -> None:
-    """Make an index without blocking writers."""
-    _patiently(_make_index, name, f"CREATE {'UNIQUE ' if unique else ''}INDEX CONCURRENTLY {name} ON {definition}")
+    """Create an index if it is missing, without blocking writers."""
+    _retry_after_lock_timeouts(
+        _make_index, name, f"CREATE {'UNIQUE ' if unique else ''}INDEX CONCURRENTLY {name} ON {definition}"
+    )
 
 
 def _make_index(name: str, statement: str) -> None:
-    """What an attempt left INVALID, because it was cut off or waited too long for an old snapshot, is dropped first."""
+    """Create the index; first drop an INVALID one, which an attempt left that was cut off or timed out."""
     valid = scalar("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)", name=name)
     if valid is False:
         _once(f"DROP INDEX CONCURRENTLY {name}")
@@ -86,7 +91,7 @@ def _make_index(name: str, statement: str) -> None:
 
 
 def has_index(table: str, leading: list[str], *, unique: bool = False) -> bool:
-    """Say whether a valid, full index begins with these columns (or, if unique, is on exactly these)."""
+    """Return whether a valid index of all rows begins with these columns; with `unique`: is unique on exactly these."""
     keys = op.get_bind().execute(
         sqlalchemy.text(
             "SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, n) "

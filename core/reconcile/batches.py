@@ -20,9 +20,9 @@ from core.reconcile.result import ZONE_VERSION, PassOptions, ReconcileResult
 from core.store.queue import due, retries
 from core.store.queue.due import EVERYTHING, Search
 
-CHUNK = 175  # sessions in one transaction: few enough that nobody waits for its locks
-PARALLEL = 2  # chunks at once where that many sessions are due: while one waits for the server the other decides
-ISOLATE_SECONDS = 3.0  # the rest is deferred: edges wait meanwhile
+CHUNK = 175  # sessions in one transaction: few enough that nobody waits long for its locks
+PARALLEL = 2  # chunks at once: while one waits for the server, the other decides
+ISOLATE_SECONDS = 3.0  # then the remaining sessions are deferred, because due edges wait meanwhile
 
 log = logger(__name__)
 
@@ -38,13 +38,12 @@ def reconcile(
     """Reconcile what the search finds, round after round, until it finds nothing or `rounds` are done.
 
     1. Search for the most urgent sessions that are due.
-    2. Reconcile them: one chunk in the transaction that found them, more chunks in parallel where an `Engine` is given.
-    3. Where a chunk fails, isolate the sessions that fail: halve it until the culprits stand alone; record them.
-    4. Search again without the sessions that were deferred, that failed, or that the search finds again although they
-       were finished.
+    2. Reconcile them: one chunk in the transaction that found it; more chunks in parallel, if `db` is an `Engine`.
+    3. If a chunk fails, halve it until each session that fails is alone, and record those (L5).
+    4. Search again, without the sessions that were deferred, that failed, or that were reconciled twice.
 
-    `one_by_one`: each session gets a transaction of its own, and one that costs the connection is recorded like any
-    other failure. Raises when the database cannot be reached, or refuses to be read.
+    `one_by_one`: reconcile each session in its own transaction; one that loses the connection is recorded as a failure.
+    Raises the database's error when the database cannot be reached, or refuses to be read.
     """
     limit = CHUNK * PARALLEL if isinstance(db, Engine) and not one_by_one else CHUNK
     one_round = _one_by_one if one_by_one else _one_round
@@ -73,9 +72,9 @@ def _search(connection: Connection, options: PassOptions, search: Search, limit:
 
 
 def _one_round(begin: Begin, options: PassOptions, search: Search, limit: int) -> ReconcileResult | None:
-    """Reconcile the most urgent sessions; return None where none is due.
+    """Reconcile the most urgent sessions; return None if none is due.
 
-    A single chunk is reconciled in the transaction that found it, so that an edge does not wait for a second one.
+    A single chunk is reconciled in the transaction that found it: an edge then does not wait for a second transaction.
     """
     found: list[int] = []
     try:
@@ -96,19 +95,19 @@ def _chunks(begin: Begin, options: PassOptions, session_ids: Sequence[int]) -> R
     result = _in_parallel([partial(_chunk, begin, options, chunk) for chunk in chunks])
     if not 0 < len(result.deferred) <= CHUNK:
         return result
-    # One chunk may have held a row that the other needed: a person who said yes to sessions in both.
+    # Retry deferred sessions once: one chunk may have held a person who said yes to sessions in both chunks.
     again = _chunk(begin, options, sorted(result.deferred))
     return replace(result + again, deferred=again.deferred)
 
 
 def _in_parallel(work: Sequence[Callable[[], ReconcileResult]]) -> ReconcileResult:
-    """Do all of it at once, in threads that do not keep the process alive; raise what one of them raised."""
+    """Call these functions at once, each in a daemon thread; return the sum, or raise an error that one raised."""
     done: SimpleQueue[ReconcileResult | Exception] = SimpleQueue()
 
     def do(piece: Callable[[], ReconcileResult]) -> None:
         try:
             done.put(piece())
-        except Exception as error:  # noqa: BLE001 -- it is raised below, in the thread that asked
+        except Exception as error:  # noqa: BLE001 -- the calling thread raises it below
             done.put(error)
 
     for piece in work:
@@ -126,7 +125,7 @@ def _chunk(begin: Begin, options: PassOptions, session_ids: Sequence[int]) -> Re
 
 
 def _together(begin: Begin, options: PassOptions, session_ids: Sequence[int]) -> ReconcileResult | None:
-    """Reconcile these sessions in one transaction; return None where it fails but the connection lives on."""
+    """Reconcile these sessions in one transaction; return None if that fails and the connection still works."""
     try:
         with begin() as connection:
             return reconcile_chunk(connection, options, session_ids)
@@ -138,7 +137,7 @@ def _together(begin: Begin, options: PassOptions, session_ids: Sequence[int]) ->
 
 
 def _isolate(begin: Begin, options: PassOptions, session_ids: Sequence[int]) -> ReconcileResult:
-    """Reconcile the sessions of a chunk that failed, all but the culprits, and record those."""
+    """Reconcile the sessions of a chunk that failed, and record those that fail alone."""
     with begin() as connection:
         begun_at = clock(connection)
     result = _halves(begin, options, session_ids, time.monotonic() + ISOLATE_SECONDS)
@@ -147,7 +146,10 @@ def _isolate(begin: Begin, options: PassOptions, session_ids: Sequence[int]) -> 
 
 
 def _halves(begin: Begin, options: PassOptions, session_ids: Sequence[int], until: float) -> ReconcileResult:
-    """Reconcile sessions that failed together: each half by itself, and a half that fails in halves again."""
+    """Reconcile sessions that failed together: each half alone, and a half that fails in halves again.
+
+    After `until` (by the monotonic clock) defer the halves that remain.
+    """
     if len(session_ids) == 1:
         return _alone(begin, options, session_ids[0])
     total = ReconcileResult()
@@ -162,13 +164,13 @@ def _halves(begin: Begin, options: PassOptions, session_ids: Sequence[int], unti
 
 
 def _alone(
-    begin: Begin, options: PassOptions, session_id: int, *, may_cost_the_connection: bool = False
+    begin: Begin, options: PassOptions, session_id: int, *, may_lose_connection: bool = False
 ) -> ReconcileResult:
     try:
         with begin() as connection:
             return reconcile_chunk(connection, options, [session_id])
     except Exception as error:
-        if is_disconnected(error) and not may_cost_the_connection:
+        if is_disconnected(error) and not may_lose_connection:
             raise
         if is_contention(error):
             return ReconcileResult(deferred=frozenset({session_id}))
@@ -182,20 +184,20 @@ def _in_one_line(error: Exception) -> str:
 
 
 def _one_by_one(begin: Begin, options: PassOptions, search: Search, limit: int) -> ReconcileResult | None:
-    """Reconcile the most urgent sessions, each in a transaction of its own that may cost the connection."""
+    """Reconcile the most urgent sessions, each in its own transaction; losing the connection counts as a failure."""
     with begin() as connection:
         found = _search(connection, options, search, limit)
         begun_at = clock(connection)
     if not found:
         return None
-    results = (_alone(begin, options, session_id, may_cost_the_connection=True) for session_id in found)
+    results = (_alone(begin, options, session_id, may_lose_connection=True) for session_id in found)
     total = sum(results, ReconcileResult())
     _record(begin, options, total, begun_at)
     return total
 
 
 def _record(begin: Begin, options: PassOptions, result: ReconcileResult, begun_at: datetime) -> None:
-    """Record the sessions that failed in passes that began at this instant, by the database's clock."""
+    """Record the sessions that failed; `begun_at` is when their passes began, by the database's clock."""
     if result.failed:
         with begin() as connection:
             retries.record(connection, result.failed, options.now, failed_at=begun_at)

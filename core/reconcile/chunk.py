@@ -1,7 +1,7 @@
 """One pass: reconcile a chunk of sessions inside one short transaction. Lock, read, decide, write.
 
-A pass never asks why it was started, only what is true now. A row that another transaction holds defers its session;
-the caller comes back to it in milliseconds.
+A pass never asks why it was started, only what is true now. If another transaction holds a row, the pass defers the
+row's session; the caller reconciles it again milliseconds later.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -35,7 +35,7 @@ class _Planned:
 
 @dataclass(frozen=True, slots=True)
 class _Activated:
-    """`blocked` sessions were not flipped; `unmoved` were, but another transaction holds a person of theirs."""
+    """`blocked` sessions were not flipped; `unmoved` sessions were, but a person of theirs could not be moved."""
 
     result: ReconcileResult
     blocked: frozenset[int]
@@ -45,12 +45,12 @@ class _Activated:
 def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: Collection[int]) -> ReconcileResult:
     """Plan and activate these sessions.
 
-    1. Lock their plans, except those that another pass holds.
-    2. Read the clock, and then their requests.
-    3. Plan the sessions that were requested or whose planned time has run out.
-    4. Activate all of them: compare the bits with the windows and the clock, write the difference, move the people.
-    5. Delete the requests that were read, of the sessions that are finished. A hook leaves them: the daemon reconciles
-       again after the app's commit.
+    1. Lock their plans, except those that another pass holds; a hook waits for those.
+    2. Read the clock and then, in the same statement, their requests.
+    3. Plan the sessions that somebody requested, or whose `next_plan_at` has come, or whose zone data is old.
+    4. Activate all sessions: compare the bits with the windows and the clock, write the difference, move the people.
+    5. Delete the requests of step 2, but only of finished sessions. A hook leaves them, so that the daemon reconciles
+       the session again after the app's commit.
     """
     locked = requests.lock_plans(connection, session_ids, wait=options.is_hook)
     elsewhere = _held_elsewhere(connection, frozenset(session_ids) - locked)
@@ -73,7 +73,7 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
 
 
 def _held_elsewhere(connection: Connection, missing: frozenset[int]) -> frozenset[int]:
-    """Return the sessions that another pass holds; delete the requests of the others, which no longer exist."""
+    """Return the sessions that another pass holds, and delete the requests of sessions that no longer exist."""
     if not missing:
         return missing
     held = requests.existing(connection, missing)
@@ -118,9 +118,9 @@ def _plan(connection: Connection, options: PassOptions, session_ids: Collection[
 def _edited_meanwhile(
     connection: Connection, read: Iterable[SessionSnapshot], decided: Iterable[Plan], since: date
 ) -> frozenset[int]:
-    """Return the sessions of which we would rewrite or delete a row that the app has edited since we read it.
+    """Return the sessions that the app has edited since we read them, among those with a row to rewrite or delete.
 
-    Read again once the rows are locked: what a person wrote in between must not be overwritten (P3, P4).
+    The rows are locked now, so we read them again: we must not overwrite what a person wrote in between (P3, P4).
     """
     rewriting = [plan.session_id for plan in decided if plan.retimed or plan.deletable]
     if not rewriting:
@@ -143,7 +143,14 @@ def _decide(read: Iterable[SessionSnapshot], settings: Settings, now: datetime) 
 def _activate(
     connection: Connection, options: PassOptions, session_ids: Collection[int], planned: Collection[int], now: datetime
 ) -> _Activated:
-    """Write the flips, all offs before all ons, and move the people whom they affect."""
+    """Write the flips of these sessions, and move the people.
+
+    1. Decide the flips, and lock their rows and the people at the instances that close.
+    2. Leave out the sessions with a row that another transaction holds.
+    3. Write the flips, all offs before all ons.
+    4. Move the people that the flips or the plans affect.
+    5. Notify the app of the flips, and of the instances that people joined.
+    """
     states = store_flips.states(connection, session_ids, now)
     decided = [rules_flips.decide(state, now, look_ahead=options.look_ahead) for state in states]
     held = store_flips.lock_for(connection, decided)
@@ -164,7 +171,7 @@ def _move_people(
     leaving: Mapping[int, int],
     now: datetime,
 ) -> presence.Moved:
-    """Move the people of instances that opened or closed, and of sessions that were planned, whatever is on there now.
+    """Move the people of instances that opened or closed, and all the people that the `planned` sessions affect.
 
     `leaving`: person id -> instance id.
     """
@@ -175,8 +182,9 @@ def _move_people(
     affected = set(released.items())
     if replanned:
         affected |= locations.affected_by(connection, replanned, first_date(now))
-        # At an edge every pass sees by the windows who is over. What a plan takes away, other transactions cannot see
-        # until we commit: they may open what these people wait for, and believe them placed.
+        # When an edge passes, every pass can see in the windows that an instance is over. But when a plan removes a
+        # window, others see that only after we commit. Until then another pass that opens an instance which these
+        # people wait for still counts their yes here, and does not move them. So request that session again.
         unforeseen = [person_id for person_id, session_id in released.items() if session_id in planned]
         presence.request_awaited(connection, unforeseen, now, replanned)
     return presence.move_arrivals(connection, opened, now) + presence.move_affected(connection, affected, now)
@@ -187,9 +195,10 @@ def _turned(flips: Iterable[Flip], *, on: bool) -> tuple[Flip, ...]:
 
 
 def ensure(connection: Connection, settings: Settings, session_id: int, local_start: datetime) -> int | None:
-    """Return the instance bound to the occurrence at `local_start`, made now if need be.
+    """Return the instance that is bound to the occurrence at `local_start` (naive); make it if there is none (P1).
 
-    None: another transaction holds a row.
+    Return None if another transaction holds a row. Raises `UnknownSession`, `NoSuchOccurrence`, `InvalidRecurrence` and
+    `UnknownTimeZone`.
     """
     if not requests.existing(connection, [session_id]):
         raise UnknownSession(f"there is no session {session_id}")
@@ -217,6 +226,6 @@ def ensure(connection: Connection, settings: Settings, session_id: int, local_st
         zone_version=ZONE_VERSION,
     )
     activated = _activate(connection, PassOptions(Cause.HOOK, settings), [session_id], [session_id], now)
-    # In any case, and not only for what is left to do: no daemon has timers for the new edges yet.
+    # Always notify, even if nothing is left to do: no daemon has timers for the new edges yet.
     requests.add_and_notify(connection, {session_id} | activated.unmoved)
     return plans.bound_to(connection, session_id, local_start)

@@ -1,17 +1,17 @@
-"""What the daemon and the sweep log of a pass: a line for each flip, what was planned, what went wrong."""
+"""Logs what a pass did, for the daemon and the sweep: a line per flip, what was planned, and what failed."""
 
 from datetime import datetime
 
 from core.logs import logger
 from core.reconcile.result import Cause, ReconcileResult
 
-MOST_FLIP_LINES = 20
+MOST_FLIP_LINES = 20  # for more flips one line with their number
 
 log = logger(__name__)
 
 
 def log_result(cause: Cause, result: ReconcileResult, now: datetime) -> None:
-    """Log what a pass changed and what it could not change, as of the database's `now`; nothing if it did nothing."""
+    """Log what a pass changed and what failed; log nothing if the pass did nothing. `now` is the database's clock."""
     if len(result.flips) > MOST_FLIP_LINES:
         log.info("flips", activated=len(result.activated), deactivated=len(result.deactivated), cause=cause.value)
     else:

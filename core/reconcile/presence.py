@@ -15,24 +15,24 @@ from core.store.queue import requests
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Who was moved.
+    """The outcome of moving people.
 
-    unmoved    sessions with a person who could not be moved, because another transaction holds the person's row or has
-               yet to open the instance: reconcile them again
-    joined     instances that people came to
+    unmoved    sessions with a person who could not be moved, because another transaction holds the person's row, or
+               because the person's new instance is not active yet: reconcile these sessions again
+    joined     instances that people moved to
     """
 
     unmoved: frozenset[int] = frozenset()
     joined: frozenset[int] = frozenset()
 
     def __add__(self, other: "Moved") -> "Moved":
-        """Return both."""
+        """Return the outcome of both."""
         return Moved(self.unmoved | other.unmoved, self.joined | other.joined)
 
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """The instance where a person is, and the one where they should be; None is nowhere."""
+    """The instance where a person is (`left`), and the one where they should be (`to`); None is nowhere."""
 
     left: int | None
     to: int | None
@@ -41,8 +41,8 @@ class _Move:
 def lock_leaving(connection: Connection, decisions: Iterable[Decision]) -> tuple[dict[int, int], frozenset[int]]:
     """Lock the people at the instances that close.
 
-    Return who they are (person id -> instance id), and the sessions with a person whose row another transaction holds:
-    those cannot close now, because releasing that person would wait.
+    Return all the people there (person id -> instance id), and the sessions with a person whose row another transaction
+    holds: their instance cannot close now, because releasing that person would wait.
     """
     closing = {decision.off.session_instance_id: decision.session_id for decision in decisions if decision.off}
     if not closing:
@@ -53,10 +53,11 @@ def lock_leaving(connection: Connection, decisions: Iterable[Decision]) -> tuple
 
 
 def move_arrivals(connection: Connection, opened: Mapping[int, int], now: datetime) -> Moved:
-    """Move those who said yes to instances that this transaction turned on (instance id -> session id).
+    """Move the people who said yes to instances that this transaction turned on (instance id -> session id).
 
-    Nearly all of them are to be moved, so they are locked at once; and nearly all said yes to nothing else that is on,
-    so one statement moves them without a decision.
+    1. Lock all of them: nearly all must move.
+    2. Move, in one statement, those who are nowhere and have no other yes that counts: nearly all of them.
+    3. Decide for the rest one by one, and move them.
     """
     if not opened:
         return Moved()
@@ -69,7 +70,8 @@ def move_arrivals(connection: Connection, opened: Mapping[int, int], now: dateti
 def move_affected(connection: Connection, affected: Collection[tuple[int, int]], now: datetime) -> Moved:
     """Move these people, each given with the session that affects them (person id, session id).
 
-    Only people who are not where they should be are locked (L3).
+    1. Decide without locks who is not where they should be: most often nobody, and then nothing is locked (L3).
+    2. Lock those people, decide again, and move them.
     """
     to_move = _moves(connection, {person_id for person_id, _ in affected}, now)
     if not to_move:
@@ -82,7 +84,7 @@ def move_affected(connection: Connection, affected: Collection[tuple[int, int]],
 
 
 def move_person(connection: Connection, person_id: int, now: datetime | None) -> None:
-    """Move one person: wait for their row as long as the lock timeout allows, and only then read the clock (L1)."""
+    """Move one person: wait for their row up to the lock timeout, and read the clock only then (L1)."""
     locked_at = locations.lock_waiting(connection, person_id)
     if locked_at is None:
         return
@@ -92,7 +94,7 @@ def move_person(connection: Connection, person_id: int, now: datetime | None) ->
 
 
 def _moves(connection: Connection, person_ids: Collection[int], now: datetime) -> dict[int, _Move]:
-    """Return the people who are not where they should be."""
+    """Return the moves of those people who are not where they should be at `now`, by person id."""
     if not person_ids:
         return {}
     moves: dict[int, _Move] = {}
@@ -115,12 +117,12 @@ def _move(
 ) -> Moved:
     """Write these moves, and request what other transactions may get wrong until we commit.
 
-    1. Move the people whose new instance is active and locked.
-    2. Leave the others: request the session of their new instance again.
-    3. Request the sessions that people left, and those that they wait for.
+    1. Lock the new instances that are active; move the people of those.
+    2. Leave the other people where they are: request the session of their new instance.
+    3. Request the sessions that people left, and those that these people wait for.
 
     `opened`: instances that this transaction turned on. `reconciling`: sessions that this pass reconciles; it does not
-    request them, or it would do nothing else.
+    request them, or each pass would cause the next one without end.
     """
     targets = frozenset(move.to for move in moves.values() if move.to is not None)
     active = _hold_active(connection, targets, opened, wait=wait)
@@ -142,8 +144,8 @@ def _hold_active(
 def _request_new(connection: Connection, instance_ids: frozenset[int], reconciling: Collection[int]) -> frozenset[int]:
     """Request the sessions of instances that are not active yet, or that another transaction closes.
 
-    The pass that opens such an instance may have read before we commit, and believe that the person is elsewhere.
-    Return the sessions that this pass itself reconciles.
+    The pass that opens such an instance may read before we commit. It then sees the person elsewhere, and does not move
+    them. Return the sessions that this pass itself reconciles.
     """
     if not instance_ids:
         return instance_ids
@@ -167,6 +169,9 @@ def _request_left(
 def request_awaited(
     connection: Connection, leavers: Collection[int], now: datetime, reconciling: Iterable[int]
 ) -> None:
-    """Request the sessions that these people wait for: who opens one before we commit sees them where they were."""
+    """Request the sessions that these people wait for (see `yeses.awaited`).
+
+    A pass that opens one of them before we commit still sees the people where they were, and does not move them.
+    """
     if leavers:
         requests.add_and_notify(connection, yeses.awaited(connection, leavers, now).difference(reconciling))

@@ -1,4 +1,4 @@
-"""What a pass is told, and what it returns."""
+"""The options of a pass, and its result."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ ZONE_VERSION = zone_data_version()
 
 
 class Cause(StrEnum):
-    """Who started the pass; the log of flips shows it."""
+    """What started the pass; the log of flips records it."""
 
     TIMER = "timer"
     NOTIFY = "notify"
@@ -25,10 +25,10 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PassOptions:
-    """How a pass runs; `now` None means the database's clock, read after the locks are held (L1).
+    """How a pass runs. `now` None means the database's clock, read after the locks are held (L1).
 
-    `is_hook`: the pass runs inside the app's transaction. It waits a little for a lock where another pass would come
-    back later, and it leaves the requests for the daemon.
+    `look_ahead`: how long before its window an instance may open (L2). `is_hook`: the pass runs inside the app's
+    transaction; it waits for another pass up to the lock timeout, and leaves the requests for the daemon.
     """
 
     cause: Cause
@@ -42,12 +42,14 @@ class PassOptions:
 class ReconcileResult:
     """What a pass changed, and what it could not change.
 
-    sessions    the sessions that the pass locked
-    deferred    sessions of which another transaction holds a row
-    unreadable  sessions whose recurrence or zone cannot be read, and why (P6)
-    failed      sessions whose pass failed, and how (L5)
-    unwindowed  instances that stay without a window though they are not cancelled (P4, R3)
-    edges       instants at which windows planned in this pass will open or close
+    sessions     ids of the sessions that the pass locked
+    activated    flips that turned an instance on; `deactivated`: off
+    planned      ids of the instances that the pass made; `retimed` and `deleted`: that it retimed and deleted
+    unwindowed   ids of instances that have no window although they are not cancelled (P4, R3)
+    deferred     ids of sessions with a row that another transaction holds (L6)
+    unreadable   sessions whose recurrence or zone cannot be read: id -> why (P6)
+    failed       sessions whose pass failed: id -> error (L5)
+    edges        instants after now at which windows planned in this pass open or close
     """
 
     sessions: frozenset[int] = frozenset()
@@ -64,7 +66,7 @@ class ReconcileResult:
 
     @property
     def flips(self) -> tuple[Flip, ...]:
-        """Every flip, those off first, as they are written."""
+        """All flips in the order of writing: offs first."""
         return self.deactivated + self.activated
 
     def __add__(self, other: "ReconcileResult") -> "ReconcileResult":
@@ -84,6 +86,9 @@ class ReconcileResult:
         )
 
     def followed_by(self, later: "ReconcileResult") -> "ReconcileResult":
-        """Return what both passes did, where the later one tried again what the earlier one could not finish."""
+        """Return what both passes did. The later pass tried the deferred and failed sessions again.
+
+        So its `deferred` replaces ours, and a session that it locked counts as failed only if it failed there.
+        """
         still = {id_: error for id_, error in self.failed.items() if id_ not in later.sessions}
         return replace(self + later, deferred=later.deferred, failed=still | {**later.failed})

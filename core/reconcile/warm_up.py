@@ -1,4 +1,4 @@
-"""Run every statement of a flip once before the first edge, on rows that cannot exist."""
+"""Runs every statement of a flip once before the first edge, with ids that no row has."""
 
 from sqlalchemy import Connection
 
@@ -10,34 +10,34 @@ from core.store.planning import snapshots
 from core.store.presence import locations, yeses
 from core.store.queue import requests
 
-NOBODY = [-1]
+NO_IDS = [-1]  # ids are positive
 
 
 def warm_up(connection: Connection) -> None:
-    """Compile the statements of a flip, and have the connection's server process read the catalogue that they need.
+    """Compile the statements of a flip, and make the connection's server process read the catalogue for them.
 
-    The first run of a statement takes the longest, and an edge would wait for it.
+    The first run of a statement is the slowest. Without the warm-up the first edge would wait for it.
     """
-    nothing = Flip(-1, -1, active=False, due_at=EPOCH)
+    off = Flip(-1, -1, active=False, due_at=EPOCH)
     on = Flip(-1, -1, active=True, due_at=EPOCH)
-    decision = Decision(-1, nothing, on, (PhaseChange(-1, EPOCH, "over"),))
-    requests.lock_plans(connection, NOBODY)
-    requests.plan_states(connection, NOBODY)
-    requests.delete_read(connection, NOBODY)
-    snapshots.snapshots(connection, NOBODY, EPOCH.date())
-    flips.states(connection, NOBODY, EPOCH)
+    decision = Decision(-1, off, on, (PhaseChange(-1, EPOCH, "over"),))
+    requests.lock_plans(connection, NO_IDS)
+    requests.plan_states(connection, NO_IDS)
+    requests.delete_read(connection, NO_IDS)
+    snapshots.snapshots(connection, NO_IDS, EPOCH.date())
+    flips.states(connection, NO_IDS, EPOCH)
     flips.lock_for(connection, [decision])
     flips.write(connection, [decision], cause=Cause.START, done_at=None)
     _warm_up_people(connection)
 
 
 def _warm_up_people(connection: Connection) -> None:
-    locations.at(connection, NOBODY)
-    locations.lock(connection, NOBODY)
-    locations.lock_who_said_yes(connection, NOBODY)
-    locations.lock_active(connection, NOBODY)
-    locations.affected_by(connection, NOBODY, EPOCH.date())
+    locations.at(connection, NO_IDS)
+    locations.lock(connection, NO_IDS)
+    locations.lock_who_said_yes(connection, NO_IDS)
+    locations.lock_active(connection, NO_IDS)
+    locations.affected_by(connection, NO_IDS, EPOCH.date())
     locations.move(connection, {-1: None})
-    yeses.move_undisputed(connection, NOBODY, NOBODY, EPOCH)
-    yeses.by_person(connection, NOBODY, EPOCH)
-    yeses.awaited(connection, NOBODY, EPOCH)
+    yeses.move_undisputed(connection, NO_IDS, NO_IDS, EPOCH)
+    yeses.by_person(connection, NO_IDS, EPOCH)
+    yeses.awaited(connection, NO_IDS, EPOCH)

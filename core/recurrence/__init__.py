@@ -1,7 +1,7 @@
 """A session's recurrence: when it says that the session happens, as local occurrences (R1 to R4).
 
-`parse` reads what is stored and forgives what older validators let through; `validate` is for what someone is
-about to save. Each form of the text has its own reader: `json_text` and `rfc5545.text`.
+`parse` reads stored text, and accepts, with a warning, what older validators let through. `validate` reads text that
+somebody is about to save, and refuses it. Each form of the text has its own reader: `json_text` and `rfc5545.text`.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from core.recurrence.schedules import DEFAULT_LENGTH, LAST_DAY, Occurrence, Sche
 __all__ = ["DEFAULT_LENGTH", "LAST_DAY", "Occurrence", "Recurrence", "parse", "validate"]
 
 LONGEST_TEXT = 10_000
-"""In characters, without the white space around them."""
+"""In characters, not counting white space at either end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,7 @@ class Recurrence:
     ) -> tuple[Occurrence, ...]:
         """Return, by start, the occurrences that start on the local dates `first` to `last`, both inclusive.
 
-        Nothing starts before `initiation_date` or after `termination_date`, local dates that are themselves
-        allowed (R3).
+        Nothing starts before `initiation_date` or after `termination_date`; both are local dates, and inclusive (R3).
         """
         first = max(first, initiation_date or date.min)
         last = min(last, termination_date or date.max, LAST_DAY)
@@ -68,7 +67,7 @@ class Recurrence:
         initiation_date: date | None = None,
         termination_date: date | None = None,
     ) -> Occurrence | None:
-        """Return the first occurrence that starts on the local date `day` or later; None where there is none."""
+        """Return the first occurrence that starts on the local date `day` or later; None if there is none."""
         first = max(day, initiation_date or date.min)
         last = min(termination_date or date.max, LAST_DAY)
         soonest_of_each = (schedule.soonest(first, last, initiation_date) for schedule in self.schedules)
@@ -77,17 +76,17 @@ class Recurrence:
 
 
 def parse(text: str | None, *, default_length: timedelta = DEFAULT_LENGTH, zone: str | None = None) -> Recurrence:
-    """Read a stored recurrence; what it was forgiven is in `warnings`. No text means no recurrence.
+    """Read a stored recurrence; its `warnings` list what is odd but understood. No text means no recurrence.
 
     An end that is missing or equal to the start is `default_length` after it (T3). `zone` is the session's: RFC 5545
-    text may name it, and needs it where a time is in UTC (R5). Raises InvalidRecurrence, and UnknownTimeZone where
-    it is needed and not known.
+    text may name it, and needs it if a time is in UTC (R5). Raises InvalidRecurrence, and UnknownTimeZone if the text
+    needs the zone and it is not known.
     """
     return _read(text, default_length, zone, strict=False)
 
 
 def validate(text: str | None, *, default_length: timedelta = DEFAULT_LENGTH, zone: str | None = None) -> Recurrence:
-    """Read a recurrence that is about to be saved: as `parse` does, but forgive nothing.
+    """Read a recurrence that somebody is about to save: like `parse`, but what is odd is an error too.
 
     Raises InvalidRecurrence, which names the place in the text, the value there, and what is accepted.
     """

@@ -10,7 +10,7 @@ from core.recurrence.schedules import EVERY_WEEK, LAST, WEEKDAYS, Occurrence, Sc
 NEVER = "No regular times"
 
 MOST_DATES = 3
-"""More single dates than these are counted, not listed."""
+"""If there are more single dates than this, the text gives their number and does not list them."""
 
 _WEEKDAYS = tuple(name.capitalize() for name in WEEKDAYS)
 _MONTHS = (
@@ -21,15 +21,15 @@ _NUMBERS = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", -2: "s
 _OF_THE_MONTH = "of the month"
 _ANY_DAY = date(2026, 11, 5)
 _SHORTEST_RUN = 3
-"""So many weekdays in a row are "Monday to Wednesday"."""
+"""From this many weekdays in a row on, the text is "Monday to Wednesday", not a list."""
 
 _NOON, _MIDNIGHT = time(12), time(0)
 _ALL_NUMBERS = EVERY_WEEK - {5} | {LAST}
-"""Who meets on all these meets every week."""
+"""A session that meets on all of these in each month meets every week."""
 
 
 def describe(recurrence: Recurrence) -> str:
-    """Return the days and hours of a recurrence; what is too intricate for English is quoted as it stands."""
+    """Return the days and hours of a recurrence; a rule that is too complicated for English is quoted."""
     text = "; ".join(dict.fromkeys(_phrases(recurrence)))
     return text[0].upper() + text[1:] if text else NEVER
 
@@ -46,7 +46,7 @@ def hours(occurrence: Occurrence) -> str:
 
 
 def _phrases(recurrence: Recurrence) -> Iterator[str]:
-    """Yield what semicolons join."""
+    """Yield the phrases that `describe` joins with semicolons."""
     yield from _schedule_phrases([one for one in recurrence.schedules if isinstance(one, Schedule) and one.which])
     for one in recurrence.schedules:
         if isinstance(one, RecurrenceSet):
@@ -57,7 +57,7 @@ def _phrases(recurrence: Recurrence) -> Iterator[str]:
 
 
 def _schedule_phrases(schedules: list[Schedule]) -> Iterator[str]:
-    """Yield days and hours; weekly schedules of the same hours are one phrase, and so are hours of the same days."""
+    """Yield days and hours: one phrase for weekly schedules with the same hours, and one for hours on the same days."""
     weekdays: dict[str, set[int]] = {}
     for schedule in filter(_is_weekly, schedules):
         weekdays.setdefault(_schedule_hours(schedule), set()).add(schedule.weekday)
@@ -108,7 +108,7 @@ def _rule_phrase(rule: Rule, found: RecurrenceSet) -> str:
 
 
 def _rule_days(days: Days) -> str | None:
-    """Return the days of a rule, or None for what English is not made for."""
+    """Return the days of a rule, or None if they are too complicated for English."""
     if days.weeks or days.year_days or days.positions or (days.weekdays and days.month_days):
         return None
     months = f" in {_listed([_MONTHS[month - 1] for month in sorted(days.months)])}" if days.months else ""
@@ -122,7 +122,7 @@ def _rule_days(days: Days) -> str | None:
 
 
 def _within(days: Days) -> str | None:
-    """Return the days of a rule that is not yearly, its months apart."""
+    """Return the days of a rule that is not yearly, without its months."""
     weekdays = {weekday for number, weekday in days.weekdays if number == EVERY}
     if days.frequency == "WEEKLY" and days.interval > 1:
         return _every_n_weeks(days.interval, weekdays)

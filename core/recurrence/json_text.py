@@ -1,7 +1,7 @@
-"""Reading the JSON form of a recurrence: `{"schedules": [...]}` (R1).
+"""Reads the JSON form of a recurrence: `{"schedules": [...]}` (R1).
 
-Whatever is wrong is named by its path in the document. What is odd but understood is an error where someone
-is about to save it, and a warning where it is stored already.
+An error names the wrong value by its path in the document. What is odd but understood is an error in text that
+somebody is about to save, and a warning in stored text.
 """
 
 import json
@@ -17,7 +17,7 @@ from core.recurrence.schedules import EVERY_WEEK, LAST, WEEKDAYS, LocalHours, Sc
 
 MOST_SCHEDULES = 100
 MOST_WEEKS = 52
-"""The greatest `every_n_weeks`: beyond a year it is a mistake."""
+"""The greatest `every_n_weeks`: more than a year is a mistake."""
 
 EXAMPLE = '{"schedules": [{"type": "weekly", "weekday": "thursday", "start_time": "19:00", "end_time": "22:00"}]}'
 
@@ -27,14 +27,14 @@ _TIME = re.compile("([01]?[0-9]|2[0-3]):([0-5][0-9])(?::00)?")
 
 
 def read(text: str, default_length: timedelta, *, strict: bool) -> tuple[tuple[Schedule, ...], tuple[str, ...]]:
-    """Return the schedules of a JSON document, and what it was forgiven, as warnings.
+    """Return the schedules of a JSON document, and warnings about what is odd but understood.
 
-    Raises InvalidRecurrence for what cannot be understood and, if `strict`, for what would be forgiven.
+    Raises InvalidRecurrence for what cannot be understood and, if `strict`, instead of a warning.
     """
     try:
         document = json.loads(text, object_pairs_hook=_Object)
     except (ValueError, RecursionError) as error:
-        raise InvalidRecurrence(f"{_shown(text)} is not JSON ({error}); expected, say, {EXAMPLE}") from error
+        raise InvalidRecurrence(f"{_shown(text)} is not JSON ({error}); expected text such as {EXAMPLE}") from error
     leniency = Leniency(strict=strict)
     return _Reader(default_length, leniency).schedules(_Node("", document)), tuple(leniency.warnings)
 
@@ -166,7 +166,7 @@ class _Reader:
         return node.value
 
     def _which(self, node: _Node) -> frozenset[int]:
-        expected = "a list of any of 1 to 5, and -1 for the last"
+        expected = "a list of numbers from 1 to 5, or -1 for the last"
         items = node.items(expected)
         if not items:
             self._forgive(node.problem(expected))

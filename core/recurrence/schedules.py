@@ -1,6 +1,6 @@
 """Schedules: which local dates a rule falls on, and the occurrences it yields there.
 
-Everything here is naive local time; which instants they are is for `core.windows` to say.
+Everything here is naive local time; `core.windows` turns it into instants.
 """
 
 from calendar import monthrange
@@ -9,28 +9,28 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 DEFAULT_LENGTH = timedelta(hours=3)
-"""How long an occurrence lasts that states no end (T3)."""
+"""How long an occurrence lasts if it states no end (T3)."""
 
 LAST_DAY = date.max - timedelta(weeks=1)
 """Nothing occurs later, so that every occurrence also ends within the calendar."""
 
 LONGEST_GAP = timedelta(weeks=53)
-"""Between two occurrences of a schedule: the longest is of 52 weeks, by `every_n_weeks`."""
+"""No two neighbouring occurrences of a schedule are further apart: `every_n_weeks` is at most 52."""
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 LAST = -1
-"""Stands in `Schedule.which` for the last such weekday of a month."""
+"""In `Schedule.which`: the last such weekday of a month."""
 
 EVERY_WEEK = frozenset({1, 2, 3, 4, 5})
 
 COUNTING_STARTS = date(1970, 1, 5)
-"""The Monday whose week is counted from where a session has no initiation date (R2)."""
+"""If a session has no initiation date, its weeks are counted from the week of this Monday (R2)."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Occurrence:
-    """A naive local start and end; where no end is stated, it is the default length after the start (T3)."""
+    """A naive local start and end; if no end is stated, it is the default length after the start (T3)."""
 
     start: datetime
     end: datetime
@@ -60,9 +60,9 @@ class LocalHours:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The same hours on a weekday (0 is Monday), in every n-th week, where it is one of `which` in its month.
+    """The same hours on a weekday (0 is Monday), in every n-th week, if it is one of `which` in its month.
 
-    `which` holds any of 1 to 5, and -1 for the last.
+    `which` has numbers from 1 to 5 (the first to the fifth such weekday of a month), and -1 for the last.
     """
 
     weekday: int
@@ -73,8 +73,8 @@ class Schedule:
     def occurrences(self, first: date, last: date, initiation_date: date | None) -> Iterator[Occurrence]:
         """Yield, soonest first, the occurrences that start on the dates `first` to `last`, both inclusive.
 
-        Weeks are counted from the first matching weekday on or after `initiation_date`, which filters nothing
-        here; without one, from the week of Monday 1970-01-05 (R2).
+        Weeks are counted from the first matching weekday on or after `initiation_date`; without one, from the week of
+        Monday 1970-01-05 (R2).
         """
         counted_from = initiation_date or COUNTING_STARTS
         first_counted = counted_from.toordinal() + (self.weekday - counted_from.weekday()) % 7

@@ -1,10 +1,10 @@
 """The rules, as pure functions: values in, a decision out. No file here imports a database, a clock, a log or a thread.
 
-planner   which instances a session is to have, and in which windows each is to be active (P)
+planner   which instances a session should have, and in which windows each should be active (P)
 binding   which instance stands for which occurrence (P2 to P4)
 overlaps  which of a session's overlapping instances is on (P7)
 flips     which active bits to change (A1)
 presence  where a person is (A2)
 
-What they read and write is in `core.store`; in which order is in `core.reconcile`.
+`core.store` loads their inputs and writes their decisions; `core.reconcile` puts these steps in order.
 """

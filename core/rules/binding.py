@@ -1,7 +1,7 @@
-"""Which instance stands for which occurrence of its session, and what follows for its times (P2 to P4).
+"""Which instance stands for which occurrence of its session, and which times the instance gets (P2 to P4).
 
-An instance and an occurrence may match by one of five ranks. The best matches are made first, over all instances and
-all occurrences, so the answer follows from the rows alone, whatever order they were written in.
+A match of an instance with an occurrence has one of five ranks. `bind` makes the best matches first, over all instances
+and all occurrences. So the result depends on the rows alone, and not on the order in which they were written.
 """
 
 from collections import defaultdict
@@ -15,11 +15,11 @@ from core.recurrence import Occurrence
 from core.windows import stated_span
 
 FIRST_DAY, LAST_DAY = date.min + timedelta(weeks=1), date.max - timedelta(weeks=1)
-"""An instance dated outside has no times: near the calendar's ends not every wall time is an instant."""
+"""An instance dated outside these days has no times: near the calendar's ends some wall times have no instant."""
 
 
 class Hours(Protocol):
-    """What has a naive local start and end."""
+    """Anything with a naive local start and end."""
 
     @property
     def start(self) -> datetime:
@@ -39,10 +39,10 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The occurrence that an instance stands for, naive local.
+    """The occurrence that an instance stands for, in naive local times.
 
-    `lost`: it is gone, no other was free on its date, and these are the times that the row had then (P4).
-    `moved`: lost with times that somebody had given the row, which it keeps when it is bound again (P3).
+    `lost`: the occurrence is gone, and no other was free on its date; start and end are the row's times of then (P4).
+    `moved`: lost, and somebody had given the row other times; the row keeps them when it is bound again (P3).
     """
 
     start: datetime
@@ -53,7 +53,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class InstanceSnapshot:
-    """What the planner knows of one row of `session_instance`.
+    """What the planner knows about one row of `session_instance`.
 
     `deletable`: the planner wrote it, it has never opened, and nobody touched it since.
     """
@@ -77,29 +77,29 @@ class Candidate:
 
 
 class BindingState(Enum):
-    """How an instance stands to its binding before this plan."""
+    """The state of an instance's binding before this plan."""
 
-    BOUND = auto()
-    LOST = auto()  # its occurrence is gone, now or since an earlier plan; its own times stand
-    EXTRA = auto()  # it has none, or was given other times after its occurrence had gone
+    BOUND = auto()  # the instance keeps its occurrence
+    LOST = auto()  # its occurrence is gone, and nobody has given the row other times since
+    EXTRA = auto()  # it has no binding that counts: none, or somebody gave the row other times after it was lost
 
 
 class MatchRank(IntEnum):
-    """By what an instance matches an occurrence, best first (P2)."""
+    """Why an instance matches an occurrence, best first (P2)."""
 
-    KEEPS = auto()
+    KEEPS = auto()  # it is bound to this occurrence already
     SAME_START = auto()
-    IN_PLACE = auto()  # of the one that is gone (P4)
+    IN_PLACE = auto()  # its own occurrence is gone, and this one is on the same date (P4)
     OVERLAPS = auto()
-    NO_START = auto()
+    NO_START = auto()  # the row states no start, and is dated on the occurrence's date
 
 
 @dataclass(frozen=True, slots=True)
 class RowBefore:
-    """An instance as its row is before this plan.
+    """An instance before this plan.
 
-    `own` is the span that it states, `span` the one that counts (P2). It `follows` its occurrence while its
-    own times equal its binding's (P3).
+    `own` is the span that the row states, `span` the one that counts (P2). The row `follows` its occurrence
+    while its own times equal its binding's (P3).
     """
 
     instance: InstanceSnapshot
@@ -112,7 +112,7 @@ class RowBefore:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An instance before and after this plan; `span` are its hours, None where it is to have no window."""
+    """An instance before and after this plan; `span`: its hours after it, None if it has no window."""
 
     row: RowBefore
     instance: InstanceSnapshot
@@ -125,23 +125,23 @@ class Outcome:
 
     @property
     def is_retimed(self) -> bool:
-        """Whether the row is to be written."""
+        """Whether the plan changes the row's times."""
         before, after = self.row.instance, self.instance
         return (before.start_time, before.end_time) != (after.start_time, after.end_time)
 
     @property
     def new_binding(self) -> Binding | None:
-        """Its binding, if that is not the one it had."""
+        """Its binding after the plan; None if the plan removes it or leaves it unchanged."""
         return self.instance.binding if self.instance.binding != self.row.instance.binding else None
 
     @property
     def is_unbound(self) -> bool:
-        """Whether its binding is to be forgotten."""
+        """Whether the plan removes its binding."""
         return self.instance.binding is None and self.row.instance.binding is not None
 
     @property
     def is_deletable(self) -> bool:
-        """Whether nobody will miss it: lost, and never opened, touched or over (P4)."""
+        """Whether nobody will miss it: it is lost, never opened, is not over, and nobody touched it (P4)."""
         binding = self.instance.binding
         is_lost = binding is not None and binding.lost
         return is_lost and self.instance.deletable and not self.row.is_over
@@ -154,14 +154,14 @@ def bind(
     default_length: timedelta,
     is_over: Callable[[Hours], bool],
 ) -> list[Outcome]:
-    """Bind the candidates (occurrences, by start) to the instances; return what becomes of each, in order of id.
+    """Bind the instances to the candidates (occurrences, by start); return an outcome for each instance, by id.
 
-    1. Say of each row how it stands to its binding: bound, lost, or an extra.
-    2. List every match of a row with a candidate within a day of it, and its rank.
-    3. Make the matches, best rank first: each row and each candidate takes part in one at most.
-    4. Say what follows: a row that follows its occurrence takes its times; a row without one is lost, or an extra.
+    1. Find the state of each row's binding: bound, lost, or extra.
+    2. List every match of a row with a candidate at most a day away, and its rank.
+    3. Make the matches, best rank first. Each row and each candidate takes part in at most one.
+    4. Give a row that follows its occurrence the occurrence's times. A row without an occurrence is lost, or an extra.
 
-    `is_over` says whether the window of given hours is over.
+    `is_over` tells whether the window of given hours is over.
     """
     terms = _Terms(default_length, is_over)
     rows = _rows_before(instances, candidates, terms)
@@ -171,20 +171,20 @@ def bind(
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
-    """What makes hours of what a row states, and says whether they are past."""
+    """The default length, and the test whether a window is over: what turns a row's times into hours needs both."""
 
     default_length: timedelta
     window_is_over: Callable[[Hours], bool]
 
     def own_span(self, instance: InstanceSnapshot) -> Span | None:
-        """Return the span that the row itself states; None where it states no start."""
+        """Return the span that the row itself states; None if it states no start."""
         if instance.start_time is None or not _is_in_calendar(instance):
             return None
         day, start, end = instance.date, instance.start_time, instance.end_time
         return Span(*stated_span(day, start, end, default_length=self.default_length))
 
     def is_over(self, hours: Hours | None) -> bool:
-        """Whether these hours have no window that is open or ahead."""
+        """Whether the window of these hours is over; a row without hours counts as over."""
         return hours is None or self.window_is_over(hours)
 
 
@@ -208,7 +208,7 @@ def _rows_before(instances: Iterable[InstanceSnapshot], starts: Iterable[datetim
 def _binding_state(
     instance: InstanceSnapshot, own: Span | None, known: frozenset[datetime], free: set[datetime]
 ) -> BindingState:
-    """Return what the instance has of its binding; what it keeps leaves `free`."""
+    """Return the state of the instance's binding; if it keeps its occurrence, remove that from `free`."""
     binding = instance.binding
     if binding is None:
         return BindingState.EXTRA
@@ -223,9 +223,10 @@ def _binding_state(
 
 
 def _equals(instance: InstanceSnapshot, own: Span | None, hours: Hours) -> bool:
-    """Whether the row's own times equal those hours (P3); one that states no end equals by its start.
+    """Whether the row's own times equal these hours (P3); if the row states no end, the start decides.
 
-    Comparing the end's time of day too lets a row stand for hours of a day or more, which it cannot state.
+    A row states its end as a time of day, so it cannot state hours of a day or more. It can still stand for them:
+    an equal time of day is enough.
     """
     if own is None or own.start != hours.start:
         return False
@@ -233,7 +234,7 @@ def _equals(instance: InstanceSnapshot, own: Span | None, hours: Hours) -> bool:
 
 
 def _span_that_counts(instance: InstanceSnapshot, own: Span | None, hours: Hours | None) -> Span | None:
-    """Return its own span; where it states no start or no end, its binding's; None without either (T3)."""
+    """Return the row's own span; if it states no start or no end, that of `hours`; None without either (T3)."""
     if hours is None:
         return own
     if own is None:
@@ -242,7 +243,7 @@ def _span_that_counts(instance: InstanceSnapshot, own: Span | None, hours: Hours
 
 
 def _on_its_date(instance: InstanceSnapshot, hours: Hours) -> Span | None:
-    """Return the hours on the date of an instance that states no start, whatever date it was moved to."""
+    """Return the hours, moved to the date of an instance that states no start: that may be another date."""
     if not _is_in_calendar(instance):
         return None
     start = datetime.combine(instance.date, hours.start.time())
@@ -257,7 +258,7 @@ def _is_in_calendar(instance: InstanceSnapshot) -> bool:
 
 
 class _Match(NamedTuple):
-    """A match of an instance with an occurrence; the least is made first (P2: most natural, lowest id)."""
+    """A match of an instance with an occurrence; the smallest is made first (P2: most natural, lowest id)."""
 
     rank: MatchRank
     between_starts: timedelta
@@ -267,7 +268,7 @@ class _Match(NamedTuple):
 
 
 def _grant(rows: Sequence[RowBefore], candidates: Mapping[datetime, Candidate]) -> dict[int, Occurrence]:
-    """Return, by id, the occurrence of every instance that is to have one (P2, P4)."""
+    """Return, by id, the occurrence of every instance that gets one (P2, P4)."""
     granted: dict[int, Occurrence] = {}
     taken: set[datetime] = set()
     for match in sorted(_matches(rows, candidates)):
@@ -290,7 +291,10 @@ def _matches(rows: Sequence[RowBefore], candidates: Mapping[datetime, Candidate]
 def _within_reach(
     row: RowBefore, candidates: Mapping[datetime, Candidate], by_day: Mapping[int, list[Candidate]]
 ) -> list[Candidate]:
-    """Return its own candidate, or else those from the day before to the day after: hours run past midnight."""
+    """Return the candidate that a bound row keeps; for other rows all from the day before to the day after.
+
+    Hours run past midnight, so those of the neighbouring days may overlap the row's.
+    """
     if row.state is BindingState.BOUND:
         assert row.instance.binding
         return [candidates[row.instance.binding.start]]
@@ -311,16 +315,17 @@ def _rank(row: RowBefore, candidate: Candidate) -> MatchRank | None:
 
 
 def _may_replace(row: RowBefore, candidate: Candidate) -> bool:
-    """Whether the instance may take this occurrence for its own that is gone (P4).
+    """Whether the instance may take this occurrence in place of its lost one (P4).
 
-    A row of the past is left to the past, and with it those who were there, unless the same hours, drawn out, bring it
-    back: this morning's instance does not become tonight's.
+    A row that is over keeps its times, and the people who were there: this morning's instance does not become
+    tonight's. The exception is an evening that somebody extended: the occurrence overlaps the row's hours and is not
+    over.
     """
     if not _is_on_its_date(row, candidate) or candidate.is_skipped:
         return False
     if row.is_over:
-        is_drawn_out = row.span is not None and _overlap(row.span, candidate.occurrence)
-        return is_drawn_out and row.follows and not candidate.is_over
+        is_extended = row.span is not None and _overlap(row.span, candidate.occurrence)
+        return is_extended and row.follows and not candidate.is_over
     return True
 
 
@@ -347,7 +352,7 @@ def _match(row: RowBefore, occurrence: Occurrence, rank: MatchRank) -> _Match:
 
 
 def _outcome(row: RowBefore, occurrence: Occurrence | None, terms: _Terms) -> Outcome:
-    """Follow the occurrence, or do without; but what is bound, and past before and after, stays as it is."""
+    """Return the row with its occurrence, or without; a bound or lost row that stays over does not change."""
     outcome = _with(row, occurrence, terms) if occurrence else _without(row)
     if row.state is not BindingState.EXTRA and row.is_over and terms.is_over(outcome.span):
         return _as_it_is(row)
@@ -361,7 +366,7 @@ def _with(row: RowBefore, occurrence: Occurrence, terms: _Terms) -> Outcome:
 
 
 def _following(row: RowBefore, occurrence: Occurrence) -> InstanceSnapshot:
-    """Return the instance at its occurrence's times (P3); an end that was not stated stays so."""
+    """Return the instance at its occurrence's times (P3); if the row states no end, it goes on stating none."""
     if row.own == (occurrence.start, occurrence.end):
         return row.instance
     end_time = stated_end(occurrence) if row.instance.end_time else None
@@ -369,19 +374,19 @@ def _following(row: RowBefore, occurrence: Occurrence) -> InstanceSnapshot:
 
 
 def stated_end(occurrence: Occurrence) -> time | None:
-    """Return what a row that is written for the occurrence states as its end."""
+    """Return the end that a new row for the occurrence states; None if it states none."""
     return occurrence.end.time() if occurrence.states_end else None
 
 
 def _without(row: RowBefore) -> Outcome:
-    """An instance without an occurrence is an extra, or it has lost it, and its window with it (P4)."""
+    """Return an extra without a binding; any other row has lost its occurrence, and its window too (P4)."""
     if row.state is BindingState.EXTRA:
         return Outcome(row, replace(row.instance, binding=None), row.own)
     return Outcome(row, replace(row.instance, binding=_lost(row)), None)
 
 
 def _lost(row: RowBefore) -> Binding:
-    """Return what remembers the row's times, so that a later change of them is seen to be somebody's wish."""
+    """Return a lost binding with the row's times: if they differ later, somebody changed the row on purpose."""
     assert row.instance.binding
     assert row.span
     if row.instance.binding.lost:

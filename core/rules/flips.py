@@ -1,6 +1,6 @@
-"""Which bits to flip: a session's windows and the clock in, the difference out (A1).
+"""Which active bits to flip: `decide` compares a session's windows with the clock and returns the difference (A1).
 
-Because a session's windows are disjoint, what should be active is simply the window that contains now.
+A session's windows are disjoint, so at most one of them contains now: its instance should be active.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ Phase = Literal["ahead", "open", "over"]
 
 # The sweep may open an instance this long before its window opens, and no pass closes such an instance again (L2).
 EARLY_OPENING = timedelta(seconds=60)
-# An instance that was opened exactly that early is no mistake, whatever the clocks say of the last milliseconds.
+# An instance that the sweep opened exactly that early is no mistake: the extra second allows for clocks that differ.
 TOLERATED = EARLY_OPENING + timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class WindowState:
-    """A stored window `[opens_at, closes_at)`, and what was last written of it."""
+    """A stored window `[opens_at, closes_at)`, and what the last pass wrote about it."""
 
     session_instance_id: int
     opens_at: datetime
@@ -47,7 +47,7 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class PhaseChange:
-    """A window whose phase is to be written."""
+    """A window whose phase changes."""
 
     session_instance_id: int
     opens_at: datetime
@@ -56,7 +56,7 @@ class PhaseChange:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to write for one session: all offs before all ons."""
+    """What to write for one session, the off before the on."""
 
     session_id: int
     off: Flip | None
@@ -65,7 +65,7 @@ class Decision:
 
     @property
     def is_nothing(self) -> bool:
-        """Whether what is stored agrees with the clock."""
+        """Whether there is nothing to write: the stored state agrees with the clock."""
         return not (self.off or self.on or self.phases)
 
     @property
@@ -75,7 +75,14 @@ class Decision:
 
 
 def decide(state: SessionState, now: datetime, *, look_ahead: timedelta = timedelta(0)) -> Decision:
-    """Compare what is stored with what the clock says; `look_ahead` is for openings only (L2)."""
+    """Return what to write so that the stored state agrees with the clock at `now`.
+
+    1. Find the window that should be open: the one that contains now, or one that may open early.
+    2. Flip off the active instance if it is another one; flip on the instance of that window if it is not active.
+    3. Correct the phase of each window.
+
+    `look_ahead` is how early a window may open (L2); it never closes one early.
+    """
     wanted = _wanted(state, now, look_ahead)
     wanted_id = wanted.session_instance_id if wanted else None
     off = on = None
@@ -92,7 +99,7 @@ def decide(state: SessionState, now: datetime, *, look_ahead: timedelta = timede
 
 
 def _wanted(state: SessionState, now: datetime, look_ahead: timedelta) -> WindowState | None:
-    """Return the window that contains now; if there is none, the one that opens soon enough to be on already."""
+    """Return the window that contains now; if none does, the first that may open early."""
     for window in state.windows:
         if window.opens_at <= now < window.closes_at:
             return window
@@ -106,7 +113,7 @@ def _earliness(window: WindowState, state: SessionState, look_ahead: timedelta) 
 
 
 def _closing_due(state: SessionState, now: datetime) -> datetime:
-    """Return the edge that has passed; where no edge has (an edit took the window away), the present."""
+    """Return the closing edge that has passed; if none has, because an edit removed the window, return now."""
     return max(
         (
             window.closes_at

@@ -1,4 +1,4 @@
-"""Which of a session's overlapping instances is on: their windows, made disjoint (P7)."""
+"""Which of a session's overlapping instances is on at each moment: their windows, made disjoint (P7)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,9 +29,11 @@ class ActiveSpan:
 def disjoint(contenders: Sequence[Contender]) -> tuple[ActiveSpan, ...]:
     """Return the active spans of one session's instances, by `opens_at`: disjoint, and covering all their windows.
 
-    At each moment the instance within its stated hours is on before one that is only in a buffer; among
-    equals the one that starts later, then the one that ends sooner, then the one earlier in `contenders` (give
-    them in order of id).
+    1. Cut time at every opening, start, end and closing. Within a piece the answer does not change.
+    2. Choose one instance for each piece, from those whose windows are open: an instance within its stated hours
+       comes before one that is only in a buffer; among equals the one that starts later, then the one that ends
+       sooner, then the one earlier in `contenders` (give them in order of id).
+    3. Join neighbouring pieces of the same instance to one span.
     """
     starts = {contender.session_instance_id: contender.hours.starts_at for contender in contenders}
     spans = []

@@ -1,7 +1,7 @@
-"""One session's plan: which instances are to stand, at what times, and in which windows each is to be active.
+"""One session's plan: which instances it should have, at what times, and in which windows each should be active.
 
-A pure function from a snapshot to the difference. Planned again at the same instant, what it decided leaves
-nothing to decide: a request may be doubled or late, and does no harm.
+`plan` is a pure function from a snapshot to the changes. It is idempotent: when they are written, a second plan at the
+same instant changes nothing. So a request may come twice or late, and does no harm.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -38,7 +38,7 @@ __all__ = [
     "plan",
 ]
 
-# A fleet's recurrences are few texts, and the same hours come again in every plan of a session.
+# Many sessions share a few recurrence texts, and every plan of a session asks for the same hours again.
 _parse = lru_cache(maxsize=4096)(parse)
 _hours = lru_cache(maxsize=16384)(stated_hours)
 _YEAR = timedelta(weeks=53)
@@ -46,7 +46,7 @@ _YEAR = timedelta(weeks=53)
 
 @dataclass(frozen=True, slots=True)
 class SessionSnapshot:
-    """What the planner knows of one session.
+    """What the planner knows about one session.
 
     `instances`: all dated `first_date(now)` or later, or bound to an occurrence that starts then or later.
     `skipped`: the local starts of occurrences whose instance somebody deleted by hand.
@@ -66,7 +66,7 @@ class SessionSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class NewInstance:
-    """An instance to be made; its key, by which `Plan.windows` calls it, is negative."""
+    """An instance to insert. Its `key` is negative, and stands for its id in `Plan.windows`."""
 
     key: int
     date: date
@@ -87,15 +87,16 @@ class RetimedInstance:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be written for one session.
+    """What to write for one session.
 
-    bound          bindings of standing rows that are new or changed
-    unbound        standing rows whose binding is to be forgotten
-    deletable      rows to be deleted if nothing in the database refers to them; if something does, what
-                   `bound` and `unwindowed` say of them holds
-    windows        every active span of every instance considered, by `opens_at`, disjoint, past ones too
+    made           instances to insert
+    bound          new or changed bindings of existing rows
+    unbound        existing rows that lose their binding
+    deletable      rows to delete if nothing in the database refers to them; if something does, `bound` and
+                   `unwindowed` apply to them
+    windows        every active span of every instance considered, by `opens_at`; disjoint; past ones included
     unwindowed     rows, not cancelled and not past, that have no window (P4, R3, T3)
-    next_plan_at   when to plan again though nothing was changed, later than now; None: never
+    next_plan_at   when to plan again if nobody changes anything before then; later than now; None: never
     """
 
     session_id: int
@@ -113,8 +114,9 @@ class Plan:
 def first_date(now: datetime) -> date:
     """Return the earliest local date that can matter at `now`, in any zone.
 
-    A window still open now belongs to hours that began at most a day (its buffer) and a day (their length)
-    ago; a zone's date differs from UTC's by at most one; and hours of the day before can overlap: four days.
+    That is four days before today in UTC. The hours of a window that is still open began at most two days ago: a day
+    for the buffer, a day for their length. A zone's date differs from UTC's by at most one day. And hours that began
+    a day earlier can overlap them.
     """
     return now.astimezone(UTC).date() - timedelta(days=4)
 
@@ -127,16 +129,18 @@ def plan(
     default_length: timedelta,
     wanted: datetime | None = None,
 ) -> Plan:
-    """Decide what is to be written for one session.
+    """Decide what to write for one session.
 
-    1. Expand the recurrence where it matters: near now, near every standing instance, and near `wanted`.
-    2. Bind its occurrences to the standing instances, which follow them, lose them, or stay (P2-P4).
-    3. Make an instance of each occurrence left over whose window opens within `horizon`, and of `wanted`, the
-       local start of an occurrence, however far ahead it is and even if it is skipped (P1).
-    4. Make the windows of all disjoint (P7).
+    1. Expand the recurrence where it matters: near now, near every existing instance, and near `wanted`.
+    2. Bind the existing instances to its occurrences: each follows its occurrence, loses it, or stays (P2-P4).
+    3. Make an instance for each other occurrence whose window opens within `horizon` and is not over or skipped (P1).
+       Make one for `wanted` in any case, however far ahead it is and even if it is skipped.
+    4. Make the windows of all these instances disjoint (P7).
+    5. Find when the next occurrence comes within the horizon.
 
-    Raises InvalidRecurrence and UnknownTimeZone (P6), and NoSuchOccurrence if nothing starts at exactly
-    `wanted`, or if that is before `first_date(now)`.
+    `wanted` is the local start of an occurrence that somebody asks for. Raises InvalidRecurrence and
+    UnknownTimeZone (P6), and NoSuchOccurrence if nothing starts at exactly `wanted`, or if that is before
+    `first_date(now)`.
     """
     zone = require_zone(session.timezone)
     recurrence = _parse(session.recurrence, default_length=default_length, zone=zone)
@@ -161,7 +165,7 @@ def plan(
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A session at one instant: what its recurrence, its zone, its buffers and now make of hours."""
+    """A session at one instant: its occurrences, and the windows of hours in its zone with its buffers."""
 
     session: SessionSnapshot
     recurrence: Recurrence
@@ -171,12 +175,12 @@ class _View:
 
     @property
     def last_date(self) -> date:
-        """The last local date on which the hours of a due window can begin, and a day more (for gaps)."""
+        """The last local date on which the hours of a due window can begin, and one day more because of clock gaps."""
         before = timedelta(minutes=self.session.active_buffer_minutes_before)
         return to_local(self.now + self.horizon + before, self.zone).date() + timedelta(days=1)
 
     def contender(self, key: int, hours: Hours) -> Contender:
-        """Return the contender that an instance at these hours is: the window it would have if it were alone."""
+        """Return the contender for an instance at these hours, with the window that it would have if it were alone."""
         stated = _hours(hours.start, hours.end, self.zone)
         before = timedelta(minutes=self.session.active_buffer_minutes_before)
         after = timedelta(minutes=self.session.active_buffer_minutes_after)
@@ -230,7 +234,7 @@ def _candidates(view: _View, wanted: datetime | None) -> dict[datetime, Candidat
 
 
 def _days(view: _View, wanted: datetime | None) -> set[int]:
-    """Return the ordinals of the dates considered: not all those up to an instance in the year 9998, say."""
+    """Return the ordinals of the dates to consider: those near now and near each instance, and not all between."""
     days = set(range(first_date(view.now).toordinal(), view.last_date.toordinal() + 1))
     for instance in view.session.instances:
         days.update(_around(instance.date))
@@ -242,7 +246,7 @@ def _days(view: _View, wanted: datetime | None) -> set[int]:
 
 
 def _around(day: date) -> tuple[int, int, int]:
-    """Return the ordinals of that date and of those beside it, where hours may begin that overlap its own."""
+    """Return the ordinals of that date, the day before and the day after: their hours may overlap."""
     ordinal = day.toordinal()
     return ordinal - 1, ordinal, ordinal + 1
 
@@ -255,14 +259,14 @@ def _runs(days: Collection[int]) -> Iterator[tuple[date, date]]:
 
 
 def _refusal(view: _View, wanted: datetime) -> str:
-    """Return why nothing is made for `wanted`: nothing starts then, or a later plan would not see it."""
+    """Return the message for a `wanted` at which nothing starts, or which is too long ago for later plans to see."""
     earliest = first_date(view.now)
     middle = min(max(wanted.date(), earliest), LAST_DAY - _YEAR)
     starts = [near.start for near in view.between(max(middle - _YEAR, earliest), middle + _YEAR)]
     nearest = sorted(sorted(starts, key=lambda start: abs(start - wanted))[:3])
     return (
-        f"session {view.session.session_id} has no occurrence at {wanted} that could be made; "
-        f"the nearest, from {earliest} on: {', '.join(map(str, nearest)) or 'none within a year'}"
+        f"session {view.session.session_id} has no occurrence at {wanted}; expected the start of one on {earliest} "
+        f"or later; the nearest: {', '.join(map(str, nearest)) or 'none within a year'}"
     )
 
 
@@ -276,7 +280,7 @@ def _taken(outcomes: Iterable[Outcome]) -> set[datetime]:
 
 
 def _made(view: _View, free: Iterable[Candidate], wanted: datetime | None) -> tuple[NewInstance, ...]:
-    """Make an instance of each occurrence that is wanted, or is due and neither over nor skipped (P1)."""
+    """Make an instance for each occurrence that is wanted, or is due and neither over nor skipped (P1)."""
     occurrences = [
         candidate.occurrence
         for candidate in free
@@ -297,7 +301,7 @@ def _retimed(instance: InstanceSnapshot) -> RetimedInstance:
 
 
 def _next_plan_at(view: _View, taken: Collection[datetime]) -> datetime | None:
-    """Return when the first occurrence will be due that is neither due now nor taken."""
+    """Return when the next occurrence becomes due that is not due yet and has no instance."""
     day = view.last_date - timedelta(days=2)
     while first := view.first_on_or_after(day):
         day = first.start.date()
@@ -312,28 +316,28 @@ def _next_plan_at(view: _View, taken: Collection[datetime]) -> datetime | None:
 
 
 def _contenders(view: _View, outcomes: Iterable[Outcome], made: Iterable[NewInstance]) -> list[Contender]:
-    """Return a contender for each: the standing instances by id, then the new ones by start (P7)."""
-    standing = [
+    """Return the contenders: the existing instances by id, then the new ones by start (P7)."""
+    existing = [
         view.contender(outcome.session_instance_id, outcome.span)
         for outcome in outcomes
         if outcome.span and not outcome.instance.is_cancelled and not _is_terminated(view, outcome)
     ]
-    return standing + [view.contender(new.key, new.binding) for new in made]
+    return existing + [view.contender(new.key, new.binding) for new in made]
 
 
 def _is_terminated(view: _View, outcome: Outcome) -> bool:
-    """Whether the instance is dated when there is no session any more (R3)."""
+    """Whether the instance is dated after the session's last date (R3)."""
     return outcome.instance.date > (view.session.termination_date or date.max)
 
 
 def _is_unwindowed(view: _View, outcome: Outcome) -> bool:
-    """Whether somebody may wait in vain for this instance, and is to be told (P4, R3, T3)."""
+    """Whether people may wait in vain: it has no window, and is neither cancelled nor past (P4, R3, T3)."""
     has_window = outcome.span is not None and not _is_terminated(view, outcome)
     return not has_window and not outcome.instance.is_cancelled and _is_ahead(view, outcome)
 
 
 def _is_ahead(view: _View, outcome: Outcome) -> bool:
-    """Whether its window, if it had one, would not be over; without any hours, its date decides."""
+    """Whether its window would not be over if it had one; without any hours its date decides."""
     if hours := outcome.span or outcome.row.span:
         return not view.is_over(hours)
     after = timedelta(minutes=view.session.active_buffer_minutes_after)

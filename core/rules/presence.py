@@ -1,4 +1,4 @@
-"""Where a person is: it follows from rows alone, so that every pass, early, late or repeated, agrees (A2)."""
+"""Where a person is. The answer depends on rows alone, so an early, late or repeated pass gives the same one (A2)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime
 
 from core.rules.flips import EARLY_OPENING
 
-# A yes said this long before the window opens means "I'm here": the sweep may have opened the instance that early (L2).
+# A yes said at most this long before the window opens means "I'm here": the sweep may open the instance so early (L2).
 HERE_BEFORE_OPENING = EARLY_OPENING
 
 
@@ -21,15 +21,16 @@ class SaidYes:
 
     @property
     def since_it_opened(self) -> bool:
-        """Whether it means "I'm here"."""
+        """Whether the person said it while the instance was open, or nearly, so that it means "I'm here"."""
         return self.said_at >= self.opens_at - HERE_BEFORE_OPENING
 
 
 def deciding_yes(said: Iterable[SaidYes]) -> SaidYes | None:
-    """Return the yes that decides where the person is, or None where there is none.
+    """Return the yes that decides where the person is; None if nobody said yes.
 
-    The last one said since its window opened; without such, the one whose window opened first; ties: the earliest
-    stated start, the latest yes, the lowest id.
+    1. Among the yeses said since their windows opened, the last one decides.
+    2. Without such a yes, the one whose window opened first decides.
+    3. Among equals: the window that opened first, the earliest stated start, the latest yes, the lowest id.
     """
     said = list(said)
     here = [yes for yes in said if yes.since_it_opened]

@@ -1,4 +1,4 @@
-"""The stored windows: the schedule itself, brought to what was planned."""
+"""Reads the stored windows, which are the schedule itself, and replaces them by the planned ones."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -26,9 +26,10 @@ Windows = frozenset[StoredWindow]
 
 
 def live_windows() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Return what is true of the windows of the sessions `ids` that are not history at `now`; an index serves each.
+    """Return two conditions for the live windows of the sessions `ids` at `now`; one index serves each condition.
 
-    Those that are not over; and those that are taken to be, though they have not closed: the clock was set back.
+    A window is live if its phase is not `over`, or if it closes after `now` although its phase is `over`: somebody has
+    set the clock back since a pass wrote that phase.
     """
     window = ActivationWindow
     ours, now = is_in(window.session_id), bindparam("now", type_=INSTANT)
@@ -36,16 +37,16 @@ def live_windows() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
 
 
 def is_open(window: type[ActivationWindow]) -> ColumnElement[bool]:
-    """Return what is true of an open window, written so that the windows of known instances are found by instance.
+    """Return the condition for an open window, written so that PostgreSQL finds it by its instance.
 
-    Statistics of before an evening's openings say that next to nothing is open; by an index of what is, all of it would
-    be read for each instance.
+    `phase = 'open'` would fit the index of open windows. After an evening's openings the statistics still say that
+    almost nothing is open; PostgreSQL would then read all open windows for each instance.
     """
     return (window.phase != "over") & (window.phase != "ahead")
 
 
 def stored(connection: Connection, session_ids: Iterable[int], now: datetime) -> Windows:
-    """Return the windows of these sessions that are not history."""
+    """Return the live windows of these sessions at `now` (see `live_windows`)."""
     found = connection.execute(_STORED, {"ids": sorted(session_ids), "now": now})
     return frozenset(StoredWindow(*window) for window in found)
 
@@ -61,12 +62,12 @@ _STORED: CompoundSelect[*tuple[Any, ...]] = union_all(*(_WINDOW.where(each) for 
 
 
 def difference(before: Windows, planned: Windows, now: datetime) -> tuple[Windows, Windows]:
-    """Return what is to be deleted, and what to be written: what stands stays, and what is over is not written."""
+    """Return the windows to delete, and those to insert; leave out planned windows that close at or before `now`."""
     return before - planned, frozenset(window for window in planned - before if window.closes_at > now)
 
 
 def replace(connection: Connection, gone: Windows, new: Windows, now: datetime) -> None:
-    """Delete these, then write those, as planned at `now`."""
+    """Delete the windows `gone`, then insert the windows `new`, as planned at `now`."""
     if gone:
         keys = [(window.session_instance_id, window.opens_at) for window in sorted(gone)]
         connection.execute(_DELETE, _GONE.of(keys))
@@ -97,7 +98,7 @@ _PLANNED = ValueTable(
 def _insert_or_replace() -> Insert:
     columns = [column.name for column in _PLANNED.c]
     statement = postgresql.insert(ActivationWindow).from_select(columns, select(_PLANNED.table))
-    # A window of the past may stand under the same key: the instance was moved, and now moves back.
+    # A past window may have the same key: somebody moved the instance away, and now moves it back.
     replaced = {name: statement.excluded[name] for name in columns[2:]} | {"phase": "ahead"}
     return statement.on_conflict_do_update(index_elements=["session_instance_id", "opens_at"], set_=replaced)
 

@@ -1,4 +1,7 @@
-"""Windows and bits for the reconciler, and its flips, written: set-based, compare-and-set, all offs before all ons."""
+"""Reads windows and active bits for a pass, and writes its flips.
+
+Each write takes all flips in one statement, changes only bits that differ, and comes all offs before all ons.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -31,7 +34,7 @@ from core.store.presence import locations
 
 
 def states(connection: Connection, session_ids: Collection[int], now: datetime) -> list[SessionState]:
-    """Return the sessions as the reconciler sees them: windows that are not history, and the active instance."""
+    """Return these sessions at `now`: their live windows (see `live_windows`) and their active instance."""
     windows: dict[int, list[WindowState]] = {session_id: [] for session_id in session_ids}
     active: dict[int, int] = {}
     found = connection.execute(_STATES, {"ids": sorted(session_ids), "now": now}).all()
@@ -62,7 +65,12 @@ _STATES: CompoundSelect[*tuple[Any, ...]] = union_all(
 
 
 def lock_for(connection: Connection, decisions: Iterable[Decision]) -> frozenset[int]:
-    """Lock what these decisions flip; return the sessions of which somebody else holds a row."""
+    """Lock the rows that these decisions flip; return the sessions with a row that another transaction holds.
+
+    1. Lock the instances to flip.
+    2. Lock the rows of `active_instance` that go away with the offs.
+    3. Return the session of every row that step 1 or 2 skipped, because another transaction holds it.
+    """
     flips = [flip for decision in decisions for flip in decision.flips]
     if not flips:
         return frozenset()
@@ -74,7 +82,7 @@ def lock_for(connection: Connection, decisions: Iterable[Decision]) -> frozenset
 
 
 def _lock_active(connection: Connection, ids: Iterable[int]) -> frozenset[int]:
-    """Lock the mirror's rows that will go: a check-in that is moving somebody there holds one (FOR KEY SHARE)."""
+    """Lock these rows of `active_instance`, which the offs delete; skip those that a check-in holds (FOR KEY SHARE)."""
     return frozenset(connection.scalars(_LOCK_ACTIVE, {"ids": sorted(ids)}))
 
 
@@ -89,7 +97,11 @@ _LOCK_ACTIVE = (
 def write(
     connection: Connection, decisions: Sequence[Decision], *, cause: str, done_at: datetime | None
 ) -> tuple[Flip, ...]:
-    """Write these decisions, whose rows `lock_for` has locked; return the flips that were really made.
+    """Write these decisions, whose rows `lock_for` has locked; return only the flips that changed a bit.
+
+    1. Release the people at the instances that turn off.
+    2. Turn instances off, and then others on: a session has at most one active instance at any moment.
+    3. Write the phases of the windows.
 
     `done_at` None means the database's clock at the moment of writing.
     """
@@ -120,7 +132,7 @@ _FLIPS = ValueTable(
 
 
 def _flip_and_log() -> ReturningInsert[int]:
-    """Change the bits that are not yet so, and log those that were changed, in one statement."""
+    """Return the statement that changes the bits that differ, and logs exactly those changes."""
     flip, log = _FLIPS.c, ActivationLog
     flipped = (
         update(SessionInstance)

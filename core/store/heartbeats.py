@@ -1,4 +1,4 @@
-"""The daemons that live: a row each, so that the sweep and the operator see them (a worker takes no requests)."""
+"""One row per running daemon, so that the sweep and the operator see it: a daemon answers no requests."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,9 +14,9 @@ FORGOTTEN_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatRow:
-    """What a daemon says of itself; every instant is the database's, the ages are measured by its clock.
+    """What a daemon last wrote about itself. Every instant, and `beat_age`, is by the database's clock.
 
-    `beat_age` is negative where that clock was set back. `trouble`: what the daemon knows to be wrong with itself.
+    `beat_age` is negative if somebody has set that clock back. `trouble`: the daemon's own problems, as text.
     """
 
     daemon_id: UUID
@@ -36,7 +36,7 @@ class HeartbeatRow:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What is written with each beat; `pass_finished` says that a pass has finished since the last one."""
+    """What a daemon writes with each beat; `pass_finished`: a pass has finished since the beat before."""
 
     daemon_id: UUID
     host: str
@@ -51,7 +51,7 @@ class Beat:
 
 
 def beat(connection: Connection, beat: Beat) -> datetime:
-    """Write the beat; return the database's clock."""
+    """Write the beat; return the instant of it, by the database's clock."""
     now = func.clock_timestamp()
     values = {
         "host": beat.host,
@@ -70,33 +70,36 @@ def beat(connection: Connection, beat: Beat) -> datetime:
 
 
 def forget(connection: Connection, daemon_id: UUID) -> None:
-    """Delete the row of a daemon that ends, and those of daemons that were killed long ago."""
+    """Delete the row of a daemon that ends, and the rows of daemons whose last beat is older than `FORGOTTEN_AFTER`."""
     long_ago = DaemonHeartbeat.beat_at < func.clock_timestamp() - FORGOTTEN_AFTER
     connection.execute(delete(DaemonHeartbeat).where((DaemonHeartbeat.daemon_id == daemon_id) | long_ago))
 
 
 def heartbeats(connection: Connection) -> list[HeartbeatRow]:
-    """Return all the daemons that have a row, the latest beat first."""
-    heart = DaemonHeartbeat
+    """Return the rows of all daemons, the latest beat first."""
+    row = DaemonHeartbeat
     statement = select(
-        heart.daemon_id,
-        heart.host,
-        heart.pid,
-        heart.version,
-        heart.started_at,
-        heart.beat_at,
-        (func.clock_timestamp() - heart.beat_at).label("beat_age"),
-        heart.last_look_at,
-        heart.listening_since,
-        heart.next_timer_at,
-        heart.clock_offset_ms,
-        heart.zone_version,
-        heart.trouble,
-    ).order_by(heart.beat_at.desc())
-    return [HeartbeatRow(*row) for row in connection.execute(statement)]
+        row.daemon_id,
+        row.host,
+        row.pid,
+        row.version,
+        row.started_at,
+        row.beat_at,
+        (func.clock_timestamp() - row.beat_at).label("beat_age"),
+        row.last_look_at,
+        row.listening_since,
+        row.next_timer_at,
+        row.clock_offset_ms,
+        row.zone_version,
+        row.trouble,
+    ).order_by(row.beat_at.desc())
+    return [HeartbeatRow(*found) for found in connection.execute(statement)]
 
 
 def has_reconciled_within(connection: Connection, age: timedelta) -> bool:
-    """Say whether any daemon has finished a pass in the last `age`; one that lies ahead was before a clock was set."""
+    """Return whether any daemon has finished a pass in the last `age`.
+
+    An instant in the future does not count: somebody has set the database's clock back since that pass.
+    """
     recent = DaemonHeartbeat.last_look_at.between(func.clock_timestamp() - age, func.clock_timestamp())
     return bool(connection.scalar(select(select(true()).where(recent).exists())))

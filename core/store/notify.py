@@ -1,7 +1,7 @@
-"""The two notification channels. A payload carries an id only: whoever receives it reads what is true now.
+"""The two notification channels. A payload is only an id: the receiver reads from the tables what is true now.
 
-session_changed  sent by our triggers on the app's tables, and by any app: a session id, or empty for "reconcile"
-active_changed   sent with every flip: a session instance id, or empty for "read again"
+session_changed  our triggers, or an app, send a session id, or an empty payload for "reconcile all that is due"
+active_changed   a pass sends a session instance id with each flip, or an empty payload for "read everything again"
 """
 
 from collections.abc import Collection
@@ -10,11 +10,11 @@ from sqlalchemy import ARRAY, Connection, Text, bindparam, func, select
 
 SESSION_CHANGED = "session_changed"
 ACTIVE_CHANGED = "active_changed"
-MOST_PAYLOADS = 20  # in one transaction; more become one empty payload
+MOST_PAYLOADS = 20  # per call; for more instances we send one empty payload
 
 
 def active_changed(connection: Connection, instance_ids: Collection[int]) -> None:
-    """Notify the app and its pages that these instances flipped; PostgreSQL delivers it at the commit."""
+    """Notify the app and its pages that these instances flipped or that people joined them; delivered at the commit."""
     if not instance_ids:
         return
     payloads = [str(id_) for id_ in sorted(instance_ids)] if len(instance_ids) <= MOST_PAYLOADS else [""]

@@ -1,4 +1,4 @@
-"""Sessions and instances that come in from outside, written and counted."""
+"""Inserts, updates and counts the sessions and instances that a file or a form states."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -9,7 +9,10 @@ from core.models import ActivationWindow, MusicSession, SessionInstance
 
 
 def find_session(connection: Connection, name: str, city: str | None) -> int | None:
-    """Return the session of that name in that city, or None."""
+    """Return the id of the session with that name in that city, or None; if there are several, the lowest id.
+
+    `city` None finds sessions without a city.
+    """
     statement = (
         select(MusicSession.session_id)
         .where(MusicSession.name == name, func.coalesce(MusicSession.city, "") == (city or ""))
@@ -25,7 +28,7 @@ def insert_session(connection: Connection, values: Mapping[str, str | date | int
 
 
 def update_session(connection: Connection, session_id: int, values: Mapping[str, str | date | int | None]) -> bool:
-    """Update a session where these values differ; say whether they did."""
+    """Update a session if any of these values differ; return whether any did."""
     differs = [getattr(MusicSession, name).is_distinct_from(value) for name, value in values.items()]
     statement = (
         update(MusicSession)
@@ -37,7 +40,7 @@ def update_session(connection: Connection, session_id: int, values: Mapping[str,
 
 
 def insert_instance(connection: Connection, session_id: int, start: datetime, end: datetime) -> int:
-    """Insert an instance by hand, at a naive local start and end; return its id."""
+    """Insert an instance, as a person would, at a naive local start and end; return its id."""
     values = {
         "session_id": session_id,
         "date": start.date(),

@@ -1,4 +1,4 @@
-"""The product at work for somebody who has just cloned it: real sessions, an embedded database, the real daemon.
+"""Shows the product at work right after a clone: real sessions, an embedded database, the real daemon.
 
 It listens to `active_changed` as an app would, and prints a line per flip.
 """
@@ -27,12 +27,12 @@ from scheduler.daemon import Daemon
 REAL_SESSIONS = Path(__file__).parent / "data" / "real_sessions.json"
 NEXT_EDGES = 10
 
-# A town whose clocks never change, so that a demonstration in the small hours of a change night works too.
+# A town whose clocks never change, so that the demonstration also works in a night when other clocks change.
 DEMO_TOWN = {"city": "Reykjavik", "country": "Iceland", "timezone": "Atlantic/Reykjavik"}
 # Name, and seconds from now to the start and the end; there are no buffers.
 DEMO_SESSIONS = (("Demo session one", 8, 38), ("Demo session two", 16, 46))
 
-# Whom one may be in the pages.
+# The people that a visitor of the pages can choose to be.
 DEMO_PEOPLE = (
     ("Nóirín", "Ní Bhriain"),
     ("Seán", "Ó Dálaigh"),
@@ -68,9 +68,13 @@ class Demo:
 
     def _prepare(self) -> None:
         started = "started" if self._server.owned else "is running already"
-        self._out.print(f"database   embedded PostgreSQL {started}; open psql beside this with\n  {self._server.psql}")
+        self._out.print(
+            f"database   embedded PostgreSQL {started}; to open psql in another terminal:\n  {self._server.psql}"
+        )
         before = migrate(self._server.url)
-        self._out.print(f"migration  {'the schema was made' if before is None else f'the schema stood at {before}'}")
+        self._out.print(
+            f"migration  {'the schema is created' if before is None else f'the schema was at {before}, now up to date'}"
+        )
         with self._engine.begin() as connection:
             self._load(connection)
             self._add_demo_sessions(connection)
@@ -80,11 +84,11 @@ class Demo:
 
     def _load(self, connection: Connection) -> None:
         if sessions.count_sessions(connection):
-            self._out.print("sessions   the database has some already; none were loaded")
+            self._out.print("sessions   the database has some already; loaded none")
             return
         found, warnings = loading.read(REAL_SESSIONS)
         loaded = loading.load(connection, found, warnings)
-        self._out.print(f"sessions   {loaded.inserted} real ones loaded from {REAL_SESSIONS.name}")
+        self._out.print(f"sessions   loaded {loaded.inserted} real ones from {REAL_SESSIONS.name}")
         for warning in loaded.warnings:
             self._out.print(f"           warning: {warning}")
 
@@ -115,18 +119,20 @@ class Demo:
         self._out.print(
             f"plan       {planned} instances planned for the next {self._settings.plan_horizon_hours:g} hours"
         )
-        self._out.print(f"pages      {self._pages.address() or 'not served: install requirements-web.txt'}")
+        self._out.print(
+            f"pages      {self._pages.address() or 'not served: first run pip install -r requirements-web.txt'}"
+        )
         self._out.print("ready", style="green")
         self._out.print(f"\non now around the world: {len(on)}")
         if on:
             self._out.print(screens.on_now_table(on))
         self._out.print(f"\nthe next {len(edges)} edges")
         self._out.print(screens.edges_table(edges))
-        self._out.print("\nflips, as they happen (Ctrl-C ends):")
+        self._out.print("\nflips, as they happen (Ctrl-C ends the demonstration):")
         Thread(target=listener.run, name="demo listener", daemon=True).start()
 
     def _print_flips(self, _payload: str = "") -> None:
-        """Print what the log has that was not printed yet: a lost notification loses no line."""
+        """Print the flips of the log that are not printed yet, so that a lost notification loses no line."""
         with self._engine.connect() as connection:
             for flip in reports.flips_since(connection, self._printed):
                 self._printed = flip.activation_log_id

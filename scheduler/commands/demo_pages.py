@@ -1,6 +1,6 @@
-"""The people pages beside the demonstration: a process of its own, because the scheduler imports nothing of the web.
+"""The people pages of the demonstration, in a process of their own: the scheduler imports nothing of the web.
 
-It ends with us, however we end: it reads our pipe until that is closed.
+That process reads our pipe until it closes, so it ends when we end, even after kill -9.
 """
 
 import os
@@ -29,7 +29,7 @@ class DemoPages:
         )
 
     def address(self) -> str | None:
-        """Return its address, once it serves; None where it cannot (requirements-web.txt is not installed, say)."""
+        """Return its address when it serves; None if it cannot, for example without requirements-web.txt."""
         assert self._process
         assert self._process.stdout
         return self._process.stdout.readline().strip() or None

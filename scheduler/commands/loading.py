@@ -1,4 +1,4 @@
-"""Loading sessions from a JSON file: all of it is checked before any of it is written.
+"""Loads sessions from a JSON file: checks the whole file before it writes anything.
 
 The file is `{"sessions": [...]}`; each has name, timezone, and schedules (or recurrence, as text), and may have city,
 state, country, path, initiation_date, termination_date, active_buffer_minutes_before and _after.
@@ -28,7 +28,7 @@ Values = dict[str, str | date | int | None]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """How many sessions were new, changed, or stood as they are; and what to tell whoever loaded them."""
+    """How many sessions were new, changed or unchanged, and the warnings to print."""
 
     inserted: int
     updated: int
@@ -37,14 +37,14 @@ class Loaded:
 
 
 def read(path: Path) -> tuple[list[Values], tuple[str, ...]]:
-    """Return the file's sessions and warnings; raise `InvalidSessionFile` that lists everything that is wrong."""
+    """Return the file's sessions and warnings; raise an `InvalidSessionFile` that lists all problems."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InvalidSessionFile(f"{path}: {error}") from error
     entries = document.get("sessions") if isinstance(document, dict) else None
     if not isinstance(entries, list):
-        raise InvalidSessionFile(f'{path}: accepted is an object with a list "sessions"')
+        raise InvalidSessionFile(f'{path}: expected an object with a list "sessions"')
     found: list[Values] = []
     problems: list[str] = []
     warnings: list[str] = []
@@ -60,9 +60,9 @@ def read(path: Path) -> tuple[list[Values], tuple[str, ...]]:
 
 def _session(entry: Any, warnings: list[str]) -> Values:
     if not isinstance(entry, dict):
-        raise InvalidSessionFile(f"{entry!r} is not an object")
+        raise InvalidSessionFile(f"the value is {entry!r:.80}; expected an object with name, timezone and schedules")
     if unknown := sorted(entry.keys() - KNOWN):
-        raise InvalidSessionFile(f"unknown {', '.join(unknown)}; accepted: {', '.join(sorted(KNOWN))}")
+        raise InvalidSessionFile(f"unknown key {', '.join(unknown)}; expected only {', '.join(sorted(KNOWN))}")
     name = _text(entry, "name", required=True)
     recurrence = _recurrence(entry)
     zone = require_zone(_text(entry, "timezone"))
@@ -82,7 +82,7 @@ def _session(entry: Any, warnings: list[str]) -> Values:
 
 def _recurrence(entry: dict[str, Any]) -> str | None:
     if "schedules" in entry and "recurrence" in entry:
-        raise InvalidSessionFile("has both schedules and recurrence; accepted is one of them")
+        raise InvalidSessionFile("has both schedules and recurrence; expected only one of them")
     if "schedules" in entry:
         return json.dumps({"schedules": entry["schedules"]})
     return _text(entry, "recurrence")
@@ -93,7 +93,7 @@ def _text(entry: dict[str, Any], key: str, *, required: bool = False) -> str | N
     if value is None and not required:
         return None
     if not isinstance(value, str) or not value.strip():
-        raise InvalidSessionFile(f"{key} is {value!r}; accepted is text")
+        raise InvalidSessionFile(f"{key} is {value!r}; expected text")
     return value
 
 
@@ -102,13 +102,13 @@ def _date(entry: dict[str, Any], key: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError as error:
-        raise InvalidSessionFile(f"{key} is {text!r}; accepted is a date like 2026-03-17") from error
+        raise InvalidSessionFile(f"{key} is {text!r}; expected a date such as 2026-03-17") from error
 
 
 def _minutes(entry: dict[str, Any], key: str) -> int:
     value = entry[key]
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 1440:
-        raise InvalidSessionFile(f"{key} is {value!r}; accepted are whole minutes from 0 to 1440")
+        raise InvalidSessionFile(f"{key} is {value!r}; expected a whole number of minutes from 0 to 1440")
     return value
 
 
@@ -118,11 +118,11 @@ def load(
     """Write these sessions, idempotent by name and city; `advance` is called after each."""
     inserted = updated = 0
     for values in found:
-        standing = sessions.find_session(connection, str(values["name"]), values["city"])  # type: ignore[arg-type] # text
-        if standing is None:
+        existing = sessions.find_session(connection, str(values["name"]), values["city"])  # type: ignore[arg-type] # text
+        if existing is None:
             sessions.insert_session(connection, values)
             inserted += 1
         else:
-            updated += sessions.update_session(connection, standing, values)
+            updated += sessions.update_session(connection, existing, values)
         advance()
     return Loaded(inserted, updated, len(found) - inserted - updated, warnings)

@@ -1,4 +1,4 @@
-"""What a recurrence would plan, before anyone saves it: it needs no database."""
+"""Shows what a recurrence would plan, before anybody saves it; needs no database."""
 
 from datetime import date, datetime, timedelta
 
@@ -19,7 +19,7 @@ DATE = click.DateTime(formats=["%Y-%m-%d"])
 
 
 def _require_era(_context: click.Context, _parameter: click.Parameter, value: datetime | None) -> datetime | None:
-    """Refuse dates that no zone data reaches back to."""
+    """Refuse dates that are too early for the zone data."""
     if value and value.date() < FIRST_DAY:
         raise click.BadParameter(f"{value:%Y-%m-%d} is too early; expected {FIRST_DAY} or later")
     return value
@@ -29,12 +29,12 @@ def _require_era(_context: click.Context, _parameter: click.Parameter, value: da
 @click.argument("recurrence")
 @click.option("--zone", required=True, help="The session's time zone, such as Europe/Dublin.")
 @click.option("--from", "first", type=DATE, callback=_require_era, help="The first local date.  [default: today]")
-@click.option("--days", default=60, show_default=True, type=click.IntRange(1, 3660))
-@click.option("--initiation-date", type=DATE, help="From which the session is held, and weeks are counted.")
+@click.option("--days", default=60, show_default=True, type=click.IntRange(1, 3660), help="How many days to list.")
+@click.option("--initiation-date", type=DATE, help="The session's first date. Weeks are counted from it.")
 def preview(*, recurrence: str, zone: str, first: datetime | None, days: int, initiation_date: datetime | None) -> None:
     """List when a RECURRENCE (JSON, or RFC 5545 lines) takes place and is active, in local time and in UTC.
 
-    Marks the nights when the clocks change. A recurrence that cannot be read is refused (exit status 1).
+    It marks the nights when the clocks change. If it cannot read the recurrence, it says why (exit status 1).
     """
     found = parse(recurrence, default_length=load_settings().default_length, zone=require_zone(zone))
     initiated = initiation_date.date() if initiation_date else None
@@ -54,11 +54,11 @@ def _days_after(day: date, days: int) -> date:
 
 
 def _warnings(found: Recurrence, initiated: date | None) -> list[str]:
-    """Return what it was forgiven, and R2's warning."""
-    forgiven = [f"{warning} (so it may not be saved)" for warning in found.warnings]
+    """Return the warnings of the recurrence, and R2's warning."""
+    warnings = [f"{warning} (a form would refuse to save it)" for warning in found.warnings]
     if found.needs_initiation_date and not initiated:
-        forgiven.append("it skips weeks, and without an --initiation-date these may be the wrong weeks")
-    return forgiven
+        warnings.append("it skips weeks; without --initiation-date they may be the wrong weeks")
+    return warnings
 
 
 def _table(occurrences: tuple[Occurrence, ...], zone: str) -> Table:
@@ -86,5 +86,5 @@ def _row(occurrence: Occurrence, zone: str) -> tuple[str, str, str, str]:
 
 def _nothing(found: Recurrence, begins: date, days: int, initiated: date | None) -> str:
     later = found.first_on_or_after(begins, initiation_date=initiated)
-    next_one = f"the next is on {later.start:%a %d %b %Y}" if later else "and nothing ever will"
+    next_one = f"the next date is {later.start:%a %d %b %Y}" if later else "and there is no later date"
     return f"nothing occurs in the {days} days from {begins}; {next_one}"

@@ -1,4 +1,4 @@
-"""What a person reads: tables for a terminal, as readable when piped."""
+"""Output for people: tables for a terminal, just as readable when piped."""
 
 import sys
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from core.store.views.schedule import Edge
 from core.timezones import to_local
 from scheduler.commands.status import Status
 
-PIPED_WIDTH = 1000  # a table takes only what it needs of it
+PIPED_WIDTH = 1000  # more than any table needs; it takes only the width of its text
 MOST_MISSES = 20
 
 
@@ -44,7 +44,7 @@ def place(city: str | None, country: str | None) -> str:
 
 
 def ago(age: timedelta) -> str:
-    """Return an age in the largest unit that says enough."""
+    """Return an age in the largest unit that is at least two."""
     seconds = age.total_seconds()
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
@@ -53,7 +53,7 @@ def ago(age: timedelta) -> str:
 
 
 def edges_table(edges: list[Edge]) -> Table:
-    """Return the edges, an instant after the other."""
+    """Return the edges, in order of time."""
     table = _table("local time", "UTC", "", "session", "where", "instance")
     for edge in edges:
         table.add_row(
@@ -71,7 +71,7 @@ def on_now_table(instances: list[Place]) -> Table:
     """Return what is on, by country and city."""
     table = _table("where", "session", "until", "instance")
     for on in instances:
-        until = local(on.closes_at, on.timezone) if on.closes_at else "(no window: a pass is due)"
+        until = local(on.closes_at, on.timezone) if on.closes_at else "(no window: the next pass closes it)"
         table.add_row(Text(place(on.city, on.country)), Text(on.name), until, str(on.session_instance_id))
     return table
 
@@ -130,12 +130,12 @@ def _print_troubles(out: Console, status: Status) -> None:
     for holder in status.holders:
         out.print(
             Text(
-                f"perhaps held up by pid {holder.pid} ({holder.application or 'unnamed'}, {holder.state}, "
+                f"perhaps blocked by pid {holder.pid} ({holder.application or 'unnamed'}, {holder.state}, "
                 f"transaction open for {ago(holder.open_for)}): {holder.query}"
             )
         )
     if len(status.misses) > MOST_MISSES:
-        out.print(f"late: {len(status.misses)} flips in the last day; the latest {MOST_MISSES} were")
+        out.print(f"late: {len(status.misses)} flips in the last day; the latest {MOST_MISSES}:")
     for miss in status.misses[-MOST_MISSES:]:
         late = ago(miss.done_at - miss.due_at)
         word = "on" if miss.active else "off"

@@ -13,11 +13,12 @@ from core.store.views import places, reports, schedule
 from core.store.views.places import Place
 from core.store.views.reports import Holder, Miss, Overdue, Unreadable
 from core.store.views.schedule import Edge
+from scheduler.daemon.heartbeat import SKEW_REPORTED
 
 BEAT_STALE = timedelta(seconds=5)
 PASS_STALE = timedelta(seconds=60)
 LATE = timedelta(seconds=2)
-SKEW_MS = 2000
+SKEW_MS = SKEW_REPORTED / timedelta(milliseconds=1)
 DAY = timedelta(days=1)
 
 
@@ -25,7 +26,7 @@ DAY = timedelta(days=1)
 class Status:
     """What is true at `at`, by the database's clock; `problems` is empty when all is well.
 
-    notes  what an operator should know, and what makes nothing wrong
+    notes  what an operator should know although nothing is wrong
     """
 
     at: datetime
@@ -43,7 +44,7 @@ class Status:
 
 
 def status(connection: Connection) -> Status:
-    """Ask the database."""
+    """Read the status from the database."""
     at = clock(connection)
     daemons = heartbeats.heartbeats(connection)
     overdue = reports.overdue(connection, LATE)
@@ -52,7 +53,9 @@ def status(connection: Connection) -> Status:
         at=at,
         healthy=not problems,
         problems=problems,
-        notes=tuple(_skewed(daemon) for daemon in daemons if _lives(daemon) and abs(daemon.clock_offset_ms) > SKEW_MS),
+        notes=tuple(
+            _skewed(daemon) for daemon in daemons if _is_alive(daemon) and abs(daemon.clock_offset_ms) > SKEW_MS
+        ),
         daemons=daemons,
         next_edge=next(iter(schedule.upcoming(connection, timedelta(days=30), limit=1)), None),
         on_now=list(places.places(connection)),
@@ -69,7 +72,7 @@ def _database_problems(connection: Connection) -> list[str]:
 
 
 def _daemon_problems(daemons: list[HeartbeatRow]) -> list[str]:
-    alive = [daemon for daemon in daemons if _lives(daemon)]
+    alive = [daemon for daemon in daemons if _is_alive(daemon)]
     if not alive:
         return ["no daemon is alive: start `python -m scheduler run`"]
     reconciling = [daemon for daemon in alive if _reconciles(daemon)]
@@ -81,15 +84,15 @@ def _daemon_problems(daemons: list[HeartbeatRow]) -> list[str]:
     return problems
 
 
-def _lives(daemon: HeartbeatRow) -> bool:
-    return abs(daemon.beat_age) < BEAT_STALE  # the clock may have been set back since it beat
+def _is_alive(daemon: HeartbeatRow) -> bool:
+    return abs(daemon.beat_age) < BEAT_STALE  # absolute: the clock may have been set back since the beat
 
 
 def _skewed(daemon: HeartbeatRow) -> str:
     ahead = daemon.clock_offset_ms / 1000
     return (
         f"the clock of {daemon.host} is {abs(ahead):.1f} s {'behind' if ahead > 0 else 'ahead of'} "
-        "the database's, which is the one that counts"
+        "the database's; only the database's clock counts"
     )
 
 

@@ -40,7 +40,7 @@ class Daemon:
     """Runs until SIGTERM or SIGINT; a second signal ends it at once."""
 
     def __init__(self, url: str, settings: Settings, on_ready: Callable[[], None] = lambda: None) -> None:
-        self._told = False
+        self._signalled = False
         self._signals: SimpleQueue[int] = SimpleQueue()
         self._wakeups = Wakeups()
         self._timers = Timers(self._wakeups.edge)
@@ -69,18 +69,18 @@ class Daemon:
             thread.start()
         status = self._watch()
         if not self._end():
-            # Whoever is left waits for a network or a lock, and the interpreter, in ending, might wait for them.
+            # A thread that is left waits for the network or a lock. A normal exit of Python might wait for it.
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
         return status
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        """Note the signal; a second one may interrupt this very function, so it takes no lock and writes no log."""
-        if self._told:
+        """Note the signal. A second one may interrupt this function, so it takes no lock and writes no log."""
+        if self._signalled:
             os._exit(EXIT_FORCED)
-        self._told = True
-        self._signals.put(number)  # reentrant, as `Event.set` and a logger are not
+        self._signalled = True
+        self._signals.put(number)  # `put` is reentrant; `Event.set` and a logger are not
 
     def _part(self, name: str) -> None:
         _name_thread(name)
@@ -92,7 +92,7 @@ class Daemon:
             log.exception("part_failed", part=name)
 
     def _watch(self) -> int:
-        # By rounds and not by the clock: a process that was stopped made no progress, and is not wedged for that.
+        # Count rounds, not seconds: in a process that was stopped (SIGSTOP) no part made progress, but none is wedged.
         progress_at, rounds = dict.fromkeys(self._parts, 0.0), dict.fromkeys(self._parts, 0)
         while not self._told_to_stop(WATCH_SECONDS):
             for name, part in self._parts.items():
@@ -114,7 +114,7 @@ class Daemon:
         return True
 
     def _end(self) -> bool:
-        """Stop the parts; say whether all have ended."""
+        """Stop the parts; return whether all have ended."""
         self._wakeups.stop()
         self._timers.stop()
         self._listener.stop()

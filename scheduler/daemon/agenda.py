@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from core.active_session_manager import LEFT_TO_DAEMON
 from core.reconcile.result import Cause
 from core.store.queue.due import Reason, Search
 from scheduler.daemon.backoff import Backoff
 from scheduler.daemon.wakeups import Wakeup
 
-GRACE = timedelta(seconds=1)  # what timers and notifications are left to serve before a resync does
+GRACE = LEFT_TO_DAEMON  # what is due for less than this a resync leaves to timers and notifications
 TICK_SECONDS: Final = 1.0
 NEAR_SECONDS: Final = 0.01  # longer than the work of a tick takes
 MOST_TICK_DELAYS: Final = 25
@@ -43,18 +44,18 @@ EVERYTHING = frozenset({EDGES, NOTIFICATIONS, RESYNC})
 
 
 class Tick:
-    """Due once a second, but not in the way of an edge: it lets one that is near pass, for a quarter second at most."""
+    """Due once a second. If an edge is near, the tick waits until it is served, but a quarter second at most."""
 
     def __init__(self) -> None:
         self.next_at = 0.0
         self._delays = 0
 
     def at_once(self) -> None:
-        """Make the next tick due whatever edge is near: the heartbeat has news."""
+        """Make the next tick due now, even if an edge is near: the heartbeat has news."""
         self.next_at, self._delays = 0.0, MOST_TICK_DELAYS
 
     def is_due(self, now: float, *, edge_is_near: bool) -> bool:
-        """Say whether to tick now; the next tick is then a second away."""
+        """Return whether to tick now; if so, the next tick is due in a second."""
         if now < self.next_at:
             return False
         if edge_is_near and self._delays < MOST_TICK_DELAYS:
@@ -72,10 +73,10 @@ class Agenda:
     def __init__(self, resync_seconds: float) -> None:
         self._resync_seconds = resync_seconds
         self._pending: set[Task] = {START}
-        self._found: dict[Task, set[int]] = {}  # by each pending task
-        self._edge: datetime | None = None  # the latest that a timer fired for
+        self._found: dict[Task, set[int]] = {}  # the sessions that each pending task found
+        self._edge: datetime | None = None  # the latest edge that a timer fired for
         self._next_resync = self._next_prune = 0.0
-        self._next_retry: float | None = None  # of a session whose pass failed
+        self._next_retry: float | None = None  # when to retry a session whose pass failed
         self.backoff = Backoff()
         self.tick = Tick()
         self.is_ready = False
@@ -91,9 +92,9 @@ class Agenda:
         self._pending.add(task)
 
     def take(self, wakeup: Wakeup, now: float, *, is_receiving: bool) -> None:
-        """Make pending what the wakeup says, and what time has made due.
+        """Make pending what the wakeup says, and what is due by now.
 
-        `is_receiving`: whether notifications arrive; where they do not, a poll takes their place.
+        `is_receiving`: whether notifications arrive; if they do not, a poll takes their place.
         """
         if wakeup.edge:
             self._edge = max(wakeup.edge, self._edge or wakeup.edge)
@@ -120,7 +121,7 @@ class Agenda:
         return max(0.0, min(each for each in at if each is not None) - now)
 
     def edge_is_pending(self) -> bool:
-        """Say whether an edge is pending."""
+        """Return whether an edge is pending."""
         return EDGES in self._pending
 
     def take_edge(self) -> datetime | None:
@@ -129,10 +130,10 @@ class Agenda:
         return edge
 
     def note_round(self, task: Task, sessions: Collection[int], deferred: Collection[int], now: float) -> None:
-        """Take in what a round of the task finished (`sessions` less `deferred`), and what it deferred.
+        """Record what a round of the task finished (`sessions` less `deferred`), and what it deferred.
 
         Back off sessions that a task finds again right after finishing them, for example because a trigger of the app
-        undoes the write. Sessions that are requested again and again are edited again and again: those are served.
+        undoes the write. But do not back off sessions that are requested again and again: each request is a new edit.
         """
         self.backoff.clear(frozenset(sessions) - frozenset(deferred))
         self.backoff.add(deferred, now)
@@ -142,18 +143,18 @@ class Agenda:
             found.update(sessions)
 
     def finish(self, task: Task, now: float) -> None:
-        """Take the task off: a round of it found nothing."""
+        """Remove the task: a round of it found nothing."""
         self._pending.discard(task)
         self._found.pop(task, None)
         if task in (START, RESYNC):
             self._next_resync = now + self._resync_seconds
 
     def retry_in(self, wait: timedelta | None, now: float) -> None:
-        """Note when the next session whose pass failed is to be tried again; None: there is none."""
+        """Note when to retry the next session whose pass failed; None: there is none."""
         self._next_retry = None if wait is None else now + wait.total_seconds()
 
     def prune_is_due(self, now: float) -> bool:
-        """Say whether to prune the history now; the next time is then an hour away."""
+        """Return whether to prune the history now; if so, the next time is in an hour."""
         if now < self._next_prune or not self.is_ready:
             return False
         self._next_prune = now + PRUNE_SECONDS

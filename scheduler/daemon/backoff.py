@@ -1,4 +1,4 @@
-"""Back off sessions of which another transaction holds a row: retry in 50 ms, then double the pause, up to a second."""
+"""Back off sessions while another transaction holds a row of theirs: retry in 50 ms, then double that, up to 1 s."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,11 +40,11 @@ class Backoff:
             self._deferrals.pop(session_id, None)
 
     def waiting(self, now: float) -> frozenset[int]:
-        """Return the sessions that are not yet to be retried."""
+        """Return the sessions whose retry is not due yet."""
         return frozenset(id_ for id_, deferral in self._deferrals.items() if deferral.retry_at > now)
 
     def take_due(self, now: float) -> bool:
-        """Say whether some are to be retried now, and take it that they are."""
+        """Return whether some retry is due, and note that the caller retries those sessions now."""
         self._forget(now)
         due = [deferral for deferral in self._deferrals.values() if deferral.retry_at <= now and not deferral.retried]
         for deferral in due:
@@ -58,7 +58,7 @@ class Backoff:
             del self._deferrals[session_id]
 
     def next_at(self) -> float | None:
-        """Return when the next session is to be retried."""
+        """Return when the next retry is due; None if there is none."""
         return min((d.retry_at for d in self._deferrals.values() if not d.retried), default=None)
 
     def take_long(self, now: float) -> dict[int, float]:

@@ -1,4 +1,4 @@
-"""How far the database's clock is ahead of the host's, measured with every beat; and whether the host's was set."""
+"""How far the database's clock is ahead of the host's, measured at every beat; whether somebody set the host's."""
 
 import time
 from collections import deque
@@ -8,11 +8,11 @@ from core.clock import utc_now
 
 SAMPLES = 10
 STEP_SECONDS = 0.5
-DRIFT = timedelta(milliseconds=1)  # of two clocks while the samples last
+DRIFT = timedelta(milliseconds=1)  # how far two clocks may drift apart while the samples last
 
 
 class ClockOffset:
-    """The offset in the quickest of the last exchanges: the less time one took, the less it can be wrong by."""
+    """The offset from the quickest of the last exchanges: the less time an exchange took, the smaller its error."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[timedelta, timedelta]] = deque(maxlen=SAMPLES)
@@ -29,10 +29,10 @@ class ClockOffset:
         return bool(self._samples)
 
     def measure(self, asked_at: datetime, database_clock: datetime, answered_at: datetime) -> None:
-        """Take in what the database's clock showed some time between two readings of the host's.
+        """Record what the database's clock showed at some time between two readings of the host's clock.
 
-        An offset is wrong by at most half of what its exchange took. Where that cannot explain how two differ, a clock
-        was set, and what was measured before is forgotten.
+        The error of an offset is at most half the time that its exchange took. If two offsets differ by more than
+        their errors allow, somebody set a clock, and the earlier samples are worthless.
         """
         took = answered_at - asked_at
         offset = database_clock - (asked_at + took / 2)
@@ -43,7 +43,7 @@ class ClockOffset:
     def stepped(self) -> float:
         """Return by how many seconds the host's clock was set since the last call, 0.0 if it was not.
 
-        What was measured before it was set is forgotten.
+        If it was set, the earlier samples are forgotten.
         """
         wall, monotonic = utc_now(), time.monotonic()
         step = (wall - self._wall).total_seconds() - (monotonic - self._monotonic)

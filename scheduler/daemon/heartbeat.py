@@ -17,14 +17,14 @@ from core.logs import logger
 from core.reconcile.result import ZONE_VERSION
 from core.store import heartbeats
 from core.store.heartbeats import Beat
-from scheduler.daemon.clock_offset import ClockOffset
+from scheduler.daemon.clock_offset import STEP_SECONDS, ClockOffset
 from scheduler.daemon.outage import Outage
 from scheduler.daemon.timers import Timers
 
 OFFSET_TOLERANCE = timedelta(milliseconds=2)
-WAS_SET = timedelta(seconds=0.5)
+WAS_SET = timedelta(seconds=STEP_SECONDS)
 SKEW_REPORTED = timedelta(seconds=2)
-SKEW_CHANGED = timedelta(seconds=1)  # what is said again
+SKEW_CHANGED = timedelta(seconds=1)  # a change by more is logged again
 TIMERS_LATE = timedelta(seconds=1)
 MOST_PROBES_MISSED: Final = 3
 
@@ -53,15 +53,15 @@ class Heartbeat:
 
     @property
     def database_now(self) -> datetime:
-        """The database's clock, as well as it is known without asking."""
+        """The database's clock, as the host's clock and the measured offset tell it."""
         return utc_now() + self._offset.value
 
     def note_pass(self) -> None:
-        """Say with the next beat that a pass has finished."""
+        """Report with the next beat that a pass has finished."""
         self._pass_finished = True
 
     def clock_was_set(self) -> bool:
-        """Say whether the host's clock was set since the last call; the timers then compute their wait again."""
+        """Return whether somebody set the host's clock since the last call; if so, timers compute their wait again."""
         step = self._offset.stepped()
         if step:
             log.warning("clock_stepped", seconds=round(step, 3))
@@ -69,7 +69,7 @@ class Heartbeat:
         return bool(step)
 
     def beat(self) -> None:
-        """Write the heartbeat; take in what the database's clock shows."""
+        """Write the heartbeat, and measure the database's clock."""
         offset_ms = self._offset.value.total_seconds() * 1000
         beat = Beat(
             daemon_id=self._daemon_id,
@@ -94,13 +94,14 @@ class Heartbeat:
             "it receives no notifications (LISTEN is accepted): connect directly, not through a pooler": (
                 self._listener.not_receiving
             ),
-            "its timers are stuck: the tick finds the edges": self._timers.probes_missed > MOST_PROBES_MISSED,
+            "its timers are stuck: it finds the edges by asking each second": self._timers.probes_missed
+            > MOST_PROBES_MISSED,
             f"the database refuses its work: {self._outage.refused}": self._outage.refused,
         }
         return [trouble for trouble, holds in troubles.items() if holds]
 
     def follow_clock(self) -> bool:
-        """Arm the timers again when the two clocks drift apart; say whether one of them was set."""
+        """Arm the timers again if the two clocks drift apart; return whether somebody set one of them."""
         offset = self._offset.value
         apart = abs(offset - self._armed_offset)
         if apart <= OFFSET_TOLERANCE:
@@ -116,7 +117,7 @@ class Heartbeat:
         return apart > WAS_SET
 
     def timers_are_late(self) -> bool:
-        """Probe the timers' thread; say whether an edge has passed that it should have fired for."""
+        """Probe the timers' thread; return whether it has missed an edge."""
         self._timers.probe()
         edge = self._timers.next_at
         late = self.database_now - edge if edge else timedelta(0)

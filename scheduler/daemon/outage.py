@@ -1,4 +1,4 @@
-"""While the database does not serve: tell lost from refused from busy, log it, and note when it is over."""
+"""Outages of the database: tells lost, refused and busy apart, logs them, and notes when they are over."""
 
 import time
 from typing import Final
@@ -10,14 +10,14 @@ from core.db.transactions import is_contention, is_disconnected
 from core.logs import OUTAGES, logger
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 1.0
-MOST_PASSES_LOST: Final = 3  # in a row: perhaps one session costs us the connection
+MOST_PASSES_LOST: Final = 3  # in a row; after that we suspect that the pass of one session breaks the connection
 ISOLATE_FOR_SECONDS: Final = 300.0
 
 log = logger(__name__)
 
 
 class Outage:
-    """The outage that goes on, if one does, and how the worker goes on after it."""
+    """The present outage, if there is one, and how the worker continues after it."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -28,7 +28,7 @@ class Outage:
 
     @property
     def isolate(self) -> bool:
-        """Whether each session is to get a transaction of its own: passes that began cost us the connection."""
+        """Whether each session gets a transaction of its own, because several passes in a row broke the connection."""
         return time.monotonic() < self._isolate_until
 
     def begin(self) -> None:
@@ -51,7 +51,7 @@ class Outage:
         return self._pauses.after_failure()
 
     def over(self) -> None:
-        """A tick and a round have finished: whatever was wrong with the database is over."""
+        """End the outage: a tick and a round have finished, so the database serves again."""
         if self._since is not None:
             log.info("database_back", away_s=round(time.monotonic() - self._since, 3))
             self._since = self.refused = None

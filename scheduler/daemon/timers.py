@@ -17,7 +17,7 @@ from apscheduler.triggers.date import DateTrigger
 
 
 class Timers:
-    """A timer per edge, each at the host's idea of the edge's instant (the database's clock less `clock_offset`)."""
+    """A timer per edge, at the edge's instant on the host's clock (the database's clock less the clock offset)."""
 
     def __init__(self, on_edge: Callable[[datetime], None]) -> None:
         self._on_edge = on_edge
@@ -29,7 +29,7 @@ class Timers:
         self._stopping = Lock()
         self._scheduler = BlockingScheduler(
             timezone=UTC,
-            # Runs the job in the scheduler's own thread: a wakeup takes no time, a pool's queue does.
+            # Runs the job in the scheduler's own thread: it only wakes the worker, and a pool's queue would delay it.
             executors={"default": DebugExecutor()},
             # Without a grace time a date job that is over a second late would be dropped for good.
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
@@ -41,7 +41,7 @@ class Timers:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Make `run` return; may be called twice, or before it."""
+        """Make `run` return; may be called twice, or before `run`."""
         self._stopped = True
         with self._stopping:
             if self._scheduler.state != STATE_STOPPED:
@@ -58,7 +58,7 @@ class Timers:
         self.add(edges)
 
     def add(self, edges: Iterable[datetime]) -> None:
-        """Arm timers for these edges as well; one whose instant has passed fires at once."""
+        """Arm timers for these edges as well; a timer whose instant has passed fires at once."""
         for edge in set(edges) - self._armed:
             self._armed.add(edge)
             self._scheduler.add_job(
@@ -74,7 +74,7 @@ class Timers:
         try:
             self._scheduler.remove_job(edge.isoformat())
         except JobLookupError:
-            return  # it has fired meanwhile
+            return  # the timer has fired meanwhile
 
     def set_clock_offset(self, offset: timedelta) -> None:
         """Arm all timers again, for a database whose clock is `offset` ahead of the host's."""
@@ -84,11 +84,11 @@ class Timers:
         self.add(armed)
 
     def wake(self) -> None:
-        """Compute the wait again: it runs on a monotonic clock, and knows nothing of a wall clock that was set."""
+        """Compute the wait again: it runs on a monotonic clock, which does not show that somebody set the other."""
         self._scheduler.wakeup()
 
     def probe(self) -> None:
-        """Ask the thread to answer: then it has made progress, and `probes_missed` is zero again."""
+        """Ask the thread to answer; the answer shows progress, and sets `probes_missed` to zero."""
         self.probes_missed += 1
         self._scheduler.add_job(self._answer, id="probe", replace_existing=True)
 
@@ -102,5 +102,5 @@ class Timers:
 
     @property
     def next_at(self) -> datetime | None:
-        """The edge that comes next."""
+        """The next edge that a timer is armed for; None if there is none."""
         return min(self._armed.copy(), default=None)

@@ -8,7 +8,7 @@ from threading import Condition
 
 @dataclass(frozen=True, slots=True)
 class Wakeup:
-    """The latest edge that has come, whether a notification arrived, whether everything is to be reconciled."""
+    """The latest edge that has come, whether a notification arrived, whether to reconcile everything."""
 
     edge: datetime | None
     notification: bool
@@ -26,25 +26,25 @@ class Wakeups:
         self._stop = False
 
     def edge(self, at: datetime) -> None:
-        """An edge's instant has come."""
+        """Tell the worker that an edge's instant has come."""
         with self._condition:
             self._edge = max(at, self._edge or at)
             self._condition.notify()
 
     def notification(self, _payload: str = "") -> None:
-        """A notification has arrived; the worker reads the requests to learn which sessions it is about."""
+        """Tell the worker that a notification has arrived; it reads the requests to learn about which sessions."""
         with self._condition:
             self._notification = True
             self._condition.notify()
 
     def resync(self) -> None:
-        """Something may have been missed: reconcile everything."""
+        """Tell the worker to reconcile everything: it may have missed something."""
         with self._condition:
             self._resync = True
             self._condition.notify()
 
     def stop(self) -> None:
-        """The worker is to end."""
+        """Tell the worker to end."""
         with self._condition:
             self._stop = True
             self._condition.notify()
@@ -55,7 +55,7 @@ class Wakeups:
         return self._stop
 
     def take(self, wait_seconds: float) -> Wakeup:
-        """Return what there is, and forget it, after waiting at most so long for something."""
+        """Wait up to `wait_seconds` for something; return what has come, and forget it."""
         deadline = time.monotonic() + wait_seconds
         with self._condition:
             while not self._any() and (left := deadline - time.monotonic()) > 0:

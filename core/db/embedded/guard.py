@@ -1,17 +1,17 @@
-"""Run one PostgreSQL program as a user that is not root, and for no longer than our owner lives.
+"""Runs one PostgreSQL program as a user that is not root, and stops it when the owner process ends.
 
 `Guard` starts this file as a script; it needs the standard library alone. It is a process of its own because
 
-- PostgreSQL refuses to run as root, and whoever has given root up cannot take it back;
-- a parent-death signal is sent when the *thread* that forked ends, and here that is the main thread;
-- the owner's death, even by kill -9, closes a pipe, which a living process must notice: on every Unix.
+- PostgreSQL refuses to run as root, and a process that gives up root cannot get it back;
+- Linux sends a parent-death signal when the *thread* that forked ends, and here that is the main thread;
+- when the owner ends, even by kill -9, a pipe closes, and some process must notice that: so it works on every Unix.
 
-As root we become the owner of the data directory (`nobody`, where root made it). A folder above may be open
-to root alone, and its mode is not ours to change, so on Linux we keep one capability across the change of
-user, and pass it on: to read and traverse everything. Where that is not to be had (some sandboxes, a user
-namespace with a single user) we enter a user namespace instead, in which root is called `nobody`.
+If we are root, we become the owner of the data directory (`nobody`, if root made it). A folder above may be open to
+root alone, and we must not change its mode. So on Linux we keep one capability across the change of user, and pass it
+on: to read and traverse everything. Where the system does not allow that (some sandboxes, a user namespace with a
+single user), we enter a user namespace instead, in which root is called `nobody`.
 
-usage: embedded_postgres_guard.py OWNER_PID LIFELINE_FD LOCK_FD DATA_DIRECTORY COMMAND [ARGUMENT...]
+usage: guard.py OWNER_PID OWNER_PIPE_FD LOCK_FD DATA_DIRECTORY COMMAND [ARGUMENT...]
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-# How long a fast shutdown may take before it is made an immediate one.
+# How long a fast shutdown may take before we ask for an immediate one.
 SHUTDOWN_SECONDS = 10
 
 # From linux/prctl.h, linux/securebits.h, linux/capability.h and linux/sched.h.
@@ -46,14 +46,14 @@ CLONE_NEWUSER = 0x10000000
 
 
 class Guard:
-    """The owner's end: a process that runs a PostgreSQL program for us, and ends it with us.
+    """The owner's side: starts a process that runs a PostgreSQL program for us, and ends it when we end.
 
     `data` is the directory that the program works on, `log` takes its output, and `lock` is a descriptor that
     it inherits. Leaving the context, or `stop()`, ends the program.
     """
 
     def __init__(self, command: list[str], *, data: Path, log: Path, lock: int) -> None:
-        read_end, self._lifeline = os.pipe()
+        read_end, self._owner_pipe = os.pipe()
         ourselves = [sys.executable, "-I", "-S", __file__]
         arguments = [str(os.getpid()), str(read_end), str(lock), str(data)]
         try:
@@ -69,7 +69,7 @@ class Guard:
                     start_new_session=True,  # Ctrl-C is for the owner, who may still need the server
                 )
         except BaseException:
-            os.close(self._lifeline)
+            os.close(self._owner_pipe)
             raise
         finally:
             os.close(read_end)
@@ -85,10 +85,10 @@ class Guard:
         return self._process.returncode
 
     def stop(self) -> None:
-        """Let go of the lifeline and wait for the end. May be called twice."""
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
+        """Close our end of the pipe and wait until the program has ended. May be called twice."""
+        if self._owner_pipe >= 0:
+            os.close(self._owner_pipe)
+            self._owner_pipe = -1
         if self._process.stdin:
             self._process.stdin.close()
         self._process.wait(3 * SHUTDOWN_SECONDS)
@@ -113,8 +113,8 @@ def _private(path: str, flags: int) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command and return its exit code; stop it when the owner is gone or closes the lifeline."""
-    owner, lifeline, lock = map(int, arguments[:3])
+    """Run the command and return its exit code; stop it when the owner is gone or closes the pipe."""
+    owner, owner_pipe, lock = map(int, arguments[:3])
     data, command = Path(arguments[3]), arguments[4:]
     if os.geteuid() == 0:
         give_up_root(data)
@@ -124,14 +124,14 @@ def main(arguments: list[str]) -> int:
         preexec_fn=_dying_with(os.getpid()),  # noqa: PLW1509 - there is only this thread yet
     )
     signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGINT))
-    threading.Thread(target=_stop_with_owner, args=(child, owner, lifeline), daemon=True).start()
+    threading.Thread(target=_stop_with_owner, args=(child, owner, owner_pipe), daemon=True).start()
     return child.wait()
 
 
 def give_up_root(data: Path) -> None:
     """Become, for good, a user that is not root, owns `data`, and can reach what root can reach."""
     if sys.platform != "linux":
-        sys.exit("PostgreSQL does not run as root. Use another user, or set DATABASE_URL.")
+        sys.exit("PostgreSQL does not run as root. Run this as another user, or set DATABASE_URL.")
     try:
         nobody = pwd.getpwnam("nobody")
         owner = data.stat()
@@ -144,13 +144,13 @@ def give_up_root(data: Path) -> None:
             _enter_user_namespace(nobody.pw_uid, data)
     except (KeyError, OSError) as error:
         sys.exit(
-            f"PostgreSQL does not run as root, and root cannot be given up here ({error}). "
-            "Use another user, or set DATABASE_URL."
+            f"PostgreSQL does not run as root, and this process cannot change to another user ({error}). "
+            "Run this as another user, or set DATABASE_URL."
         )
 
 
 def _become(uid: int, gid: int, data: Path) -> None:
-    """Change to the user and keep one capability; raise OSError, while still root, where that cannot be.
+    """Change to the user and keep one capability; raise OSError, still as root, if that is impossible.
 
     Without "no setuid fixup" access(2), by which PostgreSQL looks at its own binaries, would ignore the capability.
     """
@@ -176,14 +176,14 @@ def _permitted_capability() -> int:
 
 
 def _keep_only(capability: int) -> None:
-    """Drop every other capability; inheritable, too, as ambient ones must be."""
+    """Drop every other capability; make this one inheritable too, as an ambient one must be."""
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     sets = (ctypes.c_uint32 * 6)(*[1 << capability] * 3)  # effective, permitted, inheritable; then 32 and up
     _call("capset", header, sets)
 
 
 def _enter_user_namespace(nobody: int, data: Path) -> None:
-    """Be called `nobody` from here on; outside we are still root, but without any capability once we exec."""
+    """Become `nobody` in a new user namespace; outside it we are still root, but lose every capability when we exec."""
     uid, gid = os.geteuid(), os.getegid()
     _give(data, uid, gid)
     _call("unshare", CLONE_NEWUSER)
@@ -203,7 +203,7 @@ def _give(data: Path, uid: int, gid: int) -> None:
 
 
 def _dying_with(guard: int) -> Callable[[], None]:
-    """Return what the child does before it execs, so that not even kill -9 of the guard leaves it behind."""
+    """Return what the child does before it execs, so that it ends with the guard, even after kill -9 of the guard."""
 
     def die_with_guard() -> None:
         if sys.platform == "linux":
@@ -214,13 +214,15 @@ def _dying_with(guard: int) -> Callable[[], None]:
     return die_with_guard
 
 
-def _stop_with_owner(child: subprocess.Popen[bytes], owner: int, lifeline: int) -> None:
-    """Wait for the owner's end; shut down, without waiting for clients, and at last without a checkpoint.
+def _stop_with_owner(child: subprocess.Popen[bytes], owner: int, owner_pipe: int) -> None:
+    """Stop the program when the owner has ended.
 
-    The pipe tells at once. The parent's pid tells within a second, even where a fork of the owner holds the
-    pipe open.
+    1. Wait until the pipe closes or our parent's pid changes. The pipe closes at once; the pid tells within a second,
+       even if a fork of the owner keeps the pipe open.
+    2. Ask for a fast shutdown, which does not wait for clients.
+    3. After SHUTDOWN_SECONDS ask for an immediate one, without a checkpoint.
     """
-    while os.getppid() == owner and not select.select([lifeline], [], [], 1)[0]:
+    while os.getppid() == owner and not select.select([owner_pipe], [], [], 1)[0]:
         pass
     for how in (signal.SIGINT, signal.SIGQUIT):
         with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""The first schema: the app's four tables, made or adopted, and the scheduler's own."""
+"""The first schema: makes or adopts the app's four tables, and makes the scheduler's own."""
 
 from core.errors import MigrationRefused
 from core.migrations.live import add_column, add_constraint, add_index, columns, has_index, scalar, step
@@ -49,7 +49,7 @@ APP_TABLES = {
     },
 }
 
-# What we cannot do without; a column that is only shown may be missing, and is added empty.
+# The columns that an app's table must have. The other columns are only shown; if one is missing, we add it empty.
 REQUIRED = {
     "session": ("session_id", "name"),
     "session_instance": ("session_instance_id", "session_id", "date", "start_time", "end_time"),
@@ -183,8 +183,8 @@ OWN_INDEXES = {
     ),
 }
 
-# Triggers hold no rule. They insert a request and notify the daemons: every write is noticed, and no writer waits.
-# SECURITY DEFINER: the app's role needs no grant on our tables to save its own rows.
+# Triggers decide nothing. They insert a request and notify the daemons: no write is missed, and no writer waits for us.
+# SECURITY DEFINER: the app's role can save its own rows without a grant on our tables.
 FUNCTIONS = {
     "seisiun_request(wanted bigint) RETURNS void": """
         INSERT INTO plan_request (session_id) VALUES (wanted);
@@ -197,7 +197,7 @@ FUNCTIONS = {
         PERFORM seisiun_request(NEW.session_id);
         RETURN NULL;
     """,
-    # The setting is NULL before its first use in a connection, and '' after a SET LOCAL has ended.
+    # IS NOT DISTINCT FROM, because the setting is NULL before its first use in a connection, and '' after a SET LOCAL.
     "seisiun_instance_saved() RETURNS trigger": """
         IF current_setting('seisiun.own_write', true) IS NOT DISTINCT FROM 'on' THEN
             RETURN NULL;
@@ -210,7 +210,8 @@ FUNCTIONS = {
         END IF;
         RETURN NULL;
     """,
-    # Whoever is there is let go, and may have said yes elsewhere too: nothing else would send them there.
+    # The people at a deleted instance are nowhere then. If they said yes to another instance too, only this request
+    # moves them there.
     "seisiun_instance_deleted() RETURNS trigger": """
         IF current_setting('seisiun.own_write', true) IS DISTINCT FROM 'on' THEN
             PERFORM seisiun_request(elsewhere.session_id) FROM (
@@ -250,8 +251,8 @@ FUNCTIONS = {
         END IF;
         RETURN NEW;
     """,
-    # Whatever `active` says, and where there is no window yet: an activation, or a plan, may stand uncommitted while
-    # this check-in is written.
+    # Request the session even if the instance is not active or has no window yet: another transaction may have written
+    # the activation or the plan, and not committed it, while this check-in is written.
     "seisiun_check_in_saved() RETURNS trigger": """
         DECLARE
             touched bigint[] := CASE TG_OP
@@ -355,7 +356,14 @@ TRIGGERS = (
 
 
 def upgrade() -> None:
-    """Adopt or make the app's tables, then ours, then listen to theirs; last, ask for every session to be planned."""
+    """Adopt or make the app's tables, and make our own.
+
+    1. Refuse tables that cannot be adopted; nothing is changed then.
+    2. Make the app's tables, or add their missing columns.
+    3. Make our own tables, our columns on the app's tables, and the indexes.
+    4. Make the triggers on the app's tables.
+    5. Request every session, so that the daemons plan it.
+    """
     _refuse_what_cannot_be_adopted()
     _app_tables()
     _own_tables()
@@ -372,11 +380,11 @@ def _refuse_what_cannot_be_adopted() -> None:
 
 
 def _older_forms() -> list[str]:
-    if columns("active_instance"):  # an earlier run of this migration was cut off: the columns are ours
+    if columns("active_instance"):  # an earlier run of this migration was cut off, so the columns are ours
         return []
     return [
-        f"{table}.{column} stands: an older form of this feature writes it. Two managers would be two truths: stop "
-        f"the code that writes it, then ALTER TABLE {table} DROP COLUMN {column}, and migrate again"
+        f"{table}.{column} exists: an older form of this feature writes it, and the two would contradict each other. "
+        f"Stop the code that writes it, then ALTER TABLE {table} DROP COLUMN {column}, and migrate again"
         for table, names in OLDER_FORMS.items()
         for column in sorted(set(names) & columns(table).keys())
     ]
@@ -407,7 +415,7 @@ def _duplicate_check_ins() -> list[str]:
         "SELECT count(*) FROM (SELECT FROM session_instance_person "
         "GROUP BY session_instance_id, person_id HAVING count(*) > 1) doubled"
     )
-    return [f"session_instance_person lists {doubled} people twice at one instance"] if doubled else []
+    return [f"session_instance_person has several rows for {doubled} pairs of instance and person"] if doubled else []
 
 
 def _app_tables() -> None:
@@ -415,7 +423,7 @@ def _app_tables() -> None:
         if columns(table):
             for name, definition in definitions.items():
                 if "PRIMARY KEY" not in definition:
-                    # No default that is not true of old rows: now() would claim every old check-in happened now.
+                    # Old rows must not get the default: now() would say that every old check-in happened now.
                     add_column(table, name, definition.removesuffix(" DEFAULT now()"))
         else:
             body = ", ".join(f"{name} {definition}" for name, definition in definitions.items())

@@ -1,4 +1,4 @@
-"""Since when a session's passes fail, and what a daemon says is wrong with it."""
+"""Adds when a session's last failed pass began, and what a daemon knows to be wrong with itself."""
 
 from core.migrations.live import add_column
 
@@ -7,6 +7,6 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add two columns to tables of our own; a daemon of the release before goes on beside them."""
+    """Add two columns to our own tables; a daemon of the previous release still works with them."""
     add_column("session_plan", "failed_at", "timestamptz")
     add_column("daemon_heartbeat", "trouble", "text")

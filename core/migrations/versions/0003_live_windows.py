@@ -1,4 +1,4 @@
-"""Indexes of the windows by phase: what a pass reads does not grow with the past, nor with what else is planned."""
+"""Indexes the windows by phase, so that the rows a pass reads do not grow with the past or with other plans."""
 
 from core.migrations.live import add_index, step
 
@@ -18,7 +18,7 @@ REPLACED = ("activation_window_session", "activation_window_opens", "activation_
 
 
 def upgrade() -> None:
-    """Make them, and drop those of all phases at once; a daemon of the release before is slower without them."""
+    """Make these indexes, and drop the old ones over all phases; a daemon of the previous release then is slower."""
     for name, definition in INDEXES.items():
         add_index(name, f"activation_window {definition}")
     for name in REPLACED:

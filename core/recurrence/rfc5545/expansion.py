@@ -1,9 +1,17 @@
 """The local starts that an RRULE yields (RFC 5545 3.3.10), and the occurrences of all the lines together (3.8.5).
 
-Which days of a year a rule falls on depends only on what kind of year it is, and on where in the rule's
-interval it begins. So each kind of year is worked out once, a year far from DTSTART costs no more than a near one,
-COUNT is counted by whole years, and a rule that never matches is found out. (python-dateutil walks from
-DTSTART, to the year 9999 for a rule that never matches, and expands some rules wrongly; the tests name them.)
+The days of a rule in a year depend on two things only: the kind of the year (its weekdays and leap days), and where
+in the rule's interval the year begins. So the expansion works by years:
+
+1. `Days.of_year` selects the days of a year, and caches them by these two things. A year far from DTSTART costs no
+   more than a near one.
+2. `Rule.starts` puts the rule's times on these days, from DTSTART to UNTIL. For COUNT it counts whole years.
+3. `Rule.first` looks at 400 years times the interval, because the days repeat after that. So it recognises a rule that
+   never matches.
+4. `RecurrenceSet.occurrences` merges the starts of all rules with the added ones, and leaves out the excluded ones.
+
+python-dateutil walks from DTSTART instead, up to the year 9999 for a rule that never matches, and expands some rules
+wrongly; the tests name them.
 """
 
 from bisect import bisect_left, bisect_right
@@ -22,15 +30,15 @@ from core.recurrence.schedules import LAST_DAY, Occurrence
 Frequency = Literal["DAILY", "WEEKLY", "MONTHLY", "YEARLY"]
 
 EVERY = 0
-"""Stands in `Days.weekdays` for each such weekday, not only the n-th."""
+"""In `Days.weekdays`: each such weekday, not only the n-th."""
 
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """The days that a rule selects, but for its bounds; an empty set selects nothing out.
+    """The days that a rule selects, without regard to its start, end and count; an empty set excludes nothing.
 
     Negative numbers count from the end, as in RFC 5545. `weekdays` holds pairs of a number and a weekday
-    (0 is Monday); the number counts within the month, or within the year where the rule is yearly and
+    (0 is Monday); the number counts within the month, or within the year if the rule is yearly and
     names no months. `positions` chooses among the days of one interval.
     """
 
@@ -45,11 +53,11 @@ class Days:
     positions: frozenset[int] = frozenset()
 
     def of_year(self, year: int, counted_from: date) -> tuple[int, ...]:
-        """Return the selected days of a year, numbered from 0, where intervals count from that date's."""
+        """Return the selected days of a year, numbered from 0; intervals count from the one of `counted_from`."""
         return _days_of_year(self, _TWINS[year % 400], self._intervals_between(counted_from, year) % self.interval)
 
     def _intervals_between(self, day: date, year: int) -> int:
-        """Return how many days, weeks, months or years lie between those of `day` and of the year's first day."""
+        """Return how many days, weeks, months or years the year's first day is after `day`."""
         match self.frequency:
             case "DAILY":
                 return date(year, 1, 1).toordinal() - day.toordinal()
@@ -82,7 +90,7 @@ class Days:
                 yield range(first, last + 1)
 
     def has(self, day: date) -> bool:
-        """Whether a day is selected, `interval` and `positions` apart."""
+        """Whether a day is selected, without regard to `interval` and `positions`."""
         year_day, days_in_year = _day_of_year(day), 365 + isleap(day.year)
         days_in_month = monthrange(day.year, day.month)[1]
         return (
@@ -98,7 +106,7 @@ class Days:
         )
 
     def chosen(self, days: list[int]) -> list[int]:
-        """Return those days of one interval that stand at `positions`."""
+        """Return the days of one interval that are at `positions`."""
         if not self.positions:
             return days
         return [day for number, day in enumerate(days, start=1) if _is_one_of(self.positions, number, len(days))]
@@ -152,7 +160,7 @@ class Rule:
 
     @property
     def first(self) -> datetime | None:
-        """The first start of all; the days of a rule repeat themselves after 400 years, times its interval."""
+        """The first start, or None; a rule's days repeat after 400 years times its interval, so it looks no further."""
         last_year = self.start.year + 400 * self.days.interval
         last = LAST_DAY if last_year >= LAST_DAY.year else date(last_year, 12, 31)
         return next(self.starts(self.start.date(), last), None)
@@ -181,7 +189,7 @@ class Rule:
         return date(year, 1, 1).toordinal(), self.days.of_year(year, self.start.date())
 
     def _number_before(self, day: date) -> int:
-        """Return how many starts there are from DTSTART up to a date, if nothing ends the rule."""
+        """Return how many starts there are from DTSTART to before a date, without regard to COUNT and UNTIL."""
         first = self.start.date()
         if day <= first:
             return 0
@@ -190,7 +198,7 @@ class Rule:
         return days * len(self.times) - missed_on_first_day
 
     def _days_before(self, day: date) -> int:
-        """Return how many of the rule's days there are from the first of DTSTART's year up to a date."""
+        """Return how many of the rule's days there are from 1 January of DTSTART's year to before a date."""
         whole_years = sum(len(self._year(year)[1]) for year in range(self.start.year, day.year))
         new_year, days = self._year(day.year)
         return whole_years + bisect_left(days, day.toordinal() - new_year)
@@ -209,12 +217,12 @@ def _days_of_year(days: Days, year: int, phase: int) -> tuple[int, ...]:
 
 
 def _is_one_of(wanted: frozenset[int], number: int, of: int) -> bool:
-    """Whether the `number`-th of so many is wanted, counted from the front or the back; an empty set wants all."""
+    """Whether the `number`-th of `of` is wanted, counted from the front or the back; an empty set wants all."""
     return not wanted or number in wanted or number - of - 1 in wanted
 
 
 def _kind(year: int) -> tuple[int, bool, bool, bool]:
-    """Return all that the days of a year, and the weeks that it shares with its neighbours, depend on."""
+    """Return what determines the days of a year, and the weeks that it shares with the years beside it."""
     return date(year, 1, 1).weekday(), isleap(year - 1), isleap(year), isleap(year + 1)
 
 
@@ -229,7 +237,7 @@ def _day_of_year(day: date) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RecurrenceSet:
-    """The starts of all `rules` together, and those that were `added`, but for those `excluded`.
+    """The starts of all `rules`, and the `added` occurrences, without the `excluded` starts.
 
     Each start of a rule lasts `length`; `states_end` tells whether the text says so (T3). `added` is in order.
     """
@@ -247,7 +255,7 @@ class RecurrenceSet:
     def occurrences(self, first: date, last: date, _initiation_date: date | None = None) -> Iterator[Occurrence]:
         """Yield, soonest first, the occurrences that start on the dates `first` to `last`, both inclusive.
 
-        Of those with the same start only the one with the latest end is yielded (R4).
+        If several have the same start, it yields only the one with the latest end (R4).
         """
         by_rules = (map(self.lasting, rule.starts(first, last)) for rule in self.rules)
         added = (occurrence for occurrence in self.added if first <= occurrence.start.date() <= last)
@@ -261,5 +269,5 @@ class RecurrenceSet:
         return next(self.occurrences(first, last), None)
 
     def lasting(self, start: datetime) -> Occurrence:
-        """Return the occurrence at a start that states no end of its own."""
+        """Return the occurrence at a start, with the length of the set."""
         return Occurrence(start, start + self.length, self.states_end)

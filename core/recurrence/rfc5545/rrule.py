@@ -1,4 +1,4 @@
-"""Reading the value of an RRULE (RFC 5545 3.3.10): its parts, what they may be, and what goes with what."""
+"""Reads the value of an RRULE (RFC 5545 3.3.10), and refuses values and combinations that it may not have."""
 
 import re
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ _RANGES = {
     "BYSETPOS": (1, 366),
 }
 _FROM_THE_END = ("BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYSETPOS")
-"""May be negative too."""
+"""Their numbers may be negative too: those count from the end."""
 
 _NAMES = ("FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYDAY", *_RANGES)
 _FREQUENCIES_OF = {"BYMONTHDAY": ("DAILY", "MONTHLY", "YEARLY"), "BYYEARDAY": ("YEARLY",), "BYWEEKNO": ("YEARLY",)}
@@ -40,9 +40,9 @@ _WEEKDAY = re.compile(f"([+-]?[0-9]{{1,2}})?({'|'.join(BY_DAY)})")
 
 
 def read_rule(line: Part, start: datetime, zone: str | None, leniency: Leniency) -> Rule:
-    """Return what an RRULE says of a session that starts with DTSTART, the local `start`, in `zone`.
+    """Return the rule of an RRULE line; `start` is DTSTART, local in the session's `zone`.
 
-    Raises InvalidRecurrence, and UnknownTimeZone where UNTIL is in UTC.
+    Raises InvalidRecurrence, and UnknownTimeZone if UNTIL is in UTC and the zone is not known.
     """
     return _RuleReader(line, _parts(line, leniency), start, zone, leniency).rule()
 
@@ -99,7 +99,7 @@ class _RuleReader:
         return self._completed(days)
 
     def _completed(self, days: Days) -> Days:
-        """Return the days with what the rule leaves to DTSTART."""
+        """Return the days; what the rule leaves open comes from DTSTART."""
         if days.weekdays or days.month_days or days.year_days:
             return days
         if days.weeks or days.frequency == "WEEKLY":
@@ -126,14 +126,16 @@ class _RuleReader:
         found = frozenset(self._weekday(part, text) for text in part.value.split(","))
         may_be_numbered = frequency in {"MONTHLY", "YEARLY"} and "BYWEEKNO" not in self.parts
         if not may_be_numbered and any(number != EVERY for number, _ in found):
-            raise part.refused("days without a number, which only a monthly or yearly rule (without BYWEEKNO) may have")
+            raise part.refused("days without a number: only a monthly or yearly rule without BYWEEKNO may number them")
         return found
 
     def _weekday(self, part: Part, text: str) -> tuple[int, int]:
         match = _WEEKDAY.fullmatch(text)
         number = int(match[1] or EVERY) if match else EVERY
         if not match or abs(number) > 53 or (match[1] and not number):
-            raise Part(part.place, text).refused(f"any of {', '.join(BY_DAY)}, or 1TH, -1SU and so on up to 53")
+            raise Part(part.place, text).refused(
+                f"one of {', '.join(BY_DAY)}, or a numbered day such as 1TH or -1SU, up to 53"
+            )
         return number, BY_DAY.index(match[2])
 
     def _week_starts_on(self) -> int:
@@ -143,10 +145,12 @@ class _RuleReader:
         return BY_DAY.index(part.value) if part else 0
 
     def _require_what_goes_together(self, days: Days) -> None:
-        """Refuse what the RFC rules out, and what it leaves open."""
+        """Refuse combinations that the RFC forbids or does not define."""
         for name, frequencies in _FREQUENCIES_OF.items():
             if name in self.parts and days.frequency not in frequencies:
-                raise self.parts[name].refused(f"no {name} with FREQ={days.frequency}, but {' or '.join(frequencies)}")
+                raise self.parts[name].refused(
+                    f"{name} only with FREQ={' or '.join(frequencies)}, not {days.frequency}"
+                )
         if days.positions and not any(name.startswith("BY") and name != "BYSETPOS" for name in self.parts):
             raise self.parts["BYSETPOS"].refused("another BY part, such as BYDAY, to choose from")
         if days.weeks and (days.positions or days.interval > 1):
@@ -165,7 +169,7 @@ class _RuleReader:
         if len(times) > MOST_TIMES:
             raise InvalidRecurrence(f"{self.line.place} has {len(times)} starts a day; expected at most {MOST_TIMES}")
         if len(times) > 1 and "BYSETPOS" in self.parts:
-            raise self.parts["BYSETPOS"].refused("no BYSETPOS where BYHOUR or BYMINUTE give several starts a day")
+            raise self.parts["BYSETPOS"].refused("no BYSETPOS if BYHOUR or BYMINUTE give several starts a day")
         return times
 
     def _count(self) -> int | None:
@@ -178,7 +182,7 @@ class _RuleReader:
         part = self.parts.get("UNTIL")
         if not part:
             return None
-        expected = f"a time such as {self.start:%Y%m%dT%H%M%S}, local or, with a Z, in UTC"
+        expected = f"a time such as {self.start:%Y%m%dT%H%M%S}, or in UTC with a Z at the end"
         if is_day(part):
             last_day = day(part, expected, last=date.max)
             self.leniency.forgive(part.problem(expected))

@@ -1,10 +1,10 @@
-"""Reading the RFC 5545 form of a recurrence: DTSTART, RRULE, RDATE, EXDATE, and DTEND or DURATION (R5).
+"""Reads the RFC 5545 form of a recurrence: DTSTART, RRULE, RDATE, EXDATE, and DTEND or DURATION (R5).
 
-All of it is in the session's own zone. Whatever is wrong is named by its line and part. What is odd but can mean
-only one thing is an error where someone is about to save it, and a warning where it is stored already.
+All local times are in the session's own zone. An error names the wrong value by its line and part. What is odd but can
+mean only one thing is an error in text that somebody is about to save, and a warning in stored text.
 
-DTEND and DURATION both say how long it is by the clock on the wall: a session until 1am is until 1am in the night
-when the clocks change too, as in the JSON form.
+DTEND and DURATION both count wall time, as the JSON form does: a session until 1am ends at 1am also in a night when the
+clocks change.
 """
 
 import re
@@ -32,7 +32,7 @@ _TYPES = {
     "RDATE": ("DATE-TIME", "DATE", "PERIOD"),
     "EXDATE": ("DATE-TIME", "DATE"),
 }
-"""The value types (3.2.20) that each may have; the first is meant where none is given."""
+"""The value types (3.2.20) that each line may have; the first is the default."""
 
 _BEGINNING = re.compile("(DTSTART|DTEND|DURATION|RRULE|RDATE|EXDATE|EXRULE|BEGIN|FREQ)[:;=]", re.IGNORECASE)
 _LINE = re.compile('([A-Z0-9-]+)((?:;[A-Z0-9-]+=(?:"[^"]*"|[^";:]*))*):(.*)', re.IGNORECASE)
@@ -40,17 +40,17 @@ _PARAMETER = re.compile(';([A-Z0-9-]+)=(?:"([^"]*)"|([^";:]*))', re.IGNORECASE)
 
 
 def is_rfc5545(text: str) -> bool:
-    """Whether a text means to be of this form."""
+    """Whether the text begins like this form, right or wrong."""
     return _BEGINNING.match(text) is not None
 
 
 def read(
     text: str, default_length: timedelta, zone: str | None, *, strict: bool
 ) -> tuple[RecurrenceSet, tuple[str, ...]]:
-    """Return what a text says in the session's `zone`, and what it was forgiven, as warnings.
+    """Return what a text says in the session's `zone`, and warnings about what is odd but understood.
 
-    Raises InvalidRecurrence for what cannot be understood and, if `strict`, for what would be forgiven; and
-    UnknownTimeZone where a time in UTC is to be converted and there is no such zone.
+    Raises InvalidRecurrence for what cannot be understood and, if `strict`, instead of a warning. Raises
+    UnknownTimeZone if a time is in UTC and the zone is not known.
     """
     reader = _Reader(_lines(text), default_length, zone, Leniency(strict=strict))
     return reader.recurrence_set(), tuple(reader.leniency.warnings)
@@ -79,7 +79,7 @@ class _Line:
 
 
 def _lines(text: str) -> list[_Line]:
-    """Return the content lines; one that begins with white space goes on with the one before (3.1)."""
+    """Return the content lines; a line that begins with white space continues the one before (3.1)."""
     unfolded: list[tuple[int, str]] = []
     for number, line in enumerate(re.split("\r\n|\n|\r", text), start=1):
         if unfolded and line.startswith((" ", "\t")):
@@ -103,7 +103,7 @@ def _line(number: int, line: str) -> _Line:
 
 
 def _checked(line: _Line) -> _Line:
-    """Return a line whose name and parameters are known."""
+    """Return the line if its name and parameters are known."""
     if line.name not in _NAMES:
         raise InvalidRecurrence(f"{line.place} is unknown; expected only {', '.join(_NAMES)}")
     known = ("TZID", "VALUE") if line.name in _TYPES else ()
@@ -147,7 +147,7 @@ class _Reader:
             return
         if self.zone is None:
             self.leniency.forgive(
-                f"{line.place} has TZID={zone:.60}; expected none, as the session's zone is not given"
+                f"{line.place} has TZID={zone:.60}; expected none, because the session's zone is not given"
             )
         elif zone != self.zone:
             raise InvalidRecurrence(f"{line.place} has TZID={zone:.60}; expected the session's zone, {self.zone}")
@@ -158,7 +158,7 @@ class _Reader:
     def _only(self, name: str) -> _Line | None:
         lines = self._named(name)
         if len(lines) > 1:
-            raise InvalidRecurrence(f"{lines[1].place} is there again; expected it once")
+            raise InvalidRecurrence(f"{lines[1].place} is a second line of that name; expected only one")
         return lines[0] if lines else None
 
     # When, and how long
@@ -175,13 +175,13 @@ class _Reader:
         """Return the length that is stated, if any."""
         end, duration = self._only("DTEND"), self._only("DURATION")
         if end and duration:
-            raise InvalidRecurrence(f"{duration.place} stands beside DTEND; expected one of them")
+            raise InvalidRecurrence(f"{duration.place} is there as well as DTEND; expected only one of them")
         if end:
             return self._checked(self._local(end.whole) - start, end.whole)
         return self._checked(length(duration.whole), duration.whole) if duration else None
 
     def _checked(self, lasts: timedelta, part: Part) -> timedelta | None:
-        """Return a length, or None where it is nothing, which counts as not stated (T3)."""
+        """Return a length; None for a length of zero, which counts as not stated (T3)."""
         expected = "an end after the start, less than 24 hours later, in whole minutes"
         if not timedelta() <= lasts < DAY or lasts.seconds % 60:
             raise part.refused(expected)
@@ -194,18 +194,18 @@ class _Reader:
     def _rules(self, start: datetime) -> tuple[Rule, ...]:
         lines = self._named("RRULE")
         if len(lines) > MOST_RULES:
-            raise InvalidRecurrence(f"there are {len(lines)} lines RRULE; expected at most {MOST_RULES}")
+            raise InvalidRecurrence(f"there are {len(lines)} RRULE lines; expected at most {MOST_RULES}")
         return tuple(rule for line in lines if (rule := self._rule(line.whole, start)))
 
     def _rule(self, line: Part, start: datetime) -> Rule | None:
         rule = read_rule(line, start, self.zone, self.leniency)
         if rule.first:
             return rule
-        self.leniency.forgive(line.problem("a rule that yields some date on or after DTSTART"))
+        self.leniency.forgive(line.problem("a rule that yields a date on or after DTSTART"))
         return None
 
     def _added(self, ruled: RecurrenceSet) -> tuple[Occurrence, ...]:
-        """Return what RDATE says, and DTSTART, which is an occurrence whatever the rules say."""
+        """Return the occurrences of RDATE, and the one at DTSTART, which counts even if no rule yields it."""
         added = [self._rdate(line.type, part, ruled) for line in self._named("RDATE") for part in line.parts]
         return tuple(sorted([*added, ruled.lasting(ruled.start)]))
 
@@ -228,11 +228,11 @@ class _Reader:
         return Occurrence(start, start + lasts) if lasts else ruled.lasting(start)
 
     def _require_start(self, whole: RecurrenceSet, rules: tuple[Rule, ...], part: Part) -> None:
-        """Forgive a DTSTART that no rule yields, which the RFC leaves open; EXDATE may leave it out."""
+        """Warn of a DTSTART that no rule yields and no EXDATE leaves out: the RFC does not define what it means."""
         if whole.start in whole.excluded or not rules or _is_yielded(whole.start, rules):
             return
         first = min(first for rule in rules if (first := rule.first))
-        self.leniency.forgive(part.problem(f"a start that a RRULE yields, such as {first:%Y%m%dT%H%M%S}"))
+        self.leniency.forgive(part.problem(f"a start that an RRULE yields, such as {first:%Y%m%dT%H%M%S}"))
 
     def _excluded(self, whole: RecurrenceSet) -> frozenset[datetime]:
         found = [self._exdate(line.type, part, whole) for line in self._named("EXDATE") for part in line.parts]
@@ -247,11 +247,11 @@ class _Reader:
             meant = self._meant(part, whole)
             excluded = self._starts_on(whole, {wall.date() for wall in meant}) & meant
         if not excluded:
-            self.leniency.forgive(part.problem("the local start of an occurrence, to be left out"))
+            self.leniency.forgive(part.problem("the local start of an occurrence"))
         return excluded
 
     def _meant(self, part: Part, whole: RecurrenceSet) -> frozenset[datetime]:
-        """Return the wall times that a time, local or in UTC, may be."""
+        """Return the wall times that a time, local or in UTC, may mean."""
         found = moment(part, _LOCAL)
         if not found.in_utc:
             return frozenset({found.wall})
@@ -268,7 +268,7 @@ def _is_yielded(start: datetime, rules: tuple[Rule, ...]) -> bool:
 
 
 def _less_start(rules: tuple[Rule, ...], start: datetime) -> tuple[Rule, ...]:
-    """Return the rules, with one start less to yield where DTSTART is none of theirs.
+    """Return the rules; if none of them yields DTSTART, each COUNT is one less, because DTSTART uses one.
 
     "The DTSTART property value always counts as the first occurrence" (3.3.10).
     """

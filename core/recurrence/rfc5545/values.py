@@ -1,4 +1,4 @@
-"""Values as RFC 5545 writes them (3.3): moments, days and lengths, and where in a text they stand."""
+"""Values as RFC 5545 writes them (3.3): moments, days and lengths, and their place in a text."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -24,13 +24,13 @@ _LENGTH = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A value as it was written, and the place in the text where it stands."""
+    """A value as it was written, and its place in the text."""
 
     place: str
     value: str
 
     def problem(self, expected: str) -> str:
-        """Return what to tell whoever wrote it."""
+        """Return the message for the author of the text."""
         return f"{self.place} is {self.value!r:.60}; expected {expected}"
 
     def refused(self, expected: str) -> InvalidRecurrence:
@@ -55,7 +55,7 @@ def moment(part: Part, expected: str, *, last: date = LAST_DAY) -> Moment:
     try:
         wall = datetime(*map(int, numbers))  # type: ignore[arg-type] # noqa: DTZ001 - local, or said to be in UTC
     except ValueError as error:
-        raise part.refused(f"{expected}, that exists") from error
+        raise part.refused(f"{expected}, on a date and at a time that exist") from error
     _require_era(part, wall.date(), last)
     return Moment(wall, bool(z))
 
@@ -73,7 +73,7 @@ def day(part: Part, expected: str, *, last: date = LAST_DAY) -> date:
     try:
         found = date(*map(int, match.groups()))
     except ValueError as error:
-        raise part.refused(f"{expected}, that exists") from error
+        raise part.refused(f"{expected}, and one that exists") from error
     _require_era(part, found, last)
     return found
 
@@ -88,7 +88,7 @@ def length(part: Part) -> timedelta:
 
 
 def last_wall(until: datetime, zone: str, times: Iterable[time]) -> datetime:
-    """Return the last wall time, at one of `times`, whose instant is not after `until`, naive and in UTC.
+    """Return the last wall time at one of `times` whose instant is not after `until` (naive, in UTC).
 
     Raises UnknownTimeZone.
     """
@@ -99,14 +99,17 @@ def last_wall(until: datetime, zone: str, times: Iterable[time]) -> datetime:
 
 
 def walls(moment_in_utc: datetime, zone: str, times: Iterable[time]) -> frozenset[datetime]:
-    """Return what clocks show then and, in a gap, which of `times` mean it too. Raises UnknownTimeZone."""
+    """Return the wall times that mean an instant: what clocks show then and, in a gap, some of `times` too.
+
+    Raises UnknownTimeZone.
+    """
     instant = moment_in_utc.replace(tzinfo=UTC)
     same = {wall for wall in _walls_near(instant, zone, times) if to_utc(wall, zone) == instant}
     return frozenset({to_local(instant, zone), *same})
 
 
 def _walls_near(instant: datetime, zone: str, times: Iterable[time]) -> Iterator[datetime]:
-    """Yield these times on the days around, two to each side: a zone may have skipped one of them."""
+    """Yield these times on five days, from two before to two after: a zone may have skipped a whole day."""
     local = to_local(instant, zone)
     for days, at in product(range(-2, 3), times):
         yield datetime.combine(local + days * DAY, at)

@@ -1,1 +1,1 @@
-"""What the planner reads, and what it decided, written: instances, their bindings, their windows."""
+"""Reads what the planner needs, and writes what it decided: instances, their bindings and their windows."""

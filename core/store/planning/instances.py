@@ -1,4 +1,4 @@
-"""The instances that a plan makes, retimes, binds and deletes: for a chunk of sessions in a handful of statements."""
+"""Makes, retimes, binds and deletes the instances of a chunk of sessions, in a handful of statements."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, time
@@ -33,7 +33,7 @@ from core.store.planning.snapshots import ROW_CONTENT
 
 
 def lock(connection: Connection, ids: Collection[int]) -> frozenset[int]:
-    """Lock these instances' rows, those that nobody holds, and return their ids."""
+    """Lock these instances, except those that another transaction holds; return the ids of the locked ones."""
     return _locked(connection, _LOCK, ids)
 
 
@@ -46,7 +46,10 @@ _LOCK = (
 
 
 def lock_keys(connection: Connection, ids: Collection[int]) -> frozenset[int]:
-    """Hold these instances as a foreign key does: until we commit nobody deletes one; all else may be done to it."""
+    """Lock these instances as a foreign key does, and return their ids: nobody can delete one before we commit.
+
+    Other transactions may still update them. Instances that another transaction deletes are skipped.
+    """
     return _locked(connection, _LOCK_KEYS, ids)
 
 
@@ -59,7 +62,7 @@ _LOCK_KEYS = (
 
 
 def lock_parents(connection: Connection, session_ids: Collection[int]) -> frozenset[int]:
-    """Lock the parents of the rows to be made, as their foreign key will, but without waiting."""
+    """Lock these sessions, as the foreign key of their new instances will, but without waiting; return their ids."""
     return _locked(connection, _LOCK_PARENTS, session_ids)
 
 
@@ -76,9 +79,12 @@ def _locked(connection: Connection, statement: Select[int], ids: Collection[int]
 
 
 def delete_unreferenced(connection: Connection, deletable: frozenset[int]) -> frozenset[int]:
-    """Delete the rows that nothing refers to (P4).
+    """Delete those of these instances that no row of the app refers to (P4); return their ids.
 
-    The references are asked for after the row is locked FOR UPDATE: before, an insert in between would be cascaded.
+    1. Lock the instances FOR UPDATE, except those that another transaction holds.
+    2. Only then read, in a later statement, which of them the app refers to. If we read first, the app could insert a
+       reference before we lock; our delete would then cascade to the app's new row.
+    3. Delete the others.
     """
     if not deletable:
         return frozenset()
@@ -101,10 +107,10 @@ _DELETE = (
 )
 
 
-# What refers to an instance among our own tables goes with it.
+# Our own tables that refer to an instance. Their rows are deleted with it.
 OWN_TABLES = ("planned_instance", "activation_window", "active_instance")
 
-# The catalogue: Core has no tables for it.
+# Raw SQL, because SQLAlchemy Core has no tables for the catalogue.
 _FOREIGN_KEYS = text(
     """
     SELECT n.nspname, c.relname, a.attname
@@ -120,7 +126,7 @@ _FOREIGN_KEYS = text(
 
 
 def referenced(connection: Connection, instance_ids: Collection[int]) -> frozenset[int]:
-    """Return those of the instances that some row of the app refers to."""
+    """Return which of these instances some row of the app refers to, by any foreign key in the database."""
     keys = connection.execute(_FOREIGN_KEYS, {"own": list(OWN_TABLES)}).all()
     queries = [_referring(key.nspname, key.relname, key.attname) for key in keys]
     if not queries or not instance_ids:
@@ -134,7 +140,7 @@ def _referring(schema: str, name: str, key: str) -> Select[int]:
 
 
 def make(connection: Connection, plans: Sequence[Plan]) -> dict[tuple[int, int], int]:
-    """Insert the new instances; return (session id, the planner's key) -> the row's id."""
+    """Insert the new instances of these plans, and bind them; return (session id, the planner's key) -> instance id."""
     new = {(plan.session_id, instance.binding.start): instance for plan in plans for instance in plan.made}
     if not new:
         return {}
@@ -166,7 +172,7 @@ _MAKE = (
 
 
 def _bind_made(connection: Connection, made: Mapping[int, tuple[int, NewInstance]]) -> None:
-    """Bind the rows just made to their occurrences, and note what was written, to know later if anybody touched it."""
+    """Bind the new rows to their occurrences, and record what we wrote, to see later whether anybody changed a row."""
     bindings = {row_id: (session_id, instance.binding) for row_id, (session_id, instance) in made.items()}
     connection.execute(_BIND_MADE, _bindings(bindings))
 
@@ -200,7 +206,7 @@ def _bindings(bound: Mapping[int, tuple[int, Binding]]) -> dict[str, list[object
 
 
 def _unskip(connection: Connection, made: Iterable[tuple[int, datetime]]) -> None:
-    """What was asked for by name is no longer skipped."""
+    """Remove the occurrences of these new instances from the skipped ones: somebody asked for one by its start (P1)."""
     connection.execute(_UNSKIP, _MADE.of(list(made)))
 
 
@@ -211,7 +217,7 @@ _UNSKIP = delete(SkippedOccurrence).where(
 
 
 def retime(connection: Connection, retimed: Sequence[RetimedInstance]) -> tuple[int, ...]:
-    """Give these instances, whose rows are locked, the times of their occurrences (P3); return their ids."""
+    """Give these instances, which are locked, the times of their occurrences (P3); return their ids."""
     if not retimed:
         return ()
     times = _RETIMED.of([(row.session_instance_id, row.date, row.start_time, row.end_time) for row in retimed])
@@ -228,7 +234,7 @@ _TIMES = {name: _RETIMED.c[name] for name in ("date", "start_time", "end_time")}
 _RETIME = (
     update(SessionInstance).where(SessionInstance.session_instance_id == _RETIMED.c.session_instance_id).values(_TIMES)
 )
-# Only the times: where somebody has touched anything else, the row must go on differing from what was written.
+# Update only the times in `written`: if somebody has changed another column, the row must still differ from `written`.
 _NOTE_RETIMED = (
     update(PlannedInstance)
     .where(
@@ -240,7 +246,7 @@ _NOTE_RETIMED = (
 
 
 def bind(connection: Connection, plans: Sequence[Plan], deleted: frozenset[int]) -> None:
-    """Write to which occurrences the instances of these plans are bound, apart from those that are `deleted`."""
+    """Write which occurrence each instance of these plans is bound to; leave out the `deleted` instances."""
     bound = {
         row_id: (plan.session_id, binding)
         for plan in plans

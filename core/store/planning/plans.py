@@ -1,4 +1,4 @@
-"""What the planner decided, written: for a chunk of sessions at once."""
+"""Writes what the planner decided, for a chunk of sessions at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from core.store.planning import instances
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was done of the plans: rows made, retimed and deleted; the edges of all their windows that are to come."""
+    """The ids of the instances that were made, retimed and deleted; and the future edges of all planned windows."""
 
     made: tuple[int, ...]
     retimed: tuple[int, ...]
@@ -28,40 +28,45 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """`blocked`: the sessions of which somebody else holds a row; `stored`: their windows that are not history."""
+    """`blocked`: the sessions with a row that another transaction holds; `stored`: the live windows of all sessions."""
 
     blocked: frozenset[int]
     stored: Windows
 
 
 def lock_for(connection: Connection, plans: Sequence[Plan], now: datetime) -> Locked:
-    """Lock the rows that these plans would write, and the instances of which they would write a window or a binding.
+    """Lock what `write` will need, without waiting.
 
-    Somebody who has deleted such an instance, and not committed, holds those too: we would wait for them.
+    1. Read the stored windows, to know which of them the plans change.
+    2. Lock the instances to retime or to delete.
+    3. Lock, as a foreign key does, the instances whose windows or bindings change. If the app has deleted such an
+       instance and not committed, our insert would wait for that transaction.
+    4. Lock, as a foreign key does, the sessions that get new instances.
+    5. Return the session of every row that was skipped, because another transaction holds it.
     """
     stored = activation_windows.stored(connection, [plan.session_id for plan in plans], now) if plans else frozenset()
     making = {plan.session_id for plan in plans if plan.made}
-    writing = {row: plan.session_id for plan in plans for row in _written(plan)}
-    touching = _touched(plans, stored, now)
+    writing = {row: plan.session_id for plan in plans for row in _rows_to_write(plan)}
+    referring = _rows_to_refer_to(plans, stored, now)
     missing = [
         *(writing[row] for row in writing.keys() - instances.lock(connection, writing)),
-        *(touching[row] for row in touching.keys() - instances.lock_keys(connection, touching)),
+        *(referring[row] for row in referring.keys() - instances.lock_keys(connection, referring)),
         *(making - instances.lock_parents(connection, making)),
     ]
     return Locked(frozenset(missing), stored)
 
 
-def _written(plan: Plan) -> Iterable[int]:
+def _rows_to_write(plan: Plan) -> Iterable[int]:
     return chain((row.session_instance_id for row in plan.retimed), plan.deletable)
 
 
-def _touched(plans: Iterable[Plan], stored: Windows, now: datetime) -> dict[int, int]:
-    """Return the standing instances of which a window or a binding would be written: instance id -> session id."""
+def _rows_to_refer_to(plans: Iterable[Plan], stored: Windows, now: datetime) -> dict[int, int]:
+    """Return the existing instances whose windows or bindings change: instance id -> session id."""
     planned = frozenset(
         _stored(plan, span, span.session_instance_id)
         for plan in plans
         for span in plan.windows
-        if span.session_instance_id > 0  # the others are to be made
+        if span.session_instance_id > 0  # a negative key: the instance is not made yet
     )
     gone, new = activation_windows.difference(stored, planned, now)
     bindings = {row: plan.session_id for plan in plans for row in chain(plan.bound, plan.unbound)}
@@ -81,7 +86,15 @@ def write(
     planned_through: datetime,
     zone_version: str,
 ) -> Written:
-    """Write these plans, whose rows `lock_for` has locked; `stored` is what it found."""
+    """Write these plans; `lock_for` has locked their rows and read `stored`.
+
+    1. Delete the deletable instances that nothing refers to.
+    2. Make the new instances, and bind them.
+    3. Retime the instances that follow their occurrences.
+    4. Write the bindings that changed.
+    5. Replace the stored windows by the planned ones, where they differ.
+    6. Record in the plan rows how far they reach, and when to plan again.
+    """
     if not plans:
         return Written((), (), (), frozenset())
     deletable = frozenset(chain.from_iterable(plan.deletable for plan in plans))
@@ -98,7 +111,7 @@ def write(
     before = frozenset(window for window in stored if window.session_id in ours)
     activation_windows.replace(connection, *activation_windows.difference(before, planned, now), now)
     _note_planned(connection, plans, planned_through, zone_version)
-    # Of all, and not only of the new: a hook may have written them, and the daemon has no timer for them yet.
+    # The edges of all windows, not only of new ones: the daemon may have no timer yet for a window that a hook wrote.
     edges = frozenset(edge for window in planned for edge in (window.opens_at, window.closes_at) if edge > now)
     return Written(tuple(sorted(ids.values())), retimed, tuple(sorted(deleted)), edges)
 
@@ -122,14 +135,14 @@ _NOTE_PLANNED = (
 
 
 def bound_to(connection: Connection, session_id: int, local_start: datetime) -> int:
-    """Return the instance that is bound to the session's occurrence at that local start."""
+    """Return the instance that is bound to the session's occurrence at that local start; there must be one."""
     planned, instance = PlannedInstance, SessionInstance
     statement = (
         select(planned.session_instance_id)
         .join(instance, instance.session_instance_id == planned.session_instance_id)
         .where(
             planned.session_id == session_id,
-            instance.session_id == session_id,  # a row that was moved to another session has left its binding behind
+            instance.session_id == session_id,  # an instance that moved to another session leaves its old binding
             planned.occurrence_start == local_start,
             ~planned.lost,
         )
@@ -138,7 +151,7 @@ def bound_to(connection: Connection, session_id: int, local_start: datetime) -> 
 
 
 def note_unreadable(connection: Connection, errors: Mapping[int, str], zone_version: str) -> None:
-    """Record why these sessions could not be read (P6): their old plan stays, until an edit or newer zone data."""
+    """Record why these sessions could not be read (P6); their old plan stays until an edit or newer zone data."""
     if not errors:
         return
     connection.execute(_NOTE_UNREADABLE, _UNREADABLE.of(sorted(errors.items())) | {"zone_data": zone_version})

@@ -1,4 +1,4 @@
-"""What the planner needs to know of a chunk of sessions, read in three statements."""
+"""Reads what the planner needs to know about a chunk of sessions, in three statements."""
 
 from collections.abc import Collection
 from datetime import date, datetime, time
@@ -35,14 +35,20 @@ from core.models import (
 from core.rules.planner import Binding, InstanceSnapshot, SessionSnapshot
 from core.store.arrays import is_in
 
-# The row as it stands, apart from the bit that we flip: the same as what the planner wrote means nobody touched it.
+# The row's present content without `active`, which we flip: while it equals `written`, nobody has changed the row.
 ROW_CONTENT = func.to_jsonb(literal_column("session_instance")).op("-")("active")
 
 
 def snapshots(connection: Connection, session_ids: Collection[int], since: date) -> list[SessionSnapshot]:
-    """Return these sessions as the planner sees them, with all rows dated, or bound to a start, `since` or later."""
-    # In this order: what is saved in between then has rows that the recurrence does not know of yet, and never the
-    # other way round, where an instance just inserted, or just deleted, would get a twin.
+    """Return these sessions as the planner sees them.
+
+    With the instances that are dated `since` or later, or bound to an occurrence that starts on `since` or later.
+    """
+    # The order matters, because the app may commit between two statements.
+    # - Sessions before instances: the app may add a recurrence together with its instance. We then read at worst the
+    #   instance alone, which does no harm. In the other order we could read the recurrence alone, and make a twin.
+    # - Instances before skipped occurrences: the app may delete an instance, which skips its occurrence. We then read
+    #   at worst both. In the other order we could read neither, and make the instance again.
     sessions = connection.execute(_SESSIONS, {"ids": sorted(session_ids)}).all()
     instances = _instances(connection, session_ids, since)
     skipped = _skipped(connection, session_ids, since)
@@ -76,12 +82,12 @@ def _instances(connection: Connection, session_ids: Collection[int], since: date
 
 
 def _instances_since() -> Select[*tuple[Any, ...]]:
-    # A row that was moved to another session has left its binding behind.
+    # An instance that moved to another session leaves its old binding, which does not count.
     bound_here = (PlannedInstance.session_instance_id == SessionInstance.session_instance_id) & (
         PlannedInstance.session_id == SessionInstance.session_id
     )
     since, midnight = bindparam("since", type_=Date()), bindparam("midnight", type_=LocalDateTime)
-    # Two searches, each by an index of its own: one with an OR over both tables would read all of a session's past.
+    # Two searches, each with its own index. One search with OR over both tables would read a session's whole past.
     wanted = union(
         select(SessionInstance.session_instance_id).where(
             is_in(SessionInstance.session_id), SessionInstance.date >= since
@@ -115,7 +121,7 @@ def _instances_since() -> Select[*tuple[Any, ...]]:
 
 
 def _deletable() -> ColumnElement[bool]:
-    """Say whether the planner wrote the row, it has never opened, and nobody touched it since (P4)."""
+    """Return the condition: the planner wrote the row, nobody has changed it since, and it was never active (P4)."""
     same = ActivationWindow.session_instance_id == SessionInstance.session_instance_id
     opened = exists().where(same, ActivationWindow.phase != "ahead")
     flipped = exists().where(ActivationLog.session_instance_id == SessionInstance.session_instance_id)

@@ -1,1 +1,1 @@
-"""Check-ins, and where people are. Which yes decides is a rule: `core.rules.presence`."""
+"""Check-ins, and where people are. The rule which yes decides is in `core.rules.presence`."""

@@ -1,4 +1,4 @@
-"""What people say of instances: written, taken back; and what stands in the way of being there."""
+"""Writes and deletes what people say about instances, and reads why a person who said yes is not there."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +26,7 @@ from core.models import INSTANT, ActivationWindow, Person, SessionInstance, Sess
 
 @dataclass(frozen=True, slots=True)
 class InstanceStatus:
-    """How an instance stands at an instant; `is_past`: its date is, in every zone."""
+    """What is true of an instance at one instant; `is_past`: its date is past in every time zone."""
 
     is_cancelled: bool
     is_open: bool
@@ -37,7 +37,7 @@ class InstanceStatus:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What somebody said was saved, of an instance of this session, at this instant."""
+    """A saved check-in: the session of its instance, and the instant of saving."""
 
     session_id: int
     at: datetime
@@ -52,10 +52,10 @@ def save(
     *,
     now: datetime | None,
 ) -> Saved | None:
-    """Insert or update what a person says; None where there is no such person or instance.
+    """Insert or update what a person says about an instance; return None if there is no such person or instance.
 
-    Each yes is said anew, a comment that is not given stays. `now` None means the database's clock, once nobody else
-    holds the row.
+    A repeated yes counts from now on (`checked_in_at` is updated). Without a `comment`, the old comment stays. `now`
+    None means the database's clock when the row is written.
     """
     said = {
         "instance": session_instance_id,
@@ -107,13 +107,13 @@ _SAVE = _insert_or_update()
 
 
 def remove(connection: Connection, person_id: int, session_instance_id: int) -> None:
-    """Delete what a person said of an instance, if they said anything."""
+    """Delete what a person said about an instance, if they said anything."""
     row = SessionInstancePerson
     connection.execute(delete(row).where(row.session_instance_id == session_instance_id, row.person_id == person_id))
 
 
 def instance_status(connection: Connection, session_instance_id: int, now: datetime | None) -> InstanceStatus:
-    """Return how an instance stands."""
+    """Return the status of an instance, which must exist, at `now`; None means the database's clock."""
     at = _instant(now)
     instance, window = SessionInstance, ActivationWindow
     of_it = exists().where(window.session_instance_id == session_instance_id)
@@ -128,12 +128,12 @@ def instance_status(connection: Connection, session_instance_id: int, now: datet
 
 
 def session_of(connection: Connection, session_instance_id: int) -> int | None:
-    """Return the session of an instance, or None where there is none."""
+    """Return the session of an instance, or None if there is no such instance."""
     return connection.scalar(_SESSION_OF, {"instance": session_instance_id})
 
 
 def parties(connection: Connection, session_instance_id: int, person_id: int) -> tuple[int | None, bool]:
-    """Return the session of an instance, or None where there is none, and whether there is such a person."""
+    """Return the session of an instance, or None if there is no such instance; and whether the person exists."""
     session_id, person_exists = connection.execute(
         _PARTIES, {"instance": session_instance_id, "person": person_id}
     ).one()

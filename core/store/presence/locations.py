@@ -1,4 +1,4 @@
-"""Where people are: read, locked and written, for all the people of a pass in a handful of statements."""
+"""Reads, locks and writes where people are, for all the people of a pass in a handful of statements."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -23,7 +23,7 @@ from core.store.arrays import ValueTable, is_in
 
 
 def at(connection: Connection, instance_ids: Collection[int]) -> dict[int, int]:
-    """Return who is at these instances: person id -> instance id."""
+    """Return the people who are at these instances: person id -> instance id."""
     found = connection.execute(_AT, {"ids": sorted(instance_ids)}).all()
     return {person_id: instance_id for person_id, instance_id in found if instance_id}
 
@@ -32,9 +32,9 @@ _AT = select(Person.person_id, Person.active_session_instance_id).where(is_in(Pe
 
 
 def affected_by(connection: Connection, session_ids: Collection[int], since: date) -> set[tuple[int, int]]:
-    """Return the people whom a plan of these sessions may affect, as (person id, session id).
+    """Return the people that a plan of these sessions may affect, as (person id, session id).
 
-    Who said yes to any instance of theirs dated `since` or later, or is at their active one.
+    They said yes to an instance of the session dated `since` or later, or they are at the session's active instance.
     """
     values = {"ids": sorted(session_ids), "since": since}
     return {(person_id, session_id) for person_id, session_id in connection.execute(_AFFECTED_BY, values).all()}
@@ -55,9 +55,9 @@ _AFFECTED_BY = _affected()
 
 
 def lock_who_said_yes(connection: Connection, instance_ids: Collection[int]) -> tuple[frozenset[int], frozenset[int]]:
-    """Lock those who said yes to these instances, as far as nobody holds them.
+    """Lock the people who said yes to these instances, except those that another transaction holds.
 
-    Return who they are, and the instances to which somebody said yes whom somebody else holds.
+    Return the ids of the locked people, and the instances with a yes of somebody who could not be locked.
     """
     locked, held = connection.execute(_LOCK_WHO_SAID_YES, {"ids": sorted(instance_ids)}).one()
     return frozenset(locked or ()), frozenset(held or ())
@@ -78,7 +78,7 @@ def _who_said_yes() -> Select[Sequence[int], Sequence[int]]:
         .lateral("locked")
     )
     is_held = locked.c.person_id.is_(None)
-    # As two arrays: a chunk's thousand people would be a thousand rows.
+    # The result is one row with two arrays; otherwise a chunk with a thousand people would return a thousand rows.
     return select(
         func.array_agg(locked.c.person_id).filter(~is_held),
         func.array_agg(said.c.session_instance_id).filter(is_held),
@@ -97,7 +97,7 @@ _SESSIONS_OF = select(SessionInstance.session_id).where(is_in(SessionInstance.se
 
 
 def lock(connection: Connection, person_ids: Iterable[int]) -> frozenset[int]:
-    """Lock these people's rows, those that nobody holds."""
+    """Lock these people, except those that another transaction holds; return the ids of the locked ones."""
     return frozenset(connection.scalars(_LOCK, {"ids": sorted(person_ids)}).all())
 
 
@@ -110,15 +110,15 @@ _LOCK = (
 
 
 def lock_waiting(connection: Connection, person_id: int) -> datetime | None:
-    """Lock a person's row, waiting as long as the lock timeout lets us; return the database's clock once it is held.
+    """Lock a person's row, waiting up to the lock timeout; return the database's clock once the lock is held (L1).
 
-    None: there is no such person.
+    Return None if there is no such person. Raises the database's error if the lock timeout ends.
     """
     return connection.scalar(_LOCK_WAITING, {"person_id": person_id})
 
 
 def _lock_waiting() -> Select[datetime]:
-    # Fenced by its lock: the clock is read from what comes out of it.
+    # PostgreSQL never merges a subquery that locks into the outer query, so it reads the clock after it has the lock.
     locked = (
         select(Person.person_id)
         .where(Person.person_id == bindparam("person_id", type_=BigInteger()))
@@ -132,7 +132,10 @@ _LOCK_WAITING = _lock_waiting()
 
 
 def release(connection: Connection, instance_ids: Collection[int]) -> None:
-    """Let everybody go who is at these instances, before they close: the foreign key then finds nobody to wait for."""
+    """Set everybody who is at these instances to nowhere, before the instances close.
+
+    Otherwise the foreign key (ON DELETE SET NULL) would do it, and could wait for a person's row.
+    """
     connection.execute(_RELEASE, {"ids": sorted(instance_ids)})
 
 
@@ -140,7 +143,10 @@ _RELEASE = update(Person).where(is_in(Person.active_session_instance_id)).values
 
 
 def lock_active(connection: Connection, instance_ids: Collection[int], *, wait: bool = False) -> frozenset[int]:
-    """Return those of the instances that are active, held so that none closes before we commit."""
+    """Return which of these instances are active, locked so that none of them closes before we commit.
+
+    With `wait`, wait for instances that another transaction holds; else leave them out.
+    """
     return frozenset(connection.scalars(_LOCK_ACTIVE[wait], {"ids": sorted(instance_ids)}))
 
 
@@ -154,7 +160,7 @@ _LOCK_ACTIVE = {
 
 
 def move(connection: Connection, moves: Mapping[int, int | None]) -> None:
-    """Write where these people, whose rows are locked, are: person id -> instance id, or None."""
+    """Write where these people are: person id -> instance id, or None for nowhere. Their rows are locked."""
     if moves:
         connection.execute(_MOVE, _MOVED.of(sorted(moves.items())))
 

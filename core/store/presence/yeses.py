@@ -1,6 +1,7 @@
-"""The yeses that count at an instant: those said to instances that should be on, by the windows and not by the bits.
+"""Reads the yeses that count at an instant: those for instances that should be active then, by their windows.
 
-By the bits that are written so far, the order of a pass's chunks would decide.
+The active bits cannot tell: in the middle of a pass only some chunks have written theirs, so the order of the chunks
+would decide where a person is.
 """
 
 from collections import defaultdict
@@ -41,11 +42,14 @@ PointerAndYeses = tuple[int | None, list[SaidYes]]
 
 
 def _counting_yeses() -> Select[int, int, datetime, datetime, datetime]:
-    """Return the yeses of the people `ids` to instances that should be on at `now`."""
+    """Return the yeses of the people `ids` for instances that should be active at `now`.
+
+    Their windows contain `now`, `[opens_at, closes_at)`, or were opened early (L2).
+    """
     check_in, now = SessionInstancePerson, bindparam("now", type_=INSTANT)
     window = _live_windows_of_check_in()
     opened_early = (window.c.phase == "open") & (window.c.opens_at <= now + TOLERATED)
-    # Rows of before this feature say when they were made, if anything (`checked_in_at` has no default).
+    # Rows from before the migration have no `checked_in_at`; some of them have a `created_date`.
     said_at = func.coalesce(check_in.checked_in_at, check_in.created_date, literal(EPOCH, INSTANT))
     return select(
         check_in.person_id,
@@ -57,9 +61,10 @@ def _counting_yeses() -> Select[int, int, datetime, datetime, datetime]:
 
 
 def _is_recent_yes() -> ColumnElement[bool]:
-    """Return what is true of the yeses of the people `ids`, without the past of somebody who said yes often.
+    """Return the condition for the yeses of the people `ids`, without most of their past ones.
 
-    Ids grow with time: it lies below the lowest that has a window that is not over.
+    Instance ids grow with time. So the index by person and instance skips all instances below the lowest id that still
+    has a window which is not over; a regular guest has hundreds of them.
     """
     check_in, live = SessionInstancePerson, aliased(ActivationWindow)
     lowest = select(func.min(live.session_instance_id)).where(live.phase != "over").scalar_subquery()
@@ -67,9 +72,10 @@ def _is_recent_yes() -> ColumnElement[bool]:
 
 
 def _live_windows_of_check_in() -> LateralFromClause:
-    """Return the windows of a check-in's instance that are not over, fenced: from the people to them, and not back.
+    """Return the windows of a check-in's instance that are not over.
 
-    No statistics know how many windows are open now; the other way round all of them would be read.
+    OFFSET 0 makes PostgreSQL start from the people, and look up their windows. Without it PostgreSQL may start from the
+    windows and read all open ones, because its statistics do not know how many are open now.
     """
     window = ActivationWindow
     of_it = window.session_instance_id == SessionInstancePerson.session_instance_id
@@ -83,7 +89,7 @@ def _live_windows_of_check_in() -> LateralFromClause:
 
 
 def by_person(connection: Connection, person_ids: Collection[int], now: datetime) -> dict[int, PointerAndYeses]:
-    """Return, for each of these people, the instance where they are, and their yeses that count at `now`."""
+    """Return, by person id, the instance where each person is (None: nowhere), and their yeses that count at `now`."""
     pointers: dict[int, int | None] = {}
     said: dict[int, list[SaidYes]] = defaultdict(list)
     found = connection.execute(_BY_PERSON, {"ids": sorted(person_ids), "now": now}).all()
@@ -96,7 +102,7 @@ def by_person(connection: Connection, person_ids: Collection[int], now: datetime
 
 
 def _where_they_are_and_what_counts() -> CompoundSelect[*tuple[Any, ...]]:
-    """A row for each person, where they are, without instants; and one for each yes that counts."""
+    """Return one row per person, with where they are and without instants; and one row per yes that counts."""
     nothing = (cast(null(), INSTANT) for _ in range(3))
     return union_all(
         select(Person.person_id, Person.active_session_instance_id, *nothing).where(is_in(Person.person_id)),
@@ -108,7 +114,7 @@ _BY_PERSON = _where_they_are_and_what_counts()
 
 
 def awaited(connection: Connection, person_ids: Collection[int], now: datetime) -> frozenset[int]:
-    """Return the sessions that these people said yes to, and of which a window opens soon after `now`."""
+    """Return the sessions with an instance that these people said yes to and that opens in `(now, now + SOON]`."""
     return frozenset(connection.scalars(_AWAITED, {"ids": sorted(person_ids), "now": now, "soon": now + SOON}).all())
 
 
@@ -129,9 +135,9 @@ _AWAITED = _awaited()
 def move_undisputed(
     connection: Connection, person_ids: Collection[int], opened: Collection[int], now: datetime
 ) -> frozenset[int]:
-    """Move those of these people, whose rows are locked, of whom there is nothing to decide; return who they were.
+    """Move those of these people for whom there is nothing to decide; return their ids. Their rows are locked.
 
-    They are nowhere, and only one of their yeses counts at `now`, one to an instance that was `opened`.
+    Such a person is nowhere, and has exactly one yes that counts at `now`, for one of the instances in `opened`.
     """
     values = {"ids": sorted(person_ids), "opened": sorted(opened), "now": now}
     return frozenset(connection.scalar(_MOVE_UNDISPUTED, values) or ())

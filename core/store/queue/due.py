@@ -1,4 +1,4 @@
-"""Which sessions are due, and why: found by index, in one statement, without a lock."""
+"""Finds the sessions that are due, and why: by index, in one statement, without a lock."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -46,8 +46,9 @@ class Reason(StrEnum):
 class Search:
     """What to search for.
 
-    grace     leave edges and requests younger than this to those who serve them at once
-    excluded  sessions to leave out
+    reasons   the reasons to search for
+    grace     leave out edges and requests that are younger than this: another process serves them at once
+    excluded  leave out these sessions
     """
 
     reasons: frozenset[Reason] = frozenset(Reason)
@@ -60,7 +61,7 @@ EVERYTHING = Search()
 
 @dataclass(frozen=True, slots=True)
 class DueSession:
-    """A session that is due, and the most urgent reason."""
+    """A session that is due, and the most urgent reason why."""
 
     session_id: int
     reason: Reason
@@ -75,10 +76,10 @@ def due_sessions(
     zone_version: str,
     limit: int,
 ) -> list[DueSession]:
-    """Return at most `limit` sessions that are due, most urgent first, and of each reason the oldest first.
+    """Return at most `limit` sessions that are due, ordered by urgency, and the oldest first within one reason.
 
-    `now` None means the database's clock. `look_ahead`: how early an opening is due (L2). Sessions that failed and are
-    not yet to be tried again are left out, unless they were requested since.
+    An opening is due from `look_ahead` before its instant on, inclusive (L2). `now` None means the database's clock. A
+    failed session is left out until its retry is due, unless somebody requested it since it failed (L5).
     """
     parameters = {
         "look_ahead": look_ahead,
@@ -105,8 +106,8 @@ _MOST = bindparam("most", type_=Integer())
 
 @lru_cache(maxsize=64)
 def _statement(reasons: frozenset[Reason], *, has_now: bool) -> CompoundSelect[int, int]:
-    """Return the search for these reasons; making it takes longer than running it, so it is made once."""
-    at: ColumnElement[datetime] = func.statement_timestamp()  # stable within the statement: indexes serve it
+    """Return the search for these reasons. Building it takes longer than running it, so it is built once."""
+    at: ColumnElement[datetime] = func.statement_timestamp()  # constant within the statement, so indexes serve it
     if has_now:
         at = bindparam("now", type_=INSTANT)
     return union_all(
@@ -126,13 +127,13 @@ def _searches(reason: Reason, at: ColumnElement[datetime]) -> list[Select[int]]:
         case Reason.BACK:
             return _edges_that_are_ahead_again(at)
         case Reason.REQUEST:
-            # Requests are stamped by the real clock, whatever `now` is; one from the future (it was set back) is due.
+            # A request has the real clock's time, whatever `now` is. One in the future is due: the clock was set back.
             requested_at, clock = PlanRequest.requested_at, func.statement_timestamp()
             aged = (requested_at <= clock - _GRACE) | (requested_at > clock)
             return [_oldest(at, PlanRequest.session_id, PlanRequest.request_id, aged, requested_at=requested_at)]
         case Reason.PLAN:
             due = SessionPlan.next_plan_at <= at
-            stale = SessionPlan.zone_version < _ZONE_VERSION  # only a newer release makes a plan stale (T5)
+            stale = SessionPlan.zone_version < _ZONE_VERSION  # an older release leaves newer plans alone (T5)
             return [
                 _oldest(at, SessionPlan.session_id, SessionPlan.next_plan_at, due),
                 _oldest(at, SessionPlan.session_id, SessionPlan.zone_version, stale),
@@ -142,7 +143,7 @@ def _searches(reason: Reason, at: ColumnElement[datetime]) -> list[Select[int]]:
 
 
 def _edges_due(at: ColumnElement[datetime]) -> list[Select[int]]:
-    """Find what is due by phase, whatever came late."""
+    """Find edges that have passed but are not written, by the phase: so a window that was committed late is found."""
     window = ActivationWindow
     opens = (window.phase == "ahead") & (window.opens_at <= at + _LOOK_AHEAD - _GRACE)
     closes = (window.phase == "open") & (window.closes_at <= at - _GRACE)
@@ -153,7 +154,7 @@ def _edges_due(at: ColumnElement[datetime]) -> list[Select[int]]:
 
 
 def _edges_that_are_ahead_again(at: ColumnElement[datetime]) -> list[Select[int]]:
-    """Find windows that were moved by hand, or whose edge had passed when a clock was set back."""
+    """Find windows whose edge lies ahead again: somebody moved the window, or set the clock back."""
     window = ActivationWindow
     opens_later = (window.phase == "open") & (window.opens_at > at + TOLERATED)
     closes_later = (window.phase == "over") & (window.closes_at > at + TOLERATED)
@@ -164,10 +165,10 @@ def _edges_that_are_ahead_again(at: ColumnElement[datetime]) -> list[Select[int]
 
 
 def _bits_and_windows_that_disagree(at: ColumnElement[datetime]) -> list[Select[int]]:
-    """Find open windows whose instance is not on, and instances that are on without an open window.
+    """Find open windows whose instance is not active, and active instances without an open window.
 
-    Each asks an index for its one counterpart, fenced so that it stays so: statistics of before an evening's openings
-    say that next to nothing is on, and would have every pair compared.
+    Each row looks up its one counterpart by index. OFFSET 0 keeps PostgreSQL from turning the lookup into a join: after
+    an evening's openings the statistics still say that almost nothing is on, and a join would compare every pair.
     """
     window, active = ActivationWindow, ActiveInstance
     same = active.session_instance_id == window.session_instance_id
@@ -186,7 +187,7 @@ def _oldest(
     *conditions: ColumnElement[bool],
     requested_at: InstrumentedAttribute[datetime] | None = None,
 ) -> Select[int]:
-    # A retry that is farther away than any can be was noted before the clock was set back.
+    # Ignore a retry that is farther away than LONGEST_RETRY: somebody has set the clock back since we wrote it.
     backing_off = (SessionPlan.retry_at > at) & (SessionPlan.retry_at <= at + LONGEST_RETRY)
     free: ColumnElement[bool] = session_id.not_in(select(SessionPlan.session_id).where(backing_off))
     if requested_at is not None:

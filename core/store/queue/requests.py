@@ -12,9 +12,10 @@ from core.store.arrays import id_array, is_in
 
 
 def lock_plans(connection: Connection, session_ids: Iterable[int], *, wait: bool = False) -> frozenset[int]:
-    """Lock the plans that no other pass holds (or all, waiting); return their session ids.
+    """Lock the plans that no other pass holds, or with `wait` all of them; return their session ids.
 
-    Ids only: rows joined to them would be as old as the statement, which may have waited.
+    The statement returns only ids. Other columns could be out of date, because PostgreSQL reads
+    them before it waits for a lock.
     """
     return frozenset(connection.scalars(_LOCK_PLANS[wait], {"ids": sorted(session_ids)}).all())
 
@@ -29,7 +30,7 @@ _LOCK_PLANS = {
 
 
 def existing(connection: Connection, session_ids: Iterable[int]) -> frozenset[int]:
-    """Return those of these sessions that exist."""
+    """Return which of these sessions exist."""
     return frozenset(connection.scalars(_EXISTING, {"ids": sorted(session_ids)}))
 
 
@@ -38,10 +39,10 @@ _EXISTING = select(SessionPlan.session_id).where(is_in(SessionPlan.session_id))
 
 @dataclass(frozen=True, slots=True)
 class PlanState:
-    """How a session's plan stands, and the requests that can be seen.
+    """A session's plan and its open requests, as one statement reads them.
 
-    `read_at`: the database's clock just before the reading. An edit that was committed by then is among the requests.
-    `failure`: the error of the last pass that failed here; None where none did.
+    `read_at`: the database's clock just before the read; the request of every edit that was committed by then is here.
+    `failure`: the error of the session's last pass if that pass failed, else None.
     """
 
     session_id: int
@@ -52,19 +53,23 @@ class PlanState:
     failure: str | None
 
     def is_due(self, now: datetime, zone_version: str) -> bool:
-        """Whether its planned time has run out, or its zone data is older than ours (T5)."""
-        has_run_out = self.next_plan_at is not None and self.next_plan_at <= now
-        return has_run_out or (self.zone_version is not None and self.zone_version < zone_version)
+        """Whether `next_plan_at` has come, or the plan's zone data is older than ours (T5)."""
+        has_come = self.next_plan_at is not None and self.next_plan_at <= now
+        return has_come or (self.zone_version is not None and self.zone_version < zone_version)
 
 
 def plan_states(connection: Connection, session_ids: Iterable[int]) -> dict[int, PlanState]:
-    """Return how the plans of these sessions stand."""
+    """Return the plans of these sessions and their requests, by session id."""
     found = connection.execute(_PLAN_STATES, {"ids": sorted(session_ids)}).all()
     return {id_: PlanState(id_, read_at, tuple(requested), *state) for id_, read_at, requested, *state in found}
 
 
-# statement_timestamp() is when the statement arrived, before PostgreSQL took its snapshot. A clock read later could
-# show an edge as past while the snapshot lacks the edit that took the edge away: the pass would open what is not to be.
+# statement_timestamp() is the instant at which the statement arrived, before PostgreSQL took its snapshot. If we read
+# the clock later, a pass could open an instance that must stay closed:
+# 1. PostgreSQL takes the snapshot.
+# 2. The app commits an edit that removes an opening; the snapshot does not show it.
+# 3. The instant of that opening passes.
+# 4. We read the clock: the opening seems due.
 _PLAN_STATES = select(
     SessionPlan.session_id,
     func.statement_timestamp(type_=INSTANT),
@@ -78,7 +83,7 @@ _PLAN_STATES = select(
 
 
 def delete_read(connection: Connection, request_ids: Iterable[int]) -> None:
-    """Delete exactly the requests that were read; a request that arrived since stays."""
+    """Delete exactly these requests, which the pass has read; a request that arrived since then stays."""
     if read := sorted(request_ids):
         connection.execute(_DELETE_READ, {"ids": read})
 
@@ -97,7 +102,7 @@ _DELETE_ORPHANED = delete(PlanRequest).where(
 
 
 def add(connection: Connection, session_ids: Iterable[int]) -> None:
-    """Request these sessions without a notification: the caller itself comes back to them."""
+    """Request these sessions without a notification, because the caller itself reconciles them again."""
     if added := [{"session_id": session_id} for session_id in sorted(session_ids)]:
         connection.execute(_ADD, added)
 
@@ -115,7 +120,7 @@ _ADD_AND_NOTIFY = select(func.seisiun_request(func.unnest(id_array("ids"))))
 
 
 def make_missing_plans(connection: Connection) -> None:
-    """Give a plan to sessions that have none: their rows were restored or copied in with the triggers off."""
+    """Insert the missing plan rows of sessions: somebody restored or copied those sessions with the triggers off."""
     connection.execute(_MAKE_MISSING_PLANS)
 
 

@@ -1,4 +1,4 @@
-"""When a session whose pass failed is tried again.
+"""When a session whose pass failed is tried again (L5).
 
 Each session waits half a second, then twice as long each time, up to a minute. If several sessions fail with the same
 error, the one with the lowest id retries every second as a canary; when it succeeds, all of them are retried.
@@ -33,10 +33,11 @@ MOST_FAILURES_COUNTED = 20  # 2 to this power is far beyond LAST_RETRY
 
 
 def record(connection: Connection, failures: Mapping[int, str], now: datetime | None, *, failed_at: datetime) -> None:
-    """Note why the passes of these sessions failed, and when each session is tried again.
+    """Record why the passes of these sessions failed (session id -> error), and when each session is tried again.
 
     The passes began at `failed_at` by the database's clock: a request made after that instant is served without delay.
-    A session that another pass holds by now is left to that pass. `now` None means the database's clock.
+    If another pass holds a session by now, nothing is recorded: that pass decides. `now` None means the database's
+    clock.
     """
     free = lock_plans(connection, failures)
     rows = sorted((session_id, error) for session_id, error in failures.items() if session_id in free)
@@ -47,7 +48,7 @@ _FAILED = ValueTable("failed", {"session_id": BigInteger(), "error": Text()})
 
 
 def _is_canary() -> ColumnElement[bool]:
-    """Say whether other sessions have failed with the same error, and none of them has a lower id."""
+    """Return the condition: other sessions have failed with the same error, and none of them has a lower id."""
     other = aliased(SessionPlan)
     alike = exists().where(other.retry_at.is_not(None), other.error == _FAILED.c.error)
     return alike.where(other.session_id > _FAILED.c.session_id) & ~alike.where(other.session_id < _FAILED.c.session_id)
@@ -70,16 +71,16 @@ _RECORD = (
 
 
 def forget(connection: Connection, recovered: Mapping[int, str]) -> None:
-    """Forget the failures of these sessions (session id -> error), and retry at once those that failed the same way.
+    """Clear the failures of these sessions (session id -> error), and retry at once all that failed with that error.
 
-    What was mended for one session may be mended for all.
+    One cause may be behind all of them, for example a missing privilege that is granted again.
     """
     if recovered:
         connection.execute(_FORGET, {"ids": sorted(recovered)})
         connection.execute(_RETRY_ALIKE, {"errors": sorted({*recovered.values()})})
 
 
-# A session that was planned since, and whose recurrence cannot be read, has that error noted already.
+# `note_unreadable` sets failures to 0: an error that it wrote in this pass must stay.
 _FORGET = (
     update(SessionPlan)
     .where(is_in(SessionPlan.session_id), SessionPlan.failures > 0)
@@ -99,7 +100,7 @@ _RETRY_ALIKE = (
 
 
 def time_to_next(connection: Connection) -> timedelta | None:
-    """Return how long it is until the next session is to be tried again; None where none is waiting."""
+    """Return how long it is until the next retry is due, at least 0; None if no session waits for one."""
     wait = connection.scalar(_TIME_TO_NEXT)
     return None if wait is None else max(wait, timedelta(0))
 

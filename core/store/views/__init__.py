@@ -1,1 +1,1 @@
-"""What is only read: by pages, by the daemon's timers, by the operator. No pass decides by these."""
+"""Queries for pages, for the daemon's timers and for the operator. No pass decides by them."""

@@ -1,4 +1,4 @@
-"""What the people pages read and write: towns and their windows, one session, one instance, people, and the figures."""
+"""Reads and writes for our own pages: windows by town, one session, one instance, people, and the metrics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from core.models import (
 
 @dataclass(frozen=True, slots=True)
 class PersonRow:
-    """A person, as a page calls them."""
+    """A person's id and name."""
 
     person_id: int
     first_name: str | None
@@ -31,9 +31,10 @@ class PersonRow:
 
 @dataclass(frozen=True, slots=True)
 class WindowRow:
-    """A window `[opens_at, closes_at)` of an instance, the instance's local times, and where it is.
+    """A window `[opens_at, closes_at)` of an instance, the instance's local times, and its place.
 
-    `occurrence_start` and `_end`: the occurrence that the instance is bound to, for one that states no start.
+    `occurrence_start`, `occurrence_end`: the occurrence that the instance is bound to; a page needs it if the instance
+    states no start.
     """
 
     session_instance_id: int
@@ -54,7 +55,7 @@ class WindowRow:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A session, with what its page and its form show; `error`: why the last pass could not read it."""
+    """A session, with what its page and its form show; `error`: why the last pass failed or could not read it."""
 
     session_id: int
     name: str
@@ -73,7 +74,7 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class InstanceRow:
-    """An instance; its window is the one that is open or ahead, else its last, and None where it has none."""
+    """An instance with its window: the one that is open or ahead, else the last one, else None."""
 
     session_instance_id: int
     session_id: int
@@ -92,7 +93,7 @@ class InstanceRow:
 
 @dataclass(frozen=True, slots=True)
 class AttendanceRow:
-    """What somebody said of an instance."""
+    """What a person said about an instance."""
 
     attendance: str | None
     comment: str | None
@@ -100,7 +101,7 @@ class AttendanceRow:
 
 @dataclass(frozen=True, slots=True)
 class FlipCount:
-    """How many flips of one kind there were."""
+    """How many flips there were with this cause and direction (`active`: on, else off)."""
 
     cause: str
     active: bool
@@ -109,7 +110,7 @@ class FlipCount:
 
 @dataclass(frozen=True, slots=True)
 class Lateness:
-    """How late flips were: how many by at most each bound (seconds), how many in all, and the sum in seconds."""
+    """How late flips were: how many by at most each bound (seconds), the number of all, and the sum in seconds."""
 
     within: Mapping[float, int]
     flips: int
@@ -120,7 +121,7 @@ class Lateness:
 
 
 def windows_between(connection: Connection, since: datetime, until: datetime) -> list[WindowRow]:
-    """Return the windows that overlap `[since, until)`, by opening."""
+    """Return the windows that overlap `[since, until)`, in the order of their opening."""
     window, session, instance, bound = ActivationWindow, MusicSession, SessionInstance, PlannedInstance
     statement = (
         select(
@@ -166,7 +167,7 @@ def people_there(connection: Connection) -> dict[int, list[PersonRow]]:
 
 
 def session(connection: Connection, session_id: int, *, for_update: bool = False) -> SessionRow | None:
-    """Return a session, its row locked if it is about to be written; None where there is none."""
+    """Return a session, or None if there is none; `for_update` locks its row, because the caller writes it next."""
     statement = (
         select(
             MusicSession.session_id,
@@ -197,13 +198,13 @@ def session_ids(connection: Connection) -> frozenset[int]:
 
 
 def instance(connection: Connection, session_instance_id: int) -> InstanceRow | None:
-    """Return an instance; None where there is none."""
+    """Return an instance, or None if there is none."""
     found = connection.execute(_instances().where(SessionInstance.session_instance_id == session_instance_id))
     return next((InstanceRow(*row) for row in found), None)
 
 
 def instances_since(connection: Connection, session_id: int, since: date) -> list[InstanceRow]:
-    """Return a session's instances dated `since` or later, by date and start."""
+    """Return a session's instances dated `since` or later, in the order of date and start."""
     statement = (
         _instances()
         .where(SessionInstance.session_id == session_id, SessionInstance.date >= since)
@@ -213,7 +214,7 @@ def instances_since(connection: Connection, session_id: int, since: date) -> lis
 
 
 def skipped_since(connection: Connection, session_id: int, since: date) -> frozenset[datetime]:
-    """Return the local starts of occurrences whose instance somebody deleted by hand."""
+    """Return the local starts, on `since` or later, of a session's occurrences whose instance somebody deleted."""
     skipped = SkippedOccurrence
     statement = select(skipped.occurrence_start).where(
         skipped.session_id == session_id, skipped.occurrence_start >= datetime.combine(since, time.min)
@@ -267,12 +268,12 @@ def set_cancelled(connection: Connection, session_instance_id: int, *, cancelled
 
 
 def person(connection: Connection, person_id: int) -> PersonRow | None:
-    """Return a person; None where there is none."""
+    """Return a person, or None if there is none."""
     return next(iter(_people(connection, Person.person_id == person_id, limit=1)), None)
 
 
 def people_named(connection: Connection, words: str, limit: int) -> list[PersonRow]:
-    """Return people whose names have all of these words, at most `limit`, by name; of no words, everybody."""
+    """Return at most `limit` people whose names contain all of these words, by name; no words match everybody."""
     name = func.concat_ws(" ", Person.first_name, Person.last_name)
     has_all = [name.icontains(word, autoescape=True) for word in words.split()]
     return _people(connection, *has_all, limit=limit)
@@ -285,7 +286,7 @@ def insert_person(connection: Connection, first_name: str, last_name: str | None
 
 
 def said(connection: Connection, session_instance_id: int, person_id: int) -> AttendanceRow | None:
-    """Return what a person said of an instance; None where they said nothing."""
+    """Return what a person said about an instance, or None if they said nothing."""
     row = SessionInstancePerson
     statement = select(row.attendance, row.comment).where(
         row.session_instance_id == session_instance_id, row.person_id == person_id
@@ -294,7 +295,7 @@ def said(connection: Connection, session_instance_id: int, person_id: int) -> At
 
 
 def said_of(connection: Connection, session_instance_ids: Sequence[int], person_id: int) -> dict[int, str]:
-    """Return what a person said of each of these instances: instance id -> attendance."""
+    """Return what a person said about each of these instances: instance id -> attendance."""
     row = SessionInstancePerson
     statement = select(row.session_instance_id, row.attendance).where(
         row.session_instance_id.in_(session_instance_ids), row.person_id == person_id
@@ -320,7 +321,7 @@ def _by_name() -> tuple[ColumnElement[Any], ...]:
 
 
 def flip_counts(connection: Connection, since: timedelta) -> list[FlipCount]:
-    """Return how many flips there were in the last `since`, by cause and direction."""
+    """Count the flips of the last `since`, by cause and direction."""
     log = ActivationLog
     statement = (
         select(log.cause, log.active, func.count())
@@ -332,7 +333,7 @@ def flip_counts(connection: Connection, since: timedelta) -> list[FlipCount]:
 
 
 def lateness(connection: Connection, since: timedelta, bounds: Sequence[float]) -> Lateness:
-    """Return how late the flips of the last `since` were; early ones (the sweep's) count as on time."""
+    """Return how late the flips of the last `since` were; `bounds` are seconds; a flip before its time is 0 s late."""
     log = ActivationLog
     late = func.greatest(0.0, func.extract("epoch", log.done_at - log.due_at))
     within = [func.count().filter(late <= bound) for bound in bounds]
@@ -344,7 +345,7 @@ def lateness(connection: Connection, since: timedelta, bounds: Sequence[float]) 
 
 
 def repairs_by_sweep(connection: Connection, since: timedelta, later_than: timedelta) -> int:
-    """Return how many flips of the last `since` the sweep did more than `later_than` after they were due."""
+    """Count the flips of the last `since` that the sweep made more than `later_than` after they were due."""
     log = ActivationLog
     statement = select(func.count()).where(
         log.cause == "sweep",

@@ -1,4 +1,4 @@
-"""What the app's pages show: what is on, where, who is there, and what else is on in town."""
+"""Queries for an app's pages: what is on and where, who is there, and what else is on in town."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +23,9 @@ from core.store.activation_windows import is_open
 class Place:
     """An active instance, with what a page needs to show it.
 
-    date, start_time and end_time are as stated, local to `timezone`; the window is `[opens_at, closes_at)`, and None
-    for a moment where the instance is on and its window has just been taken away. `people`: how many are there.
+    `date`, `start_time` and `end_time` are as stated, local to `timezone`. The window is `[opens_at, closes_at)`; both
+    are None for a moment after an edit took the window away, until a pass turns the instance off. `people`: how many
+    people are there.
     """
 
     session_instance_id: int
@@ -47,7 +48,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Attendee:
-    """A person who said yes to an instance, when, and whether that is where they are."""
+    """A person who said yes to an instance; when they said it; and whether they are there now."""
 
     person_id: int
     first_name: str | None
@@ -58,12 +59,12 @@ class Attendee:
 
 
 def places(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[Place, ...]:
-    """Return the active instances that meet the conditions, by country, city, name and id."""
+    """Return the active instances that meet all these conditions, ordered by country, city, name and id."""
     return tuple(Place(**row) for row in connection.execute(_PLACES.where(*conditions)).mappings())
 
 
 def count_active(connection: Connection) -> int:
-    """Return how many instances are active."""
+    """Count the active instances."""
     return connection.execute(_COUNT_ACTIVE).scalar_one()
 
 
@@ -71,7 +72,7 @@ _COUNT_ACTIVE = select(func.count()).select_from(ActiveInstance)
 
 
 def place_of(connection: Connection, person_id: int) -> Place | None:
-    """Return the instance at which this person is, or None."""
+    """Return the active instance where this person is, or None."""
     found = connection.execute(_PLACE_OF, {"person_id": person_id}).mappings().one_or_none()
     return Place(**found) if found else None
 
@@ -123,27 +124,27 @@ _PLACE_OF = _PLACES.where(_where_person_is())
 
 
 def is_instance(session_instance_id: int) -> ColumnElement[bool]:
-    """Return the condition: this instance."""
+    """Return the condition that an instance has this id."""
     return SessionInstance.session_instance_id == session_instance_id
 
 
 def of_session(session_id: int) -> ColumnElement[bool]:
-    """Return the condition: of this session."""
+    """Return the condition that an instance belongs to this session."""
     return MusicSession.session_id == session_id
 
 
 def in_city(city: str) -> ColumnElement[bool]:
-    """Return the condition: in a city of this name, however it is spaced and cased."""
+    """Return the condition that a session is in a city of this name; outer spaces and case do not matter."""
     return _plain(MusicSession.city) == func.lower(func.btrim(city))
 
 
 def in_country(country: str) -> ColumnElement[bool]:
-    """Return the condition: in a country of this name, however it is spaced and cased."""
+    """Return the condition that a session is in a country of this name; outer spaces and case do not matter."""
     return _plain(MusicSession.country) == func.lower(func.btrim(country))
 
 
 def elsewhere_in_town(session_instance_id: int) -> ColumnElement[bool]:
-    """Return the condition: another instance than this active one, in the same town (A4)."""
+    """Return the condition that an instance is another one than this active one, and in the same town (A4)."""
     here, here_active = aliased(MusicSession), aliased(ActiveInstance)
     there = MusicSession
     same_state = (_plain(here.state) == "") | (_plain(there.state) == "") | (_plain(here.state) == _plain(there.state))
@@ -168,7 +169,7 @@ def _plain(column: InstrumentedAttribute[str | None]) -> ColumnElement[str]:
 
 
 def attendees(connection: Connection, session_instance_id: int) -> Sequence[Attendee]:
-    """Return who said yes to an instance, the first to say so first."""
+    """Return the people who said yes to an instance, the earliest yes first."""
     check_in, person = SessionInstancePerson, Person
     said_at = func.coalesce(check_in.checked_in_at, check_in.created_date)
     statement = (

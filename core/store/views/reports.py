@@ -1,4 +1,4 @@
-"""What an operator asks: what could not be read, what is late, who is in the way, how late the flips were."""
+"""Queries for an operator: which sessions fail, what is overdue, who holds locks, and how late the flips were."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +14,8 @@ from core.models import (
     SkippedOccurrence,
 )
 
-# The catalogue: Core has no tables for it. Whoever locks a row first locks its table, in one of these modes.
+# Raw SQL, because SQLAlchemy Core has no tables for the catalogue. A transaction that locks rows also holds a lock on
+# their table, in a stronger mode than AccessShareLock, which plain reads take.
 _HOLDERS = text(
     """
     SELECT DISTINCT a.pid, a.application_name, a.state, clock_timestamp() - a.xact_start, left(a.query, 120)
@@ -30,7 +31,7 @@ _HOLDERS = text(
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A session whose last pass failed, or whose recurrence or zone cannot be read, and why."""
+    """A session whose last pass failed, or whose recurrence or zone cannot be read; `error` is the reason."""
 
     session_id: int
     name: str
@@ -39,7 +40,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """A session with an edge, or a request, that should have been dealt with at `since`."""
+    """A session with an edge or a request that has been due since `since`."""
 
     session_id: int
     since: datetime
@@ -47,7 +48,7 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A transaction that has held locks on tables that a pass writes to, for `open_for`."""
+    """A transaction that holds locks on tables which a pass writes; it began `open_for` ago."""
 
     pid: int
     application: str
@@ -58,7 +59,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A flip that came later than it was due."""
+    """A flip that a pass made late: `done_at` is after `due_at`."""
 
     session_instance_id: int
     active: bool
@@ -69,7 +70,7 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class FlipRow:
-    """A row of the log of flips, with what a person calls the session."""
+    """A row of the log of flips, with the session's name and place."""
 
     activation_log_id: int
     session_instance_id: int
@@ -83,7 +84,7 @@ class FlipRow:
 
 
 def unreadable(connection: Connection) -> list[Unreadable]:
-    """Return the sessions that could not be read, or whose pass failed."""
+    """Return the sessions whose last pass failed, or that could not be read, by id."""
     statement = (
         select(SessionPlan.session_id, MusicSession.name, func.coalesce(SessionPlan.error, ""))
         .join(MusicSession, MusicSession.session_id == SessionPlan.session_id)
@@ -94,7 +95,7 @@ def unreadable(connection: Connection) -> list[Unreadable]:
 
 
 def overdue(connection: Connection, longer_than: timedelta, limit: int = 100) -> list[Overdue]:
-    """Return what has been due for longer than this and is not done, the oldest first."""
+    """Return at most `limit` sessions with something that has been due for longer than this, the oldest first."""
     window, before = ActivationWindow, func.statement_timestamp() - longer_than
     late: list[Select[int, datetime]] = [
         select(window.session_id, window.opens_at.label("since")).where(
@@ -116,7 +117,7 @@ def overdue(connection: Connection, longer_than: timedelta, limit: int = 100) ->
 
 
 def holders(connection: Connection, longer_than: timedelta) -> list[Holder]:
-    """Return the transactions that may be holding up a pass, open for longer than this."""
+    """Return the transactions that may keep a pass waiting, and that have been open for longer than this."""
     return [Holder(*row) for row in connection.execute(_HOLDERS, {"longer_than": longer_than})]
 
 
@@ -132,12 +133,12 @@ def misses(connection: Connection, since: timedelta, later_than: timedelta) -> l
 
 
 def last_flip(connection: Connection) -> int:
-    """Return the id of the last row of the log of flips, 0 where there is none."""
+    """Return the id of the last row in the log of flips, or 0 if the log is empty."""
     return connection.execute(select(func.coalesce(func.max(ActivationLog.activation_log_id), 0))).scalar_one()
 
 
 def flips_since(connection: Connection, log_id: int) -> list[FlipRow]:
-    """Return the flips that were logged after this row."""
+    """Return the flips that were logged after this row (exclusive), the oldest first."""
     log, session = ActivationLog, MusicSession
     statement = (
         select(
@@ -159,7 +160,7 @@ def flips_since(connection: Connection, log_id: int) -> list[FlipRow]:
 
 
 def prune(connection: Connection, older_than: timedelta) -> None:
-    """Delete the history that nobody will ask for: logs, windows that are over, occurrences skipped long ago."""
+    """Delete history older than this: rows of the log of flips, windows that are over, and skipped occurrences."""
     before = func.statement_timestamp() - older_than
     window = ActivationWindow
     connection.execute(delete(ActivationLog).where(ActivationLog.done_at < before))

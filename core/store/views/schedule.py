@@ -1,4 +1,4 @@
-"""The edges that lie ahead: for the daemon's timers, and for whoever wants to read them."""
+"""Queries for the edges that lie ahead: for the daemon's timers, and for pages and commands that list them."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,8 +10,8 @@ from core.models import ActivationWindow, MusicSession
 
 _EDGES = (("ahead", "opens_at"), ("ahead", "closes_at"), ("open", "closes_at"))
 
-# A walk from one distinct instant to the next along an index (Core cannot say it): its cost follows the number of
-# instants, which the clock bounds, and not the number of sessions.
+# The statement walks along an index from one distinct instant to the next. So its cost grows with the number of
+# instants, and not with the number of sessions. Raw SQL, because SQLAlchemy Core cannot express it.
 _DISTINCT_EDGES = """
     WITH RECURSIVE edge (at) AS (
         (SELECT {column} FROM activation_window
@@ -36,7 +36,7 @@ def edges_between(connection: Connection, since: datetime, until: datetime) -> f
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A window of an instance that opens (else closes) at an instant."""
+    """An instant at which a window of an instance opens (`opens`), or else closes."""
 
     at: datetime
     opens: bool
@@ -49,7 +49,7 @@ class Edge:
 
 
 def upcoming(connection: Connection, within: timedelta, limit: int | None = None) -> list[Edge]:
-    """Return the edges from now on until `within` from now, by instant; closings first, as they are written."""
+    """Return at most `limit` edges in `(now, now + within]`, ordered by instant; at one instant closings come first."""
     edges = union_all(*(_edges(phase, name, within) for phase, name in _EDGES)).subquery()
     session = MusicSession
     statement = (
