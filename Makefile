@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long test-faults soak bench bench-large check format clean
+.PHONY: help setup run test test-fast test-long test-faults soak bench bench-large check format sql clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -22,6 +22,9 @@ run: setup ## run the daemon with real data on an embedded PostgreSQL
 
 test: setup ## run the tests; every branch of the pure modules must be taken
 	$(PY) -m pytest -n 3 --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
+
+test-fast: setup ## run the tests that start no process, with small samples; under 20 seconds
+	$(PY) -m pytest -q -n 2 -m "not process and not thorough" --hypothesis-profile fast
 
 test-long: setup ## run the tests with the long samples and the long races
 	$(PY) -m pytest --long
@@ -51,6 +54,9 @@ check: setup ## format, lint, types, import contracts
 format: setup ## format the code, and mend what the linter can mend
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
+
+sql: setup ## write tests/core/store/statements/*.sql, which show every statement as SQL
+	$(PY) -m tests.core.store.statements
 
 clean: ## remove the virtual environment and the embedded database
 	rm -rf $(VENV) .data

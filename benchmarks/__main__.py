@@ -20,7 +20,7 @@ BENCHMARKS = (lateness, edits, hooks, passes, planning, cold_start)
 
 @click.command()
 @click.option("--large", is_flag=True, help="Also the sizes that need more than ten minutes.")
-@click.option("--quick", is_flag=True, help="A rehearsal: small sizes, few rounds.")
+@click.option("--quick", is_flag=True, help="A trial: small sizes, few rounds.")
 @click.option(
     "--results", type=click.Path(path_type=Path), help="Where to put them, instead of into the documentation."
 )

@@ -56,7 +56,7 @@ def _prepare(url: str, size: int, rounds: int) -> list[Wave]:
 
 
 def _edit(app: Connection, observer: Observer, moved: Wave) -> float:
-    """Move instances to now, and return how many seconds after the COMMIT was sent all of them could be seen."""
+    """Move instances to now, and return how many seconds after the COMMIT was sent all of them were visible."""
     move_to_now(app, moved)
     committing_at = datetime.now(UTC)
     app.commit()

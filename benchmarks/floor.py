@@ -1,8 +1,8 @@
 """The floor: the shortest SQL that changes the very rows that the product changes, whose ids it is told.
 
-It runs on the same server and schema, so it pays for the same constraints, triggers, indexes, log rows and bells. It
-reads nothing, decides nothing, locks nothing beforehand, and would be wrong as soon as anybody else wrote: no correct
-program can be as quick. Each is one round trip.
+It runs on the same server and schema, so it pays for the same constraints, triggers, indexes, log rows and
+notifications. It reads nothing, decides nothing, locks nothing beforehand, and would be wrong as soon as anybody else
+wrote: no correct program can be as quick. Each is one round trip.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 -- it is 
 
 from benchmarks.server import connect
 
-# The planner's own writes, for which triggers ask for no look; and the plans without which a foreign key's check is a
+# The planner's own writes, for which triggers ask for no pass; and the plans without which a foreign key's check is a
 # sequential scan for as long as the connection lives, if the table was empty when it was made.
 _BEGIN = "BEGIN; SELECT set_config('seisiun.own_write', 'on', true), set_config('enable_seqscan', 'off', true);"
 _RING = "SELECT pg_notify('active_changed', ''); COMMIT"

@@ -19,7 +19,7 @@ from benchmarks.server import connect, run
 
 
 def main() -> None:
-    """Wait for edges and bells until killed."""
+    """Wait for edges and notifications until killed."""
     url = sys.argv[1]
     timers = BlockingScheduler(timezone=UTC, executors={"default": DebugExecutor()})
     with_sql = floor.connection(url)

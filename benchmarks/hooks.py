@@ -71,7 +71,7 @@ class _App:
         self._lengths = cycle(range(60, 1, -1))
 
     def save(self) -> int:
-        """Save another buffer in a session's row: it is planned anew, and its windows move."""
+        """Save another buffer in a session's row: it is planned again, and its windows move."""
         session_id = next(self._sessions)
         run(
             self._app,
@@ -102,7 +102,7 @@ def _save_with_hook(app: Connection, choice: _App) -> Iterator[tuple[str, float]
     session_saved(app, session_id)
     called = time.perf_counter()
     app.commit()
-    committed = time.perf_counter()  # now: whoever takes what is yielded may take their time
+    committed = time.perf_counter()  # now: the caller may take long before it asks for the next
     yield SAVED_CALL, (called - calling) * 1000
     yield SAVED, (committed - started) * 1000
 
@@ -157,7 +157,7 @@ def _meanwhile(url: str, app: Connection, waves: list[Wave]) -> Milliseconds:
     measured: Milliseconds = {}
     for opening in waves:
         with closing(Observer(url)) as observer, ThreadPoolExecutor() as threads:
-            # Of the people some are somewhere else by now: it is they whom the app checks in.
+            # By now some of the people are somewhere else; the app checks in those.
             done = threads.submit(observer.watch, replace(opening, people=0))
             rounds = _rounds(app, _App(app, opening.ids))
             app.commit()

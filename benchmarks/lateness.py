@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from benchmarks import floor, process, wave
 from benchmarks.lock_watch import LockWatch
-from benchmarks.observer import Observer, Seen
+from benchmarks.observer import Observer, VisibleAfter
 from benchmarks.process import Process
 from benchmarks.program import Run, program
 from benchmarks.result import Figure, Result, Target
@@ -42,18 +42,23 @@ def _measure(run: Run, result: Result, size: int) -> None:
     product, raw, locked, raw_locked = _alternate(run.server, size, rounds, gap)
     naive = _naive(run.server, size, gap)
     result.figures += [
-        _figure(ALL_VISIBLE, size, [seen.all for seen in product], [seen.all for seen in raw]),
-        _figure(NAIVE, size, [seen.all for seen in naive], [seen.all for seen in raw]),
+        _figure(
+            ALL_VISIBLE,
+            size,
+            [wave_visible.all for wave_visible in product],
+            [wave_visible.all for wave_visible in raw],
+        ),
+        _figure(NAIVE, size, [wave_visible.all for wave_visible in naive], [wave_visible.all for wave_visible in raw]),
         Figure(LOCKED, size, "ms", Spread.of([locked]), Spread.of([raw_locked])),
     ]
     if size > 1:
-        firsts = [seen.first for seen in product], [seen.first for seen in raw]
+        firsts = [wave_visible.first for wave_visible in product], [wave_visible.first for wave_visible in raw]
         result.figures.append(_figure(FIRST_VISIBLE, size, *firsts))
     result.notes += _overlaps(product + raw, size, gap)
 
 
-def _overlaps(seen: Sequence[Seen], size: int, gap: timedelta) -> list[str]:
-    late = sum(each.all > gap.total_seconds() for each in seen)
+def _overlaps(wave_visible: Sequence[VisibleAfter], size: int, gap: timedelta) -> list[str]:
+    late = sum(each.all > gap.total_seconds() for each in wave_visible)
     return [f"{size:,} sessions: {late} waves took longer than the time to the next one"] if late else []
 
 
@@ -62,7 +67,9 @@ def _figure(what: str, size: int, product: Sequence[float], floor: Sequence[floa
     return Figure(what, size, "ms", *in_ms)
 
 
-def _alternate(server: Server, size: int, rounds: int, gap: timedelta) -> tuple[list[Seen], list[Seen], float, float]:
+def _alternate(
+    server: Server, size: int, rounds: int, gap: timedelta
+) -> tuple[list[VisibleAfter], list[VisibleAfter], float, float]:
     """Let product and floor open waves in turn, each in a database of its own; and watch the locks of a last wave."""
     with ExitStack() as stack:
         urls = [stack.enter_context(server.database()) for _ in range(2)]
@@ -74,9 +81,11 @@ def _alternate(server: Server, size: int, rounds: int, gap: timedelta) -> tuple[
     return product, raw, locked, raw_locked
 
 
-def _watch_in_turn(observers: Sequence[Observer], waves: Sequence[Sequence[Wave]]) -> tuple[list[Seen], list[Seen]]:
-    product: list[Seen] = []
-    raw: list[Seen] = []
+def _watch_in_turn(
+    observers: Sequence[Observer], waves: Sequence[Sequence[Wave]]
+) -> tuple[list[VisibleAfter], list[VisibleAfter]]:
+    product: list[VisibleAfter] = []
+    raw: list[VisibleAfter] = []
     for ours, theirs in zip(*(of_one[:-1] for of_one in waves), strict=True):
         product.append(observers[0].watch(ours))
         raw.append(observers[1].watch(theirs))
@@ -138,7 +147,7 @@ def _start(stack: ExitStack, programs: Sequence[Process], before: datetime) -> N
         raise RuntimeError(f"the programs were ready {datetime.now(UTC) - before} after their first edge")
 
 
-def _naive(server: Server, size: int, gap: timedelta) -> list[Seen]:
+def _naive(server: Server, size: int, gap: timedelta) -> list[VisibleAfter]:
     with ExitStack() as stack:
         url = stack.enter_context(server.database())
         [waves] = _open(stack, [url], [process.naive(url)], size=size, count=20 if size == 1 else 1, gap=gap)

@@ -1,4 +1,4 @@
-"""How long transactions that flip are open: written down by the server itself, so that nobody is held up by looking."""
+"""How long transactions that flip are open: the server itself records it, so that the measurement holds up nobody."""
 
 from types import TracebackType
 from typing import Self

@@ -120,7 +120,7 @@ def _figures(what: str, places: Sequence[Place], product: Rounds, raw: Rounds) -
     ]
 
 
-def _edges_and_notifications(places: Sequence[Place], edge: str, bell: str) -> list[Figure]:
+def _edges_and_notifications(places: Sequence[Place], edge: str, notification: str) -> list[Figure]:
     """Measure sessions that have met, with the same people, as long as the place's others."""
     tens, ones = ({place: _with_past(place.app, size, place.weeks) for place in places} for size in (10, 1))
     return [
@@ -131,7 +131,7 @@ def _edges_and_notifications(places: Sequence[Place], edge: str, bell: str) -> l
             lambda place: _openings(place, tens[place][1::2], _make_due, _open_raw),
         ),
         *_figures(
-            bell,
+            notification,
             places,
             lambda place: _openings(place, ones[place][::2], move_to_now, _serve_requests),
             lambda place: _openings(place, ones[place][1::2], move_to_now, _follow_raw),
@@ -227,7 +227,7 @@ def _require_nothing(engine: Engine, cause: Cause) -> None:
 
 
 def _require_no_trace(engine: Engine) -> None:
-    """Run a pass, and ask at its COMMIT whether it took a transaction id: whoever locks a row, or writes one, does."""
+    """Run a pass; ask at its COMMIT whether it took a transaction id, as one that locks or writes a row does."""
     taken: list[object] = []
 
     def ask(connection: sqlalchemy.Connection) -> None:

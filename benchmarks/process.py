@@ -14,7 +14,7 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 READY = "event=ready"
-PATIENCE_SECONDS = 120.0
+TIMEOUT_SECONDS = 120.0
 
 
 class Process:
@@ -35,7 +35,7 @@ class Process:
 
     def wait(self) -> Self:
         """Return when it is ready."""
-        deadline = time.time() + PATIENCE_SECONDS
+        deadline = time.time() + TIMEOUT_SECONDS
         while READY not in self.log:
             if time.time() > deadline or (self._process and self._process.poll() is not None):
                 raise RuntimeError(f"{' '.join(self._arguments[1:3])} is not ready:\n{self.log[-2000:]}")

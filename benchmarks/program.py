@@ -13,12 +13,12 @@ from benchmarks.server import Server, server
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-SCRATCH = ROOT / ".data" / "benchmarks"  # where a rehearsal puts its results
+SCRATCH = ROOT / ".data" / "benchmarks"  # where a trial puts its results
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run: on which server; `large` runs take sizes that need more than ten minutes; `quick` is a rehearsal."""
+    """A run: on which server; `large` runs take sizes that need more than ten minutes; `quick` is a trial."""
 
     server: Server
     large: bool
@@ -57,7 +57,7 @@ def program(benchmark: Benchmark) -> click.Command:
 
     @click.command(help=benchmark.__doc__)
     @click.option("--large", is_flag=True, help="Also the sizes that need more than ten minutes.")
-    @click.option("--quick", is_flag=True, help="A rehearsal: small sizes, few rounds.")
+    @click.option("--quick", is_flag=True, help="A trial: small sizes, few rounds.")
     @click.option("--size", "sizes", type=int, multiple=True, help="Only this size; may be given again.")
     @click.option("--results", type=click.Path(path_type=Path), default=SCRATCH, show_default=True)
     @click.option(

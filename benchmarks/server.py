@@ -54,7 +54,7 @@ class Server:
         return self._url_of(name)
 
     def drop(self, name: str) -> None:
-        """Drop a database, whoever is still connected."""
+        """Drop a database, also while somebody is connected."""
         run(self._admin, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     @contextmanager

@@ -1,4 +1,9 @@
-"""What every test may ask for: a database of its own on a real PostgreSQL, quiet to measure in; and --long."""
+"""Fixtures and options for every test: a database of its own on a real PostgreSQL, a quiet machine, and --long.
+
+A test that uses the fixture `servers`, `own_server` or `daemons`, directly or through another fixture, gets the marker
+`process`. A test that starts a server or a command by itself states that marker. `make test-fast` runs the tests
+without it.
+"""
 
 import contextlib
 import logging
@@ -13,12 +18,13 @@ from sqlalchemy import Engine
 
 from core.db.embedded import binaries
 from tests.postgres import Server, Servers, every_version
-from tests.workers import Floor, ThreeSides, side_of
+from tests.workers import GroupScheduling, MachineLock, group_of
 
 VERSIONS = every_version()
 FIGURE = "figure"
+STARTS_PROCESSES = {"servers", "own_server", "daemons"}  # fixtures
 
-# Hypothesis takes milder settings where it recognises a CI; ours are the same everywhere.
+# Hypothesis uses milder settings where it recognises a CI; these are the same everywhere.
 settings.register_profile(
     "default-random",
     derandomize=False,
@@ -26,6 +32,7 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],  # a busy machine is not a bad test
 )
+settings.register_profile("fast", settings.get_profile("default-random"), max_examples=20)
 settings.register_profile("long", settings.get_profile("default-random"), max_examples=2000)
 
 
@@ -39,23 +46,28 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("long" if config.getoption("--long") else "default-random")
 
 
+# First, so that `-m "not process"` reads the markers that this adds.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("long") and not config.getoption("--long"):
             item.add_marker(pytest.mark.skip(reason="a long test: runs with --long"))
-        if "servers" in getattr(item, "fixturenames", ()):
-            # Every branch of the pure modules is to be taken by their own tests, and tracing slows the others down.
+        fixtures = getattr(item, "fixturenames", ())
+        if not STARTS_PROCESSES.isdisjoint(fixtures):
+            item.add_marker(pytest.mark.process)
+        if "servers" in fixtures:
+            # The tests of the pure modules must take each of their branches alone, and tracing slows the others down.
             item.add_marker(pytest.mark.no_cover)
     if is_worker(config):
-        # The daemon's take longest, and so they begin; those that want to be alone end, or all would wait for them.
-        waiting = {item.path for item in items if item.get_closest_marker("alone")}
-        items.sort(key=lambda item: (side_of(item.nodeid) is None, item.path in waiting))
+        # The daemon's tests take longest and so run first. Tests marked `alone` run last, or all would wait for them.
+        last = {item.path for item in items if item.get_closest_marker("alone")}
+        items.sort(key=lambda item: (group_of(item.nodeid) is None, item.path in last))
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ThreeSides:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> GroupScheduling:
     config.option.loadscopereorder = False
-    return ThreeSides(config, log)
+    return GroupScheduling(config, log)
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -63,21 +75,21 @@ def is_worker(config: pytest.Config) -> bool:
 
 
 @pytest.fixture(scope="session")
-def floor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Floor | None:
-    """Where the processes of a test run meet, if there are several."""
-    return Floor(tmp_path_factory.getbasetemp().parent) if is_worker(request.config) else None
+def machine_lock(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> MachineLock | None:
+    """The lock that the processes of a test run share, if there are several."""
+    return MachineLock(tmp_path_factory.getbasetemp().parent) if is_worker(request.config) else None
 
 
 @pytest.fixture(autouse=True)
-def beside_others_or_alone(request: pytest.FixtureRequest, floor: Floor | None) -> Iterator[None]:
+def beside_others_or_alone(request: pytest.FixtureRequest, machine_lock: MachineLock | None) -> Iterator[None]:
     alone = request.node.get_closest_marker("alone") is not None
-    with floor.entered(alone=alone) if floor else contextlib.nullcontext():
+    with machine_lock.held(alone=alone) if machine_lock else contextlib.nullcontext():
         yield
 
 
 @pytest.fixture(autouse=True)
 def restored_logging() -> Iterator[None]:
-    """Whoever configures the log of our own process, as a command does, does so for its own test."""
+    """A test may configure the log of this process, as a command does; the next test finds it as it was."""
     ours, root = structlog.get_config(), logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -88,7 +100,7 @@ def restored_logging() -> Iterator[None]:
 
 @pytest.fixture
 def figures(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Takes a line with something measured."""
+    """Return a function that adds a line to the section "measured" of the report."""
     return lambda line: record_property(FIGURE, line)
 
 
@@ -109,11 +121,11 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 @pytest.fixture(scope="session")
 def server(servers: Servers) -> Server:
-    """The embedded PostgreSQL that the product itself would start."""
+    """The embedded PostgreSQL of the version that the product itself starts."""
     return servers.of(binaries())
 
 
-# The newest, which the product itself starts, and the oldest, in which most is missing; those between with --long.
+# The newest, which the product itself starts, and the oldest, which lacks most; the others with --long.
 VERSIONS_IN_TURN = [
     pytest.param(
         bin_dir,
@@ -126,7 +138,7 @@ VERSIONS_IN_TURN = [
 
 @pytest.fixture(scope="session", params=VERSIONS_IN_TURN)
 def every_server(request: pytest.FixtureRequest, servers: Servers) -> Server:
-    """Each version of PostgreSQL at hand, in turn."""
+    """Each version of PostgreSQL that this machine has, in turn."""
     return servers.of(request.param)
 
 
@@ -161,7 +173,7 @@ def every_empty_database_url(every_server: Server) -> Iterator[str]:
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     """The product's own engine on `database_url`."""
-    # Imported here, so that the tests of the pure modules do not need what the database's modules import.
+    # Imported here, so that the tests of the pure modules do not import the database's modules.
     from core.db import create_engine  # noqa: PLC0415
 
     engine = create_engine(database_url)
@@ -171,7 +183,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def db_connect(database_url: str) -> Iterator[Callable[[], Connection]]:
-    """Opens raw connections to `database_url`: the app, psql, or whoever else writes there."""
+    """Opens raw connections to `database_url`, as the app, psql, or another program that writes there."""
     with contextlib.ExitStack() as opened:
 
         def connect() -> Connection:

@@ -152,7 +152,7 @@ def flips_of(connection: Connection, session_id: int) -> list[tuple[int, bool, d
 
 
 def requests(connection: Connection) -> list[int]:
-    """Return the sessions that somebody asked to look at, in order of the requests."""
+    """Return the sessions that are requested, in order of the requests."""
     return [row[0] for row in execute(connection, "SELECT session_id FROM plan_request ORDER BY request_id")]
 
 

@@ -45,7 +45,7 @@ class Server:
 
     @contextlib.contextmanager
     def database(self, template: str) -> Iterator[str]:
-        """Yield the URL of a fresh copy of the template; drop it afterwards, whoever is still connected."""
+        """Yield the URL of a fresh copy of the template; drop it afterwards, also while somebody is connected."""
         name = f"test_{next(self._numbers)}"
         self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:

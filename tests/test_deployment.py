@@ -35,6 +35,7 @@ def test_procfile_and_blueprint_say_the_same() -> None:
     } == PROCFILE
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_that_is_named_exists(command: str) -> None:
     python, *arguments = command.split()

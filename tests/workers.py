@@ -1,8 +1,8 @@
-"""How `make test` shares its tests out between three processes, so that nothing that measures time is disturbed.
+"""How `make test` shares its tests out between three processes without disturbing a test that measures time.
 
-The daemon's tests mostly wait, and the others mostly compute: one process takes the daemon's, in their order, one those
-in which faults are caused, beside a third that takes the other modules. A test marked `alone` has the machine to itself
-meanwhile.
+The daemon's tests mostly wait, and the others mostly compute. So one process runs the daemon's tests in their order,
+one runs the tests that cause faults, and one runs the tests of the other modules. A test marked `alone` has the machine
+to itself while it runs.
 """
 
 import fcntl
@@ -13,41 +13,42 @@ from pathlib import Path
 
 from xdist.scheduler import LoadScopeScheduling
 
-FAULTS = ("tests/faults/", *(f"tests/scheduler/test_{name}" for name in ("failover", "health", "refusals", "silence")))
+_SCENARIOS_WITH_FAULTS = ("failover", "health", "refusals", "silence")
+FAULTS = ("tests/faults/", *(f"tests/scheduler/scenarios/test_{name}" for name in _SCENARIOS_WITH_FAULTS))
 DAEMONS = ("tests/scheduler/", "tests/jobs/")
 
 
-def side_of(node_id: str) -> str | None:
-    """Return the piece of work that a test belongs to; None: its module's own."""
+def group_of(node_id: str) -> str | None:
+    """Return the group of modules that a test belongs to; None where its module is a group by itself."""
     if node_id.startswith(FAULTS):
         return "faults"
     return "daemons" if node_id.startswith(DAEMONS) else None
 
 
-class ThreeSides(LoadScopeScheduling):  # type: ignore[misc] # without type stubs
-    """The daemon's tests are one piece of work, those of its faults are one, and every other module is one."""
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc] # without type stubs
+    """Give each group of test modules to one process."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return side_of(nodeid) or super()._split_scope(nodeid)
+        return group_of(nodeid) or super()._split_scope(nodeid)
 
 
-class Floor:
-    """Many may be on it together, or one alone.
+class MachineLock:
+    """A file lock that tests hold together, or that one test holds alone.
 
-    Whoever comes takes the turnstile first, and whoever wants to be alone keeps it while others leave. Without it a
-    stream of short tests would never let the one in.
+    A test takes the queue's lock before it takes the machine's. A test that must be alone keeps the queue's lock while
+    it waits for the others to end. Without the queue, a stream of short tests would never let it in.
     """
 
     def __init__(self, directory: Path) -> None:
-        self._turnstile = directory / "turnstile"
-        self._floor = directory / "floor"
+        self._queue = directory / "queue.lock"
+        self._machine = directory / "machine.lock"
 
     @contextmanager
-    def entered(self, *, alone: bool) -> Iterator[None]:
-        """Be on the floor; the kernel takes whoever dies off it."""
-        with ExitStack() as floor:
-            with _locked(self._turnstile, fcntl.LOCK_EX):
-                floor.enter_context(_locked(self._floor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH))
+    def held(self, *, alone: bool) -> Iterator[None]:
+        """Hold the lock for the block. The kernel releases it when the process dies."""
+        with ExitStack() as held:
+            with _locked(self._queue, fcntl.LOCK_EX):
+                held.enter_context(_locked(self._machine, fcntl.LOCK_EX if alone else fcntl.LOCK_SH))
             yield
 
 

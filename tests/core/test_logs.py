@@ -86,7 +86,7 @@ def test_level_is_obeyed() -> None:
     assert "event=looked" in stream.getvalue()
 
 
-def test_warnings_of_the_libraries_are_heard_and_their_chatter_is_not() -> None:
+def test_warnings_of_the_libraries_are_logged_and_their_debug_lines_are_not() -> None:
     stream = log_to("logfmt")
     logging.getLogger("alembic").info("chatter")
     logging.getLogger("alembic").warning("look out")

@@ -225,6 +225,7 @@ LASTS = st.integers(1, 24 * 60 - 1)
 BUFFERS = st.sampled_from([0, 60, 1440]) | st.integers(0, 1440)
 
 
+@pytest.mark.thorough
 @given(nights(), LASTS, BUFFERS, BUFFERS)
 @settings(max_examples=80, deadline=None)
 def test_t2_window_is_what_a_walk_through_the_minutes_finds(

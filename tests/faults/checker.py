@@ -3,7 +3,7 @@
 Pure: what the writers wrote (`truth`), what the database recorded of each flip, and the faults, in; findings out.
 
 missed    a bit that was never set though there was time to
-early     a bit set before its time; the sweep may, a minute before, when no daemon has looked for a minute (L2)
+early     a bit set before its time; the sweep may, a minute before, when no daemon has reconciled for a minute (L2)
 late      a bit set later than the promise allows, given the faults that held it up
 doubled   the same flip twice, or a log of flips that tells another story than the history
 extra     a flip that nothing explains
@@ -17,12 +17,12 @@ from typing import Literal
 
 from tests.faults.truth import FOREVER, Piece, Version, Wanted, Window, pieces
 
-# Within which everything is right when nothing is in the way; what is wanted for less may be over before it is due.
+# Within which everything is right when nothing blocks it; what is wanted for less may be over before it is due.
 BOUND_SECONDS = 2.0
 GRACE_SECONDS = 0.25  # how long before a fault an edge may have come that it still could swallow
 LOOK_AHEAD_SECONDS = 60.0
 STORY_SECONDS = 4.0
-DELETED = "deleted"  # by whom a flip is whose row was deleted: the product has no part in it
+DELETED = "deleted"  # the cause of a flip when its row was deleted: the product has no part in it
 
 Kind = Literal["missed", "early", "late", "doubled", "extra"]
 
@@ -98,13 +98,13 @@ class Reaction:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All that was recorded of a run, which ended at `until`; `looks`: when a daemon is known to have looked."""
+    """All that was recorded of a run, which ended at `until`; `passes`: when a daemon is known to have reconciled."""
 
     versions: Mapping[str, Sequence[Version]]
     flips: Sequence[Flip]
     log: Sequence[Logged] = ()
     faults: Sequence[Fault] = ()
-    looks: Sequence[float] = ()
+    passes: Sequence[float] = ()
     until: float = FOREVER
 
 
@@ -152,7 +152,7 @@ class _Subject:
         self._flips = flips
         self._pieces = _pieces(subject, history)
         self._faults = [fault for fault in history.faults if fault.concerns(subject)]
-        self._looks = sorted(history.looks)
+        self._passes = sorted(history.passes)
         self._until = history.until
         self._verdict = verdict
 
@@ -193,14 +193,14 @@ class _Subject:
             self._find("early", flip.committed_at, f"{what}, {(wanted - flip.wrote_at) * 1000:.1f} ms before its time")
 
     def _may_look_ahead(self, flip: Flip, wanted: float) -> bool:
-        """Say whether it is the named exception: a sweep that opens, when no daemon has looked for a minute."""
-        place = bisect.bisect_right(self._looks, flip.begun_at)
-        last_look = self._looks[place - 1] if place else -FOREVER
+        """Return whether it is the named exception: a sweep that opens, when no daemon has reconciled for a minute."""
+        place = bisect.bisect_right(self._passes, flip.begun_at)
+        last_pass = self._passes[place - 1] if place else -FOREVER
         return (
             flip.active
             and flip.by == "seisiun sweep"
             and wanted - flip.wrote_at <= LOOK_AHEAD_SECONDS
-            and flip.begun_at - last_look >= LOOK_AHEAD_SECONDS
+            and flip.begun_at - last_pass >= LOOK_AHEAD_SECONDS
         )
 
     def _follow(self, piece: Piece, wanted: bool) -> None:

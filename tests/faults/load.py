@@ -41,7 +41,7 @@ class Load:
         self.book = Book()
         self.untouched = Untouched(url, rng.randrange(2**32), self.book, until=self.until)
         self._long = LongTransactions(url, rng.randrange(2**32), self.book, self.untouched)
-        self.looks: list[float] = []
+        self.passes: list[float] = []
         self.problems: list[str] = []
 
     def start(self, *more: Part) -> None:
@@ -70,11 +70,11 @@ class Load:
             self.problems.append(traceback.format_exc())
 
     def _sample(self, stop: Event) -> None:
-        """Note when daemons have looked."""
+        """Note when daemons have reconciled."""
         while not stop.wait(1):
             with contextlib.suppress(psycopg2.Error), contextlib.closing(until_it_answers(self._url)) as admin:
                 if at := value(admin, "SELECT extract(epoch FROM max(last_look_at))::float8 FROM daemon_heartbeat"):
-                    self.looks.append(at)
+                    self.passes.append(at)
 
     def _sweep(self, stop: Event) -> None:
         while not stop.wait(SWEEP_SECONDS):

@@ -23,7 +23,7 @@ from tests.scheduler.daemon_process import STOPS_WITHIN_SECONDS
 KILLED_SECONDS = 2.0  # from the new process' start until all is right
 SILENCE_SECONDS = 15.0  # from the moment of silence, however long it lasts (up to 12 s)
 LEASE_SECONDS = 2.0  # a daemon that is gone, with locks: its transaction ends by itself
-BACKOFF_SECONDS = 10.0  # a session at which looks failed is tried again after 2, 4, 8 s (L5)
+BACKOFF_SECONDS = 10.0  # a session at which passes failed is tried again after 2, 4, 8 s (L5)
 REFUSED_ALIKE_SECONDS = 3.5  # of those that failed alike one tries each second, and calls the others
 POINT_PATIENCE_SECONDS = 4.0
 START_PATIENCE_SECONDS = 20.0
@@ -209,7 +209,7 @@ class Nemesis:
                 execute(admin, f"LOCK TABLE {_choose(_TABLES, fault.chance)} IN ACCESS EXCLUSIVE MODE")
                 time.sleep(fault.seconds)
             except psycopg2.errors.LockNotAvailable:
-                pass  # whoever waits for such a lock holds up those who come after: it was a fault all the same
+                pass  # a waiting statement holds up those that come after: it was a fault all the same
             admin.rollback()
         self._note(fault.kind, begun, 2)
 

@@ -1,8 +1,8 @@
 """A network between a daemon and its database: a fixed port, whose other end may change, and which can fall silent.
 
 Silence is real: a socket filter has the kernel drop every segment that arrives, so that nothing is acknowledged, no
-keepalive is answered and whoever connects waits. When it is over, what was sent is sent again, as TCP does. A proxy
-that merely stopped reading would go on acknowledging, and no timeout of TCP would ever be tried.
+keepalive is answered and a client that connects waits. When it is over, what was sent is sent again, as TCP does. A
+proxy that merely stopped reading would go on acknowledging, and no timeout of TCP would ever be tried.
 """
 
 import contextlib
@@ -41,9 +41,9 @@ def _deafen(end: socket.socket) -> None:
         end.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, FILTER)
 
 
-def _hear(end: socket.socket) -> None:
+def _receive_again(end: socket.socket) -> None:
     if CAN_LOSE_PACKETS:
-        with contextlib.suppress(FileNotFoundError):  # it never was deaf
+        with contextlib.suppress(FileNotFoundError):  # it never stopped receiving
             end.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
 
 
@@ -89,8 +89,8 @@ class Proxy:
                 self._silence(each)
 
     def speak(self, *, forget: bool) -> None:
-        """Carry again, those who were inside too; unless they are forgotten, as a router does: they hear no more."""
-        _hear(self._door)
+        """Carry again, also for open connections; those that are forgotten, as a router does, receive nothing more."""
+        _receive_again(self._door)
         with self._lock:
             self._silence = None
             for each in () if forget else self._carried:
@@ -164,7 +164,7 @@ class _Carried:
     def speak(self) -> None:
         with contextlib.suppress(OSError):
             for end in self._other:
-                _hear(end)
+                _receive_again(end)
         self._speaks.set()
 
     def cut(self) -> None:

@@ -11,6 +11,8 @@ from tests.commands import ROOT
 from tests.faults.bench import Bench, Plan
 from tests.faults.untouched import SESSIONS
 
+pytestmark = pytest.mark.process
+
 SHORT_SECONDS = 38.0  # and some to start and to end
 REPORTS = ROOT / ".data" / "faults"
 SECONDS = float(os.environ.get("NEMESIS_MINUTES") or SHORT_SECONDS / 60) * 60

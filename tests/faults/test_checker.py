@@ -19,11 +19,11 @@ def kinds(
     flips: list[Flip],
     *faults: Fault,
     log: list[Logged] | None = None,
-    looks: tuple[float, ...] = (),
+    passes: tuple[float, ...] = (),
     until: float = 100,
 ) -> list[str]:
     told = [Logged(f.subject, f.active, f.wrote_at) for f in flips if f.by != DELETED] if log is None else log
-    verdict = check(History({I: versions}, flips, told, faults, looks, until))
+    verdict = check(History({I: versions}, flips, told, faults, passes, until))
     return [finding.kind for finding in verdict.findings]
 
 
@@ -52,11 +52,11 @@ def test_what_is_off_before_its_time_is_early() -> None:
     assert kinds(TEN, [flip(ON, 10.01), flip(OFF, 19.99)]) == ["early"]
 
 
-def test_the_sweep_may_be_a_minute_early_when_no_daemon_looked() -> None:
+def test_the_sweep_may_be_a_minute_early_when_no_daemon_reconciled() -> None:
     versions, flips = [Version(0, 0, Window(100, 110))], [flip(ON, 45, by="seisiun sweep"), flip(OFF, 110.01)]
 
     assert kinds(versions, flips, until=200) == []
-    assert kinds(versions, flips, looks=(20,), until=200) == ["early"]
+    assert kinds(versions, flips, passes=(20,), until=200) == ["early"]
 
 
 def test_only_the_sweep_may_be_early_and_only_by_a_minute() -> None:
@@ -132,7 +132,7 @@ def test_flapping_is_extra() -> None:
 
 
 def test_a_flip_is_judged_by_what_its_transaction_could_read() -> None:
-    """The window closes between the look's reading and its commit; the next look closes the instance."""
+    """The window closes between the pass's reading and its commit; the next pass closes the instance."""
     flips = [flip(ON, 20.3, begun=19.9), flip(OFF, 20.6)]
 
     assert kinds(TEN, flips, Fault("a pause", 9, 19.9)) == []

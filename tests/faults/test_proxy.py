@@ -37,7 +37,7 @@ def through(proxy: Proxy, door: socket.socket) -> Iterator[tuple[socket.socket, 
         yield client, end
 
 
-def test_it_carries_both_ways_and_knows_whom(proxy: Proxy) -> None:
+def test_it_carries_both_ways_and_knows_its_clients(proxy: Proxy) -> None:
     with server(proxy) as door, through(proxy, door) as (client, end):
         client.sendall(b"ask")
         assert end.recv(10) == b"ask"
@@ -95,7 +95,7 @@ def test_after_a_silence_what_was_sent_arrives(proxy: Proxy) -> None:
 
 
 @loses_packets
-def test_who_is_forgotten_hears_no_more_and_others_get_in(proxy: Proxy) -> None:
+def test_a_forgotten_connection_receives_no_more_and_others_get_in(proxy: Proxy) -> None:
     with server(proxy) as door, through(proxy, door) as (forgotten, end):
         proxy.fall_silent()
         proxy.speak(forget=True)

@@ -10,6 +10,8 @@ import pytest
 from tests.faults.bench import Bench, Plan
 from tests.faults.growth import grown, thirds
 
+pytestmark = pytest.mark.process
+
 MINUTES = float(os.environ.get("NEMESIS_SOAK_MINUTES") or 0)
 SEED = int(os.environ.get("NEMESIS_SEED") or random.randrange(1_000_000))
 # One that is started again has forgotten what it leaked.

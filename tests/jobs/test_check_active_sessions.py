@@ -10,6 +10,8 @@ from tests.commands import ROOT, SWEEP, run, sweep
 from tests.data import active_of, add_session, connected, execute, plan_of, requests, value
 from tests.scheduler.soon import HOUR, causes, instance_soon, session_here, weekly
 
+pytestmark = pytest.mark.process
+
 WRITTEN = ("session_instance", "activation_window", "activation_log", "plan_request", "session_plan", "active_instance")
 
 
@@ -110,7 +112,7 @@ def test_status_1_with_one_line_of_log_when_it_cannot_work(settings: dict[str, s
 
 
 @pytest.mark.long
-def test_status_1_when_a_session_could_not_be_looked_at(database_url: str, app: Connection) -> None:
+def test_status_1_when_a_session_could_not_be_reconciled(database_url: str, app: Connection) -> None:
     held, free = (session_here(app, weekly(-HOUR, HOUR)) for _ in range(2))
     with connected(database_url, autocommit=False) as holding:
         execute(holding, "SELECT 1 FROM session_plan WHERE session_id = %s FOR UPDATE", held)
@@ -142,7 +144,7 @@ def test_what_a_living_daemon_is_about_to_do_is_left_to_it(database_url: str, ap
     session_id = session_here(app)
     instance_soon(app, session_id, 30, 60)
     sweep(database_url)
-    assert causes(app, session_id) == [(True, "sweep")], "with none, it looks a minute ahead"
+    assert causes(app, session_id) == [(True, "sweep")], "without a daemon the sweep opens a minute ahead"
     ahead = session_here(app)
     instance_soon(app, ahead, 30, 60)
     execute(

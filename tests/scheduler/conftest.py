@@ -1,4 +1,4 @@
-"""Daemons for the tests, ended whatever happens."""
+"""Daemons for the tests; each fixture ends its own daemons in any case."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from core.migrations import migrate
 from tests.data import connected
 from tests.postgres import Server
 from tests.scheduler.daemon_process import DaemonProcess, Daemons
-from tests.scheduler.gate import Gate
+from tests.scheduler.port_forwarder import PortForwarder
 
 
 @pytest.fixture
@@ -21,16 +21,16 @@ def daemons(tmp_path: Path) -> Iterator[Daemons]:
 
 
 @pytest.fixture
-def gate(database_url: str) -> Iterator[Gate]:
-    """A way to `database_url` that can be shut, and fall silent; shut at first."""
-    gate = Gate(database_url)
-    yield gate
-    gate.shut()
+def forwarder(database_url: str) -> Iterator[PortForwarder]:
+    """Forwards connections to `database_url`; a test can close it or make it silent. It is closed at first."""
+    forwarder = PortForwarder(database_url)
+    yield forwarder
+    forwarder.shut()
 
 
 @pytest.fixture
 def app(database_url: str) -> Iterator[Connection]:
-    """The app, psql, or whoever else writes to `database_url`."""
+    """A connection of another program that writes to `database_url`, such as the app or psql."""
     with connected(database_url) as connection:
         yield connection
 

@@ -13,17 +13,17 @@ import pytest
 
 from tests.commands import ROOT, environment
 
-PATIENCE_SECONDS = 20.0  # for what takes milliseconds on an idle machine
+TIMEOUT_SECONDS = 20.0  # for what takes milliseconds on an idle machine
 POLL_SECONDS = 0.005
 STOPS_WITHIN_SECONDS = 5.0  # the platform grants 30
 
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
-    """Return the first true answer of `look`, asked again and again."""
+def eventually(condition: Callable[[], T], what: str, seconds: float = TIMEOUT_SECONDS) -> T:
+    """Call `condition` again and again; return its first true answer."""
     deadline = time.monotonic() + seconds
-    while not (answer := look()):
+    while not (answer := condition()):
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds:g} s: {what}")
         time.sleep(POLL_SECONDS)
@@ -70,7 +70,7 @@ class DaemonProcess:
 
     def wait(self) -> int:
         """Return the exit status."""
-        return self._process.wait(PATIENCE_SECONDS)
+        return self._process.wait(TIMEOUT_SECONDS)
 
     def stop(self) -> tuple[int, float]:
         """Send SIGTERM; return the exit status, and how many seconds it took."""

@@ -51,15 +51,15 @@ def causes(app: Connection, session_id: int) -> list[tuple[bool, str]]:
 
 
 def on(app: Connection, session_id: int) -> int | None:
-    """Return a session's active instance, as one statement sees it: beside a daemon two may see two truths."""
+    """Return a session's active instance, read in one statement: beside a daemon two may read two states."""
     active: int | None = value(
         app, "SELECT session_instance_id FROM session_instance WHERE session_id = %s AND active", session_id
     )
     return active
 
 
-def wait_until_seen(app: Connection) -> None:
-    """Wait until every request has been dealt with."""
+def wait_until_reconciled(app: Connection) -> None:
+    """Wait until no request is left: daemons have reconciled every session."""
     eventually(lambda: value(app, "SELECT count(*) FROM plan_request") == 0, "all requests dealt with")
 
 

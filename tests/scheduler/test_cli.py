@@ -11,7 +11,9 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from tests.commands import run
 from tests.data import add_session, change_instance, connected, execute
 from tests.scheduler.daemon_process import Daemons, eventually
-from tests.scheduler.soon import HOUR, instance_soon, on, session_here, wait_until_seen, weekly
+from tests.scheduler.soon import HOUR, instance_soon, on, session_here, wait_until_reconciled, weekly
+
+pytestmark = pytest.mark.process
 
 LONG_NAME = "The session in the back room of the pub by the old bridge over the river, every second week " * 2
 
@@ -64,7 +66,7 @@ def test_migrate_may_be_run_twice(empty_database_url: str) -> None:
     first = scheduler("migrate", DATABASE_URL=empty_database_url)
     second = scheduler("migrate", DATABASE_URL=empty_database_url)
 
-    assert first == (0, "the schema was made\n", "")
+    assert first == (0, "the schema is created\n", "")
     assert second[0] == 0
     assert "and is up to date" in second[1]
 
@@ -72,7 +74,7 @@ def test_migrate_may_be_run_twice(empty_database_url: str) -> None:
 def test_load_tells_what_it_did_and_warns_on_standard_error(database_url: str) -> None:
     status, out, err = scheduler("load", "scheduler/commands/data/real_sessions.json", DATABASE_URL=database_url)
 
-    assert (status, out) == (0, "38 sessions are new, 0 changed, 0 stood as they are\n")
+    assert (status, out) == (0, "sessions: 38 new, 0 changed, 0 unchanged\n")
     assert [line.split(":")[0] for line in err.splitlines()] == ["warning"]
 
 
@@ -106,8 +108,8 @@ def test_status_beside_a_daemon_is_healthy_and_shows_what_is_on_and_next(
     session_here(app, weekly(2 * HOUR, 3 * HOUR), name="[bold]brackets[/]")
     broken = add_session(app, "every other tuesday", name="a broken one")
     eventually(lambda: on(app, is_on), "it is on")
-    wait_until_seen(app)
-    eventually(lambda: _first_look_is_told(app), "a beat after the first look")
+    wait_until_reconciled(app)
+    eventually(lambda: _first_pass_is_reported(app), "a beat after the first pass")
 
     status, out, err = scheduler("status", DATABASE_URL=database_url)
     found: dict[str, Any] = json.loads(scheduler("status", "--json", DATABASE_URL=database_url)[1])
@@ -133,7 +135,7 @@ def test_status_beside_a_daemon_is_healthy_and_shows_what_is_on_and_next(
     ]
 
 
-def _first_look_is_told(app: Connection) -> list[tuple[Any, ...]]:
+def _first_pass_is_reported(app: Connection) -> list[tuple[Any, ...]]:
     return execute(app, "SELECT 1 FROM daemon_heartbeat WHERE last_look_at IS NOT NULL AND listening_since IS NOT NULL")
 
 
@@ -143,7 +145,7 @@ def test_status_tells_what_is_overdue_and_who_is_in_the_way(
     daemons.ready(database_url)
     session_id = session_here(app)
     instance_id = instance_soon(app, session_id, 2, HOUR)
-    wait_until_seen(app)
+    wait_until_reconciled(app)
     with connected(database_url, autocommit=False) as holding:
         change_instance(holding, instance_id, comments="a long transaction")
         time.sleep(4.2)  # two until it is due, two more until that is a problem
@@ -153,11 +155,11 @@ def test_status_tells_what_is_overdue_and_who_is_in_the_way(
         assert status == 1
         assert "sessions overdue: 1, the oldest since " in out
         assert f"overdue: session {session_id} since " in out
-        assert f"perhaps held up by pid {holding.info.backend_pid} " in out
+        assert f"perhaps blocked by pid {holding.info.backend_pid} " in out
 
 
 def test_upcoming_says_how_far_it_can_see(database_url: str) -> None:
     status, out, err = scheduler("upcoming", "--hours", "100", DATABASE_URL=database_url)
 
-    assert (status, out) == (0, "nothing that is planned so far opens or closes in that time\n")
-    assert err == "note: what opens more than 24 hours from now is not planned yet\n"
+    assert (status, out) == (0, "no planned instance opens or closes within 100 hours\n")
+    assert err == "note: instances that open more than 24 hours from now are not planned yet\n"

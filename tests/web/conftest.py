@@ -14,7 +14,7 @@ from web import create_app, drain
 
 @pytest.fixture
 def app(database_url: str) -> Iterator[Connection]:
-    """The app, psql, or whoever else writes to `database_url`."""
+    """A connection of another program that writes to `database_url`, such as the app or psql."""
     with connected(database_url) as connection:
         yield connection
 

@@ -48,7 +48,7 @@ def make_world(app: Connection, url: str) -> World:
         sean=data.add_person(app, first_name="Seán", last_name="Ó Riada"),
         organiser=data.add_person(app, first_name="Olive", last_name="Organiser"),
     )
-    look(url)
+    reconcile(url)
     return world
 
 
@@ -59,8 +59,8 @@ def add_hours(app: Connection, session_id: int, starts_in: float, ends_in: float
     return data.add_instance(app, session_id, f"{start:%Y-%m-%d}", f"{start:%H:%M}", f"{end:%H:%M}")
 
 
-def look(url: str) -> None:
-    """Do what a daemon does."""
+def reconcile(url: str) -> None:
+    """Reconcile everything once, as a daemon does."""
     engine = create_engine(url)
     update_active_sessions(engine)
     engine.dispose()

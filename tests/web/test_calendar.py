@@ -11,7 +11,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from core.timezones import to_local
 from tests import data
-from tests.web.site import Browser, look
+from tests.web.site import Browser, reconcile
 from web import calendar
 
 Open = Callable[[], Browser]
@@ -63,7 +63,7 @@ def test_uids_are_stable_when_rows_are_made_moved_and_cancelled(
     assert set(events(browser().get(path))) == set(before)
 
     data.change_instance(app, instance_id, start_time="20:00", is_cancelled=True, comments="No room; next week again")
-    look(database_url)
+    reconcile(database_url)
     after = events(browser().get(path))
     [cancelled] = [event for event in after.values() if event["status"] == "CANCELLED"]
     assert set(after) == set(before)

@@ -81,7 +81,7 @@ def test_the_hosts_own_pages_keep_their_own_headers_and_limits(host: Flask) -> N
     assert host.config["MAX_CONTENT_LENGTH"] is None
 
 
-def test_a_person_whom_the_host_knows_and_the_database_does_not(host: Flask) -> None:
+def test_a_person_that_the_host_knows_and_the_database_does_not(host: Flask) -> None:
     guest = Guest(host)
     guest.get("/sign-in/999")
 

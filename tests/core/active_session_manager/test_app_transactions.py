@@ -1,4 +1,4 @@
-"""A look in a transaction of the app's own: joined, never committed, and left as it was found."""
+"""A pass in a transaction of the app's own: joined, never committed, and left as it was found."""
 
 from collections.abc import Callable
 from datetime import date, time

@@ -16,29 +16,29 @@ from tests.data import add_session, execute, value
 LONG = 5.0
 
 
-class Ear:
-    """A listener in a thread of its own, and what it has heard: payloads, and None for each time it began."""
+class RunningListener:
+    """A listener in a thread of its own, and what it has received: payloads, and None for each time it began."""
 
     def __init__(self, url: str) -> None:
-        self.heard: queue.Queue[str | None] = queue.Queue()
-        self.listener = Listener(url, SESSION_CHANGED, self.heard.put, lambda: self.heard.put(None))
+        self.received: queue.Queue[str | None] = queue.Queue()
+        self.listener = Listener(url, SESSION_CHANGED, self.received.put, lambda: self.received.put(None))
         self.thread = threading.Thread(target=self.listener.run)
 
     def next(self) -> str | None:
-        return self.heard.get(timeout=LONG)
+        return self.received.get(timeout=LONG)
 
 
 @contextmanager
-def listening(url: str) -> Iterator[Ear]:
-    ear = Ear(url)
-    ear.thread.start()
+def listening(url: str) -> Iterator[RunningListener]:
+    running = RunningListener(url)
+    running.thread.start()
     try:
-        assert ear.next() is None
-        yield ear
+        assert running.next() is None
+        yield running
     finally:
-        ear.listener.stop()
-        ear.thread.join(LONG)
-        assert not ear.thread.is_alive()
+        running.listener.stop()
+        running.thread.join(LONG)
+        assert not running.thread.is_alive()
 
 
 def end_listeners(app: Connection) -> int:
@@ -47,57 +47,57 @@ def end_listeners(app: Connection) -> int:
     return len(execute(app, f"SELECT pg_terminate_backend(pid) {of_listeners}"))
 
 
-def ring(app: Connection, payload: str) -> None:
+def notify(app: Connection, payload: str) -> None:
     execute(app, "SELECT pg_notify(%s, %s)", SESSION_CHANGED, payload)
 
 
-def test_listener_hears_the_app_in_order(app: Connection, database_url: str) -> None:
-    with listening(database_url) as ear:
-        assert ear.listener.listening_since is not None
+def test_listener_receives_what_the_app_sends_in_order(app: Connection, database_url: str) -> None:
+    with listening(database_url) as running:
+        assert running.listener.listening_since is not None
         session = add_session(app)
-        ring(app, "")
-        ring(app, "12")
+        notify(app, "")
+        notify(app, "12")
 
-        assert [ear.next() for _ in range(3)] == [str(session), "", "12"]
+        assert [running.next() for _ in range(3)] == [str(session), "", "12"]
 
 
 @pytest.mark.alone
-def test_listener_hears_within_milliseconds(app: Connection, database_url: str) -> None:
-    with listening(database_url) as ear:
+def test_listener_receives_within_milliseconds(app: Connection, database_url: str) -> None:
+    with listening(database_url) as running:
         took = []
         for _ in range(20):
             begun = time.monotonic()
-            ring(app, "12")
-            ear.next()
+            notify(app, "12")
+            running.next()
             took.append(time.monotonic() - begun)
 
     assert sorted(took)[10] < 0.05
 
 
-def test_listener_hears_other_doorbells_not_at_all(app: Connection, database_url: str) -> None:
-    with listening(database_url) as ear:
+def test_listener_does_not_receive_other_channels(app: Connection, database_url: str) -> None:
+    with listening(database_url) as running:
         execute(app, "SELECT pg_notify('active_changed', '1')")
-        ring(app, "12")
+        notify(app, "12")
 
-        assert ear.next() == "12"
+        assert running.next() == "12"
 
 
 @pytest.mark.alone
-def test_listener_heals_within_a_second_and_has_everything_looked_at(app: Connection, database_url: str) -> None:
-    with listening(database_url) as ear:
+def test_listener_heals_within_a_second_and_requests_a_full_pass(app: Connection, database_url: str) -> None:
+    with listening(database_url) as running:
         for _ in range(3):
             begun = time.monotonic()
             assert end_listeners(app) == 1
-            assert ear.next() is None
+            assert running.next() is None
             assert time.monotonic() - begun < 1
-            ring(app, "12")
-            assert ear.next() == "12"
+            notify(app, "12")
+            assert running.next() == "12"
 
 
 def test_listener_is_never_idle_in_a_transaction(app: Connection, database_url: str) -> None:
-    with listening(database_url) as ear:
-        ring(app, "12")
-        ear.next()
+    with listening(database_url) as running:
+        notify(app, "12")
+        running.next()
         state = "SELECT state FROM pg_stat_activity WHERE application_name = 'seisiun listener' "
 
         assert value(app, state + "AND datname = current_database()") == "idle"
@@ -105,18 +105,18 @@ def test_listener_is_never_idle_in_a_transaction(app: Connection, database_url: 
 
 def test_listener_waits_for_a_database_that_is_away(app: Connection, database_url: str) -> None:
     name = value(app, "SELECT current_database()")
-    with listening(database_url) as ear:
+    with listening(database_url) as running:
         execute(app, f"ALTER DATABASE {name} CONNECTION LIMIT 0")
         execute(app, "CREATE ROLE visitor LOGIN PASSWORD 'visitor'")
-        away = Ear(_as_visitor(database_url))
+        away = RunningListener(_as_visitor(database_url))
         away.thread.start()
         with pytest.raises(queue.Empty):
-            away.heard.get(timeout=0.3)
+            away.received.get(timeout=0.3)
         assert away.listener.listening_since is None
         execute(app, f"ALTER DATABASE {name} CONNECTION LIMIT -1")
         assert away.next() is None
-        ring(app, "12")
-        assert (away.next(), ear.next()) == ("12", "12")
+        notify(app, "12")
+        assert (away.next(), running.next()) == ("12", "12")
         away.listener.stop()
         away.thread.join(LONG)
     execute(app, "DROP ROLE visitor")
@@ -129,34 +129,34 @@ def _as_visitor(url: str) -> str:
 
 @pytest.mark.parametrize("times", [1, 2, 100])
 def test_stop_may_be_called_again_and_again(database_url: str, times: int) -> None:
-    with listening(database_url) as ear:
+    with listening(database_url) as running:
         for _ in range(times):
-            ear.listener.stop()
-        ear.thread.join(1)
-        assert not ear.thread.is_alive()
-        assert ear.listener.listening_since is None
+            running.listener.stop()
+        running.thread.join(1)
+        assert not running.thread.is_alive()
+        assert running.listener.listening_since is None
 
 
 def test_stop_before_run_means_that_run_returns_at_once(database_url: str) -> None:
-    ear = Ear(database_url)
-    ear.listener.stop()
-    ear.listener.stop()
-    ear.listener.run()
+    running = RunningListener(database_url)
+    running.listener.stop()
+    running.listener.stop()
+    running.listener.run()
 
-    assert ear.heard.empty()
+    assert running.received.empty()
 
 
 @pytest.mark.alone
 def test_stop_ends_the_wait_for_a_database_that_is_away() -> None:
-    ear = Ear("postgresql://nobody@127.0.0.1:1/nowhere")
-    ear.thread.start()
+    running = RunningListener("postgresql://nobody@127.0.0.1:1/nowhere")
+    running.thread.start()
     time.sleep(0.4)
     begun = time.monotonic()
-    ear.listener.stop()
-    ear.thread.join(LONG)
+    running.listener.stop()
+    running.thread.join(LONG)
 
     assert time.monotonic() - begun < 0.5
-    assert ear.heard.empty()
+    assert running.received.empty()
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_stop_ends_the_wait_for_a_database_that_is_away() -> None:
     [([], []), ([7], ["7"]), (list(range(20)), [str(id_) for id_ in range(20)]), (list(range(21)), [""])],
     ids=["none", "one", "twenty", "more"],
 )
-def test_flips_ring_once_each_and_many_are_one_empty_payload(
+def test_flips_notify_once_each_and_many_are_one_empty_payload(
     engine: Engine, db_connect: Callable[[], Connection], ids: list[int], payloads: list[str]
 ) -> None:
     hearer = db_connect()

@@ -14,26 +14,26 @@ from core.db import create_engine
 from core.db.timeouts import TimeoutConnection, with_response_timeout
 from tests.data import value
 from tests.scheduler.daemon_process import eventually
-from tests.scheduler.gate import Gate
+from tests.scheduler.port_forwarder import PortForwarder
 
 TIMEOUT = 1.0
 TOO_LATE = 5.0
 
 
 @pytest.fixture
-def gate(database_url: str) -> Iterator[Gate]:
-    gate = Gate(database_url)
-    gate.open()
-    otherwise = Timer(2 * TOO_LATE, gate.shut)  # libpq would wait for ever, and no signal ends that
+def forwarder(database_url: str) -> Iterator[PortForwarder]:
+    forwarder = PortForwarder(database_url)
+    forwarder.open()
+    otherwise = Timer(2 * TOO_LATE, forwarder.shut)  # libpq would wait for ever, and no signal ends that
     otherwise.start()
-    yield gate
+    yield forwarder
     otherwise.cancel()
-    gate.shut()
+    forwarder.shut()
 
 
 @pytest.fixture
-def line(gate: Gate) -> Iterator[TimeoutConnection]:
-    connection = psycopg2.connect(gate.url, connection_factory=with_response_timeout(TIMEOUT))
+def line(forwarder: PortForwarder) -> Iterator[TimeoutConnection]:
+    connection = psycopg2.connect(forwarder.url, connection_factory=with_response_timeout(TIMEOUT))
     yield connection
     connection.close()
 
@@ -56,10 +56,10 @@ def ask_for_each(connection: Connection) -> None:
     ],
 )
 def test_where_no_answer_comes_in_time_the_line_is_cut(
-    line: TimeoutConnection, gate: Gate, exchange: Callable[[Connection], None]
+    line: TimeoutConnection, forwarder: PortForwarder, exchange: Callable[[Connection], None]
 ) -> None:
     ask(line)
-    gate.fall_silent()
+    forwarder.fall_silent()
     begun = time.monotonic()
 
     with pytest.raises(psycopg2.OperationalError, match=r"^no answer for 1 s"):
@@ -98,7 +98,7 @@ def test_closing_lets_go_of_the_socket_and_may_be_done_twice(database_url: str, 
 
     assert descriptors() == before - 2
     others = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'to be closed'"
-    eventually(lambda: value(app, others) == 0, "the server has seen it go")
+    eventually(lambda: value(app, others) == 0, "the server has noticed that it is gone")
 
 
 def test_a_connection_that_nobody_closes_leaks_nothing(database_url: str) -> None:
@@ -113,10 +113,10 @@ def descriptors() -> int:
     return len(list(Path(f"/proc/{os.getpid()}/fd").iterdir()))
 
 
-def test_an_engine_takes_a_line_that_was_cut_as_lost_and_connects_anew(gate: Gate) -> None:
-    engine = create_engine(gate.url, response_timeout_seconds=TIMEOUT)
+def test_an_engine_takes_a_connection_that_timed_out_as_lost_and_connects_again(forwarder: PortForwarder) -> None:
+    engine = create_engine(forwarder.url, response_timeout_seconds=TIMEOUT)
     with engine.connect() as connection:
-        gate.forget_those_inside()
+        forwarder.forget_connections()
         with pytest.raises(OperationalError, match="no answer for 1 s") as lost:
             connection.execute(sqlalchemy.text("SELECT 1"))
         assert lost.value.connection_invalidated

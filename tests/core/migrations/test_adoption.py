@@ -125,15 +125,15 @@ def test_migrated_free_text_is_listed_and_the_apps_old_rows_are_left_alone(other
 REFUSED = {
     "is_active": (
         "ALTER TABLE session_instance ADD COLUMN is_active boolean",
-        r"session_instance\.is_active stands.*ALTER TABLE session_instance DROP COLUMN is_active, and migrate again",
+        r"session_instance\.is_active exists.*ALTER TABLE session_instance DROP COLUMN is_active, and migrate again",
     ),
     "active": (
         "ALTER TABLE session_instance ADD COLUMN active boolean",
-        r"session_instance\.active stands.*ALTER TABLE session_instance DROP COLUMN active, and migrate again",
+        r"session_instance\.active exists.*ALTER TABLE session_instance DROP COLUMN active, and migrate again",
     ),
     "at_active_session_instance_id": (
         "ALTER TABLE person ADD COLUMN at_active_session_instance_id integer",
-        r"person\.at_active_session_instance_id stands.*ALTER TABLE person DROP COLUMN at_active_session_instance_id",
+        r"person\.at_active_session_instance_id exists.*ALTER TABLE person DROP COLUMN at_active_session_instance_id",
     ),
     "no end_time": (
         "ALTER TABLE session_instance DROP COLUMN end_time",
@@ -167,7 +167,7 @@ REFUSED = {
             "ALTER TABLE session_instance_person DROP CONSTRAINT one_answer_each; INSERT INTO session_instance_person "
             "(session_instance_id, person_id, attendance) VALUES (1, 1, 'no'), (1, 2, 'no'), (1, 2, 'yes')"
         ),
-        "session_instance_person lists 2 people twice at one instance",
+        "session_instance_person has several rows for 2 pairs of instance and person",
     ),
 }
 
@@ -194,7 +194,7 @@ def test_what_cannot_be_adopted_is_refused_and_nothing_is_changed(other_app: Con
 def test_all_problems_are_named_at_once(other_app: Connection) -> None:
     execute(other_app, "ALTER TABLE session_instance ADD COLUMN is_active boolean, DROP COLUMN end_time")
 
-    with pytest.raises(MigrationRefused, match=r"is_active stands: .*; session_instance has no column end_time"):
+    with pytest.raises(MigrationRefused, match=r"is_active exists: .*; session_instance has no column end_time"):
         migrate(url_of(other_app))
 
 

@@ -1,4 +1,4 @@
-"""What the app's own statements set off, whoever sends them: psql, an ORM, an import."""
+"""What the app's own statements set off, from any program: psql, an ORM, an import."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,14 +45,14 @@ def every_app(every_database_url: str) -> Iterator[Connection]:
         yield connection
 
 
-def heard(app: Connection) -> list[str]:
+def received(app: Connection) -> list[str]:
     execute(app, "SELECT 1")
     payloads = [notify.payload for notify in app.notifies]
     app.notifies.clear()
     return payloads
 
 
-# Requests and the doorbell
+# Requests and notifications
 
 
 ASKED: dict[str, list[int]] = {
@@ -121,7 +121,7 @@ def test_what_matters_leaves_a_request_and_rings_the_doorbell(every_app: Connect
         every_app.rollback()
     every_app.autocommit = True
 
-    assert heard(every_app) == []
+    assert received(every_app) == []
     for statement, sessions in ASKED.items():
         concerns_a_session = statement.split()[1] == "session" or statement.startswith("INSERT INTO session (")
         assert asked[statement] == (sessions if not own_write or concerns_a_session else []), statement
@@ -140,10 +140,10 @@ def test_doorbell_names_each_session_once(app: Connection, statement: str, paylo
     execute(app, "LISTEN session_changed")
     execute(app, statement)
 
-    assert sorted(heard(app)) == payloads
+    assert sorted(received(app)) == payloads
 
 
-def test_writes_after_our_own_in_the_same_connection_are_heard(app: Connection) -> None:
+def test_writes_after_our_own_in_the_same_connection_are_received(app: Connection) -> None:
     forget_requests(app)
     app.autocommit = False
     execute(app, "SELECT set_config('seisiun.own_write', 'on', true)")

@@ -46,9 +46,9 @@ from tests.core.recurrence.documents import Document, monthly, recurrence, text_
         ([weekly(every_n_weeks=10**4000)], f"schedules[0].every_n_weeks is 1{'0' * 59}; expected "),
         (
             [monthly(None)],
-            "schedules[0].which is null; expected a list of any of 1 to 5, and -1 for the last",
+            "schedules[0].which is null; expected a list of numbers from 1 to 5, or -1 for the last",
         ),
-        ([monthly(2)], "schedules[0].which is 2; expected a list of any of 1 to 5, and -1 for the last"),
+        ([monthly(2)], "schedules[0].which is 2; expected a list of numbers from 1 to 5, or -1 for the last"),
         ([weekly(), monthly([6])], "schedules[1].which[0] is 6; expected 1, 2, 3, 4, 5, or -1 for the last"),
         ([monthly([1, 0])], "schedules[0].which[1] is 0; expected "),
         ([monthly([True])], "schedules[0].which[0] is true; expected "),
@@ -66,7 +66,7 @@ def test_r1_what_cannot_be_understood_is_refused_by_both_doors(schedules: Any, p
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("Thursdays 7pm", "'Thursdays 7pm' is not JSON (Expecting value: line 1 column 1 (char 0)); expected, "),
+        ("Thursdays 7pm", "'Thursdays 7pm' is not JSON (Expecting value: line 1 column 1 (char 0)); expected text"),
         ('{"schedules": [', "'{\"schedules\": [' is not JSON (Expecting value: line 1 column 16"),
         ("7", "the document is 7; expected an object, as in {"),
         ("null", "the document is null; expected an object, as in {"),
@@ -122,7 +122,7 @@ def test_r1_a_missing_list_is_refused() -> None:
         ),
         (
             text_of(monthly([])),
-            "schedules[0].which is an empty list; expected a list of any of 1 to 5, and -1 for the last",
+            "schedules[0].which is an empty list; expected a list of numbers from 1 to 5, or -1 for the last",
             [],
         ),
         (

@@ -102,8 +102,8 @@ def apply(plan: Plan, snapshot: SessionSnapshot, *, referred_to: frozenset[int] 
     return replace(snapshot, instances=(*standing, *made))
 
 
-def turns_after(plan: Plan, snapshot: SessionSnapshot) -> tuple[ActiveSpan, ...]:
-    """The plan's turns, with the ids that `apply` gives to what is made."""
+def spans_after(plan: Plan, snapshot: SessionSnapshot) -> tuple[ActiveSpan, ...]:
+    """The plan's spans, with the ids that `apply` gives to what is made."""
     return tuple(replace(span, session_instance_id=_id_of(span.session_instance_id, snapshot)) for span in plan.windows)
 
 

@@ -120,12 +120,12 @@ def test_p7_nested_instance_takes_over_and_hands_back() -> None:
     """The outer instance has two windows; the order in which they are stored does not matter."""
     nested, back = utc("2026-12-01 20:00"), utc("2026-12-01 21:00")
     stored = state(window(1, back, CLOSES), window(2, nested, back), window(1, OPENS, nested))
-    seen = []
+    active = []
     for now in (OPENS, nested, back, CLOSES):
         stored = applied(decide(stored, now), stored)
-        seen.append(stored.active)
+        active.append(stored.active)
 
-    assert seen == [1, 2, 1, None]
+    assert active == [1, 2, 1, None]
 
 
 # When it was due
@@ -197,7 +197,7 @@ def test_l2_look_ahead_never_closes_early(look_ahead: timedelta) -> None:
 @pytest.mark.parametrize(
     ("early", "is_on"), [(SECOND, True), (EARLY_OPENING, True), (EARLY_OPENING + SECOND, False), (60 * MINUTE, False)]
 )
-def test_l2_early_opening_is_kept_for_a_minute_by_a_look_at_the_present(early: timedelta, *, is_on: bool) -> None:
+def test_l2_early_opening_is_kept_for_a_minute_by_a_pass_at_the_present(early: timedelta, *, is_on: bool) -> None:
     before = state(window(phase="open"), active=1)
 
     after = applied(decide(before, OPENS - early), before)
@@ -227,7 +227,7 @@ def test_l2_instance_whose_next_window_opens_within_a_minute_is_not_switched_off
     assert decided == Decision(7, None, None, (PhaseChange(1, OPENS, "over"), PhaseChange(1, again, "open")))
 
 
-# Any looks, in any order
+# Any passes, in any order
 
 
 @st.composite
@@ -243,11 +243,11 @@ def disjoint_windows(draw: st.DrawFn) -> SessionState:
 
 phases: st.SearchStrategy[Phase] = st.sampled_from(["ahead", "open", "over"])
 seconds = st.integers(-120, 241 * 60)
-looks = st.lists(st.tuples(seconds, st.sampled_from([timedelta(0), MINUTE])), max_size=8)
+passes = st.lists(st.tuples(seconds, st.sampled_from([timedelta(0), MINUTE])), max_size=8)
 
 
-@given(disjoint_windows(), looks, seconds)
-def test_a1_looks_at_any_times_in_any_order_end_in_the_same_place(
+@given(disjoint_windows(), passes, seconds)
+def test_a1_passes_at_any_times_in_any_order_end_in_the_same_place(
     stored: SessionState, earlier: list[tuple[int, timedelta]], last: int
 ) -> None:
     for at, look_ahead in earlier:
@@ -269,9 +269,28 @@ def test_a1_looks_at_any_times_in_any_order_end_in_the_same_place(
 
 
 @given(disjoint_windows(), seconds)
-def test_l2_look_ahead_only_adds_openings_to_a_look_at_the_present(stored: SessionState, at: int) -> None:
+def test_l2_look_ahead_only_adds_openings_to_a_pass_at_the_present(stored: SessionState, at: int) -> None:
     now = OPENS + at * SECOND
     present, ahead = (applied(decide(stored, now, look_ahead=early), stored) for early in (timedelta(0), MINUTE))
 
     assert present.active is None or present.active == ahead.active
     assert applied(decide(ahead, now), ahead) == ahead
+
+
+@pytest.mark.parametrize(("early", "stays"), [(60, True), (61, False)])
+def test_l2_opened_early_stays_for_a_minute_to_the_second(early: int, *, stays: bool) -> None:
+    window = WindowState(1, OPENS, CLOSES, "open", OPENS)
+    on = SessionState(7, (window,), active=1)
+
+    assert (decide(on, OPENS - early * SECOND).off is None) == stays
+    assert (decide(on, OPENS - MINUTE - timedelta(microseconds=1)).off is None) is False
+
+
+def test_l3_a_bit_that_somebody_cleared_is_something_to_write() -> None:
+    cleared = SessionState(7, (WindowState(1, OPENS, CLOSES, "open", OPENS),), active=None)
+
+    decided = decide(cleared, OPENS)
+
+    assert decided.phases == ()
+    assert not decided.is_nothing
+    assert Decision(7, None, None, ()).is_nothing

@@ -12,7 +12,7 @@ from core.windows import StatedHours, Window
 MIDNIGHT = datetime(2026, 11, 5, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 DAY = 200
-"""The length in minutes of the day that the minute-by-minute tests look at."""
+"""The length in minutes of the day that the minute-by-minute tests check."""
 
 
 def at(minute: float) -> datetime:
@@ -25,7 +25,7 @@ def contender(session_instance_id: int, starts: float, ends: float, before: floa
 
 
 def evening(session_instance_id: int, starts: float, ends: float) -> Contender:
-    """A claim stated in hours, with the usual buffers."""
+    """A contender stated in hours, with the usual buffers."""
     return contender(session_instance_id, starts * 60, ends * 60)
 
 
@@ -68,7 +68,7 @@ def span(session_instance_id: int, opens: float, closes: float) -> tuple[int, Wi
         ),
         pytest.param(
             [evening(2, 19, 22), evening(1, 19, 22)], [span(2, 18, 23)],
-            id="same hours: the earlier claim",
+            id="same hours: the earlier contender",
         ),
         pytest.param([contender(1, 60, 120, before=-30, after=-30)], [], id="a window that closes as it opens"),
     ],

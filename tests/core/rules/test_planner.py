@@ -26,7 +26,7 @@ from tests.core.rules.planner_model import (
     recurring,
     row,
     session,
-    turns_after,
+    spans_after,
     utc,
     wall,
     weekly,
@@ -149,7 +149,8 @@ def test_p1_wanted_start_that_cannot_be_made_is_refused_with_the_nearest(wanted:
         planned(session(recurrence=TUESDAYS), NOON, wanted)
 
     assert str(refused.value) == (
-        f"session 12 has no occurrence at {wanted}:00 that could be made; the nearest, from 2026-11-27 on: {nearest}"
+        f"session 12 has no occurrence at {wanted}:00; expected the start of one on 2026-11-27 or later; "
+        f"the nearest: {nearest}"
     )
 
 
@@ -764,7 +765,7 @@ def test_planning_again_at_the_same_instant_changes_nothing(snapshot: SessionSna
     again = planned(apply(first, snapshot), now)
 
     assert_changes_nothing(again)
-    assert turns_after(first, snapshot) == again.windows
+    assert spans_after(first, snapshot) == again.windows
     assert first.next_plan_at == again.next_plan_at
 
 
@@ -795,7 +796,7 @@ def made_rows(after: SessionSnapshot, before: SessionSnapshot) -> set[tuple[date
 
 
 @given(sessions(), MOMENTS)
-def test_p1_looking_only_when_told_to_makes_every_row_in_time(snapshot: SessionSnapshot, now: datetime) -> None:
+def test_p1_planning_only_at_the_noted_times_makes_every_row_in_time(snapshot: SessionSnapshot, now: datetime) -> None:
     for _ in range(4):
         decided = planned(snapshot, now)
         assert decided.next_plan_at is None or decided.next_plan_at > now

@@ -1,4 +1,4 @@
-"""What only a changed line of the planner told apart from the other tests."""
+"""Corner cases of the planner: each fails for a change of one line that the other tests do not notice."""
 
 from datetime import date, time
 
@@ -33,7 +33,7 @@ def test_p2_second_row_of_one_occurrence_is_an_extra_with_a_window_of_its_own() 
     assert decided.unbound == {2}
 
 
-def test_p2_row_without_a_start_claims_by_its_id_whatever_it_lost() -> None:
+def test_p2_row_without_a_start_contends_by_its_id_whatever_it_lost() -> None:
     lost = bound("2026-12-01 08:00", "09:00", lost=True)
 
     decided = planned(

@@ -12,6 +12,8 @@ import pytest
 from tests.commands import ROOT, environment
 from tests.scheduler.daemon_process import eventually
 
+pytestmark = pytest.mark.process
+
 
 class DemoProcess:
     def __init__(self, directory: Path) -> None:
@@ -58,7 +60,7 @@ def test_the_demo_shows_real_sessions_and_flips_its_own(
     demo: DemoProcess, figures: Callable[[str], None], expected: list[tuple[str, str]]
 ) -> None:
     demo.wait_for("psql")
-    demo.wait_for("38 real ones loaded")
+    demo.wait_for("loaded 38 real ones")
     address = demo.wait_for("pages", "http://127.0.0.1:").split()[-1]
     demo.wait_for("ready")
     figures(f"demo: ready after {time.monotonic() - demo.begun:.1f} s")

@@ -35,19 +35,19 @@ def load(engine: Engine, file: Path) -> Loaded:
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"name": None}, "name is None; accepted is text"),
-        ({"name": " "}, "name is ' '; accepted is text"),
-        ({"name": 7}, "name is 7; accepted is text"),
-        ({"city": ["Dublin"]}, "city is ['Dublin']; accepted is text"),
+        ({"name": None}, "name is None; expected text"),
+        ({"name": " "}, "name is ' '; expected text"),
+        ({"name": 7}, "name is 7; expected text"),
+        ({"city": ["Dublin"]}, "city is ['Dublin']; expected text"),
         ({"timezone": None}, "no time zone is given; expected a name such as 'Europe/Dublin'"),
         ({"timezone": "Europe/Dubln"}, "'Europe/Dubln' is not a known time zone; expected 'Europe/Dublin'"),
-        ({"initiation_date": "17/3/2026"}, "initiation_date is '17/3/2026'; accepted is a date like 2026-03-17"),
-        ({"termination_date": 2026}, "termination_date is 2026; accepted is text"),
-        ({"active_buffer_minutes_before": -1}, "is -1; accepted are whole minutes from 0 to 1440"),
-        ({"active_buffer_minutes_after": 1.5}, "is 1.5; accepted are whole minutes from 0 to 1440"),
-        ({"active_buffer_minutes_after": True}, "is True; accepted are whole minutes from 0 to 1440"),
-        ({"time_zone": "x"}, "unknown time_zone; accepted: active_buffer_minutes_after"),
-        ({"recurrence": "{}"}, "has both schedules and recurrence; accepted is one of them"),
+        ({"initiation_date": "17/3/2026"}, "initiation_date is '17/3/2026'; expected a date such as 2026-03-17"),
+        ({"termination_date": 2026}, "termination_date is 2026; expected text"),
+        ({"active_buffer_minutes_before": -1}, "is -1; expected a whole number of minutes from 0 to 1440"),
+        ({"active_buffer_minutes_after": 1.5}, "is 1.5; expected a whole number of minutes from 0 to 1440"),
+        ({"active_buffer_minutes_after": True}, "is True; expected a whole number of minutes from 0 to 1440"),
+        ({"time_zone": "x"}, "unknown key time_zone; expected only active_buffer_minutes_after"),
+        ({"recurrence": "{}"}, "has both schedules and recurrence; expected only one of them"),
         ({"schedules": [{**WEEKLY, "weekday": "tuesdy"}]}, "tuesdy"),
         ({"schedules": [{**WEEKLY, "start_time": "25:00"}]}, "25:00"),
         ({"schedules": [{**WEEKLY, "every_n_weeks": 0}]}, "every_n_weeks"),
@@ -76,15 +76,15 @@ def test_all_that_is_wrong_is_told_at_once(file: Path) -> None:
 
     lines = str(error.value).splitlines()[1:]
     assert [line.split(":")[0].strip() for line in lines] == ["sessions[0]", "sessions[2]", "sessions[3]"]
-    assert "7 is not an object" in lines[0]
+    assert "the value is 7; expected an object" in lines[0]
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("{", "Expecting property name"),
-        ("[]", 'accepted is an object with a list "sessions"'),
-        ('{"sessions": {}}', 'accepted is an object with a list "sessions"'),
+        ("[]", 'expected an object with a list "sessions"'),
+        ('{"sessions": {}}', 'expected an object with a list "sessions"'),
         ("\udcff", "codec can't decode"),
     ],
 )

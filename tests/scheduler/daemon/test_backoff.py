@@ -35,7 +35,7 @@ def test_each_retry_is_taken_once() -> None:
     assert backoff.next_at() is None
 
 
-def test_a_session_that_was_not_deferred_again_begins_anew() -> None:
+def test_a_session_that_was_not_deferred_again_begins_again() -> None:
     backoff = Backoff()
     backoff.add([1], 100.0)
     assert backoff.take_due(100.05)

@@ -10,7 +10,7 @@ from scheduler.daemon.timers import Timers
 
 SOON = timedelta(milliseconds=150)
 HOUR = timedelta(hours=1)
-PATIENCE_SECONDS = 10
+TIMEOUT_SECONDS = 10
 
 
 class Running:
@@ -23,11 +23,11 @@ class Running:
         self.thread.start()
 
     def next(self) -> tuple[datetime, datetime]:
-        return self.fired.get(timeout=PATIENCE_SECONDS)
+        return self.fired.get(timeout=TIMEOUT_SECONDS)
 
     def stop(self) -> None:
         self.timers.stop()
-        self.thread.join(PATIENCE_SECONDS)
+        self.thread.join(TIMEOUT_SECONDS)
         assert not self.thread.is_alive()
 
 
@@ -140,6 +140,6 @@ def test_stop_before_run_makes_run_return() -> None:
 
     thread = Thread(target=timers.run, daemon=True)
     thread.start()
-    thread.join(PATIENCE_SECONDS)
+    thread.join(TIMEOUT_SECONDS)
 
     assert not thread.is_alive()

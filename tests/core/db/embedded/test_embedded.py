@@ -18,6 +18,8 @@ from core.db.embedded import WHEEL, EmbeddedPostgres, all_binaries, binaries, co
 from core.db.embedded.guard import give_up_root
 from core.errors import DatabaseUnavailable
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[4]
 AS_ROOT = os.geteuid() == 0
 
@@ -308,7 +310,7 @@ def test_a_cluster_of_another_version_is_refused_and_left_alone(tmp_path: Path) 
 
 def test_a_directory_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DatabaseUnavailable, match=r"No PostgreSQL can run in .*file/postgres"):
+    with pytest.raises(DatabaseUnavailable, match=r"PostgreSQL cannot run in .*file/postgres"):
         connect_or_start(tmp_path / "file/postgres")
 
 

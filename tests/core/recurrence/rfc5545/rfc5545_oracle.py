@@ -37,7 +37,7 @@ def numbers(parts: Parts, name: str) -> list[int]:
 
 
 def intervals(first: date, parts: Parts, last: date) -> Iterator[list[date]]:
-    """All days of each interval that the rule looks at."""
+    """All days of each interval that the rule considers."""
     step = int(parts.get("INTERVAL", "1"))
     week_start = WEEKDAYS.index(parts.get("WKST", "MO"))
     beginning = {

@@ -1,4 +1,4 @@
-"""How RFC 5545 text is read; which starts its rules yield is in `test_recurrence_rfc5545`."""
+"""How RFC 5545 text is read; which starts its rules yield is in `test_expansion`."""
 
 import json
 from collections.abc import Callable

@@ -1,0 +1,361 @@
+"""L1 to L3: what a pass costs, how early it opens, whose clock counts; and what it does after a long sleep.
+
+Covers core.reconcile.batches, core.store.queue.due, core.store.queue.requests.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from typing import Any
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Engine, event
+
+from core.active_session_manager import ReconcileResult, update_active_sessions
+from core.db.transaction_settings import PLANNER_SETTINGS
+from core.reconcile.batches import CHUNK
+from core.store.queue.due import Reason
+from core.store.queue.requests import PlanState, plan_states
+from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
+from tests.core.rules.planner_model import recurring, utc, weekly
+from tests.data import (
+    Rows,
+    active_of,
+    actives,
+    add_fleet,
+    add_instance,
+    add_session,
+    change_instance,
+    change_session,
+    execute,
+    flips_of,
+    forget_requests,
+    only_instance,
+    requests,
+    spans_of,
+    value,
+)
+
+MINUTE = timedelta(minutes=1)
+ALL_BUT_BITS = frozenset(Reason) - {Reason.BIT}
+
+
+@contextmanager
+def statements_of(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
+    """The statements that the engine sends meanwhile, with their parameters."""
+    sent: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        sent.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(engine, "before_cursor_execute", note)
+
+
+# L3: nothing to do
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+@pytest.mark.parametrize("at", [NOON, DURING], ids=["all ahead", "all on"])
+@pytest.mark.parametrize("size", [10, 2000])
+def test_l3_pass_with_nothing_to_do_is_two_statements_and_writes_nothing(
+    engine: Engine, app: Connection, size: int, at: str
+) -> None:
+    add_fleet(app, size, TUESDAYS)
+    reconcile_at(engine, at)
+    execute(app, "CHECKPOINT")  # so that hint bits of the first pass are not written by the second
+    execute(app, "SELECT count(*) FROM session_plan")
+    assert actives(app) == (size if at == DURING else 0)
+
+    before = value(app, "SELECT pg_current_xact_id()::text")
+    with statements_of(engine) as sent:
+        result = reconcile_at(engine, at)
+    after = value(app, "SELECT pg_current_xact_id()::text")
+
+    assert result == ReconcileResult()
+    assert len(sent) == 2
+    assert not any("FOR " in statement for statement, _ in sent)
+    assert int(after) == int(before) + 1  # only the test's own question took an id: nothing was written or locked
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l3_search_reads_by_index_and_only_what_is_due(engine: Engine, app: Connection) -> None:
+    add_fleet(app, 2000, TUESDAYS)
+    reconcile_at(engine, NOON)
+    execute(app, "ANALYZE")
+    with statements_of(engine) as sent:
+        reconcile_at(engine, NOON)
+    search, parameters = sent[-1]
+    [[[plan]]] = execute_named(app, f"EXPLAIN (ANALYZE, FORMAT JSON) {search}", parameters)
+
+    scans = [node for node in nodes(plan["Plan"]) if "Scan" in node["Node Type"] and "Relation Name" in node]
+    assert {node["Relation Name"] for node in scans} == {
+        "activation_window",
+        "active_instance",
+        "plan_request",
+        "session_plan",
+    }  # fmt: skip -- a set of four names
+    assert {node["Node Type"] for node in scans} <= {
+        "Index Scan", "Index Only Scan", "Bitmap Index Scan", "Bitmap Heap Scan",
+    }  # fmt: skip
+    for node in scans:
+        assert node["Actual Rows"] + node.get("Rows Removed by Filter", 0) < 10, node
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l3_search_compares_only_what_belongs_together_though_statistics_are_of_before(
+    engine: Engine, app: Connection
+) -> None:
+    """So they are each evening: they say that next to nothing is on."""
+    add_fleet(app, 20, recurring(weekly("tuesday", "11:00", "23:00")))
+    add_fleet(app, 480, TUESDAYS)
+    reconcile_at(engine, NOON)
+    assert actives(app) == 20
+    execute(app, "ANALYZE")
+    reconcile_at(engine, DURING)
+    size = actives(app)
+    assert size == 500
+    with statements_of(engine) as sent:
+        reconcile_at(engine, DURING)
+    search, parameters = sent[-1]
+    [[[plan]]] = execute_named(app, f"EXPLAIN (ANALYZE, FORMAT JSON) {search}", parameters)
+
+    looked_at = sum(
+        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Join Filter", 0))
+        * node["Actual Loops"]
+        for node in nodes(plan["Plan"])
+    )
+    assert looked_at <= 6 * size  # each window, each bit, the counterpart of each, and what is made of them
+
+
+def execute_named(app: Connection, statement: str, parameters: Any) -> Rows:
+    with app.cursor() as cursor:
+        cursor.execute("; ".join(f"SET {name} = '{value}'" for name, value in PLANNER_SETTINGS.items()))
+        cursor.execute(statement, parameters)
+        return cursor.fetchall()
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
+def test_l3_pass_is_idempotent(engine: Engine, app: Connection) -> None:
+    add_fleet(app, 20, TUESDAYS)
+    everything = "SELECT to_jsonb(t)::text FROM {} t ORDER BY 1"
+    tables = ("session_instance", "activation_window", "session_plan", "activation_log", "planned_instance")
+    states = []
+    for _ in range(3):
+        reconcile_at(engine, DURING)
+        states.append([execute(app, everything.format(table)) for table in tables])
+
+    assert states[0] == states[1] == states[2]
+
+
+# L2: early
+
+
+@pytest.mark.parametrize(
+    ("early", "is_on"), [(timedelta(0), True), (MINUTE, True), (MINUTE + timedelta(seconds=1), False)]
+)
+def test_l2_look_ahead_opens_early_and_a_pass_at_the_present_keeps_it(
+    engine: Engine, app: Connection, early: timedelta, *, is_on: bool
+) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    at = utc(OPENS) - early
+    for look_ahead in (MINUTE, timedelta(0), MINUTE, timedelta(0)):
+        reconcile_at(engine, at, look_ahead=look_ahead)
+        assert (active_of(app, session) is not None) is is_on
+
+    assert len(flips_of(app, session)) == is_on
+
+
+def test_l2_look_ahead_closes_nothing_early(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, DURING)
+    reconcile_at(engine, utc(CLOSES) - timedelta(seconds=1), look_ahead=MINUTE)
+
+    assert active_of(app, session) == only_instance(app, session)
+
+
+# Clocks and sleep
+
+
+def test_l1_without_a_stated_now_the_databases_clock_counts(engine: Engine, app: Connection) -> None:
+    session = add_session(app, timezone="UTC")
+    now = value(app, "SELECT clock_timestamp()").astimezone(UTC)
+    instance = add_instance(app, session, str(now.date()), f"{now:%H:%M:%S}", f"{now + 60 * MINUTE:%H:%M:%S}")
+
+    update_active_sessions(engine)
+
+    assert active_of(app, session) == instance
+    [(_, _, due_at, done_at, cause)] = flips_of(app, session)
+    assert now <= due_at <= done_at <= value(app, "SELECT clock_timestamp()")
+    assert cause == "hook"
+
+
+def test_l1_what_was_saved_before_now_is_among_the_requests(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    sessions = [add_session(app, timezone="UTC") for _ in range(CHUNK)]  # so that the reading takes its time
+    forget_requests(app)
+    done = Event()
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(_ask_until, done, db_connect(), sessions[-1])
+        read = [_states(engine, sessions)[sessions[-1]] for _ in range(100)]
+        done.set()
+        saved = asking.result()
+
+    assert len(saved) > 100
+    assert [
+        (request, state.read_at - at)
+        for state in read
+        for request, at in saved
+        if at < state.read_at and request not in state.requests
+    ] == []
+
+
+def _states(engine: Engine, sessions: list[int]) -> dict[int, PlanState]:
+    with engine.begin() as connection:
+        return plan_states(connection, sessions)
+
+
+def _ask_until(done: Event, app: Connection, session: int) -> list[tuple[int, datetime]]:
+    """Leave one request after the other; return each, and an instant by which it had been committed."""
+    app.autocommit = True
+    asked = []
+    while not done.is_set():
+        request = value(app, "INSERT INTO plan_request (session_id) VALUES (%s) RETURNING request_id", session)
+        asked.append((request, value(app, "SELECT clock_timestamp()")))
+    return asked
+
+
+def test_l1_request_is_read_by_a_pass_at_the_past(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, "2020-12-01 12:00")
+    change_session(app, session, recurrence=recurring(weekly("tuesday", "20:00", "22:00")))
+    reconcile_at(engine, "2020-12-01 12:00")
+
+    assert spans_of(app, session) == ["01 19:00 - 01 23:00"]
+    assert requests(app) == []
+
+
+def test_request_is_left_to_others_while_it_is_younger_than_the_grace(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    change_session(app, session, active_buffer_minutes_before=0)
+
+    reconcile_at(engine, NOON, grace=MINUTE)
+    assert requests(app) == [session]
+    execute(app, "UPDATE plan_request SET requested_at = requested_at - interval '61 seconds'")
+    reconcile_at(engine, NOON, grace=MINUTE)
+    assert requests(app) == []
+
+
+def test_request_from_before_the_clock_was_set_back_is_not_left_to_anybody(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    execute(app, "UPDATE plan_request SET requested_at = clock_timestamp() + interval '1 hour'")
+    for grace in (timedelta(0), MINUTE):
+        change_session(app, session, city=str(grace))
+        reconcile_at(engine, None, grace=grace, reasons=[Reason.REQUEST])
+
+    assert requests(app) == []
+
+
+@pytest.mark.parametrize("late", [timedelta(hours=26), timedelta(days=3), timedelta(days=11)], ids=str)
+def test_after_a_long_sleep_everything_is_right_at_once(engine: Engine, app: Connection, late: timedelta) -> None:
+    tuesday = add_session(app, TUESDAYS)
+    every_day = [weekly(day, "19:00", "22:00") for day in ("monday", "tuesday", "wednesday", "thursday", "friday")]
+    daily = add_session(app, recurring(*every_day))
+    ended = add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    reconcile_at(engine, DURING)
+    now = utc(DURING) + late
+
+    reconcile_at(engine, now)
+
+    assert active_of(app, tuesday) is None
+    assert active_of(app, ended) is None
+    [on] = execute(app, "SELECT date FROM session_instance WHERE active AND session_id = %s", daily) or [(None,)]
+    assert on == ((now.date(),) if now.weekday() < 5 else (None,))
+    opened = [flip for flip in flips_of(app, daily) if flip[1]]
+    assert len(opened) == 1 + (on != (None,))
+    assert value(app, "SELECT count(*) FROM activation_window WHERE phase <> 'over' AND closes_at <= %s", now) == 0
+
+
+def test_clock_that_is_set_back_closes_what_has_not_opened_yet(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, DURING)
+    reconcile_at(engine, NOON)
+    assert active_of(app, session) is None
+    reconcile_at(engine, OPENS)
+    assert active_of(app, session) == only_instance(app, session)
+    reconcile_at(engine, CLOSES)
+    reconcile_at(engine, DURING)
+    assert active_of(app, session) == only_instance(app, session)
+
+
+@pytest.mark.parametrize("bit", [True, False])
+def test_bit_set_by_hand_is_put_right(engine: Engine, app: Connection, *, bit: bool) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON if bit else DURING)
+    instance = only_instance(app, session)
+    change_instance(app, instance, active=bit)
+    forget_requests(app)  # as if the triggers had been off
+
+    reconcile_at(engine, NOON if bit else DURING, reasons=ALL_BUT_BITS)
+    assert (active_of(app, session) == instance) is bit
+    reconcile_at(engine, NOON if bit else DURING)
+    assert (active_of(app, session) == instance) is not bit
+
+
+def test_l5_what_failed_in_the_first_of_two_passes_and_was_not_reconciled_again_is_not_forgotten() -> None:
+    first = ReconcileResult(sessions=frozenset({1}), failed={2: "no", 3: "never"}, deferred=frozenset({4}))
+    later = ReconcileResult(sessions=frozenset({3, 4}))
+
+    both = first.followed_by(later)
+
+    assert both.failed == {2: "no"}
+    assert both.deferred == frozenset()
+
+
+# active_changed
+
+
+@pytest.mark.parametrize("size", [1, 20, 21])
+def test_flips_notify_once_each_and_many_as_one(engine: Engine, app: Connection, size: int) -> None:
+    add_fleet(app, size, TUESDAYS)
+    reconcile_at(engine, NOON)
+    execute(app, "LISTEN active_changed")
+    reconcile_at(engine, OPENS)
+    execute(app, "SELECT 1")
+
+    received = sorted(notify.payload for notify in app.notifies)
+    instances = sorted(str(row[0]) for row in execute(app, "SELECT session_instance_id FROM session_instance"))
+    assert received == (instances if size <= 20 else [""])
+
+
+# Size
+
+
+def plan_fleet(engine: Engine, app: Connection, size: int) -> float:
+    add_fleet(app, size, TUESDAYS)
+    begun = datetime.now(UTC)
+    result = reconcile_at(engine, NOON)
+    assert len(result.planned) == size
+    assert json.dumps(sorted(result.failed)) == "[]"
+    return (datetime.now(UTC) - begun).total_seconds()
+
+
+@pytest.mark.parametrize("size", [1000, pytest.param(10_000, marks=pytest.mark.long)])
+@pytest.mark.usefixtures("database_of_its_own")
+def test_p1_fleet_is_planned_from_nothing_in_one_go(engine: Engine, app: Connection, size: int) -> None:
+    took = plan_fleet(engine, app, size)
+    print(f"{size} sessions planned in {took:.1f} s")  # noqa: T201 - a figure to quote

@@ -1,0 +1,357 @@
+"""L5 and L6: a session that cannot be reconciled, a row that somebody else holds, two passes at once.
+
+Covers core.reconcile.batches, core.reconcile.chunk, core.store.queue.retries, core.store.queue.requests.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Engine, event
+
+from core.active_session_manager import ReconcileResult
+from core.db import create_engine
+from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
+from tests.core.rules.planner_model import utc
+from tests.data import (
+    active_of,
+    actives,
+    add_fleet,
+    add_session,
+    change_instance,
+    change_session,
+    execute,
+    only_instance,
+    plan_of,
+    requests,
+    spans_of,
+    value,
+)
+
+# L5: a session that cannot be reconciled
+
+
+def poison(app: Connection, instance: int) -> None:
+    """A trigger of the app's own that does not let this instance flip."""
+    execute(
+        app,
+        f"""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'no flips on %', OLD.session_instance_id; END $$;
+        CREATE TRIGGER poison BEFORE UPDATE ON session_instance FOR EACH ROW
+            WHEN (OLD.session_instance_id = {instance}) EXECUTE FUNCTION refuse()
+        """,
+    )
+
+
+def heal(app: Connection) -> None:
+    execute(app, "DROP TRIGGER poison ON session_instance")
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l5_poisoned_session_is_recorded_and_holds_up_no_other(engine: Engine, app: Connection) -> None:
+    sessions = [add_session(app, TUESDAYS) for _ in range(5)]
+    reconcile_at(engine, NOON)
+    poison(app, only_instance(app, sessions[2]))
+
+    result = reconcile_at(engine, OPENS)
+
+    assert result.failed == {sessions[2]: f"RaiseException: no flips on {only_instance(app, sessions[2])}"}
+    assert [active_of(app, session) is not None for session in sessions] == [True, True, False, True, True]
+    plan = plan_of(app, sessions[2])
+    assert plan["error"] == result.failed[sessions[2]]
+    assert plan["failures"] == 1
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l5_poisoned_session_is_tried_again_later_and_later_until_it_heals(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    poison(app, only_instance(app, session))
+    now = utc(OPENS)
+    waits = []
+    for _ in range(9):
+        assert reconcile_at(engine, now).failed.keys() == {session}
+        assert reconcile_at(engine, now + timedelta(seconds=0.4)) == ReconcileResult()
+        retry_at = datetime.fromisoformat(plan_of(app, session)["retry_at"])
+        waits.append((retry_at - now).total_seconds())
+        now = retry_at
+    heal(app)
+    result = reconcile_at(engine, now)
+
+    assert waits == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
+    assert len(result.activated) == 1
+    plan = plan_of(app, session)
+    assert (plan["error"], plan["failures"], plan["retry_at"], plan["failed_at"]) == (None, 0, None, None)
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l5_of_those_that_failed_alike_one_tries_each_second_and_calls_the_others(
+    engine: Engine, app: Connection
+) -> None:
+    sessions = [add_session(app, TUESDAYS) for _ in range(4)]
+    alone = add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    execute(
+        app,
+        f"""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE EXCEPTION '%', CASE OLD.session_id WHEN {alone} THEN 'not this' ELSE 'no privilege' END;
+        END $$;
+        CREATE TRIGGER poison BEFORE UPDATE ON session_instance FOR EACH ROW EXECUTE FUNCTION refuse()
+        """,
+    )
+    assert reconcile_at(engine, OPENS).failed.keys() == {*sessions, alone}
+    execute(app, "UPDATE session_plan SET failures = 9, retry_at = %s", utc(OPENS))
+    assert reconcile_at(engine, OPENS).failed.keys() == {*sessions, alone}
+
+    waits = [
+        (datetime.fromisoformat(plan_of(app, session)["retry_at"]) - utc(OPENS)).total_seconds()
+        for session in (*sessions, alone)
+    ]
+    assert waits == [1, 60, 60, 60, 60]
+    assert reconcile_at(engine, utc(OPENS) + timedelta(seconds=1)).failed.keys() == {sessions[0]}
+    heal(app)
+    result = reconcile_at(engine, utc(OPENS) + timedelta(seconds=2))
+    assert {flip.session_id for flip in result.activated} == {*sessions}
+    assert reconcile_at(engine, utc(OPENS) + timedelta(seconds=60)).sessions == {alone}
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l5_poisoned_session_that_is_edited_is_reconciled_without_delay(engine: Engine, app: Connection) -> None:
+    session, untouched = add_session(app, TUESDAYS), add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    poison(app, only_instance(app, session))
+    assert reconcile_at(engine, OPENS).failed.keys() == {session}
+    assert reconcile_at(engine, OPENS).failed == {}, "it was asked for before it failed, at most"
+
+    change_session(app, session, active_buffer_minutes_after=30)
+
+    assert reconcile_at(engine, OPENS).failed.keys() == {session}
+    assert reconcile_at(engine, OPENS).failed == {}
+    heal(app)
+    change_session(app, session, active_buffer_minutes_after=20)
+    assert len(reconcile_at(engine, OPENS).activated) == 1
+    assert active_of(app, untouched) is not None
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l5_retry_that_was_noted_before_the_clock_was_set_back_is_due(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    poison(app, only_instance(app, session))
+    assert reconcile_at(engine, utc(OPENS) + timedelta(hours=1)).failed.keys() == {session}
+    heal(app)
+
+    assert len(reconcile_at(engine, OPENS).activated) == 1
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l5_bit_that_cannot_be_put_right_does_not_keep_the_pass_from_ending(engine: Engine, app: Connection) -> None:
+    session, healthy = add_session(app, TUESDAYS), add_session(app, TUESDAYS)
+    reconcile_at(engine, DURING)
+    instance = only_instance(app, session)
+    change_instance(app, instance, active=False)
+    poison(app, instance)
+
+    result = reconcile_at(engine, DURING)
+
+    assert result.failed.keys() == {session}
+    assert active_of(app, healthy) is not None
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l5_failure_is_recorded_though_somebody_else_has_begun_to_pass(
+    engine: Engine, db_connect: Callable[[], Connection], app: Connection
+) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    poison(app, only_instance(app, session))
+    other = db_connect()
+    rolled_back: list[Any] = []
+
+    @event.listens_for(engine, "rollback")
+    def begin_elsewhere(connection: Any) -> None:
+        rolled_back.append(connection)
+        if len(rolled_back) == 2:  # the chunk has failed, and now the session by itself
+            execute(other, "SELECT FROM session_plan FOR UPDATE")
+
+    result = reconcile_at(engine, OPENS)
+    other.rollback()
+
+    assert result.failed.keys() == {session}
+    assert reconcile_at(engine, OPENS).failed.keys() == {session}
+    assert plan_of(app, session)["failures"] == 1
+
+
+# L6: somebody else holds a row
+
+
+LOCKS = {
+    "the plan": "SELECT FROM session_plan WHERE session_id = %(session)s FOR UPDATE",
+    "the instance": "UPDATE session_instance SET comments = 'x' WHERE session_instance_id = %(instance)s",
+    "the mirror": "SELECT FROM active_instance WHERE session_instance_id = %(instance)s FOR KEY SHARE",
+}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_l6_held_row_defers_only_its_session_to_the_next_pass(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection], lock: str
+) -> None:
+    sessions = [add_session(app, TUESDAYS) for _ in range(3)]
+    reconcile_at(engine, DURING)
+    change_session(app, sessions[1], city="Dublin", active_buffer_minutes_after=61)
+    change_session(app, sessions[1], active_buffer_minutes_after=60)
+    other = db_connect()
+    with other.cursor() as cursor:
+        cursor.execute(LOCKS[lock], {"session": sessions[1], "instance": only_instance(app, sessions[1])})
+
+    result = reconcile_at(engine, CLOSES)
+
+    assert result.deferred == {sessions[1]}
+    assert result.failed == {}
+    assert [active_of(app, session) is not None for session in sessions] == [False, True, False]
+    assert set(requests(app)) == {sessions[1]}
+    other.rollback()
+    assert reconcile_at(engine, CLOSES).deferred == frozenset()
+    assert active_of(app, sessions[1]) is None
+    assert requests(app) == []
+
+
+def test_l6_held_session_row_defers_the_making_of_its_instance(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    held, free = add_session(app, TUESDAYS), add_session(app, TUESDAYS)
+    other = db_connect()
+    execute(other, "DELETE FROM session WHERE session_id = %s", held)
+
+    result = reconcile_at(engine, NOON)
+
+    assert result.deferred == {held}
+    assert spans_of(app, free) == ["01 18:00 - 01 23:00"]
+    other.rollback()
+    reconcile_at(engine, NOON)
+    assert spans_of(app, held) == ["01 18:00 - 01 23:00"]
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l6_instance_that_is_being_deleted_defers_its_session_and_is_not_waited_for(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    """What is deleted, and not committed, holds its windows and its binding by the cascade."""
+    deleting, other = add_session(app, TUESDAYS), add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    theirs = db_connect()
+    execute(theirs, "DELETE FROM session_instance WHERE session_id = %s", deleting)
+    for session in (deleting, other):
+        change_session(app, session, active_buffer_minutes_after=0)
+    undone: list[int] = []
+    event.listen(engine, "rollback", lambda _connection: undone.append(1))
+
+    result = reconcile_at(engine, NOON)
+
+    assert result.deferred == {deleting}
+    assert undone == []
+    assert spans_of(app, other) == ["01 18:00 - 01 22:00"]
+    theirs.commit()
+    reconcile_at(engine, NOON)
+    assert spans_of(app, deleting) == []
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l5_one_failure_in_a_chunk_costs_a_few_transactions(engine: Engine, app: Connection) -> None:
+    add_fleet(app, 200, TUESDAYS)
+    reconcile_at(engine, NOON)
+    [(poisoned,)] = execute(app, "SELECT session_instance_id FROM session_instance ORDER BY 1 OFFSET 117 LIMIT 1")
+    poison(app, poisoned)
+    begun: list[int] = []
+    event.listen(engine, "begin", lambda _connection: begun.append(1))
+
+    result = reconcile_at(engine, OPENS)
+
+    assert (len(result.failed), len(result.activated)) == (1, 199)
+    assert len(begun) < 50
+
+
+def test_l6_bit_of_a_held_row_does_not_keep_the_pass_from_ending(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    instance = only_instance(app, session)
+    change_instance(app, instance, active=True)
+    other = db_connect()
+    execute(other, "UPDATE session_instance SET comments = 'x'")
+
+    assert reconcile_at(engine, NOON).deferred == {session}
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l6_request_that_comes_during_the_pass_is_not_lost(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    change_session(app, session, active_buffer_minutes_before=30)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def save_again(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("DELETE FROM plan_request") and len(requests(app)) == 1:
+            change_session(app, session, active_buffer_minutes_before=0)
+
+    result = reconcile_at(engine, NOON, rounds=1)
+
+    assert result.sessions == {session}
+    assert requests(app) == [session]
+    reconcile_at(engine, NOON)
+    assert spans_of(app, session) == ["01 19:00 - 01 23:00"]
+    assert requests(app) == []
+
+
+def test_l6_requests_of_a_session_that_is_gone_are_dropped(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    execute(app, "DELETE FROM session WHERE session_id = %s", session)
+    assert requests(app) != []
+
+    assert reconcile_at(engine, NOON).deferred == frozenset()
+    assert requests(app) == []
+
+
+# Two at once
+
+
+@pytest.mark.alone
+@pytest.mark.usefixtures("database_of_its_own")
+def test_two_passes_at_once_share_the_work_and_flip_each_edge_once(
+    engine: Engine, app: Connection, database_url: str
+) -> None:
+    add_fleet(app, 600, TUESDAYS)
+    reconcile_at(engine, NOON)
+    other = create_engine(database_url)
+    assert reconcile_at(other, NOON) == ReconcileResult()  # it is as warm as the first
+    together = threading.Barrier(2)
+
+    def until_done(one: Engine, at: str) -> int:
+        together.wait()
+        flips = 0
+        while True:
+            result = reconcile_at(one, at)
+            assert not result.failed
+            flips += len(result.activated) + len(result.deactivated)
+            if not result.sessions | result.deferred:
+                return flips
+
+    shares = []
+    with ThreadPoolExecutor(2) as pool:
+        for at, on in ((OPENS, 600), (CLOSES, 0)):
+            shares.append(list(pool.map(until_done, (engine, other), (at, at))))
+            assert actives(app) == on
+    other.dispose()
+
+    assert [sum(share) for share in shares] == [600, 600]
+    assert all(sum(flips) >= 200 for flips in zip(*shares, strict=True)), shares  # a chunk at least
+    assert value(app, "SELECT count(*) FROM activation_log") == 1200
+    assert value(app, "SELECT count(DISTINCT (session_instance_id, active)) FROM activation_log") == 1200

@@ -1,0 +1,247 @@
+"""The pages in a real browser: with the hands of a musician, of an organiser, and of somebody without a mouse."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from flask import Flask
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from tests import data
+from tests.web.chromium import CHROMIUM, chromium, served
+from tests.web.site import Browser as Visitor
+from tests.web.site import World, add_hours, reconcile
+from web import drain
+
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}: apt-get install chromium")
+
+Someone = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def root(pages: Flask) -> Iterator[str]:
+    with served(pages) as address:
+        yield address
+        drain()
+
+
+@pytest.fixture
+def someone(chrome: Browser, root: str, pages: Flask) -> Iterator[Someone]:
+    """Opens a browser of their own for somebody; nothing may be logged as an error in any of them."""
+    contexts: list[BrowserContext] = []
+    errors: list[str] = []
+
+    def open_for(person_id: int | None = None, *, organiser: bool = False) -> Page:
+        context = chrome.new_context(timezone_id="America/Phoenix", viewport={"width": 390, "height": 844})
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        if person_id:
+            signed_in = Visitor(pages).be(person_id, organiser=organiser).client.get_cookie("seisiun_demo")
+            assert signed_in
+            context.add_cookies([{"name": "seisiun_demo", "value": signed_in.value, "url": root}])
+        page = context.new_page()
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(root)
+        return page
+
+    yield open_for
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def is_live(page: Page) -> Page:
+    expect(page.locator("html")).to_have_attribute("data-live", "stream")
+    return page
+
+
+def test_say_yes_be_moved_and_check_in_at_the_other_session_in_town(world: World, someone: Someone) -> None:
+    watching = is_live(someone(world.sean))
+    page = someone()
+    page.get_by_role("link", name="Who are you?").click()
+    page.get_by_label("Person").select_option(label="Nóirín Ní Bhriain")
+    page.get_by_role("button", name="That's me").click()
+    expect(page.get_by_role("status").first).to_have_text("You are Nóirín Ní Bhriain.")
+
+    page.get_by_role("link", name="Mueller's").click()
+    page.get_by_label("Comment").fill("Bringing the <pipes>")
+    page.get_by_role("button", name="Yes, I'm here").click()
+
+    expect(page.get_by_role("status")).to_have_text("You're here. Enjoy the tunes!")
+    expect(page.locator("#people")).to_contain_text("Nóirín Ní Bhriain Bringing the <pipes>")
+    expect(watching.locator("li", has_text="Mueller's")).to_contain_text("Nóirín Ní Bhriain")
+
+    expect(page.get_by_role("heading", name="Also on in Austin, USA")).to_be_visible()
+    page.get_by_role("button", name="Check in there at Donn's Depot").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Donn's Depot")
+    expect(page.locator("#people")).to_contain_text("Nóirín Ní Bhriain")
+    expect(watching.locator("li", has_text="Donn's Depot")).to_contain_text("Nóirín Ní Bhriain")
+    expect(watching.locator("li", has_text="Mueller's")).not_to_contain_text("Nóirín")
+    page.get_by_role("link", name="Seisiún").click()
+    expect(page.locator("#you")).to_have_text("You're at Donn's Depot, Austin, USA.")
+
+
+def test_an_organiser_cancels_and_the_boards_of_others_change_by_themselves(
+    world: World, someone: Someone, root: str, figures: Callable[[str], None]
+) -> None:
+    public, member, evening = someone(), someone(world.noirin), someone(world.sean)
+    evening.goto(f"{root}/instances/{world.muellers_now}")
+    for page in (public, member, evening):
+        is_live(page)
+    organiser = someone(world.organiser, organiser=True)
+    organiser.goto(f"{root}/instances/{world.muellers_now}")
+
+    organiser.get_by_role("button", name="Cancel this evening").click()
+    begun = time.perf_counter()
+    for page in (public, member):
+        expect(page.locator(".summary")).to_have_text("1 session in 1 town.")
+        expect(page.locator("#board")).not_to_contain_text("Mueller's")
+    figures(
+        f"pages: two boards without what was cancelled {1000 * (time.perf_counter() - begun):.0f} ms after the page"
+    )
+    expect(organiser.locator("#state")).to_have_text("Cancelled")
+    expect(evening.locator("#state")).to_have_text("Cancelled")
+
+    organiser.get_by_role("button", name="Restore this evening").click()
+
+    expect(public.locator(".summary")).to_have_text("2 sessions in 1 town.")
+    expect(public.locator("#live")).to_have_text("2 sessions in 1 town.")
+    expect(evening.locator("#state")).to_contain_text("On now")
+
+
+@pytest.mark.usefixtures("world")
+def test_what_anybody_writes_in_sql_reaches_the_board(someone: Someone, app: Connection, database_url: str) -> None:
+    page = is_live(someone())
+    another = data.add_session(app, name="The Cobblestone", city="Dublin", country="Ireland")
+    add_hours(app, another, 0, 0.5)
+    data.change_session(app, another, timezone="America/Phoenix")
+    reconcile(database_url)
+
+    expect(page.locator(".summary")).to_have_text("3 sessions in 2 towns, 2 countries.")
+    expect(page.locator("#board h2").first).to_have_text("Ireland")
+
+
+def test_a_page_without_room_for_its_stream_asks_instead(
+    world: World, chrome: Browser, root: str, pages: Flask
+) -> None:
+    pages.extensions["seisiun"].hub._most_streams = 0
+    page = chrome.new_page()
+    page.clock.install()
+    page.goto(root)
+    expect(page.locator("html")).to_have_attribute("data-live", "asking")
+    page.clock.run_for(1000)
+
+    Visitor(pages).be(world.organiser, organiser=True).post(f"/instances/{world.muellers_now}/cancel")
+    page.clock.run_for(16_000)
+
+    expect(page.locator(".summary")).to_have_text("1 session in 1 town.")
+    page.context.close()
+
+
+@pytest.mark.usefixtures("world")
+def test_all_of_it_by_keyboard_alone(someone: Someone, root: str) -> None:
+    page = someone()
+
+    def tab_to(name: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.textContent.trim()").startswith(name):
+                return
+        pytest.fail(f"no way to {name} by Tab")
+
+    tab_to("Skip to the page")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    page.goto(f"{root}/who")
+    page.get_by_label("Person").focus()
+    page.keyboard.type("Nóirín")
+    tab_to("That's me")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").first).to_have_text("You are Nóirín Ní Bhriain.")
+    tab_to("Mueller's")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/instances/*")
+    tab_to("Yes, I'm here")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("You're here. Enjoy the tunes!")
+    tab_to("Check in there")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Donn's Depot")
+
+
+def test_the_focus_stays_where_it_is_while_the_board_moves(
+    world: World, someone: Someone, app: Connection, database_url: str
+) -> None:
+    page = is_live(someone())
+    page.get_by_role("link", name="Donn's Depot").focus()
+
+    data.change_instance(app, world.muellers_now, is_cancelled=True)
+    reconcile(database_url)
+    expect(page.locator(".summary")).to_have_text("1 session in 1 town.")
+
+    assert page.evaluate("document.activeElement.textContent") == "Donn's Depot"
+
+
+def test_an_organiser_edits_the_recurrence_and_sees_it_before_saving(world: World, someone: Someone, root: str) -> None:
+    page = someone(world.organiser, organiser=True)
+    page.goto(f"{root}/sessions/{world.later}/edit")
+    page.get_by_role("button", name="Add a time").click()
+    page.get_by_label("Day").select_option("tuesday")
+    page.get_by_label("How often").select_option("2")
+    page.get_by_label("From", exact=True).fill("19:30")
+    page.get_by_label("Until", exact=True).fill("22:00")
+    page.get_by_role("button", name="Show the dates").click()
+    expect(page.locator("#error-initiation_date")).to_contain_text("give its first date")
+
+    page.get_by_label("First date").fill("2026-01-06")
+    page.get_by_role("button", name="Show the dates").click()
+    expect(page.get_by_role("heading", name="Every other Tuesday, 7:30–10pm")).to_be_visible()
+    page.get_by_role("button", name="Save this").click()
+
+    expect(page.get_by_role("status").first).to_have_text("Saved.")
+    expect(page.locator(".lead")).to_contain_text("Every other Tuesday, 7:30–10pm")
+    page.get_by_role("button", name="I'm coming").last.click()
+    expect(page.get_by_role("status").first).to_contain_text("You said yes")
+
+
+def test_the_viewers_own_clock_stands_beside_where_it_differs(world: World, someone: Someone, root: str) -> None:
+    page = someone()
+    page.goto(f"{root}/instances/{world.muellers_now}")
+    expect(page.locator(".beside")).to_have_count(0)
+
+    page.context.clear_cookies()
+    page.context.add_cookies([{"name": "seisiun_zone", "value": "Europe/Dublin", "url": root}])
+    page.reload()
+
+    expect(page.locator(".beside")).to_contain_text("Dublin time")
+
+
+def test_no_barrier_that_axe_can_find_in_light_or_in_dark(world: World, someone: Someone, root: str) -> None:
+    page = someone(world.organiser, organiser=True)
+    found = {}
+    for path in (
+        "/",
+        f"/instances/{world.muellers_now}?who=n",
+        f"/sessions/{world.muellers}",
+        f"/sessions/{world.muellers}/edit",
+        "/who",
+        "/zone",
+    ):
+        page.goto(root + path)
+        for scheme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # one of the literals
+            violations = Axe().run(page, options={"resultTypes": ["violations"], **options}).response["violations"]
+            found[path, scheme] = [(one["id"], [node["html"] for node in one["nodes"]]) for one in violations]
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is too wide"
+    assert {where: problems for where, problems in found.items() if problems} == {}

@@ -1,0 +1,119 @@
+"""An evening: say yes, be there, be told why not; organisers."""
+
+from collections.abc import Callable
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from tests import data
+from tests.web.site import Browser, World
+
+Open = Callable[[], Browser]
+
+
+def whereabouts(app: Connection, person_id: int) -> int | None:
+    found: int | None = data.value(app, "SELECT active_session_instance_id FROM person WHERE person_id = %s", person_id)
+    return found
+
+
+def test_saying_yes_while_it_is_on_is_being_there(world: World, app: Connection, browser: Open) -> None:
+    visitor = browser().be(world.noirin)
+
+    page = visitor.post(f"/instances/{world.muellers_now}/say", attendance="yes", comment="  On the pipes ")
+
+    assert "You&#39;re here. Enjoy the tunes!" in page
+    assert page.index("Who is here") < page.rindex("On the pipes") < page.index("Who is coming")
+    assert 'value="yes" class="answer yes" aria-pressed="true"' in page
+    assert whereabouts(app, world.noirin) == world.muellers_now
+
+
+def test_the_other_session_in_town_is_one_tap_away(world: World, app: Connection, browser: Open) -> None:
+    visitor = browser().be(world.noirin)
+    page = visitor.post(f"/instances/{world.muellers_now}/say", attendance="yes")
+    assert "Also on in Austin, USA" in page
+    assert f'action="/instances/{world.donns_now}/say"' in page
+    assert f'action="/instances/{world.later_today}/say"' not in page
+
+    visitor.post(f"/instances/{world.donns_now}/say", attendance="yes")
+
+    assert whereabouts(app, world.noirin) == world.donns_now
+
+
+def test_an_early_yes_waits_and_is_among_those_who_are_coming(world: World, app: Connection, browser: Open) -> None:
+    visitor = browser().be(world.noirin)
+
+    page = visitor.post(f"/instances/{world.later_today}/say", attendance="yes")
+
+    assert "You said yes. When it opens, you will be there." in page
+    assert "Who is here" not in page
+    assert page.index("Who is coming") < page.rindex("Nóirín")
+    assert whereabouts(app, world.noirin) is None
+
+
+@pytest.mark.parametrize(("attendance", "told"), [("maybe", "You said maybe."), ("no", "You said no.")])
+def test_maybe_and_no_are_recorded_and_leave(
+    world: World, app: Connection, browser: Open, attendance: str, told: str
+) -> None:
+    visitor = browser().be(world.noirin)
+    visitor.post(f"/instances/{world.muellers_now}/say", attendance="yes")
+
+    assert told in visitor.post(f"/instances/{world.muellers_now}/say", attendance=attendance)
+
+    assert whereabouts(app, world.noirin) is None
+
+
+def test_what_was_said_can_be_taken_back(world: World, app: Connection, browser: Open) -> None:
+    visitor = browser().be(world.noirin)
+    visitor.post(f"/instances/{world.muellers_now}/say", attendance="yes")
+
+    assert "Taken back." in visitor.post(f"/instances/{world.muellers_now}/say", attendance="nothing")
+
+    assert data.value(app, "SELECT count(*) FROM session_instance_person") == 0
+
+
+def test_cancelled_when_the_page_comes_back_and_on_again(world: World, app: Connection, browser: Open) -> None:
+    organiser = browser().be(world.organiser, organiser=True)
+    browser().be(world.noirin).post(f"/instances/{world.muellers_now}/say", attendance="yes")
+
+    page = organiser.post(f"/instances/{world.muellers_now}/cancel")
+    assert 'class="state cancelled"' in page
+    assert data.active_of(app, world.muellers) is None
+    assert whereabouts(app, world.noirin) is None
+    assert "it is cancelled" in browser().be(world.sean).post(f"/instances/{world.muellers_now}/say", attendance="yes")
+
+    page = organiser.post(f"/instances/{world.muellers_now}/restore")
+    assert 'class="state on"' in page
+    assert data.active_of(app, world.muellers) == world.muellers_now
+    assert whereabouts(app, world.noirin) == world.muellers_now
+
+
+def test_an_organiser_checks_others_in(world: World, app: Connection, browser: Open) -> None:
+    organiser = browser().be(world.organiser, organiser=True)
+    path = f"/instances/{world.muellers_now}"
+    assert "Nóirín Ní Bhriain is here" in organiser.get(f"{path}?who=bhriain+n")
+    assert "Nobody has that name." in organiser.get(f"{path}?who=%25")
+
+    page = organiser.post(f"{path}/people", attendance="yes", person_id=world.noirin)
+
+    assert "Nóirín Ní Bhriain is here." in page
+    assert whereabouts(app, world.noirin) == world.muellers_now
+    assert "Taken back for" in organiser.post(f"{path}/people", attendance="nothing", person_id=world.noirin)
+    assert whereabouts(app, world.noirin) is None
+
+
+def test_it_is_over(world: World, app: Connection, browser: Open) -> None:
+    yesterday = data.add_instance(app, world.later, "2026-01-05", "19:00", "22:00")
+
+    page = browser().be(world.noirin).post(f"/instances/{yesterday}/say", attendance="yes")
+
+    assert "You said yes. It has no times yet." in page or "It is over now." in page
+    assert whereabouts(app, world.noirin) is None
+
+
+def test_a_place_and_a_note_of_its_own(world: World, app: Connection, browser: Open) -> None:
+    data.change_instance(app, world.muellers_now, location_override="Upstairs", comments="Bring a chair\n& a tune")
+
+    page = browser().get(f"/instances/{world.muellers_now}")
+
+    assert "Upstairs" in page
+    assert "&amp; a tune" in page

@@ -1,0 +1,247 @@
+"""A session: its dates, an early yes, and the form of its organisers."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from tests import data
+from tests.web.site import Browser, World
+
+Open = Callable[[], Browser]
+
+NIGHTLY = json.dumps({"schedules": [
+    {"type": "weekly", "weekday": day, "start_time": "21:30", "end_time": "23:30"}
+    for day in ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+]})  # fmt: skip
+FIELDS = {
+    "timezone": "America/Phoenix",
+    "initiation_date": "",
+    "termination_date": "",
+    "before": "60",
+    "after": "60",
+    "shape": "rows",
+    "rows": "1",
+    "weekday-0": "thursday",
+    "every-0": "1",
+    "start-0": "19:00",
+    "end-0": "22:30",
+}
+
+
+@pytest.fixture
+def nightly(app: Connection) -> int:
+    return data.add_session(app, NIGHTLY, timezone="America/Phoenix", city="Doolin", country="Ireland")
+
+
+def test_the_pattern_in_words_and_dates_that_have_no_row_yet(nightly: int, browser: Open) -> None:
+    page = browser().get(f"/sessions/{nightly}")
+
+    assert "<strong>Every day, 9:30–11:30pm</strong>, Phoenix time" in page
+    assert len(re.findall(r"<li class=", page)) == 10
+    assert "I&#39;m coming" not in page
+
+
+def test_an_early_yes_makes_the_row(nightly: int, world: World, app: Connection, browser: Open) -> None:
+    start = f"{datetime.now(UTC) + timedelta(days=5):%Y-%m-%d}T21:30:00"
+    visitor = browser().be(world.noirin)
+    assert f'name="start" value="{start}"' in visitor.get(f"/sessions/{nightly}")
+
+    page = visitor.post(f"/sessions/{nightly}/dates", attendance="yes", start=start)
+
+    assert "You said yes." in page
+    assert "Nóirín Ní Bhriain" in page
+    assert data.value(app, "SELECT count(*) FROM session_instance WHERE session_id = %s", nightly) >= 1
+    assert "you said yes" in visitor.get(f"/sessions/{nightly}")
+    again = visitor.post(f"/sessions/{nightly}/dates", attendance="maybe", start=start)
+    assert "Noted." in again
+
+
+def test_a_date_without_a_row_is_cancelled_and_marked(nightly: int, world: World, browser: Open) -> None:
+    organiser = browser().be(world.organiser, organiser=True)
+    start = f"{datetime.now(UTC) + timedelta(days=5):%Y-%m-%d}T21:30:00"
+
+    assert "Cancelled." in organiser.post(f"/sessions/{nightly}/dates", attendance="cancel", start=start)
+
+    page = browser().get(f"/sessions/{nightly}")
+    assert page.count("<strong>cancelled</strong>") == 1
+    assert len(re.findall(r"<li class=", page)) == 10
+
+
+def test_a_date_that_is_none_is_refused(nightly: int, world: World, browser: Open) -> None:
+    visitor = browser().be(world.noirin)
+    visitor.post(f"/sessions/{nightly}/dates", 404, attendance="yes", start="2100-01-01T03:00")
+    for start in ("tomorrow", "", "2026-11-26T21:30Z", "9999-12-31T21:30"):
+        visitor.post(f"/sessions/{nightly}/dates", 400, attendance="yes", start=start)
+
+
+class Form:
+    """The form of a session, filled in step by step as a browser would."""
+
+    def __init__(self, visitor: Browser, session_id: int) -> None:
+        self.visitor = visitor
+        self.path = f"/sessions/{session_id}/edit"
+        self.page = visitor.get(self.path)
+
+    def hidden(self, name: str) -> str:
+        found = re.search(rf'name="{name}" value="([^"]*)"', self.page)
+        return found[1] if found else ""
+
+    def send(self, do: str, status: int = 200, /, **fields: object) -> str:
+        kept = {"stored": self.hidden("stored"), "shown": self.hidden("shown")}
+        self.page = self.visitor.post(self.path, status, do=do, **FIELDS | kept | fields)
+        return self.page
+
+
+@pytest.fixture
+def form(world: World, browser: Open) -> Form:
+    return Form(browser().be(world.organiser, organiser=True), world.later)
+
+
+def recurrence(app: Connection, session_id: int) -> object:
+    return data.value(app, "SELECT recurrence FROM session WHERE session_id = %s", session_id)
+
+
+def test_shown_before_it_is_saved(form: Form, world: World, app: Connection) -> None:
+    page = form.send("save")
+    assert '<h2 id="preview">Thursdays, 7–10:30pm</h2>' in page
+    assert recurrence(app, world.later) is None
+
+    page = form.send("save", 303)
+
+    assert "Saved." in page
+    assert "Thursdays, 7–10:30pm" in page
+    assert json.loads(str(recurrence(app, world.later))) == {
+        "schedules": [{"type": "weekly", "weekday": "thursday", "start_time": "19:00", "end_time": "22:30"}]
+    }
+
+
+def test_what_is_saved_is_what_was_shown(form: Form, world: World, app: Connection) -> None:
+    form.send("show")
+
+    page = form.send("save", **{"weekday-0": "friday"})
+
+    assert "Fridays, 7–10:30pm" in page
+    assert recurrence(app, world.later) is None
+
+
+def test_what_should_be_on_is_on_when_the_page_comes_back(form: Form, world: World, app: Connection) -> None:
+    now = datetime.now(UTC) - timedelta(hours=7)
+    fields = {"weekday-0": f"{now:%A}".lower(), "start-0": f"{now:%H:%M}", "end-0": ""}
+    form.send("show", **fields)
+
+    page = form.send("save", 303, **fields)
+
+    assert "on now" in page
+    assert data.active_of(app, world.later) is not None
+
+
+def test_a_fortnightly_one_asks_for_its_first_date(form: Form, world: World, app: Connection) -> None:
+    fields = {"every-0": "2"}
+    assert "give its first date" in form.send("show", **fields)
+
+    fields["initiation_date"] = "2026-01-08"
+    assert "Every other Thursday" in form.send("show", **fields)
+    form.send("save", 303, **fields)
+
+    assert (
+        str(data.value(app, "SELECT initiation_date FROM session WHERE session_id = %s", world.later)) == "2026-01-08"
+    )
+    assert 'value="2026-01-08"' in form.visitor.get(form.path)
+
+
+WRONG: list[tuple[dict[str, str], str, str]] = [
+    ({"start-0": ""}, "row-0-start_time", "Give the time when it starts."),
+    ({"start-0": "25:00"}, "row-0-start_time", "expected a time from"),
+    ({"end-0": "19:00:30"}, "row-0-end_time", "expected a time from"),
+    ({"weekday-0": "someday"}, "row-0-weekday", "Choose a day"),
+    ({"every-0": "monthly"}, "row-0-which", "Tick at least one"),
+    ({"every-0": "99"}, "row-0-every_n_weeks", "every 1 to 52 weeks"),
+    ({"every-0": "-1"}, "row-0-every_n_weeks", "every 1 to 52 weeks"),
+    ({"shape": "text", "text": "Thursdays"}, "text", "is not JSON"),
+    ({"shape": "text", "text": '{"schedules": [{"type": "weekly"}]}'}, "text", "Schedules[0].weekday is missing"),
+    ({"shape": "text", "text": "RRULE:FREQ=WEEKLY"}, "text", "DTSTART"),
+    ({"timezone": "Europe/Dubln"}, "timezone", "Europe/Dublin"),
+    ({"timezone": ""}, "timezone", "No time zone"),
+    ({"initiation_date": "8 January"}, "initiation_date", "such as 2026-11-26"),
+    ({"initiation_date": "0001-01-01"}, "initiation_date", "a year from 1900"),
+    ({"initiation_date": "2026-02-01", "termination_date": "2026-01-01"}, "termination_date", "before the first"),
+    ({"before": "-1"}, "before", "from 0 to 1440"),
+    ({"after": "1441"}, "after", "from 0 to 1440"),
+]
+
+
+def test_an_error_stands_beside_its_field(form: Form) -> None:
+    for fields, field, says in WRONG:
+        page = form.send("save", **fields)
+
+        found = re.search(rf'<p class="error" id="error-{re.escape(field)}">([^<]*)</p>', page)
+        assert found, (fields, re.findall(r'<p class="error".*', page))
+        assert says in found[1].replace("&#39;", "'")
+        assert f'aria-describedby="error-{field}"' in page or "which" in field
+        assert "Save this" not in page
+
+
+def test_the_text_of_a_calendar_rule(form: Form, world: World, app: Connection) -> None:
+    text = "DTSTART:20260105T193000\nDURATION:PT2H\nRRULE:FREQ=WEEKLY;BYDAY=MO"
+    fields = {"shape": "text", "text": text}
+    assert "Mondays, 7:30–9:30pm" in form.send("show", **fields)
+
+    form.send("save", 303, **fields)
+
+    assert str(recurrence(app, world.later)).split() == text.split()
+    assert "RRULE:FREQ=WEEKLY;BYDAY=MO" in form.visitor.get(form.path)
+
+
+def test_rows_come_and_go(form: Form) -> None:
+    assert form.send("add").count('name="weekday-') == 2
+    assert form.send("remove-0").count('name="weekday-') == 0
+    assert form.send("add", rows="0").count('name="weekday-') == 1
+    assert form.send("add", rows="20").count('name="weekday-') == 20
+    assert form.send("show", rows="100000").count('name="weekday-') <= 20
+
+
+def test_a_monthly_one_is_read_back_as_it_was_saved(form: Form) -> None:
+    fields = {"every-0": "monthly", "which-0": ["1", "-1"], "end-0": ""}
+    assert "First and last Thursdays, from 7pm" in form.send("show", **fields)
+    form.send("save", 303, **fields)
+
+    page = form.visitor.get(form.path)
+
+    assert 'value="monthly" selected' in page
+    assert re.findall(r'name="which-0" value="(-?\d)" checked', page) == ["1", "-1"]
+
+
+def test_no_times_at_all(form: Form, world: World, app: Connection) -> None:
+    assert "No regular times" in form.send("show", rows="0")
+    form.send("save", 303, rows="0")
+
+    assert recurrence(app, world.later) is None
+
+
+def test_two_organisers_do_not_overwrite_each_other(form: Form, world: World, app: Connection) -> None:
+    form.send("show")
+    data.change_session(app, world.later, active_buffer_minutes_before=15)
+
+    page = form.send("save", 409)
+
+    assert "Somebody else has saved this session since you opened it." in page
+    assert recurrence(app, world.later) is None
+
+
+def test_buffers_and_zone_and_last_date_are_saved(form: Form, world: World, app: Connection) -> None:
+    fields = {"before": "15", "after": "0", "timezone": "Europe/Dublin", "termination_date": "2027-12-31"}
+    form.send("show", **fields)
+    page = form.send("save", 303, **fields)
+
+    saved = data.execute(
+        app,
+        "SELECT active_buffer_minutes_before, active_buffer_minutes_after, timezone, termination_date::text "
+        "FROM session WHERE session_id = %s",
+        world.later,
+    )
+    assert saved == [(15, 0, "Europe/Dublin", "2027-12-31")]
+    assert "Until Friday 31 December 2027." in page

@@ -1,0 +1,77 @@
+"""The stream of the board, and the poll that stands in for it, in one process."""
+
+import json
+import threading
+from collections.abc import Iterator
+
+from flask import Flask
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from core.active_session_manager import check_in
+from tests import data
+from tests.web.site import Browser, World, reconcile
+
+
+def first_events(client: Browser, count: int, path: str = "/stream") -> list[str]:
+    """Return the first events of a stream, its greeting apart."""
+    response = client.client.get(path)
+    assert response.status_code == 200
+    assert response.headers["X-Accel-Buffering"] == "no"
+    body: Iterator[str] = (chunk.decode() if isinstance(chunk, bytes) else chunk for chunk in response.response)
+    assert next(body).startswith("retry: ")
+    found = [next(body) for _ in range(count)]
+    response.close()
+    return found
+
+
+def test_the_stream_begins_with_the_whole_board_and_names_nobody_to_the_public(
+    world: World, app: Connection, pages: Flask
+) -> None:
+    check_in(app, world.noirin, world.muellers_now, "yes")
+    [public] = first_events(Browser(pages), 1)
+    [member] = first_events(Browser(pages).be(world.noirin), 1)
+
+    assert "event: board" in public
+    assert set(json.loads(public.split("data: ")[1])["html"]) == {"summary", "country:usa", "usa/tx/austin", "next"}
+    assert "Bhriain" not in public
+    assert "Bhriain" in member
+    assert "You're at" in json.loads(member.split("event: you\ndata: ")[1])["html"]
+
+
+def test_a_stream_has_the_difference_when_something_flips(
+    world: World, app: Connection, database_url: str, pages: Flask
+) -> None:
+    response = Browser(pages).client.get("/stream")
+    body = (chunk.decode() if isinstance(chunk, bytes) else chunk for chunk in response.response)
+    next(body), next(body)
+
+    data.change_instance(app, world.muellers_now, is_cancelled=True)
+    threading.Thread(target=reconcile, args=(database_url,)).start()
+
+    html: dict[str, str] = {}
+    while "usa/tx/austin" not in html or "1 session" not in html.get("summary", ""):
+        html |= json.loads(next(body).split("data: ")[1])["html"]
+    assert "country:usa" not in html
+    response.close()
+
+
+def test_a_stream_too_many_is_refused_with_when_to_ask_again(pages: Flask) -> None:
+    hub = pages.extensions["seisiun"].hub
+    hub._most_streams = 1
+    opened = Browser(pages).client.get("/stream")
+
+    refused = Browser(pages).client.get("/stream")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "15")
+
+    opened.close()  # one that nobody has read from, too
+    assert hub.streams == 0
+    assert Browser(pages).client.get("/stream").status_code == 200
+
+
+def test_polling_is_told_when_nothing_is_new(world: World, app: Connection, pages: Flask) -> None:
+    client = Browser(pages).client
+    tag = client.get("/board").headers["ETag"]
+
+    assert client.get("/board", headers={"If-None-Match": tag}).status_code == 304
+    data.change_session(app, world.muellers, name="Another name")
+    assert client.get("/board", headers={"If-None-Match": tag}).status_code == 200
