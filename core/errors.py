@@ -7,6 +7,7 @@ SeisiunError
 ├── UnknownInstance         no such row in `session_instance`
 ├── UnknownPerson           no such row in `person`
 ├── InvalidAttendance       neither yes, maybe nor no
+├── InvalidComment          a comment that is too long
 ├── SessionBusy             another transaction holds a row of the session; try again
 ├── NoSuchOccurrence        the recurrence has no occurrence at that local start
 ├── InvalidSessionFile      the file of sessions contains an error
@@ -47,6 +48,10 @@ class UnknownPerson(SeisiunError):
 
 class InvalidAttendance(SeisiunError):
     """Attendance must be yes, maybe or no."""
+
+
+class InvalidComment(SeisiunError):
+    """The comment is too long."""
 
 
 class SessionBusy(SeisiunError):

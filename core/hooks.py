@@ -13,9 +13,9 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from core.db.transaction_settings import PLANNER_SETTINGS, clock, temporary_settings
+from core.db.transaction_settings import OWN_WRITE, PLANNER_SETTINGS, clock, temporary_settings
 from core.db.transactions import AppDatabase, has_failed_already, is_contention, is_disconnected, joined
-from core.errors import InvalidAttendance, SeisiunError, UnknownInstance, UnknownPerson
+from core.errors import InvalidAttendance, InvalidComment, SeisiunError, UnknownInstance, UnknownPerson
 from core.logs import logger
 from core.reconcile.chunk import reconcile_chunk
 from core.reconcile.presence import move_person
@@ -28,7 +28,13 @@ from core.store.views import places
 from core.store.views.places import Place
 
 ATTENDANCES = ("yes", "maybe", "no")
-HOOK_SETTINGS = PLANNER_SETTINGS | {"lock_timeout": "100ms", "statement_timeout": "2s"}
+LONGEST_COMMENT = 300  # characters
+HOOK_SETTINGS = PLANNER_SETTINGS | {
+    "lock_timeout": "100ms",
+    "statement_timeout": "2s",
+    "row_security": "off",  # an error instead of a part of the rows (L4)
+    OWN_WRITE: "on",
+}
 
 Result = TypeVar("Result")
 
@@ -90,15 +96,18 @@ def check_in(
 
     A yes to an active instance moves the person there at once. A yes to an instance that has not opened moves them when
     it opens. A yes to an instance that is over or cancelled moves nobody. Without a `comment`, the old comment stays.
-    Raises `InvalidAttendance`, `UnknownPerson` and `UnknownInstance`, and then writes nothing.
+    Raises `InvalidAttendance`, `InvalidComment` (over 300 characters), `UnknownPerson` and `UnknownInstance`, and then
+    writes nothing.
     """
     if attendance not in ATTENDANCES:
         raise InvalidAttendance(f"attendance is {attendance!r}; accepted are {', '.join(ATTENDANCES)}")
+    if comment is not None and len(comment) > LONGEST_COMMENT:
+        raise InvalidComment(f"the comment has {len(comment)} characters; accepted are at most {LONGEST_COMMENT}")
     with joined(db) as connection:
         saved = check_ins.save(connection, person_id, session_instance_id, attendance, comment, now=now)
         if saved is None:
             raise _unknown(connection, person_id, session_instance_id)
-        checked_in = _move(connection, person_id, saved.session_id, saved.at, now)
+        checked_in = _move(connection, person_id, saved, now)
         return _with_reason(connection, checked_in, session_instance_id, now) if attendance == "yes" else checked_in
 
 
@@ -110,11 +119,12 @@ def remove_check_in(
     Raises `UnknownPerson` and `UnknownInstance`, and then writes nothing.
     """
     with joined(db) as connection:
-        session_id, person_exists = check_ins.parties(connection, session_instance_id, person_id)
+        session_id, person_exists, hours_requested = check_ins.parties(connection, session_instance_id, person_id)
         if session_id is None or not person_exists:
             raise _unknown(connection, person_id, session_instance_id)
         check_ins.remove(connection, person_id, session_instance_id)
-        return _move(connection, person_id, session_id, now or clock(connection), now)
+        removed = check_ins.Saved(session_id, now or clock(connection), hours_requested)
+        return _move(connection, person_id, removed, now)
 
 
 def _unknown(connection: Connection, person_id: int, session_instance_id: int) -> SeisiunError:
@@ -149,23 +159,23 @@ def _or_deferred(connection: Connection, work: Callable[[], Result]) -> Result |
         return None
 
 
-def _move(
-    connection: Connection, person_id: int, session_id: int, said_at: datetime, now: datetime | None
-) -> CheckedIn:
-    result = _or_deferred(connection, lambda: _move_now(connection, person_id, session_id, said_at, now))
+def _move(connection: Connection, person_id: int, saved: check_ins.Saved, now: datetime | None) -> CheckedIn:
+    result = _or_deferred(connection, lambda: _move_now(connection, person_id, saved, now))
     return CheckedIn(places.place_of(connection, person_id), None, deferred=result is None or bool(result.deferred))
 
 
-def _move_now(
-    connection: Connection, person_id: int, session_id: int, said_at: datetime, now: datetime | None
-) -> ReconcileResult:
-    """Reconcile the session first, so that its active bit is right (A3); then move the person."""
-    [state] = store_flips.states(connection, [session_id], said_at)
+def _move_now(connection: Connection, person_id: int, saved: check_ins.Saved, now: datetime | None) -> ReconcileResult:
+    """Reconcile the session first, so that nobody waits for an edit or a bit that lags (A3); then move the person."""
     result = ReconcileResult()
-    if not rules_flips.decide(state, said_at).is_nothing:
-        result = _pass(connection, session_id, now)
+    if saved.hours_requested or _bit_lags(connection, saved):
+        result = _pass(connection, saved.session_id, now)
     move_person(connection, person_id, now)
     return result
+
+
+def _bit_lags(connection: Connection, saved: check_ins.Saved) -> bool:
+    [state] = store_flips.states(connection, [saved.session_id], saved.at)
+    return not rules_flips.decide(state, saved.at).is_nothing
 
 
 def _with_reason(

@@ -115,6 +115,7 @@ class PlanRequest(Base):
     request_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     session_id: Mapped[int]
     requested_at: Mapped[datetime]
+    about: Mapped[str] = mapped_column(server_default="hours")
 
 
 class SessionPlan(Base):
@@ -171,6 +172,23 @@ class SkippedOccurrence(Base):
 
     session_id: Mapped[int] = mapped_column(primary_key=True)
     occurrence_start: Mapped[datetime] = mapped_column(LocalDateTime, primary_key=True)
+
+
+class DeactivatedPerson(Base):
+    """A person whom the app has deactivated, kept by a trigger: they are placed nowhere."""
+
+    __tablename__ = "deactivated_person"
+
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.person_id", ondelete="CASCADE"), primary_key=True)
+
+
+class Choice(Base):
+    """What this database has chosen: written when it is migrated or adopted, read by every process."""
+
+    __tablename__ = "seisiun_choice"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
 
 
 class DaemonHeartbeat(Base):

@@ -7,6 +7,7 @@ from core.recurrence.schedules import DEFAULT_LENGTH, LocalHours
 from core.timezones import to_utc
 
 DEFAULT_BUFFER = timedelta(minutes=60)
+LONGEST_BUFFER_MINUTES = 1440
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from core.db import create_engine, database
 from core.db.transaction_settings import clock
 from core.errors import SeisiunError
 from core.migrations import require_schema
-from core.reconcile.log import log_result
+from core.reconcile.log import MISSED, log_result
 from core.rules.flips import EARLY_OPENING
 from core.settings import Settings, load_settings
 from core.store import heartbeats
@@ -36,7 +36,6 @@ from core.store.views import reports
 EXIT_FAILED = 1
 EXIT_ALERT = 2
 DAEMON_ALIVE_WITHIN = timedelta(seconds=60)
-MISSED = timedelta(seconds=5)
 BETWEEN_SWEEPS = timedelta(minutes=15)
 RESPONSE_TIMEOUT_SECONDS = 15.0  # a sweep that waits forever would keep out all later ones
 DEFERRED_FOR_SECONDS = 5.0  # how long it retries sessions while another transaction holds a row of theirs
@@ -94,7 +93,8 @@ def _reconcile(db: Engine | Connection, connection: Connection, *, daemon_alive:
     result = _until_nothing_is_deferred(db, NO_LOOK_AHEAD if daemon_alive else EARLY_OPENING)
     missed = reports.misses(connection, BETWEEN_SWEEPS, MISSED)
     overdue_before = clock(connection) - LEFT_TO_DAEMON
-    return Sweep(result, daemon_alive, sum(flip.due_at < overdue_before for flip in result.flips), len(missed))
+    repaired = sum(flip.due_at < overdue_before and not flip.is_repair for flip in result.flips)
+    return Sweep(result, daemon_alive, repaired, len(missed))
 
 
 def _until_nothing_is_deferred(db: Engine | Connection, look_ahead: timedelta) -> ReconcileResult:
@@ -110,7 +110,7 @@ def _until_nothing_is_deferred(db: Engine | Connection, look_ahead: timedelta) -
 
 def _log(done: Sweep, connection: Connection, *, dry_run: bool) -> None:
     result = done.result
-    log_result(Cause.SWEEP, result, clock(connection))
+    log_result(Cause.SWEEP, result, clock(connection), dry_run=dry_run)
     log.info(
         "sweep",
         activated=len(result.activated),

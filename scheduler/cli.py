@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -117,15 +117,16 @@ def load(file: Path) -> None:
 
 
 @main.command()
+@click.option("--all", "everything", is_flag=True, help="List every session that cannot be read, not only ten.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-def status(*, as_json: bool) -> None:
+def status(*, as_json: bool, everything: bool) -> None:
     """Tell whether all is well (exit status 0) or not (1), and what is on."""
     with _connection() as connection:
         found = read_status(connection)
     if as_json:
         _print_json(asdict(found))
     else:
-        screens.print_status(screens.console(), found)
+        screens.print_status(screens.console(), found, everything=everything)
     sys.exit(0 if found.healthy else 1)
 
 
@@ -160,4 +161,10 @@ def _print_json(value: object) -> None:
 
 
 def _plain(value: object) -> object:
-    return value.total_seconds() if isinstance(value, timedelta) else str(value)
+    """Return what JSON has no form for: instants as RFC 3339, lengths of time in seconds."""
+    match value:
+        case timedelta():
+            return value.total_seconds()
+        case datetime() | date() | time():
+            return value.isoformat()
+    return str(value)

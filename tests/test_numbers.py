@@ -175,8 +175,8 @@ LESS = (
         "a tick lets edges pass, and still comes each second",
     ),
     ("active_session_manager.LEFT_TO_DAEMON", "status.LATE", "what is left to the timers is not overdue yet"),
-    ("active_session_manager.LEFT_TO_DAEMON", "check_active_sessions.MISSED", "nor missed"),
-    ("status.LATE", "check_active_sessions.MISSED", "`status` tells it before the sweep mails it"),
+    ("active_session_manager.LEFT_TO_DAEMON", "log.MISSED", "nor missed"),
+    ("status.LATE", "log.MISSED", "`status` tells it before the sweep mails it"),
     # passes and locks
     ("PASS_SETTINGS.lock_timeout", "PostgreSQL's deadlock_timeout", "we give up before a deadlock ends the app's work"),
     ("HOOK_SETTINGS.lock_timeout", "PostgreSQL's deadlock_timeout", "a hook too"),

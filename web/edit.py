@@ -10,7 +10,7 @@ from flask import redirect, render_template, request, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
-from core.active_session_manager import ReconcileResult, session_saved
+from core.active_session_manager import LeftBehind, ReconcileResult, session_saved
 from core.db.transaction_settings import clock
 from core.recurrence import Occurrence
 from core.recurrence.schedules import WEEKDAYS
@@ -137,9 +137,13 @@ def _told(saved: ReconcileResult) -> list[str]:
     told = ["Saved."]
     if saved.deferred:
         told.append("Somebody else is changing this session, so your change takes effect in a few seconds.")
-    if saved.unwindowed:
-        count = len(saved.unwindowed)
-        told.append(
-            f"Dates that do not fit the new pattern: {count}. They stay: somebody has changed them or checked in."
-        )
-    return told
+    return told + [_left_behind(evening) for evening in saved.left_behind]
+
+
+def _left_behind(evening: LeftBehind) -> str:
+    """Return what becomes of an evening that no longer fits the pattern, and how many people said yes to it."""
+    day = words.day(evening.date)
+    if evening.is_deleted:
+        return f"{day} no longer fits the pattern. Nobody had answered it or changed it, so it was removed."
+    yeses = "Nobody" if not evening.yeses else "1 person" if evening.yeses == 1 else f"{evening.yeses} people"
+    return f"{day} no longer fits the pattern. {yeses} said yes to it. It stays on the list, but it does not open."

@@ -19,9 +19,9 @@ from core.recurrence.schedules import WEEKDAYS
 from core.settings import load_settings
 from core.store.views.pages import SessionRow
 from core.timezones import require_zone
+from core.windows import LONGEST_BUFFER_MINUTES
 
 MOST_ROWS = 20
-LONGEST_BUFFER = 1440
 MONTHLY = "monthly"
 WHICH = {"1": "first", "2": "second", "3": "third", "4": "fourth", "5": "fifth", "-1": "last"}
 
@@ -215,9 +215,9 @@ def _date(name: str, text: str, errors: dict[str, str]) -> date | None:
 
 
 def _minutes(name: str, text: str, errors: dict[str, str]) -> int:
-    if text.isascii() and text.isdigit() and len(text) <= 4 and int(text) <= LONGEST_BUFFER:
+    if text.isascii() and text.isdigit() and len(text) <= 4 and int(text) <= LONGEST_BUFFER_MINUTES:
         return int(text)
-    errors[name] = f"Give a whole number of minutes from 0 to {LONGEST_BUFFER}."
+    errors[name] = f"Give a whole number of minutes from 0 to {LONGEST_BUFFER_MINUTES}."
     return 0
 
 

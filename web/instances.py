@@ -18,7 +18,7 @@ from core.active_session_manager import (
     who_is_here,
 )
 from core.db.transaction_settings import clock
-from core.hooks import ATTENDANCES
+from core.hooks import ATTENDANCES, LONGEST_COMMENT
 from core.recurrence import Occurrence
 from core.settings import load_settings
 from core.store.views import pages
@@ -28,7 +28,6 @@ from web.board import town_key
 from web.host import notice, require_instance, require_organiser, require_person, require_session, transaction, viewer
 
 TAKE_BACK = "nothing"
-LONGEST_COMMENT = 300
 MOST_FOUND = 12
 
 

@@ -108,6 +108,19 @@ def beside(found: Occurrence | None, zone_name: str | None, own_zone: str | None
     return f"{day(start.date())}, {theirs}, {zone(own_zone)}"
 
 
+def skipped(found: Occurrence | None, zone_name: str | None) -> str | None:
+    """Return a sentence where the clocks skip the stated start, and the start is at another time; else None (T1)."""
+    if found is None:
+        return None
+    try:
+        shown = to_local(to_utc(found.start, zone_name or ""), zone_name or "")
+    except UnknownTimeZone:
+        return None
+    if shown == found.start:
+        return None
+    return f"The clocks skip {clock(found.start)} that night, so it starts at {clock(shown)}."
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "full_name": full_name,
     "town": town,
@@ -118,5 +131,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "clock": clock,
     "hours": hours,
     "local_clock": local_clock,
+    "skipped": skipped,
 }
 """The functions that templates call as `words.NAME`."""

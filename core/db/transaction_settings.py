@@ -12,20 +12,20 @@ from sqlalchemy import Connection, DateTime, Select, Text, bindparam, func, lite
 # by index, but old statistics can make PostgreSQL choose otherwise. UTC: we compare rows as JSON with what the planner
 # wrote, and JSON shows instants in the connection's time zone.
 PLANNER_SETTINGS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "timezone": "UTC"}
+OWN_WRITE = "seisiun.own_write"
 # A pass never waits long for a lock. If our process is stopped (SIGSTOP) in the middle of a transaction, the server
-# ends the transaction, and so frees its locks.
+# ends the transaction, and so frees its locks. A pass marks its writes: our triggers insert no request for them.
 PASS_SETTINGS = PLANNER_SETTINGS | {
     "lock_timeout": "250ms",
     "statement_timeout": "5s",
     "idle_in_transaction_session_timeout": "2s",
     # If a row-level policy would hide rows from us, PostgreSQL raises an error instead of returning the others (L4).
     "row_security": "off",
+    OWN_WRITE: "on",
 }
-OWN_WRITE = "seisiun.own_write"
-# In our own transactions every write is the planner's. We do not wait until a commit is on disk: we would hold locks
-# meanwhile. If the server crashes and loses a flip, the next pass makes it again. The app's commits do wait.
-OWN_TRANSACTION = PASS_SETTINGS | {OWN_WRITE: "on", "synchronous_commit": "off"}
-OWN_WRITES_ONLY = "seisiun_own_writes_only"
+# We do not wait until a commit is on disk: we would hold locks meanwhile. If the server crashes and loses a flip, the
+# next pass makes it again. The app's commits do wait.
+OWN_TRANSACTION = PASS_SETTINGS | {"synchronous_commit": "off"}
 
 
 def clock(connection: Connection) -> datetime:
@@ -37,9 +37,8 @@ _CLOCK = select(func.clock_timestamp(type_=DateTime(timezone=True)))
 
 
 def begin_own(connection: Connection) -> None:
-    """Give this transaction the settings of our own: its waits are bounded, and all its writes are the planner's."""
+    """Make this transaction one of our own: its waits are bounded, and all its writes are our own."""
     _set_local(connection, OWN_TRANSACTION)
-    connection.execution_options(**{OWN_WRITES_ONLY: True})
 
 
 @contextmanager
@@ -55,11 +54,11 @@ def temporary_settings(connection: Connection, settings: Mapping[str, str]) -> I
     _set_local(connection, dict(zip(names, before, strict=True)))
 
 
-def _set_local(connection: Connection, settings: Mapping[str, str]) -> None:
+def _set_local(connection: Connection, settings: Mapping[str, str | None]) -> None:
     connection.execute(_set_config(tuple(settings)), _values(settings))
 
 
-def _values(settings: Mapping[str, str]) -> dict[str, str]:
+def _values(settings: Mapping[str, str | None]) -> dict[str, str | None]:
     return {f"value_{number}": value for number, value in enumerate(settings.values())}
 
 
@@ -76,20 +75,9 @@ def _exchange(names: tuple[str, ...]) -> Select[*tuple[str, ...]]:
 
     OFFSET 0 makes PostgreSQL read the previous values before set_config runs.
     """
-    current = (func.current_setting(name).label(name) for name in ("transaction_isolation", *names))
+    current = (func.current_setting(name, true()).label(name) for name in ("transaction_isolation", *names))
     before = select(*current).offset(literal(0)).subquery("before")
     return _set_config(names).select_from(before).with_only_columns(*before.c, *_set_config(names).exported_columns)
-
-
-@contextmanager
-def own_write(connection: Connection) -> Iterator[None]:
-    """Mark the statements inside as the planner's own, so that our triggers insert no request for them."""
-    if connection.get_execution_options().get(OWN_WRITES_ONLY):
-        yield
-        return
-    _set_local(connection, {OWN_WRITE: "on"})
-    yield
-    _set_local(connection, {OWN_WRITE: "off"})
 
 
 def is_read_only(connection: Connection) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
+from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
@@ -20,6 +21,7 @@ from sqlalchemy.exc import OperationalError
 
 from core.db import create_engine
 from core.errors import DatabaseUnavailable, MigrationRefused, SchemaNotReady
+from core.migrations import choices
 
 VERSION_TABLE = "seisiun_schema_version"  # not Alembic's default name, because the app may use Alembic too
 OLDEST_SERVER = 15
@@ -40,7 +42,11 @@ def migrate(url: str) -> str | None:
             _require_server(connection)
             with _only_one(connection):
                 before = _revision(connection)
+                if before is None:
+                    _refuse_what_cannot_be_adopted(connection)
                 command.upgrade(_config(connection), "head")
+                with Operations.context(MigrationContext.configure(connection)):
+                    choices.settle()
                 return before
     except OperationalError as error:
         raise DatabaseUnavailable(f"the database cannot be migrated: {' '.join(str(error.orig).split())}") from error
@@ -67,6 +73,13 @@ def _config(connection: Connection | None = None) -> Config:
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
     return config
+
+
+def _refuse_what_cannot_be_adopted(connection: Connection) -> None:
+    """Raise `MigrationRefused` before anything is written: the version table, too, would be a change."""
+    first = ScriptDirectory.from_config(_config()).get_revision("0001")
+    with Operations.context(MigrationContext.configure(connection)):
+        first.module.refuse_what_cannot_be_adopted()
 
 
 def _require_server(connection: Connection) -> None:

@@ -1,6 +1,6 @@
 """Steps that change a database while an app uses it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import sqlalchemy
 from alembic import op
@@ -104,3 +104,21 @@ def has_index(table: str, leading: list[str], *, unique: bool = False) -> bool:
     if unique:
         return any(is_unique and sorted(names) == sorted(leading) for names, is_unique in keys)
     return any(names[: len(leading)] == leading for names, _ in keys)
+
+
+def make_functions(functions: Mapping[str, str]) -> None:
+    """Make these functions (signature -> body), or replace them."""
+    schema = scalar("SELECT quote_ident(current_schema())")
+    for signature, body in functions.items():
+        block = body if "BEGIN" in body else f"BEGIN {body} END;"
+        step(
+            f"CREATE OR REPLACE FUNCTION {signature} LANGUAGE plpgsql SECURITY DEFINER "
+            f"SET search_path = {schema}, pg_temp AS $body$ {block} $body$"
+        )
+
+
+def make_triggers(triggers: Iterable[tuple[str, str, str, str]]) -> None:
+    """Make these triggers, or replace them: table, name, when it fires, and the function that it calls."""
+    for table, name, when, function in triggers:
+        call = function if "(" in function else f"{function}()"
+        step(f"CREATE OR REPLACE TRIGGER {name} {when.format(table=table)} EXECUTE FUNCTION {call}")

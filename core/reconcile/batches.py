@@ -67,6 +67,7 @@ def _search(connection: Connection, options: PassOptions, search: Search, limit:
         look_ahead=options.look_ahead,
         zone_version=ZONE_VERSION,
         limit=limit,
+        notified=options.notified,
     )
     return [session.session_id for session in found]
 

@@ -12,17 +12,17 @@ from itertools import chain
 from sqlalchemy import Connection
 
 from core.db.transaction_settings import clock
-from core.errors import InvalidRecurrence, UnknownSession, UnknownTimeZone
+from core.errors import UnknownSession
 from core.reconcile import presence
-from core.reconcile.result import ZONE_VERSION, Cause, PassOptions, ReconcileResult
+from core.reconcile.result import ZONE_VERSION, Cause, LeftBehind, PassOptions, ReconcileResult
 from core.rules import flips as rules_flips
 from core.rules.flips import Decision, Flip
-from core.rules.planner import Plan, SessionSnapshot, first_date, plan
+from core.rules.planner import Plan, SessionSnapshot, first_date, plan, plan_or_freeze
 from core.settings import Settings
 from core.store import flips as store_flips
 from core.store import notify
 from core.store.planning import plans, snapshots
-from core.store.presence import locations
+from core.store.presence import check_ins, locations
 from core.store.queue import requests, retries
 from core.store.queue.requests import PlanState
 
@@ -58,10 +58,14 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
         return ReconcileResult(deferred=elsewhere)
     states = requests.plan_states(connection, locked)
     now = options.now or max(state.read_at for state in states.values())
-    requested = frozenset(id_ for id_, state in states.items() if options.is_hook or state.requests)
+    requested = frozenset(
+        id_ for id_, state in states.items() if options.is_hook or state.requests or id_ in options.notified
+    )
     due = frozenset(id_ for id_, state in states.items() if state.is_due(now, ZONE_VERSION))
-    planned = _plan(connection, options, requested | due, now)
-    activated = _activate(connection, options, locked - planned.blocked, requested | due, now)
+    # Requests are stamped by the real clock: beside a stated `now` they mean nothing.
+    since = {} if options.now else {id_: state.requested_at for id_, state in states.items() if state.requested_at}
+    planned = _plan(connection, options, requested | due, now, since)
+    activated = _activate(connection, options, locked - planned.blocked, requested | due, now, requested=since)
     unfinished = planned.blocked | activated.blocked | activated.unmoved
     not_requested = frozenset(id_ for id_ in activated.unmoved if not states[id_].requests)
     if options.is_hook:
@@ -87,12 +91,18 @@ def _finish(connection: Connection, states: Collection[PlanState]) -> None:
     retries.forget(connection, {state.session_id: state.failure for state in states if state.failure is not None})
 
 
-def _plan(connection: Connection, options: PassOptions, session_ids: Collection[int], now: datetime) -> _Planned:
+def _plan(
+    connection: Connection,
+    options: PassOptions,
+    session_ids: Collection[int],
+    now: datetime,
+    requested: Mapping[int, datetime],
+) -> _Planned:
     if not session_ids:
         return _Planned(ReconcileResult(), frozenset())
     read = snapshots.snapshots(connection, session_ids, first_date(now))
-    decided, unreadable = _decide(read, options.settings, now)
-    plans.note_unreadable(connection, unreadable, ZONE_VERSION)
+    horizon, default_length = options.settings.plan_horizon, options.settings.default_length
+    decided = [plan_or_freeze(one, now, horizon=horizon, default_length=default_length) for one in read]
     locked = plans.lock_for(connection, decided, now)
     blocked = locked.blocked | _edited_meanwhile(connection, read, decided, first_date(now))
     free = [plan for plan in decided if plan.session_id not in blocked]
@@ -101,7 +111,8 @@ def _plan(connection: Connection, options: PassOptions, session_ids: Collection[
         free,
         now,
         stored=locked.stored,
-        planned_through=now + options.settings.plan_horizon,
+        requested=requested,
+        planned_through=now + horizon,
         zone_version=ZONE_VERSION,
     )
     result = ReconcileResult(
@@ -109,10 +120,28 @@ def _plan(connection: Connection, options: PassOptions, session_ids: Collection[
         retimed=written.retimed,
         deleted=written.deleted,
         unwindowed=tuple(sorted({*chain(*(plan.unwindowed for plan in free))} - {*written.deleted})),
-        unreadable=unreadable,
+        unreadable={plan.session_id: plan.unreadable for plan in free if plan.unreadable},
+        left_behind=_left_behind(connection, free, frozenset(written.deleted)) if options.is_hook else (),
         edges=written.edges,
     )
     return _Planned(result, blocked)
+
+
+def _left_behind(connection: Connection, decided: Iterable[Plan], deleted: frozenset[int]) -> tuple[LeftBehind, ...]:
+    """Return what became of each evening that no longer fits its session's pattern, for the hook to report."""
+    lost = [instance for plan in decided for instance in plan.left_behind]
+    if not lost:
+        return ()
+    yeses = check_ins.count_yeses(connection, [instance.session_instance_id for instance in lost])
+    return tuple(
+        LeftBehind(
+            instance.session_instance_id,
+            instance.date,
+            yeses.get(instance.session_instance_id, 0),
+            is_deleted=instance.session_instance_id in deleted,
+        )
+        for instance in lost
+    )
 
 
 def _edited_meanwhile(
@@ -130,18 +159,14 @@ def _edited_meanwhile(
     return frozenset(id_ for id_ in rewriting if now.get(id_) != before[id_])
 
 
-def _decide(read: Iterable[SessionSnapshot], settings: Settings, now: datetime) -> tuple[list[Plan], dict[int, str]]:
-    decided, unreadable = [], {}
-    for snapshot in read:
-        try:
-            decided.append(plan(snapshot, now, horizon=settings.plan_horizon, default_length=settings.default_length))
-        except (InvalidRecurrence, UnknownTimeZone) as error:
-            unreadable[snapshot.session_id] = str(error)
-    return decided, unreadable
-
-
 def _activate(
-    connection: Connection, options: PassOptions, session_ids: Collection[int], planned: Collection[int], now: datetime
+    connection: Connection,
+    options: PassOptions,
+    session_ids: Collection[int],
+    planned: Collection[int],
+    now: datetime,
+    *,
+    requested: Mapping[int, datetime],
 ) -> _Activated:
     """Write the flips of these sessions, and move the people.
 
@@ -151,7 +176,7 @@ def _activate(
     4. Move the people that the flips or the plans affect.
     5. Notify the app of the flips, and of the instances that people joined.
     """
-    states = store_flips.states(connection, session_ids, now)
+    states = store_flips.states(connection, session_ids, now, requested)
     decided = [rules_flips.decide(state, now, look_ahead=options.look_ahead) for state in states]
     held = store_flips.lock_for(connection, decided)
     leaving, held_people = presence.lock_leaving(connection, [d for d in decided if d.session_id not in held])
@@ -222,10 +247,12 @@ def ensure(connection: Connection, settings: Settings, session_id: int, local_st
         [decided],
         now,
         stored=locked.stored,
+        requested={},
         planned_through=now + settings.plan_horizon,
         zone_version=ZONE_VERSION,
     )
-    activated = _activate(connection, PassOptions(Cause.HOOK, settings), [session_id], [session_id], now)
+    activated = _activate(connection, PassOptions(Cause.HOOK, settings), [session_id], [session_id], now, requested={})
     # Always notify, even if nothing is left to do: no daemon has timers for the new edges yet.
-    requests.add_and_notify(connection, {session_id} | activated.unmoved)
+    requests.add_and_notify(connection, {session_id}, requests.HOURS)
+    requests.add_and_notify(connection, activated.unmoved)
     return plans.bound_to(connection, session_id, local_start)

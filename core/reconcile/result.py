@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from core.rules.flips import Flip
@@ -21,6 +21,7 @@ class Cause(StrEnum):
     RESYNC = "resync"
     HOOK = "hook"
     SWEEP = "sweep"
+    REPAIR = "repair"  # whoever started the pass: somebody had written the bit by hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class PassOptions:
     """How a pass runs. `now` None means the database's clock, read after the locks are held (L1).
 
     `look_ahead`: how long before its window an instance may open (L2). `is_hook`: the pass runs inside the app's
-    transaction; it waits for another pass up to the lock timeout, and leaves the requests for the daemon.
+    transaction; it waits for another pass up to the lock timeout, and leaves the requests for the daemon. `notified`:
+    sessions to plan though no request for them is stored.
     """
 
     cause: Cause
@@ -36,6 +38,21 @@ class PassOptions:
     now: datetime | None = None
     look_ahead: timedelta = timedelta(0)
     is_hook: bool = False
+    notified: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """An evening that no longer fits its session's pattern, and how many people said yes to it.
+
+    `is_deleted`: the row is gone, because the planner had made it and nobody had touched or joined it. Else it stays,
+    without a window, and never opens.
+    """
+
+    session_instance_id: int
+    date: date
+    yeses: int
+    is_deleted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +66,7 @@ class ReconcileResult:
     deferred     ids of sessions with a row that another transaction holds (L6)
     unreadable   sessions whose recurrence or zone cannot be read: id -> why (P6)
     failed       sessions whose pass failed: id -> error (L5)
+    left_behind  in a hook: evenings that lose their occurrence by the edit
     edges        instants after now at which windows planned in this pass open or close
     """
 
@@ -62,6 +80,7 @@ class ReconcileResult:
     deferred: frozenset[int] = frozenset()
     unreadable: Mapping[int, str] = field(default_factory=dict)
     failed: Mapping[int, str] = field(default_factory=dict)
+    left_behind: tuple[LeftBehind, ...] = ()
     edges: frozenset[datetime] = frozenset()
 
     @property
@@ -82,6 +101,7 @@ class ReconcileResult:
             self.deferred | other.deferred,
             {**self.unreadable, **other.unreadable},
             {**self.failed, **other.failed},
+            self.left_behind + other.left_behind,
             self.edges | other.edges,
         )
 

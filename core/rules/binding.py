@@ -55,7 +55,7 @@ class Binding:
 class InstanceSnapshot:
     """What the planner knows about one row of `session_instance`.
 
-    `deletable`: the planner wrote it, it has never opened, and nobody touched it since.
+    `deletable`: the planner wrote it, it has never opened, nobody touched it since, and nobody said anything of it.
     """
 
     session_instance_id: int
@@ -89,6 +89,7 @@ class MatchRank(IntEnum):
 
     KEEPS = auto()  # it is bound to this occurrence already
     SAME_START = auto()
+    KEEPS_UNTOUCHED = auto()  # a row that nobody will miss gives way to one that a person made for the same start
     IN_PLACE = auto()  # its own occurrence is gone, and this one is on the same date (P4)
     OVERLAPS = auto()
     NO_START = auto()  # the row states no start, and is dated on the occurrence's date
@@ -138,6 +139,13 @@ class Outcome:
     def is_unbound(self) -> bool:
         """Whether the plan removes its binding."""
         return self.instance.binding is None and self.row.instance.binding is not None
+
+    @property
+    def is_left_behind(self) -> bool:
+        """Whether it loses its occurrence by this plan, and somebody may still wait for it."""
+        before, after = self.row.instance.binding, self.instance.binding
+        is_lost = after is not None and after.lost and not (before is not None and before.lost)
+        return is_lost and not self.row.is_over and not self.row.instance.is_cancelled
 
     @property
     def is_deletable(self) -> bool:
@@ -304,7 +312,7 @@ def _within_reach(
 
 def _rank(row: RowBefore, candidate: Candidate) -> MatchRank | None:
     if row.state is BindingState.BOUND:
-        return MatchRank.KEEPS
+        return MatchRank.KEEPS_UNTOUCHED if row.instance.deletable and not row.is_over else MatchRank.KEEPS
     if row.state is BindingState.LOST:
         return MatchRank.IN_PLACE if _may_replace(row, candidate) else None
     if row.own is None:

@@ -17,7 +17,10 @@ TOLERATED = EARLY_OPENING + timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class WindowState:
-    """A stored window `[opens_at, closes_at)`, and what the last pass wrote about it."""
+    """A stored window `[opens_at, closes_at)`, and what was last written of it.
+
+    `planned_at`: the instant from which the window has been asked for. A flip is not late by what came before it.
+    """
 
     session_instance_id: int
     opens_at: datetime
@@ -28,21 +31,31 @@ class WindowState:
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
-    """A session's windows, in any order, and its active instance."""
+    """A session's windows, in any order, and its active instance.
+
+    `requested_at`: the instant of the oldest request that is not served yet; None where there is none.
+    """
 
     session_id: int
     windows: tuple[WindowState, ...]
     active: int | None
+    requested_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """An active bit to change; `due_at` is the instant from which it was wrong."""
+    """An active bit to change; `due_at` is the instant from which it was wrong.
+
+    `at_edge`: an edge of a window explains the flip; else an edit does, or somebody wrote the bit by hand.
+    `is_repair`: the log of flips shows that somebody wrote it by hand; known once the flip is written.
+    """
 
     session_id: int
     session_instance_id: int
     active: bool
     due_at: datetime
+    at_edge: bool = True
+    is_repair: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,41 +100,64 @@ def decide(state: SessionState, now: datetime, *, look_ahead: timedelta = timede
     wanted_id = wanted.session_instance_id if wanted else None
     off = on = None
     if state.active is not None and state.active != wanted_id:
-        off = Flip(state.session_id, state.active, active=False, due_at=_closing_due(state, now))
+        off = _off(state, state.active, wanted, now)
     if wanted and state.active != wanted_id:
-        on = Flip(
-            state.session_id,
-            wanted.session_instance_id,
-            active=True,
-            due_at=max(wanted.opens_at, wanted.planned_at),
-        )
+        on = _on(state, wanted)
     return Decision(state.session_id, off, on, _phase_changes(state, wanted, now))
 
 
+def _on(state: SessionState, wanted: WindowState) -> Flip:
+    """Return the opening. A window that is open already says that the bit was on before, and was turned off since."""
+    at_edge = wanted.phase != "open"
+    due_at = max(wanted.opens_at, wanted.planned_at)
+    if not at_edge:
+        due_at = max(due_at, state.requested_at or due_at)
+    return Flip(state.session_id, wanted.session_instance_id, active=True, due_at=due_at, at_edge=at_edge)
+
+
+def _off(state: SessionState, active: int, wanted: WindowState | None, now: datetime) -> Flip:
+    """Return the closing: due at the edge that has passed, or at the hand-over that comes early (L2).
+
+    Where neither explains it, an edit has taken the window away: the closing is due since the request.
+    """
+    until = max(now, wanted.opens_at) if wanted else now
+    edges = [
+        max(window.closes_at, window.planned_at)
+        for window in state.windows
+        if window.session_instance_id == active and window.phase == "open" and window.closes_at <= until
+    ]
+    due_at = max(edges, default=min(state.requested_at or now, now))
+    return Flip(state.session_id, active, active=False, due_at=due_at, at_edge=bool(edges))
+
+
 def _wanted(state: SessionState, now: datetime, look_ahead: timedelta) -> WindowState | None:
-    """Return the window that contains now; if none does, the first that may open early."""
-    for window in state.windows:
-        if window.opens_at <= now < window.closes_at:
-            return window
-    early = [window for window in state.windows if now < window.opens_at <= now + _earliness(window, state, look_ahead)]
-    return min(early, key=lambda window: window.opens_at, default=None)
+    """Return the window to be open.
+
+    1. The window that contains now; None where there is none.
+    2. Instead of it, a window that opens soon enough to be open already, if the first has closed by then (L2): the
+       sweep hands a session's evening over to the next one early, and no later pass hands it back.
+    """
+    current = next((window for window in state.windows if window.opens_at <= now < window.closes_at), None)
+    early = [
+        window
+        for window in state.windows
+        if now < window.opens_at <= now + _earliness(window, state, current, look_ahead) and _follows(window, current)
+    ]
+    return min(early, key=lambda window: window.opens_at, default=current)
 
 
-def _earliness(window: WindowState, state: SessionState, look_ahead: timedelta) -> timedelta:
-    is_on = window.session_instance_id == state.active
+def _earliness(
+    window: WindowState, state: SessionState, current: WindowState | None, look_ahead: timedelta
+) -> timedelta:
+    is_on = window.session_instance_id == state.active and (current is None or window.phase == "open")
     return max(look_ahead, EARLY_OPENING) if is_on else look_ahead
 
 
-def _closing_due(state: SessionState, now: datetime) -> datetime:
-    """Return the closing edge that has passed; if none has, because an edit removed the window, return now."""
-    return max(
-        (
-            window.closes_at
-            for window in state.windows
-            if window.session_instance_id == state.active and window.phase == "open" and window.closes_at <= now
-        ),
-        default=now,
-    )
+def _follows(window: WindowState, current: WindowState | None) -> bool:
+    """Say whether the window may be opened early: nothing is open, or its instance takes over from another one."""
+    if current is None:
+        return True
+    return current.closes_at <= window.opens_at and current.session_instance_id != window.session_instance_id
 
 
 def _phase_changes(state: SessionState, wanted: WindowState | None, now: datetime) -> tuple[PhaseChange, ...]:

@@ -5,13 +5,14 @@ same instant changes nothing. So a request may come twice or late, and does no h
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import groupby
 
-from core.errors import NoSuchOccurrence
+from core.errors import InvalidRecurrence, NoSuchOccurrence, UnknownTimeZone
 from core.recurrence import Occurrence, Recurrence, parse
+from core.recurrence.rfc5545.expansion import RecurrenceSet
 from core.rules.binding import (
     FIRST_DAY,
     LAST_DAY,
@@ -36,6 +37,7 @@ __all__ = [
     "SessionSnapshot",
     "first_date",
     "plan",
+    "plan_or_freeze",
 ]
 
 # Many sessions share a few recurrence texts, and every plan of a session asks for the same hours again.
@@ -97,6 +99,11 @@ class Plan:
     windows        every active span of every instance considered, by `opens_at`; disjoint; past ones included
     unwindowed     rows, not cancelled and not past, that have no window (P4, R3, T3)
     next_plan_at   when to plan again if nobody changes anything before then; later than now; None: never
+    left_behind    instances that lose their occurrence by this plan: what stands on dates that no longer fit
+    unreadable     why the recurrence or the zone cannot be read (P6); None where both can be
+    unknown_hours  the zone is unknown, so no window can be computed: the stored windows stay but for those of
+                   `windowless` instances
+    windowless     instances that have no window whatever the zone is: cancelled, or dated after the last date
     """
 
     session_id: int
@@ -108,7 +115,11 @@ class Plan:
     windows: tuple[ActiveSpan, ...]
     unwindowed: tuple[int, ...]
     next_plan_at: datetime | None
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    left_behind: tuple[InstanceSnapshot, ...] = ()
+    unreadable: str | None = None
+    unknown_hours: bool = False
+    windowless: frozenset[int] = frozenset()
 
 
 def first_date(now: datetime) -> date:
@@ -144,7 +155,59 @@ def plan(
     """
     zone = require_zone(session.timezone)
     recurrence = _parse(session.recurrence, default_length=default_length, zone=zone)
-    view = _View(session, recurrence, zone, now, horizon)
+    return _plan(_View(session, recurrence, zone, now, horizon), default_length, wanted)
+
+
+def plan_or_freeze(session: SessionSnapshot, now: datetime, *, horizon: timedelta, default_length: timedelta) -> Plan:
+    """Decide as `plan` does; where the recurrence or the zone cannot be read, freeze what the pattern would make (P6).
+
+    An unreadable recurrence makes nothing new and takes nothing away: each bound instance keeps its occurrence. All
+    else counts as ever: own hours, hand-made instances, cancellations, deletions, end dates, buffers, moves. With an
+    unknown zone no hours are instants: the stored windows stay, but for those of instances that are cancelled or dated
+    after the session's last date.
+    """
+    try:
+        return plan(session, now, horizon=horizon, default_length=default_length)
+    except InvalidRecurrence as error:
+        view = _View(session, _kept(session, default_length), require_zone(session.timezone), now, horizon)
+        return replace(_plan(view, default_length, None), unreadable=str(error))
+    except UnknownTimeZone as error:
+        return _without_zone(session, str(error))
+
+
+def _kept(session: SessionSnapshot, default_length: timedelta) -> Recurrence:
+    """Return what stands in for a recurrence that cannot be read: the occurrences that instances are bound to."""
+    bindings = (instance.binding for instance in session.instances)
+    bound = {binding.start: binding.end for binding in bindings if binding and not binding.lost}
+    if not bound:
+        return Recurrence()
+    occurrences = tuple(Occurrence(start, end) for start, end in sorted(bound.items()))
+    return Recurrence((RecurrenceSet(occurrences[0].start, default_length, states_end=True, added=occurrences),))
+
+
+def _without_zone(session: SessionSnapshot, error: str) -> Plan:
+    last = session.termination_date or date.max
+    windowless = (
+        instance.session_instance_id for instance in session.instances if instance.is_cancelled or instance.date > last
+    )
+    return Plan(
+        session.session_id,
+        made=(),
+        retimed=(),
+        bound={},
+        unbound=frozenset(),
+        deletable=frozenset(),
+        windows=(),
+        unwindowed=(),
+        next_plan_at=None,
+        unreadable=error,
+        unknown_hours=True,
+        windowless=frozenset(windowless),
+    )
+
+
+def _plan(view: "_View", default_length: timedelta, wanted: datetime | None) -> Plan:
+    session = view.session
     candidates = _candidates(view, wanted)
     outcomes = bind(session.instances, candidates, default_length=default_length, is_over=view.is_over)
     taken = _taken(outcomes)
@@ -159,7 +222,8 @@ def plan(
         windows=disjoint(_contenders(view, outcomes, made)),
         unwindowed=tuple(outcome.session_instance_id for outcome in outcomes if _is_unwindowed(view, outcome)),
         next_plan_at=_next_plan_at(view, taken | {new.binding.start for new in made} | session.skipped),
-        warnings=recurrence.warnings,
+        warnings=view.recurrence.warnings,
+        left_behind=tuple(outcome.instance for outcome in outcomes if outcome.is_left_behind),
     )
 
 

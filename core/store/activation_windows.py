@@ -1,10 +1,21 @@
 """Reads the stored windows, which are the schedule itself, and replaces them by the planned ones."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, CompoundSelect, Connection, bindparam, delete, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    bindparam,
+    case,
+    delete,
+    func,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import Insert
 
@@ -66,13 +77,20 @@ def difference(before: Windows, planned: Windows, now: datetime) -> tuple[Window
     return before - planned, frozenset(window for window in planned - before if window.closes_at > now)
 
 
-def replace(connection: Connection, gone: Windows, new: Windows, now: datetime) -> None:
-    """Delete the windows `gone`, then insert the windows `new`, as planned at `now`."""
-    if gone:
-        keys = [(window.session_instance_id, window.opens_at) for window in sorted(gone)]
-        connection.execute(_DELETE, _GONE.of(keys))
+def replace(
+    connection: Connection, gone: Windows, new: Windows, requested: Mapping[int, datetime], now: datetime
+) -> None:
+    """Delete the windows that are gone, and write the new ones, as of `now`.
+
+    A new window has been wanted since its session was requested (`requested`: session id -> instant), else since `now`.
+    """
+    rewritten = {(window.session_instance_id, window.opens_at) for window in new}
+    keys = [(window.session_instance_id, window.opens_at) for window in sorted(gone)]
+    if deleted := [key for key in keys if key not in rewritten]:
+        connection.execute(_DELETE, _GONE.of(deleted))
     if new:
-        connection.execute(_INSERT, _PLANNED.of([(*window, now) for window in sorted(new)]))
+        rows = [(*window, min(requested.get(window.session_id, now), now)) for window in sorted(new)]
+        connection.execute(_INSERT, _PLANNED.of(rows))
 
 
 _GONE = ValueTable("gone", {"session_instance_id": BigInteger(), "opens_at": INSTANT})
@@ -98,8 +116,11 @@ _PLANNED = ValueTable(
 def _insert_or_replace() -> Insert:
     columns = [column.name for column in _PLANNED.c]
     statement = postgresql.insert(ActivationWindow).from_select(columns, select(_PLANNED.table))
-    # A past window may have the same key: somebody moved the instance away, and now moves it back.
-    replaced = {name: statement.excluded[name] for name in columns[2:]} | {"phase": "ahead"}
+    # A window of the past may stand under the same key: the instance was moved, and now moves back. One that is not
+    # over, and opens at the same instant, has been wanted since before: only its end changes.
+    window, new = ActivationWindow, statement.excluded
+    wanted_since = case((window.phase == "over", new.planned_at), else_=func.least(window.planned_at, new.planned_at))
+    replaced = {name: new[name] for name in columns[2:]} | {"phase": "ahead", "planned_at": wanted_since}
     return statement.on_conflict_do_update(index_elements=["session_instance_id", "opens_at"], set_=replaced)
 
 

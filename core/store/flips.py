@@ -3,7 +3,8 @@
 Each write takes all flips in one statement, changes only bits that differ, and comes all offs before all ons.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,9 @@ from sqlalchemy import (
     Connection,
     Text,
     bindparam,
+    case,
     cast,
+    false,
     func,
     insert,
     null,
@@ -22,9 +25,9 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningInsert
 
-from core.db.transaction_settings import own_write
 from core.models import INSTANT, ActivationLog, ActivationWindow, ActiveInstance, SessionInstance
 from core.rules.flips import Decision, Flip, SessionState, WindowState
 from core.store.activation_windows import live_windows
@@ -33,8 +36,16 @@ from core.store.planning import instances
 from core.store.presence import locations
 
 
-def states(connection: Connection, session_ids: Collection[int], now: datetime) -> list[SessionState]:
-    """Return these sessions at `now`: their live windows (see `live_windows`) and their active instance."""
+def states(
+    connection: Connection,
+    session_ids: Collection[int],
+    now: datetime,
+    requested: Mapping[int, datetime] | None = None,
+) -> list[SessionState]:
+    """Return the sessions as the reconciler sees them: windows that are not history, and the active instance.
+
+    `requested`: since when a session has been requested (session id -> instant).
+    """
     windows: dict[int, list[WindowState]] = {session_id: [] for session_id in session_ids}
     active: dict[int, int] = {}
     found = connection.execute(_STATES, {"ids": sorted(session_ids), "now": now}).all()
@@ -43,7 +54,8 @@ def states(connection: Connection, session_ids: Collection[int], now: datetime) 
             active[session_id] = instance_id
         else:
             windows[session_id].append(WindowState(instance_id, opens_at, closes_at, phase, planned_at))
-    return [SessionState(id_, tuple(found), active.get(id_)) for id_, found in windows.items()]
+    since = requested or {}
+    return [SessionState(id_, tuple(found), active.get(id_), since.get(id_)) for id_, found in windows.items()]
 
 
 _WINDOW = select(
@@ -111,8 +123,7 @@ def write(
         locations.release(connection, [flip.session_instance_id for flip in offs])
     made: tuple[Flip, ...] = ()
     if offs or ons:
-        with own_write(connection):
-            made = (*_flip(connection, offs, cause, done_at), *_flip(connection, ons, cause, done_at))
+        made = (*_flip(connection, offs, cause, done_at), *_flip(connection, ons, cause, done_at))
     _write_phases(connection, decisions)
     return made
 
@@ -120,19 +131,36 @@ def write(
 def _flip(connection: Connection, flips: Sequence[Flip], cause: str, done_at: datetime | None) -> tuple[Flip, ...]:
     if not flips:
         return ()
-    values = _FLIPS.of([(flip.session_instance_id, flip.session_id, flip.active, flip.due_at) for flip in flips])
-    changed = frozenset(connection.scalars(_FLIP, values | {"cause": cause, "done_at": done_at}).all())
-    return tuple(flip for flip in flips if flip.session_instance_id in changed)
+    values = _FLIPS.of(
+        [(flip.session_instance_id, flip.session_id, flip.active, flip.due_at, flip.at_edge) for flip in flips]
+    )
+    found = connection.execute(_FLIP, values | {"cause": cause, "done_at": done_at}).all()
+    causes = {row.session_instance_id: row.cause for row in found}
+    return tuple(
+        replace(flip, is_repair=causes[flip.session_instance_id] == REPAIR)
+        for flip in flips
+        if flip.session_instance_id in causes
+    )
 
 
 _FLIPS = ValueTable(
     "flip",
-    {"session_instance_id": BigInteger(), "session_id": BigInteger(), "active": Boolean(), "due_at": INSTANT},
+    {
+        "session_instance_id": BigInteger(),
+        "session_id": BigInteger(),
+        "active": Boolean(),
+        "due_at": INSTANT,
+        "at_edge": Boolean(),
+    },
 )
+REPAIR = "repair"
 
 
-def _flip_and_log() -> ReturningInsert[int]:
-    """Return the statement that changes the bits that differ, and logs exactly those changes."""
+def _flip_and_log() -> ReturningInsert[int, str]:
+    """Change the bits that are not yet so, and log those that were changed, in one statement.
+
+    A flip is a repair where no edge explains it, and the log says so already: somebody wrote the bit by hand.
+    """
     flip, log = _FLIPS.c, ActivationLog
     flipped = (
         update(SessionInstance)
@@ -141,13 +169,23 @@ def _flip_and_log() -> ReturningInsert[int]:
             SessionInstance.active != flip.active,
         )
         .values(active=flip.active)
-        .returning(flip.session_instance_id, flip.session_id, flip.active, flip.due_at)
+        .returning(flip.session_instance_id, flip.session_id, flip.active, flip.due_at, flip.at_edge)
         .cte("flipped")
     )
+    earlier = aliased(log)
+    logged = (
+        select(earlier.active)
+        .where(earlier.session_instance_id == flipped.c.session_instance_id)
+        .order_by(earlier.activation_log_id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    is_repair = ~flipped.c.at_edge & (func.coalesce(logged, false()) == flipped.c.active)
     done_at = func.coalesce(bindparam("done_at", type_=INSTANT), func.clock_timestamp())
     columns = ["session_instance_id", "session_id", "active", "due_at", "done_at", "cause"]
-    made = select(*flipped.c, done_at, bindparam("cause", type_=Text()))
-    return insert(log).from_select(columns, made).returning(log.session_instance_id)
+    cause = case((is_repair, REPAIR), else_=bindparam("cause", type_=Text()))
+    made = select(*(flipped.c[name] for name in columns[:4]), done_at, cause)
+    return insert(log).from_select(columns, made).returning(log.session_instance_id, log.cause)
 
 
 _FLIP = _flip_and_log()

@@ -17,6 +17,7 @@ from core.errors import InvalidRecurrence, InvalidSessionFile, UnknownTimeZone
 from core.recurrence import validate
 from core.store import sessions
 from core.timezones import require_zone
+from core.windows import LONGEST_BUFFER_MINUTES
 
 TEXTS = ("path", "city", "state", "country")
 DATES = ("initiation_date", "termination_date")
@@ -107,7 +108,7 @@ def _date(entry: dict[str, Any], key: str) -> date | None:
 
 def _minutes(entry: dict[str, Any], key: str) -> int:
     value = entry[key]
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 1440:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LONGEST_BUFFER_MINUTES:
         raise InvalidSessionFile(f"{key} is {value!r}; expected a whole number of minutes from 0 to 1440")
     return value
 

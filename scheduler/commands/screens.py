@@ -12,7 +12,7 @@ from core.store.views.places import Place
 from core.store.views.reports import FlipRow
 from core.store.views.schedule import Edge
 from core.timezones import to_local
-from scheduler.commands.status import Status
+from scheduler.commands.status import MOST_NAMES, Status
 
 PIPED_WIDTH = 1000  # more than any table needs; it takes only the width of its text
 MOST_MISSES = 20
@@ -89,7 +89,7 @@ def flip_line(flip: FlipRow) -> Text:
     )
 
 
-def print_status(out: Console, status: Status) -> None:
+def print_status(out: Console, status: Status, *, everything: bool) -> None:
     """Print the operator's screen."""
     verdict = Text("healthy", "green") if status.healthy else Text("UNHEALTHY", "bold red")
     out.print(verdict, f"at {utc(status.at)} UTC, zone data {status.zone_version}")
@@ -105,7 +105,7 @@ def print_status(out: Console, status: Status) -> None:
     out.print(f"on now: {len(status.on_now)}")
     if status.on_now:
         out.print(on_now_table(status.on_now))
-    _print_troubles(out, status)
+    _print_troubles(out, status, everything=everything)
 
 
 def _print_daemons(out: Console, status: Status) -> None:
@@ -124,7 +124,7 @@ def _print_daemons(out: Console, status: Status) -> None:
         out.print(table)
 
 
-def _print_troubles(out: Console, status: Status) -> None:
+def _print_troubles(out: Console, status: Status, *, everything: bool) -> None:
     for overdue in status.overdue:
         out.print(f"overdue: session {overdue.session_id} since {utc(overdue.since)} UTC")
     for holder in status.holders:
@@ -142,7 +142,10 @@ def _print_troubles(out: Console, status: Status) -> None:
         out.print(
             f"late: instance {miss.session_instance_id} {word} {late} late at {utc(miss.done_at)} by {miss.cause}"
         )
-    for session in status.unreadable:
+    listed = status.unreadable if everything else status.unreadable[:MOST_NAMES]
+    if len(listed) < len(status.unreadable):
+        out.print(f"unreadable: {len(status.unreadable)} sessions; the first {MOST_NAMES} follow, --all lists the rest")
+    for session in listed:
         out.print(Text(f"unreadable: session {session.session_id} {session.name!r}: {session.error}"))
 
 

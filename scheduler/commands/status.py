@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from core.db.transaction_settings import clock, is_read_only
+from core.reconcile.log import MISSED
 from core.reconcile.result import ZONE_VERSION
 from core.store import heartbeats
 from core.store.heartbeats import HeartbeatRow
@@ -20,6 +21,7 @@ PASS_STALE = timedelta(seconds=60)
 LATE = timedelta(seconds=2)
 SKEW_MS = SKEW_REPORTED / timedelta(milliseconds=1)
 DAY = timedelta(days=1)
+MOST_NAMES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +50,25 @@ def status(connection: Connection) -> Status:
     at = clock(connection)
     daemons = heartbeats.heartbeats(connection)
     overdue = reports.overdue(connection, LATE)
-    problems = (*_database_problems(connection), *_daemon_problems(daemons), *_overdue_problems(overdue))
+    unreadable = reports.unreadable(connection)
+    problems = (
+        *_database_problems(connection),
+        *_daemon_problems(daemons),
+        *_overdue_problems(overdue),
+        *_unreadable_problems(unreadable),
+    )
     return Status(
         at=at,
         healthy=not problems,
         problems=problems,
-        notes=tuple(
-            _skewed(daemon) for daemon in daemons if _is_alive(daemon) and abs(daemon.clock_offset_ms) > SKEW_MS
-        ),
+        notes=(*_clock_notes(daemons), *_adoption_notes(connection)),
         daemons=daemons,
         next_edge=next(iter(schedule.upcoming(connection, timedelta(days=30), limit=1)), None),
         on_now=list(places.places(connection)),
-        unreadable=reports.unreadable(connection),
+        unreadable=unreadable,
         overdue=overdue,
         holders=reports.holders(connection, LATE) if overdue else [],
-        misses=reports.misses(connection, DAY, timedelta(seconds=5)),
+        misses=reports.misses(connection, DAY, MISSED),
         zone_version=ZONE_VERSION,
     )
 
@@ -86,6 +92,33 @@ def _daemon_problems(daemons: list[HeartbeatRow]) -> list[str]:
 
 def _is_alive(daemon: HeartbeatRow) -> bool:
     return abs(daemon.beat_age) < BEAT_STALE  # absolute: the clock may have been set back since the beat
+
+
+def _unreadable_problems(unreadable: list[Unreadable]) -> list[str]:
+    """Return a problem where a session that cannot be read has something on or ahead: people may come."""
+    live = [session.name for session in unreadable if session.is_live]
+    if not live:
+        return []
+    names = ", ".join(live[:MOST_NAMES]) + (f" and {len(live) - MOST_NAMES} more" if len(live) > MOST_NAMES else "")
+    return [f"sessions that cannot be read and have something on or ahead: {len(live)}: {names}"]
+
+
+def _clock_notes(daemons: list[HeartbeatRow]) -> list[str]:
+    return [_skewed(daemon) for daemon in daemons if _is_alive(daemon) and abs(daemon.clock_offset_ms) > SKEW_MS]
+
+
+def _adoption_notes(connection: Connection) -> list[str]:
+    """Return what is read otherwise than it is written, and what the planner cannot write."""
+    notes = []
+    if count := reports.buffers_out_of_bounds(connection):
+        notes.append(f"sessions with a buffer outside 0 to 1440 minutes: {count}; each is read as the nearest bound")
+    if columns := reports.columns_without_value(connection):
+        names = ", ".join(columns)
+        notes.append(
+            f"session_instance.{names}: NOT NULL and without a default, so no instances are planned unless a trigger "
+            "of yours fills it; existing instances are activated as ever"
+        )
+    return notes
 
 
 def _skewed(daemon: HeartbeatRow) -> str:

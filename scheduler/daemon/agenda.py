@@ -74,6 +74,7 @@ class Agenda:
         self._resync_seconds = resync_seconds
         self._pending: set[Task] = {START}
         self._found: dict[Task, set[int]] = {}  # the sessions that each pending task found
+        self._notified: frozenset[int] = frozenset()  # sessions named by notifications, and not reconciled yet
         self._edge: datetime | None = None  # the latest edge that a timer fired for
         self._next_resync = self._next_prune = 0.0
         self._next_retry: float | None = None  # when to retry a session whose pass failed
@@ -101,6 +102,7 @@ class Agenda:
             self.add(EDGES)
         if wakeup.notification:
             self.add(NOTIFICATIONS)
+            self._notified |= wakeup.notified
         if self.backoff.take_due(now):
             self._pending |= {EDGES, NOTIFICATIONS if is_receiving else POLL}
         if wakeup.resync or now >= self._next_resync:
@@ -129,13 +131,19 @@ class Agenda:
         edge, self._edge = self._edge, None
         return edge
 
+    def notified(self, task: Task) -> frozenset[int]:
+        """Return the sessions that a round of the task is to plan though no request for them is stored."""
+        return self._notified if task in (NOTIFICATIONS, POLL) else frozenset()
+
     def note_round(self, task: Task, sessions: Collection[int], deferred: Collection[int], now: float) -> None:
         """Record what a round of the task finished (`sessions` less `deferred`), and what it deferred.
 
         Back off sessions that a task finds again right after finishing them, for example because a trigger of the app
         undoes the write. But do not back off sessions that are requested again and again: each request is a new edit.
         """
-        self.backoff.clear(frozenset(sessions) - frozenset(deferred))
+        finished = frozenset(sessions) - frozenset(deferred)
+        self._notified -= finished
+        self.backoff.clear(finished)
         self.backoff.add(deferred, now)
         if task not in (NOTIFICATIONS, POLL):
             found = self._found.setdefault(task, set())
@@ -146,6 +154,8 @@ class Agenda:
         """Remove the task: a round of it found nothing."""
         self._pending.discard(task)
         self._found.pop(task, None)
+        if task in (NOTIFICATIONS, POLL):
+            self._notified &= self.backoff.waiting(now)  # the others do not exist
         if task in (START, RESYNC):
             self._next_resync = now + self._resync_seconds
 

@@ -5,14 +5,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from threading import Condition
 
+MOST_NOTIFIED = 1000
+
+
+def is_id(payload: str) -> bool:
+    """Say whether a notification's payload is an id: a whole number that fits into eight bytes."""
+    return payload.isascii() and payload.isdigit() and len(payload) < 19
+
 
 @dataclass(frozen=True, slots=True)
 class Wakeup:
-    """The latest edge that has come, whether a notification arrived, whether to reconcile everything."""
+    """The latest edge that has come, whether a notification arrived, whether to reconcile everything.
+
+    `notified`: the sessions that notifications named.
+    """
 
     edge: datetime | None
     notification: bool
     resync: bool
+    notified: frozenset[int] = frozenset()
 
 
 class Wakeups:
@@ -22,6 +33,7 @@ class Wakeups:
         self._condition = Condition()
         self._edge: datetime | None = None
         self._notification = False
+        self._notified: set[int] = set()
         self._resync = False
         self._stop = False
 
@@ -31,9 +43,19 @@ class Wakeups:
             self._edge = max(at, self._edge or at)
             self._condition.notify()
 
-    def notification(self, _payload: str = "") -> None:
-        """Tell the worker that a notification has arrived; it reads the requests to learn about which sessions."""
+    def notification(self, payload: str = "") -> None:
+        """A notification has arrived: empty, and the requests say which sessions it is about; or with a session's id.
+
+        Any other payload is ignored. More ids than we keep are answered by a resync.
+        """
         with self._condition:
+            if is_id(payload):
+                self._notified.add(int(payload))
+            elif payload:
+                return
+            if len(self._notified) > MOST_NOTIFIED:
+                self._notified.clear()
+                self._resync = True
             self._notification = True
             self._condition.notify()
 
@@ -60,8 +82,9 @@ class Wakeups:
         with self._condition:
             while not self._any() and (left := deadline - time.monotonic()) > 0:
                 self._condition.wait(left)
-            taken = Wakeup(self._edge, self._notification, self._resync)
+            taken = Wakeup(self._edge, self._notification, self._resync, frozenset(self._notified))
             self._edge, self._notification, self._resync = None, False, False
+            self._notified.clear()
             return taken
 
     def _any(self) -> bool:

@@ -59,6 +59,7 @@ class Worker:
         self._on_ready = on_ready
         self._agenda = Agenda(settings.resync_seconds)
         self._outage = Outage()
+        self._held_by: dict[int, str] = {}  # of sessions deferred for long: the server processes in the way
         self._heartbeat = Heartbeat(self._transaction, timers, listener, self._outage)
         self.progress_at = time.monotonic()
 
@@ -116,7 +117,7 @@ class Worker:
     def _do_round(self, task: Task) -> None:
         """Reconcile one round of chunks, so that an edge never waits for more; finish the task if nothing was due."""
         self._outage.passes_lost += 1  # until it has finished
-        options = PassOptions(task.cause, self._settings)
+        options = PassOptions(task.cause, self._settings, notified=self._agenda.notified(task))
         search = task.search(self._agenda.backoff.waiting(time.monotonic()))
         result = reconcile(self._engine, options, search, rounds=1, one_by_one=self._outage.isolate)
         self._outage.passes_lost = 0
@@ -125,7 +126,9 @@ class Worker:
         if result.failed:
             self._await_retry()
         self._timers.add(edge for edge in result.edges if edge <= utc_now() + TIMERS_AHEAD)
-        log_result(task.cause, result, self._heartbeat.database_now)
+        log_result(task.cause, result, self._heartbeat.database_now, self._held_by)
+        for session_id in result.sessions - result.deferred:
+            self._held_by.pop(session_id, None)
         if not (result.sessions or result.deferred or result.failed or self._was_early(task)):
             self._finish(task)
 
@@ -204,8 +207,8 @@ class Worker:
         for session_id, seconds in self._agenda.backoff.take_long(time.monotonic()).items():
             with self._transaction() as connection:
                 holders = reports.holders(connection, GRACE)
-            pids = ",".join(str(holder.pid) for holder in holders)
-            log.warning("deferred", session=session_id, seconds=round(seconds, 1), held_by=pids or "unknown")
+            self._held_by[session_id] = ",".join(str(holder.pid) for holder in holders) or "unknown"
+            log.warning("deferred", session=session_id, seconds=round(seconds, 1), held_by=self._held_by[session_id])
 
     def _prune_if_due(self) -> None:
         if self._agenda.prune_is_due(time.monotonic()):

@@ -1,7 +1,17 @@
 """The first schema: makes or adopts the app's four tables, and makes the scheduler's own."""
 
 from core.errors import MigrationRefused
-from core.migrations.live import add_column, add_constraint, add_index, columns, has_index, scalar, step
+from core.migrations.live import (
+    add_column,
+    add_constraint,
+    add_index,
+    columns,
+    has_index,
+    make_functions,
+    make_triggers,
+    scalar,
+    step,
+)
 
 revision = "0001"
 down_revision = None
@@ -364,7 +374,7 @@ def upgrade() -> None:
     4. Make the triggers on the app's tables.
     5. Request every session, so that the daemons plan it.
     """
-    _refuse_what_cannot_be_adopted()
+    refuse_what_cannot_be_adopted()
     _app_tables()
     _own_tables()
     _own_columns()
@@ -373,7 +383,8 @@ def upgrade() -> None:
     _request_every_session()
 
 
-def _refuse_what_cannot_be_adopted() -> None:
+def refuse_what_cannot_be_adopted() -> None:
+    """Raise `MigrationRefused` that names everything that is in the way; nothing has been changed by then."""
     problems = [*_older_forms(), *_unfit_columns(), *_duplicate_check_ins()]
     if problems:
         raise MigrationRefused("nothing was changed, because " + "; ".join(problems))
@@ -438,7 +449,6 @@ def _own_tables() -> None:
 def _own_columns() -> None:
     for name in ("active_buffer_minutes_before", "active_buffer_minutes_after"):
         add_column("session", name, "integer NOT NULL DEFAULT 60")
-        add_constraint("session", f"session_{name}_check", f"CHECK ({name} BETWEEN 0 AND 1440)")
     add_column("session_instance", "active", "boolean NOT NULL DEFAULT false")
     add_column("session_instance_person", "checked_in_at", "timestamptz")
     add_column("person", "active_session_instance_id", "bigint")
@@ -466,15 +476,8 @@ def _indexes() -> None:
 
 
 def _functions_and_triggers() -> None:
-    schema = scalar("SELECT quote_ident(current_schema())")
-    for signature, body in FUNCTIONS.items():
-        block = body if "BEGIN" in body else f"BEGIN {body} END;"
-        step(
-            f"CREATE OR REPLACE FUNCTION {signature} LANGUAGE plpgsql SECURITY DEFINER "
-            f"SET search_path = {schema}, pg_temp AS $body$ {block} $body$"
-        )
-    for table, name, when, function in TRIGGERS:
-        step(f"CREATE OR REPLACE TRIGGER {name} {when.format(table=table)} EXECUTE FUNCTION {function}()")
+    make_functions(FUNCTIONS)
+    make_triggers(TRIGGERS)
 
 
 def _request_every_session() -> None:

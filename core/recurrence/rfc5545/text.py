@@ -10,7 +10,7 @@ clocks change.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from core.errors import InvalidRecurrence
 from core.recurrence.leniency import Leniency
@@ -18,6 +18,7 @@ from core.recurrence.rfc5545.expansion import RecurrenceSet, Rule
 from core.recurrence.rfc5545.rrule import read_rule
 from core.recurrence.rfc5545.values import DAY, Part, day, length, moment, walls
 from core.recurrence.schedules import Occurrence
+from core.timezones import to_local
 
 MOST_RULES = 10
 
@@ -171,6 +172,18 @@ class _Reader:
             raise part.refused(f"{_LOCAL}, in whole minutes")
         return found.wall
 
+    def _local_or_utc(self, part: Part) -> datetime:
+        """Return a local time; one in UTC is converted to the session's zone (R5)."""
+        found = moment(part, _LOCAL)
+        if not found.in_utc:
+            return self._local(part)
+        if self.zone is None:
+            raise part.refused(f"{_LOCAL}, because the session's zone is not given")
+        wall = to_local(found.wall.replace(tzinfo=UTC), self.zone)
+        if wall.second:
+            raise part.refused(f"{_LOCAL}, in whole minutes")
+        return wall
+
     def _length(self, start: datetime) -> timedelta | None:
         """Return the length that is stated, if any."""
         end, duration = self._only("DTEND"), self._only("DURATION")
@@ -217,14 +230,14 @@ class _Reader:
         begins, slash, ends = part.value.partition("/") if value_type == "PERIOD" else (part.value, "", "")
         if value_type == "PERIOD" and not slash:
             raise part.refused(f"a period such as {_DATE}T193000/PT3H")
-        start = self._local(Part(part.place, begins))
+        start = self._local_or_utc(Part(part.place, begins))
         if not slash:
             return ruled.lasting(start)
         return self._period(start, Part(part.place, ends), ruled)
 
     def _period(self, start: datetime, end: Part, ruled: RecurrenceSet) -> Occurrence:
         is_length = end.value.upper().startswith(("P", "+P"))
-        lasts = self._checked(length(end) if is_length else self._local(end) - start, end)
+        lasts = self._checked(length(end) if is_length else self._local_or_utc(end) - start, end)
         return Occurrence(start, start + lasts) if lasts else ruled.lasting(start)
 
     def _require_start(self, whole: RecurrenceSet, rules: tuple[Rule, ...], part: Part) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
-from sqlalchemy import BigInteger, Connection, Text, bindparam, select, update
+from sqlalchemy import BigInteger, Connection, Text, bindparam, case, select, update
 
 from core.models import INSTANT, PlannedInstance, SessionInstance, SessionPlan
 from core.rules.overlaps import ActiveSpan
@@ -62,15 +62,29 @@ def _rows_to_write(plan: Plan) -> Iterable[int]:
 
 def _rows_to_refer_to(plans: Iterable[Plan], stored: Windows, now: datetime) -> dict[int, int]:
     """Return the existing instances whose windows or bindings change: instance id -> session id."""
-    planned = frozenset(
-        _stored(plan, span, span.session_instance_id)
-        for plan in plans
-        for span in plan.windows
-        if span.session_instance_id > 0  # a negative key: the instance is not made yet
-    )
+    planned = _windows(plans, stored, {})
     gone, new = activation_windows.difference(stored, planned, now)
     bindings = {row: plan.session_id for plan in plans for row in chain(plan.bound, plan.unbound)}
     return {window.session_instance_id: window.session_id for window in gone | new} | bindings
+
+
+def _windows(plans: Iterable[Plan], stored: Windows, made: Mapping[tuple[int, int], int]) -> Windows:
+    """Return the windows of these plans; `made`: (session id, the planner's key) -> the row's id, of rows just made.
+
+    Windows of rows that are still to be made, or that could not be made, are left out.
+    """
+    kept = {plan.session_id: plan.windowless for plan in plans if plan.unknown_hours}
+    computed = frozenset(
+        _stored(plan, span, row)
+        for plan in plans
+        for span in plan.windows
+        if (row := made.get((plan.session_id, span.session_instance_id), span.session_instance_id)) > 0
+    )
+    return computed | frozenset(
+        window
+        for window in stored
+        if window.session_id in kept and window.session_instance_id not in kept[window.session_id]
+    )
 
 
 def _stored(plan: Plan, span: ActiveSpan, row_id: int) -> StoredWindow:
@@ -83,6 +97,7 @@ def write(
     now: datetime,
     *,
     stored: Windows,
+    requested: Mapping[int, datetime],
     planned_through: datetime,
     zone_version: str,
 ) -> Written:
@@ -94,6 +109,8 @@ def write(
     4. Write the bindings that changed.
     5. Replace the stored windows by the planned ones, where they differ.
     6. Record in the plan rows how far they reach, and when to plan again.
+
+    `requested`: since when a session has been requested (session id -> instant); a new window is wanted since then.
     """
     if not plans:
         return Written((), (), (), frozenset())
@@ -102,14 +119,10 @@ def write(
     ids = instances.make(connection, plans)
     retimed = instances.retime(connection, list(chain.from_iterable(plan.retimed for plan in plans)))
     instances.bind(connection, plans, deleted)
-    planned = frozenset(
-        _stored(plan, span, ids.get((plan.session_id, span.session_instance_id), span.session_instance_id))
-        for plan in plans
-        for span in plan.windows
-    )
     ours = {plan.session_id for plan in plans}
     before = frozenset(window for window in stored if window.session_id in ours)
-    activation_windows.replace(connection, *activation_windows.difference(before, planned, now), now)
+    planned = _windows(plans, before, ids)
+    activation_windows.replace(connection, *activation_windows.difference(before, planned, now), requested, now)
     _note_planned(connection, plans, planned_through, zone_version)
     # The edges of all windows, not only of new ones: the daemon may have no timer yet for a window that a hook wrote.
     edges = frozenset(edge for window in planned for edge in (window.opens_at, window.closes_at) if edge > now)
@@ -117,11 +130,11 @@ def write(
 
 
 def _note_planned(connection: Connection, plans: Sequence[Plan], planned_through: datetime, zone_version: str) -> None:
-    noted = _NOTED.of([(plan.session_id, plan.next_plan_at) for plan in plans])
+    noted = _NOTED.of([(plan.session_id, plan.next_plan_at, plan.unreadable) for plan in plans])
     connection.execute(_NOTE_PLANNED, noted | {"through": planned_through, "zone_data": zone_version})
 
 
-_NOTED = ValueTable("noted", {"session_id": BigInteger(), "next_plan_at": INSTANT})
+_NOTED = ValueTable("noted", {"session_id": BigInteger(), "next_plan_at": INSTANT, "error": Text()})
 _NOTE_PLANNED = (
     update(SessionPlan)
     .where(SessionPlan.session_id == _NOTED.c.session_id)
@@ -129,7 +142,10 @@ _NOTE_PLANNED = (
         planned_through=bindparam("through", type_=INSTANT),
         next_plan_at=_NOTED.c.next_plan_at,
         zone_version=bindparam("zone_data", type_=Text()),
-        error=None,
+        error=_NOTED.c.error,
+        # An error of the session's own text takes the place of a pass's failure: no retry would mend it.
+        failures=case((_NOTED.c.error.is_not(None), 0), else_=SessionPlan.failures),
+        retry_at=case((_NOTED.c.error.is_not(None), None), else_=SessionPlan.retry_at),
     )
 )
 
@@ -148,24 +164,3 @@ def bound_to(connection: Connection, session_id: int, local_start: datetime) -> 
         )
     )
     return connection.execute(statement).scalar_one()
-
-
-def note_unreadable(connection: Connection, errors: Mapping[int, str], zone_version: str) -> None:
-    """Record why these sessions could not be read (P6); their old plan stays until an edit or newer zone data."""
-    if not errors:
-        return
-    connection.execute(_NOTE_UNREADABLE, _UNREADABLE.of(sorted(errors.items())) | {"zone_data": zone_version})
-
-
-_UNREADABLE = ValueTable("unreadable", {"session_id": BigInteger(), "error": Text()})
-_NOTE_UNREADABLE = (
-    update(SessionPlan)
-    .where(SessionPlan.session_id == _UNREADABLE.c.session_id)
-    .values(
-        error=_UNREADABLE.c.error,
-        failures=0,
-        retry_at=None,
-        zone_version=bindparam("zone_data", type_=Text()),
-        next_plan_at=None,
-    )
-)

@@ -1,7 +1,7 @@
 """Reads what the planner needs to know about a chunk of sessions, in three statements."""
 
 from collections.abc import Collection
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -21,6 +21,7 @@ from sqlalchemy import (
     select,
     union,
 )
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.models import (
@@ -30,13 +31,20 @@ from core.models import (
     MusicSession,
     PlannedInstance,
     SessionInstance,
+    SessionInstancePerson,
     SkippedOccurrence,
 )
 from core.rules.planner import Binding, InstanceSnapshot, SessionSnapshot
 from core.store.arrays import is_in
+from core.windows import DEFAULT_BUFFER, LONGEST_BUFFER_MINUTES
 
 # The row's present content without `active`, which we flip: while it equals `written`, nobody has changed the row.
 ROW_CONTENT = func.to_jsonb(literal_column("session_instance")).op("-")("active")
+
+
+# Merged either way round, the two are equal if every column that both know is equal: a column that the app has added or
+# dropped since then says nothing about a person's touch. The condition is NULL if a person made the row.
+UNTOUCHED = PlannedInstance.written.op("||")(ROW_CONTENT) == ROW_CONTENT.op("||")(PlannedInstance.written)
 
 
 def snapshots(connection: Connection, session_ids: Collection[int], since: date) -> list[SessionSnapshot]:
@@ -62,14 +70,20 @@ def snapshots(connection: Connection, session_ids: Collection[int], since: date)
     ]
 
 
+def _minutes(buffer: InstrumentedAttribute[int]) -> ColumnElement[int]:
+    """Return a buffer as it counts: an adopted table may hold any number, and NULL."""
+    stated = func.coalesce(buffer, DEFAULT_BUFFER // timedelta(minutes=1))
+    return func.least(func.greatest(stated, 0), LONGEST_BUFFER_MINUTES)
+
+
 _SESSIONS = select(
     MusicSession.session_id,
     MusicSession.recurrence,
     MusicSession.timezone,
     MusicSession.initiation_date,
     MusicSession.termination_date,
-    MusicSession.active_buffer_minutes_before,
-    MusicSession.active_buffer_minutes_after,
+    _minutes(MusicSession.active_buffer_minutes_before),
+    _minutes(MusicSession.active_buffer_minutes_after),
 ).where(is_in(MusicSession.session_id))
 
 
@@ -121,13 +135,14 @@ def _instances_since() -> Select[*tuple[Any, ...]]:
 
 
 def _deletable() -> ColumnElement[bool]:
-    """Return the condition: the planner wrote the row, nobody has changed it since, and it was never active (P4)."""
+    """Return the condition: the planner wrote the row, nobody changed or answered it, and it was never active (P4)."""
     same = ActivationWindow.session_instance_id == SessionInstance.session_instance_id
     opened = exists().where(same, ActivationWindow.phase != "ahead")
     flipped = exists().where(ActivationLog.session_instance_id == SessionInstance.session_instance_id)
+    said = exists().where(SessionInstancePerson.session_instance_id == SessionInstance.session_instance_id)
     return case(
         (PlannedInstance.written.is_(None), false()),
-        else_=(PlannedInstance.written == ROW_CONTENT) & ~SessionInstance.active & ~opened & ~flipped,
+        else_=UNTOUCHED & ~SessionInstance.active & ~opened & ~flipped & ~said,
     )
 
 

@@ -1,5 +1,6 @@
 """Writes and deletes what people say about instances, and reads why a person who said yes is not there."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,7 +22,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.dml import ReturningInsert
 
-from core.models import INSTANT, ActivationWindow, Person, SessionInstance, SessionInstancePerson
+from core.models import INSTANT, ActivationWindow, Person, PlanRequest, SessionInstance, SessionInstancePerson
+from core.store.arrays import is_in
+from core.store.queue.requests import HOURS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,14 @@ class InstanceStatus:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A saved check-in: the session of its instance, and the instant of saving."""
+    """A saved check-in: the session of its instance, and the instant of saving.
+
+    `hours_requested`: whether an edit of the session's hours waits to be reconciled.
+    """
 
     session_id: int
     at: datetime
+    hours_requested: bool
 
 
 def save(
@@ -68,7 +75,7 @@ def save(
     return Saved(*saved) if saved else None
 
 
-def _insert_or_update() -> ReturningInsert[int, datetime]:
+def _insert_or_update() -> ReturningInsert[int, datetime, bool]:
     row, at = SessionInstancePerson, func.coalesce(bindparam("now", type_=INSTANT), func.clock_timestamp(type_=INSTANT))
     attendance = bindparam("said", type_=Text())
     columns = {
@@ -97,12 +104,19 @@ def _insert_or_update() -> ReturningInsert[int, datetime]:
             "checked_in_at": case((new.attendance == "yes", at), else_=row.checked_in_at),
         },
     )
-    return saved.returning(_SESSION_OF.scalar_subquery(), at)
+    return saved.returning(_SESSION_OF.scalar_subquery(), at, _hours_requested())
 
 
 _SESSION_OF = select(SessionInstance.session_id).where(
     SessionInstance.session_instance_id == bindparam("instance", type_=BigInteger())
 )
+
+
+def _hours_requested() -> ColumnElement[bool]:
+    """Say whether the session of the instance has a request that is not merely about its people."""
+    return exists().where(PlanRequest.session_id == _SESSION_OF.scalar_subquery(), PlanRequest.about == HOURS)
+
+
 _SAVE = _insert_or_update()
 
 
@@ -132,17 +146,31 @@ def session_of(connection: Connection, session_instance_id: int) -> int | None:
     return connection.scalar(_SESSION_OF, {"instance": session_instance_id})
 
 
-def parties(connection: Connection, session_instance_id: int, person_id: int) -> tuple[int | None, bool]:
-    """Return the session of an instance, or None if there is no such instance; and whether the person exists."""
-    session_id, person_exists = connection.execute(
+def parties(connection: Connection, session_instance_id: int, person_id: int) -> tuple[int | None, bool, bool]:
+    """Return the session of an instance (None: no such one), whether there is such a person, and `hours_requested`."""
+    session_id, person_exists, hours_requested = connection.execute(
         _PARTIES, {"instance": session_instance_id, "person": person_id}
     ).one()
-    return session_id, person_exists
+    return session_id, person_exists, hours_requested
 
 
 _PARTIES = select(
     _SESSION_OF.scalar_subquery(),
     exists().where(Person.person_id == bindparam("person", type_=BigInteger())),
+    _hours_requested(),
+)
+
+
+def count_yeses(connection: Connection, instance_ids: Collection[int]) -> dict[int, int]:
+    """Return how many people said yes to each of these instances, of those to which anybody did."""
+    found = connection.execute(_COUNT_YESES, {"ids": sorted(instance_ids)})
+    return {row.session_instance_id: row.yeses for row in found}
+
+
+_COUNT_YESES = (
+    select(SessionInstancePerson.session_instance_id, func.count().label("yeses"))
+    .where(is_in(SessionInstancePerson.session_instance_id), SessionInstancePerson.attendance == "yes")
+    .group_by(SessionInstancePerson.session_instance_id)
 )
 
 

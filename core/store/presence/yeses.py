@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     cast,
+    exists,
     func,
     join,
     literal,
@@ -31,7 +32,7 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from core.clock import EPOCH
-from core.models import INSTANT, ActivationWindow, Person, SessionInstancePerson
+from core.models import INSTANT, ActivationWindow, DeactivatedPerson, Person, SessionInstancePerson
 from core.rules.flips import TOLERATED
 from core.rules.presence import SaidYes
 from core.store.arrays import is_in
@@ -68,7 +69,10 @@ def _is_recent_yes() -> ColumnElement[bool]:
     """
     check_in, live = SessionInstancePerson, aliased(ActivationWindow)
     lowest = select(func.min(live.session_instance_id)).where(live.phase != "over").scalar_subquery()
-    return and_(is_in(check_in.person_id), check_in.attendance == "yes", check_in.session_instance_id >= lowest)
+    deactivated = exists().where(DeactivatedPerson.person_id == check_in.person_id)
+    return and_(
+        is_in(check_in.person_id), check_in.attendance == "yes", check_in.session_instance_id >= lowest, ~deactivated
+    )
 
 
 def _live_windows_of_check_in() -> LateralFromClause:

@@ -1,5 +1,6 @@
 """Finds the sessions that are due, and why: by index, in one statement, without a lock."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -26,7 +27,7 @@ from sqlalchemy.sql.selectable import CompoundSelect
 from core.models import INSTANT, ActivationWindow, ActiveInstance, PlanRequest, SessionPlan
 from core.rules.flips import TOLERATED
 from core.store.activation_windows import is_open
-from core.store.arrays import id_array
+from core.store.arrays import id_array, is_in
 from core.store.queue.retries import LAST_RETRY
 
 LONGEST_RETRY = LAST_RETRY + timedelta(seconds=1)
@@ -75,11 +76,13 @@ def due_sessions(
     look_ahead: timedelta,
     zone_version: str,
     limit: int,
+    notified: Collection[int] = (),
 ) -> list[DueSession]:
     """Return at most `limit` sessions that are due, ordered by urgency, and the oldest first within one reason.
 
     An opening is due from `look_ahead` before its instant on, inclusive (L2). `now` None means the database's clock. A
-    failed session is left out until its retry is due, unless somebody requested it since it failed (L5).
+    failed session is left out until its retry is due, unless somebody requested it since it failed (L5). Sessions that
+    notifications named (`notified`) are due like those with a request.
     """
     parameters = {
         "look_ahead": look_ahead,
@@ -87,6 +90,7 @@ def due_sessions(
         "zone_version": zone_version,
         "excluded": sorted(search.excluded),
         "most": limit,
+        "notified": sorted(notified),
     } | ({"now": now} if now else {})
     statement = _statement(search.reasons, has_now=now is not None)
     first: dict[int, int] = {}
@@ -130,7 +134,11 @@ def _searches(reason: Reason, at: ColumnElement[datetime]) -> list[Select[int]]:
             # A request has the real clock's time, whatever `now` is. One in the future is due: the clock was set back.
             requested_at, clock = PlanRequest.requested_at, func.statement_timestamp()
             aged = (requested_at <= clock - _GRACE) | (requested_at > clock)
-            return [_oldest(at, PlanRequest.session_id, PlanRequest.request_id, aged, requested_at=requested_at)]
+            notified = is_in(SessionPlan.session_id, "notified")
+            return [
+                _oldest(at, PlanRequest.session_id, PlanRequest.request_id, aged, requested_at=requested_at),
+                _oldest(at, SessionPlan.session_id, SessionPlan.session_id, notified),
+            ]
         case Reason.PLAN:
             due = SessionPlan.next_plan_at <= at
             stale = SessionPlan.zone_version < _ZONE_VERSION  # an older release leaves newer plans alone (T5)

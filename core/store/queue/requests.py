@@ -4,11 +4,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, case, delete, exists, func, insert, select
+from sqlalchemy import Connection, Text, bindparam, case, delete, exists, func, insert, select
 from sqlalchemy.dialects import postgresql
 
 from core.models import INSTANT, MusicSession, PlanRequest, SessionPlan
 from core.store.arrays import id_array, is_in
+
+# What a request is about: the hours of a session (then it is planned again), or only the people of it.
+HOURS, PEOPLE = "hours", "people"
 
 
 def lock_plans(connection: Connection, session_ids: Iterable[int], *, wait: bool = False) -> frozenset[int]:
@@ -42,12 +45,14 @@ class PlanState:
     """A session's plan and its open requests, as one statement reads them.
 
     `read_at`: the database's clock just before the read; the request of every edit that was committed by then is here.
+    `requested_at`: the instant of the oldest request.
     `failure`: the error of the session's last pass if that pass failed, else None.
     """
 
     session_id: int
     read_at: datetime
     requests: tuple[int, ...]
+    requested_at: datetime | None
     next_plan_at: datetime | None
     zone_version: str | None
     failure: str | None
@@ -76,6 +81,9 @@ _PLAN_STATES = select(
     func.array(
         select(PlanRequest.request_id).where(PlanRequest.session_id == SessionPlan.session_id).scalar_subquery()
     ),
+    select(func.min(PlanRequest.requested_at))
+    .where(PlanRequest.session_id == SessionPlan.session_id)
+    .scalar_subquery(),
     SessionPlan.next_plan_at,
     SessionPlan.zone_version,
     case((SessionPlan.failures > 0, func.coalesce(SessionPlan.error, ""))),
@@ -102,21 +110,21 @@ _DELETE_ORPHANED = delete(PlanRequest).where(
 
 
 def add(connection: Connection, session_ids: Iterable[int]) -> None:
-    """Request these sessions without a notification, because the caller itself reconciles them again."""
-    if added := [{"session_id": session_id} for session_id in sorted(session_ids)]:
+    """Request the people of these sessions without a notification: the caller itself comes back to them."""
+    if added := [{"session_id": session_id, "about": PEOPLE} for session_id in sorted(session_ids)]:
         connection.execute(_ADD, added)
 
 
 _ADD = insert(PlanRequest)
 
 
-def add_and_notify(connection: Connection, session_ids: Collection[int]) -> None:
+def add_and_notify(connection: Connection, session_ids: Collection[int], about: str = PEOPLE) -> None:
     """Request these sessions, and notify the daemons."""
     if session_ids:
-        connection.execute(_ADD_AND_NOTIFY, {"ids": sorted(session_ids)})
+        connection.execute(_ADD_AND_NOTIFY, {"ids": sorted(session_ids), "about": about})
 
 
-_ADD_AND_NOTIFY = select(func.seisiun_request(func.unnest(id_array("ids"))))
+_ADD_AND_NOTIFY = select(func.seisiun_request_about(func.unnest(id_array("ids")), bindparam("about", type_=Text())))
 
 
 def make_missing_plans(connection: Connection) -> None:

@@ -338,7 +338,7 @@ def lateness(connection: Connection, since: timedelta, bounds: Sequence[float]) 
     late = func.greatest(0.0, func.extract("epoch", log.done_at - log.due_at))
     within = [func.count().filter(late <= bound) for bound in bounds]
     statement = select(*within, func.count(), func.coalesce(func.sum(late), 0.0)).where(
-        log.done_at > func.statement_timestamp() - since
+        log.done_at > func.statement_timestamp() - since, log.cause != "repair"
     )
     *counts, flips, seconds = connection.execute(statement).one()
     return Lateness(dict(zip(bounds, counts, strict=True)), flips, float(seconds))

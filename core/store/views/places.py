@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, bindparam, false, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, bindparam, exists, false, func, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from core.models import (
     ActivationWindow,
     ActiveInstance,
+    DeactivatedPerson,
     MusicSession,
     Person,
     SessionInstance,
@@ -182,7 +183,11 @@ def attendees(connection: Connection, session_instance_id: int) -> Sequence[Atte
             func.coalesce(person.active_session_instance_id == session_instance_id, false()),
         )
         .join(person, person.person_id == check_in.person_id)
-        .where(check_in.session_instance_id == session_instance_id, check_in.attendance == "yes")
+        .where(
+            check_in.session_instance_id == session_instance_id,
+            check_in.attendance == "yes",
+            ~exists().where(DeactivatedPerson.person_id == person.person_id),
+        )
         .order_by(said_at, person.person_id)
     )
     return [Attendee(*row) for row in connection.execute(statement)]

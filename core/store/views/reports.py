@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Select, delete, func, select, text, union_all
+from sqlalchemy import Connection, Select, delete, exists, func, or_, select, text, union_all
 
 from core.models import (
     ActivationLog,
@@ -13,6 +13,7 @@ from core.models import (
     SessionPlan,
     SkippedOccurrence,
 )
+from core.windows import LONGEST_BUFFER_MINUTES
 
 # Raw SQL, because SQLAlchemy Core has no tables for the catalogue. A transaction that locks rows also holds a lock on
 # their table, in a stronger mode than AccessShareLock, which plain reads take.
@@ -31,11 +32,15 @@ _HOLDERS = text(
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A session whose last pass failed, or whose recurrence or zone cannot be read; `error` is the reason."""
+    """A session whose last pass failed, or whose recurrence or zone cannot be read; `error` is the reason.
+
+    `is_live`: an instance of it is on, or has a window to come.
+    """
 
     session_id: int
     name: str
     error: str
+    is_live: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class Holder:
 class Miss:
     """A flip that a pass made late: `done_at` is after `due_at`."""
 
+    session_id: int
     session_instance_id: int
     active: bool
     cause: str
@@ -85,13 +91,38 @@ class FlipRow:
 
 def unreadable(connection: Connection) -> list[Unreadable]:
     """Return the sessions whose last pass failed, or that could not be read, by id."""
+    window = ActivationWindow
+    is_live = exists().where(window.session_id == SessionPlan.session_id, window.phase != "over")
     statement = (
-        select(SessionPlan.session_id, MusicSession.name, func.coalesce(SessionPlan.error, ""))
+        select(SessionPlan.session_id, MusicSession.name, func.coalesce(SessionPlan.error, ""), is_live)
         .join(MusicSession, MusicSession.session_id == SessionPlan.session_id)
         .where(SessionPlan.error.is_not(None))
         .order_by(SessionPlan.session_id)
     )
     return [Unreadable(*row) for row in connection.execute(statement)]
+
+
+def buffers_out_of_bounds(connection: Connection) -> int:
+    """Return how many sessions have a buffer that is read as the nearest bound: outside 0 to 1440 minutes, or NULL."""
+    before, after = MusicSession.active_buffer_minutes_before, MusicSession.active_buffer_minutes_after
+    odd = (or_(buffer.is_(None), buffer < 0, buffer > LONGEST_BUFFER_MINUTES) for buffer in (before, after))
+    return connection.execute(select(func.count()).where(or_(*odd))).scalar_one()
+
+
+def columns_without_value(connection: Connection) -> list[str]:
+    """Return the columns of `session_instance` for which the planner has no value: NOT NULL, and without a default."""
+    return list(connection.scalars(_COLUMNS_WITHOUT_VALUE))
+
+
+# The catalogue: Core has no tables for it.
+_COLUMNS_WITHOUT_VALUE = text(
+    """
+    SELECT attname FROM pg_attribute
+    WHERE attrelid = 'session_instance'::regclass AND attnum > 0 AND NOT attisdropped
+    AND attnotnull AND NOT atthasdef AND attidentity = '' AND attgenerated = ''
+    AND attname NOT IN ('session_id', 'date') ORDER BY attnum
+    """
+)
 
 
 def overdue(connection: Connection, longer_than: timedelta, limit: int = 100) -> list[Overdue]:
@@ -125,8 +156,12 @@ def misses(connection: Connection, since: timedelta, later_than: timedelta) -> l
     """Return the flips of the last `since` that came more than `later_than` after they were due."""
     log = ActivationLog
     statement = (
-        select(log.session_instance_id, log.active, log.cause, log.due_at, log.done_at)
-        .where(log.done_at > func.statement_timestamp() - since, log.done_at > log.due_at + later_than)
+        select(log.session_id, log.session_instance_id, log.active, log.cause, log.due_at, log.done_at)
+        .where(
+            log.done_at > func.statement_timestamp() - since,
+            log.done_at > log.due_at + later_than,
+            log.cause != "repair",
+        )
         .order_by(log.done_at)
     )
     return [Miss(*row) for row in connection.execute(statement)]

@@ -11,6 +11,7 @@ from tests.data import connected, execute, value
 
 TRIGGERS = {
     "active_instance": {"seisiun_guard_mirror"},
+    "person": {"seisiun_pointer_written"},
     "session": {"seisiun_session_inserted", "seisiun_session_updated"},
     "session_instance": {
         "seisiun_instance_deleted",
@@ -27,7 +28,10 @@ FUNCTIONS = {
     "seisiun_instance_deleted",
     "seisiun_instance_saved",
     "seisiun_mirror_active",
+    "seisiun_person_saved",
+    "seisiun_pointer_written",
     "seisiun_request",
+    "seisiun_request_about",
     "seisiun_said_yes",
     "seisiun_session_saved",
 }
@@ -37,7 +41,9 @@ TABLES = {
     "active_instance",
     "daemon_heartbeat",
     "person",
+    "deactivated_person",
     "plan_request",
+    "seisiun_choice",
     "planned_instance",
     "seisiun_schema_version",
     "session",
@@ -49,6 +55,7 @@ TABLES = {
 FOREIGN_KEYS = {
     ("activation_window", "session_instance", "c"),
     ("active_instance", "session_instance", "c"),
+    ("deactivated_person", "person", "c"),
     ("person", "active_instance", "n"),
     ("planned_instance", "session_instance", "c"),
     ("session_instance", "session", "c"),
@@ -103,7 +110,7 @@ def test_migrating_again_changes_nothing(every_empty_database_url: str) -> None:
     with connected(every_empty_database_url) as db:
         before = catalogue(db)
 
-        assert migrate(every_empty_database_url) == "0003"
+        assert migrate(every_empty_database_url) == "0004"
         assert catalogue(db) == before
         assert value(db, "SELECT count(*) FROM plan_request") == 0
 
@@ -112,7 +119,7 @@ def test_two_migrations_at_once_are_as_good_as_one(every_empty_database_url: str
     with ThreadPoolExecutor(2) as pool:
         before = list(pool.map(migrate, [every_empty_database_url] * 2))
 
-    assert sorted(before, key=str) == ["0003", None]
+    assert sorted(before, key=str) == ["0004", None]
 
 
 def test_migration_that_is_cut_off_at_any_step_goes_on_where_it_stopped(
@@ -152,12 +159,12 @@ def _migrates(url: str) -> bool:
 def test_schema_is_required_to_be_this_releases(empty_database_url: str) -> None:
     engine = create_engine(empty_database_url)
     with engine.connect() as connection:
-        with pytest.raises(SchemaNotReady, match="has not been migrated, this release needs 0003: run"):
+        with pytest.raises(SchemaNotReady, match="has not been migrated, this release needs 0004: run"):
             require_schema(connection)
         migrate(empty_database_url)
         require_schema(connection)
         with connected(empty_database_url) as db:
             execute(db, "UPDATE seisiun_schema_version SET version_num = '0000'")
-        with pytest.raises(SchemaNotReady, match="is at revision 0000, this release needs 0003"):
+        with pytest.raises(SchemaNotReady, match="is at revision 0000, this release needs 0004"):
             require_schema(connection)
     engine.dispose()

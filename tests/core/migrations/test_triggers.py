@@ -130,13 +130,15 @@ def test_what_matters_leaves_a_request_and_rings_the_doorbell(every_app: Connect
 @pytest.mark.parametrize(
     ("statement", "payloads"),
     [
-        ("UPDATE session SET timezone = 'Europe/Paris'", ["1", "2"]),
-        ("UPDATE session_instance SET end_time = '23:00'", ["1"]),
+        ("UPDATE session SET timezone = 'Europe/Paris'", [""]),
+        ("UPDATE session_instance SET end_time = '23:00'", [""]),
         ("UPDATE session_instance SET comments = 'x'", []),
-        ("INSERT INTO session (name) VALUES ('new')", ["3"]),
+        ("INSERT INTO session (name) VALUES ('new')", [""]),
     ],
 )
-def test_doorbell_names_each_session_once(app: Connection, statement: str, payloads: list[str]) -> None:
+def test_the_notifications_of_a_statement_are_one_because_the_requests_name_the_sessions(
+    app: Connection, statement: str, payloads: list[str]
+) -> None:
     execute(app, "LISTEN session_changed")
     execute(app, statement)
 
@@ -200,10 +202,9 @@ def test_raw_sql_cannot_write_the_mirror(app: Connection, statement: str) -> Non
     assert active_of(app, 1) == 1
 
 
-def test_buffers_are_between_none_and_a_day(app: Connection) -> None:
-    for minutes in (-1, 1441):
-        with pytest.raises(psycopg2.errors.CheckViolation):
-            execute(app, "UPDATE session SET active_buffer_minutes_before = %s", minutes)
+def test_no_check_of_ours_refuses_a_buffer_that_the_app_writes(app: Connection) -> None:
+    for minutes in (-1, 1441, 100_000):
+        execute(app, "UPDATE session SET active_buffer_minutes_before = %s", minutes)
 
 
 # People are released

@@ -189,8 +189,8 @@ def test_l2_look_ahead_closes_nothing_early(engine: Engine, app: Connection) -> 
 
 
 def test_l1_without_a_stated_now_the_databases_clock_counts(engine: Engine, app: Connection) -> None:
-    session = add_session(app, timezone="UTC")
     now = value(app, "SELECT clock_timestamp()").astimezone(UTC)
+    session = add_session(app, timezone="UTC")
     instance = add_instance(app, session, str(now.date()), f"{now:%H:%M:%S}", f"{now + 60 * MINUTE:%H:%M:%S}")
 
     update_active_sessions(engine)

@@ -151,6 +151,20 @@ def test_a_session_that_is_requested_again_and_again_is_served(task: Task) -> No
     assert agenda.backoff.waiting(NOW) == frozenset()
 
 
+def test_a_session_that_a_notification_named_is_planned_until_it_is_finished() -> None:
+    agenda = idle()
+    named = Wakeup(edge=None, notification=True, resync=False, notified=frozenset({1, 2, 3}))
+    agenda.take(named, NOW, is_receiving=True)
+    assert agenda.notified(NOTIFICATIONS) == {1, 2, 3}
+    assert agenda.notified(EDGES) == frozenset()
+
+    agenda.note_round(NOTIFICATIONS, sessions={1, 2}, deferred={2}, now=NOW)
+    assert agenda.notified(NOTIFICATIONS) == {2, 3}
+    agenda.finish(NOTIFICATIONS, NOW)
+
+    assert agenda.notified(NOTIFICATIONS) == {2}, "the third does not exist"
+
+
 def test_of_several_edges_the_latest_is_taken_and_taken_once() -> None:
     agenda = idle()
     for minutes in (1, 3, 2):

@@ -492,7 +492,7 @@ def test_what_no_notify_told_of_is_found_by_the_resync(daemons: Daemons, databas
     eventually(lambda: on(app, cancelled) is None, "the cancellation is found")
     assert causes(app, cancelled)[1:] == [(False, "resync")]
     eventually(lambda: on(app, switched) is None, "a bit that nobody asked for is put right")
-    assert causes(app, switched) == [(False, "resync")]
+    assert causes(app, switched) == [(False, "repair")]
 
 
 @pytest.mark.parametrize("sessions", [1000])

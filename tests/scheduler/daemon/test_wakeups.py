@@ -1,8 +1,9 @@
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Timer
 
-from scheduler.daemon.wakeups import Wakeup, Wakeups
+from scheduler.daemon.wakeups import MOST_NOTIFIED, Wakeup, Wakeups
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 NOTHING = Wakeup(edge=None, notification=False, resync=False)
@@ -14,7 +15,7 @@ def test_wakeups_coalesce_and_are_taken_once() -> None:
         wakeups.notification(str(number))
     wakeups.resync()
 
-    assert Wakeup(edge=None, notification=True, resync=True) == wakeups.take(0)
+    assert Wakeup(edge=None, notification=True, resync=True) == replace(wakeups.take(0), notified=frozenset())
     assert wakeups.take(0) == NOTHING
 
 
@@ -50,3 +51,24 @@ def test_stop_ends_every_wait_from_then_on() -> None:
     assert wakeups.stopping
     assert wakeups.take(60) == NOTHING
     assert wakeups.take(60) == NOTHING
+
+
+def test_ids_are_kept_and_other_payloads_are_ignored() -> None:
+    wakeups = Wakeups()
+    for payload in ("7", "12", "7", "x", "-1", "1.5", "9" * 19, "\u0667"):
+        wakeups.notification(payload)
+
+    assert Wakeup(edge=None, notification=True, resync=False, notified=frozenset({7, 12})) == wakeups.take(0)
+    wakeups.notification("nothing of ours")
+    assert wakeups.take(0) == NOTHING
+
+
+def test_a_flood_of_ids_is_one_resync_and_leaves_no_memory_behind() -> None:
+    wakeups = Wakeups()
+    for number in range(10 * MOST_NOTIFIED):
+        wakeups.notification(str(number))
+
+    taken = wakeups.take(0)
+
+    assert taken.resync
+    assert len(taken.notified) <= MOST_NOTIFIED

@@ -306,3 +306,30 @@ def test_r1_the_two_forms_agree() -> None:
     december = date(2026, 12, 1), date(2026, 12, 31)
 
     assert recurrence(weekly("thursday", "19:30", "22:30")).between(*december) == as_lines.between(*december)
+
+
+def test_r5_an_rdate_in_utc_is_converted_to_the_sessions_zone_like_an_exdate() -> None:
+    """In Chicago clocks are six hours behind UTC in winter, and five in summer."""
+    text = (
+        "DTSTART:20261105T193000\nRDATE:20261225T013000Z,20270701T003000Z\n"
+        "RDATE;VALUE=PERIOD:20270115T013000Z/20270115T033000Z,20270116T013000Z/PT1H\nEXDATE:20261106T013000Z"
+    )
+
+    found = validate(text, zone="America/Chicago").between(date(2026, 1, 1), date(2027, 12, 31))
+
+    assert [(f"{one.start:%Y-%m-%d %H:%M}", one.end - one.start) for one in found] == [
+        ("2026-12-24 19:30", timedelta(hours=3)),
+        ("2027-01-14 19:30", timedelta(hours=2)),
+        ("2027-01-15 19:30", timedelta(hours=1)),
+        ("2027-06-30 19:30", timedelta(hours=3)),
+    ]
+
+
+def test_r5_an_rdate_in_utc_needs_the_sessions_zone() -> None:
+    with pytest.raises(InvalidRecurrence, match="because the session's zone is not given"):
+        validate("DTSTART:20261105T193000\nRDATE:20261224T193000Z")
+
+
+def test_r5_an_rdate_in_utc_is_in_whole_minutes() -> None:
+    with pytest.raises(InvalidRecurrence, match="in whole minutes"):
+        validate("DTSTART:20261105T193000\nRDATE:20261224T193030Z", zone="Europe/Dublin")

@@ -54,4 +54,7 @@ SET
     session_id = excluded.session_id,
     starts_at = excluded.starts_at,
     phase = 'ahead',
-    planned_at = excluded.planned_at;
+    planned_at = CASE
+        WHEN (activation_window.phase = 'over') THEN excluded.planned_at
+        ELSE least(activation_window.planned_at, excluded.planned_at)
+    END;

@@ -14,7 +14,7 @@ from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812 -
 from sqlalchemy import Connection
 
 from core.db import transaction_settings
-from core.db.transaction_settings import OWN_WRITE, OWN_WRITES_ONLY
+from core.db.transaction_settings import OWN_WRITE
 from core.rules.flips import Decision, Flip, PhaseChange
 from core.rules.overlaps import ActiveSpan
 from core.rules.planner import Binding, NewInstance, Plan, RetimedInstance
@@ -128,7 +128,6 @@ def _call(function: Callable[..., Any], *arguments: object, variant: str = "", *
     """Return a call in a transaction that is marked as our own, as a pass's is."""
 
     def run(connection: Connection) -> object:
-        connection.execution_options(**{OWN_WRITES_ONLY: True})
         return function(connection, *arguments, **options)
 
     return Call(function, run, variant)
@@ -149,7 +148,6 @@ def _transaction_settings() -> list[Call]:
         _call(transaction_settings.clock),
         _call(transaction_settings.begin_own),
         _block(transaction_settings.temporary_settings, {"lock_timeout": "250ms", OWN_WRITE: "on"}),
-        _block(transaction_settings.own_write),
         _call(transaction_settings.is_read_only),
     ]
 
@@ -180,7 +178,7 @@ def _activation_windows() -> list[Call]:
     gone, new = (frozenset({StoredWindow(INSTANCE, opens_at, UNTIL, opens_at, SESSION)}) for opens_at in (NOW, SINCE))
     return [
         _call(activation_windows.stored, [SESSION], NOW),
-        _call(activation_windows.replace, gone, new, NOW),
+        _call(activation_windows.replace, gone, new, {}, NOW),
     ]
 
 
@@ -254,9 +252,10 @@ def _planning() -> list[Call]:
         _call(instances.retime, [retimed]),
         _call(instances.bind, [plan], frozenset()),
         _call(plans.lock_for, [plan], NOW),
-        _call(plans.write, [plan], NOW, stored=frozenset(), planned_through=UNTIL, zone_version=ZONE_VERSION),
+        _call(
+            plans.write, [plan], NOW, stored=frozenset(), requested={}, planned_through=UNTIL, zone_version=ZONE_VERSION
+        ),
         _call(plans.bound_to, SESSION, START),
-        _call(plans.note_unreadable, {SESSION: ERROR}, ZONE_VERSION),
         _call(snapshots.snapshots, [SESSION], DAY),
     ]
 
@@ -268,6 +267,7 @@ def _presence() -> list[Call]:
         _call(check_ins.instance_status, INSTANCE, None, variant="by the database's clock"),
         _call(check_ins.instance_status, INSTANCE, NOW, variant="at a `now` that is given"),
         _call(check_ins.session_of, INSTANCE),
+        _call(check_ins.count_yeses, [INSTANCE]),
         _call(check_ins.parties, INSTANCE, PERSON),
         _call(locations.at, [INSTANCE]),
         _call(locations.affected_by, [SESSION], DAY),
@@ -332,6 +332,8 @@ def _schedule() -> list[Call]:
 def _reports() -> list[Call]:
     return [
         _call(reports.unreadable),
+        _call(reports.buffers_out_of_bounds),
+        _call(reports.columns_without_value),
         _call(reports.overdue, AGE, LIMIT),
         _call(reports.holders, AGE),
         _call(reports.misses, AGE, LATE),

@@ -53,11 +53,12 @@ WITH flipped AS (
         CAST(:flip_session_instance_id AS BIGINT[]),
         CAST(:flip_session_id AS BIGINT[]),
         CAST(:flip_active AS BOOLEAN[]),
-        CAST(:flip_due_at AS TIMESTAMP WITH TIME ZONE[])
-    ) AS flip(session_instance_id, session_id, active, due_at)
+        CAST(:flip_due_at AS TIMESTAMP WITH TIME ZONE[]),
+        CAST(:flip_at_edge AS BOOLEAN[])
+    ) AS flip(session_instance_id, session_id, active, due_at, at_edge)
     WHERE session_instance.session_instance_id = flip.session_instance_id
         AND session_instance.active != flip.active
-    RETURNING flip.session_instance_id, flip.session_id, flip.active, flip.due_at
+    RETURNING flip.session_instance_id, flip.session_id, flip.active, flip.due_at, flip.at_edge
 )
 INSERT INTO activation_log (session_instance_id, session_id, active, due_at, done_at, cause)
 SELECT
@@ -66,9 +67,24 @@ SELECT
     flipped.active,
     flipped.due_at,
     coalesce(:done_at, clock_timestamp()) AS coalesce_1,
-    :cause AS anon_1
+    CASE
+        WHEN (
+            NOT flipped.at_edge
+                AND coalesce(
+                    (
+                        SELECT activation_log_1.active
+                        FROM activation_log AS activation_log_1
+                        WHERE activation_log_1.session_instance_id = flipped.session_instance_id
+                        ORDER BY activation_log_1.activation_log_id DESC
+                        LIMIT 1
+                    ),
+                    false
+                ) = flipped.active
+        ) THEN 'repair'
+        ELSE :cause
+    END AS anon_1
 FROM flipped
-RETURNING activation_log.session_instance_id;
+RETURNING activation_log.session_instance_id, activation_log.cause;
 
 -- (the same statement again)
 UPDATE activation_window

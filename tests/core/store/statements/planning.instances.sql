@@ -54,6 +54,8 @@ WHERE public.session_instance_person.session_instance_id = any(CAST(:ids AS BIGI
 
 
 -- planning.instances.make
+SAVEPOINT sa_savepoint_1;
+
 INSERT INTO session_instance (session_id, date, start_time, end_time)
 SELECT "new".session_id, "new".date, "new".start_time, "new".end_time
 FROM unnest(
@@ -67,6 +69,8 @@ RETURNING
     session_instance.session_id,
     session_instance.date,
     session_instance.start_time;
+
+RELEASE SAVEPOINT sa_savepoint_1;
 
 INSERT INTO planned_instance (
     session_instance_id,
@@ -106,6 +110,12 @@ WHERE (skipped_occurrence.session_id, skipped_occurrence.occurrence_start) IN (
 
 
 -- planning.instances.retime
+SELECT planned_instance.session_instance_id
+FROM planned_instance
+JOIN session_instance ON planned_instance.session_instance_id = session_instance.session_instance_id
+WHERE planned_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
+    AND (planned_instance.written || (to_jsonb(session_instance) - 'active')) = ((to_jsonb(session_instance) - 'active') || planned_instance.written);
+
 UPDATE session_instance
 SET date=retimed.date, start_time=retimed.start_time, end_time=retimed.end_time
 FROM unnest(
@@ -117,22 +127,10 @@ FROM unnest(
 WHERE session_instance.session_instance_id = retimed.session_instance_id;
 
 UPDATE planned_instance
-SET written=(planned_instance.written || jsonb_build_object(
-    'date',
-    retimed.date,
-    'start_time',
-    retimed.start_time,
-    'end_time',
-    retimed.end_time
-))
-FROM unnest(
-    CAST(:retimed_session_instance_id AS BIGINT[]),
-    CAST(:retimed_date AS DATE[]),
-    CAST(:retimed_start_time AS TIME WITHOUT TIME ZONE[]),
-    CAST(:retimed_end_time AS TIME WITHOUT TIME ZONE[])
-) AS retimed(session_instance_id, date, start_time, end_time)
-WHERE planned_instance.session_instance_id = retimed.session_instance_id
-    AND planned_instance.written IS NOT NULL;
+SET written=(to_jsonb(session_instance) - 'active')
+FROM session_instance
+WHERE planned_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
+    AND planned_instance.session_instance_id = session_instance.session_instance_id;
 
 
 -- planning.instances.bind

@@ -15,11 +15,22 @@
 -- (calls planning.instances.bind)
 -- (calls activation_windows.replace)
 UPDATE session_plan
-SET planned_through=:through, next_plan_at=noted.next_plan_at, zone_version=:zone_data, error=NULL
+SET
+    planned_through=:through,
+    next_plan_at=noted.next_plan_at,
+    zone_version=:zone_data,
+    error=noted.error,
+    failures=CASE
+    WHEN (noted.error IS NOT NULL) THEN 0
+    ELSE session_plan.failures END,
+    retry_at=CASE
+    WHEN (noted.error IS NOT NULL) THEN NULL
+    ELSE session_plan.retry_at END
 FROM unnest(
     CAST(:noted_session_id AS BIGINT[]),
-    CAST(:noted_next_plan_at AS TIMESTAMP WITH TIME ZONE[])
-) AS noted(session_id, next_plan_at)
+    CAST(:noted_next_plan_at AS TIMESTAMP WITH TIME ZONE[]),
+    CAST(:noted_error AS TEXT[])
+) AS noted(session_id, next_plan_at, error)
 WHERE session_plan.session_id = noted.session_id;
 
 
@@ -31,13 +42,3 @@ WHERE planned_instance.session_id = :session_id
     AND session_instance.session_id = :session_id
     AND planned_instance.occurrence_start = :local_start
     AND NOT planned_instance.lost;
-
-
--- planning.plans.note_unreadable
-UPDATE session_plan
-SET next_plan_at=NULL, zone_version=:zone_data, error=unreadable.error, failures=0, retry_at=NULL
-FROM unnest(
-    CAST(:unreadable_session_id AS BIGINT[]),
-    CAST(:unreadable_error AS TEXT[])
-) AS unreadable(session_id, error)
-WHERE session_plan.session_id = unreadable.session_id;

@@ -8,8 +8,8 @@ SELECT
     session.timezone,
     session.initiation_date,
     session.termination_date,
-    session.active_buffer_minutes_before,
-    session.active_buffer_minutes_after
+    least(greatest(coalesce(session.active_buffer_minutes_before, 60), 0), 1440) AS least_1,
+    least(greatest(coalesce(session.active_buffer_minutes_after, 60), 0), 1440) AS least_2
 FROM session
 WHERE session.session_id = any(CAST(:ids AS BIGINT[]));
 
@@ -26,7 +26,7 @@ SELECT
     planned_instance.moved,
     CASE
         WHEN (planned_instance.written IS NULL) THEN false
-        ELSE planned_instance.written = (to_jsonb(session_instance) - 'active')
+        ELSE (planned_instance.written || (to_jsonb(session_instance) - 'active')) = ((to_jsonb(session_instance) - 'active') || planned_instance.written)
             AND NOT session_instance.active
             AND NOT (EXISTS (
                 SELECT *
@@ -38,6 +38,11 @@ SELECT
                 SELECT *
                 FROM activation_log
                 WHERE activation_log.session_instance_id = session_instance.session_instance_id
+            ))
+            AND NOT (EXISTS (
+                SELECT *
+                FROM session_instance_person
+                WHERE session_instance_person.session_instance_id = session_instance.session_instance_id
             ))
     END AS deletable
 FROM (

@@ -42,6 +42,11 @@ WHERE session_instance_person.person_id = any(CAST(:ids AS BIGINT[]))
         FROM activation_window AS activation_window_1
         WHERE activation_window_1.phase != 'over'
     )
+    AND NOT (EXISTS (
+        SELECT *
+        FROM deactivated_person
+        WHERE deactivated_person.person_id = session_instance_person.person_id
+    ))
     AND live.closes_at > :now
     AND (
         live.opens_at <= :now
@@ -71,6 +76,11 @@ WHERE session_instance_person.person_id = any(CAST(:ids AS BIGINT[]))
         FROM activation_window AS activation_window_1
         WHERE activation_window_1.phase != 'over'
     )
+    AND NOT (EXISTS (
+        SELECT *
+        FROM deactivated_person
+        WHERE deactivated_person.person_id = session_instance_person.person_id
+    ))
     AND live.opens_at > :now
     AND live.opens_at <= :soon;
 
@@ -113,6 +123,11 @@ WITH moved AS (
                     FROM activation_window AS activation_window_1
                     WHERE activation_window_1.phase != 'over'
                 )
+                AND NOT (EXISTS (
+                    SELECT *
+                    FROM deactivated_person
+                    WHERE deactivated_person.person_id = session_instance_person.person_id
+                ))
                 AND live.closes_at > :now
                 AND (
                     live.opens_at <= :now

@@ -93,7 +93,23 @@ FROM (
         ))
     ORDER BY plan_request.request_id
     LIMIT :most
-) AS anon_2;
+) AS anon_2
+UNION ALL
+SELECT 2 AS anon_3, anon_4.session_id
+FROM (
+    SELECT session_plan.session_id AS session_id
+    FROM session_plan
+    WHERE session_plan.session_id = any(CAST(:notified AS BIGINT[]))
+        AND session_plan.session_id != all(CAST(:excluded AS BIGINT[]))
+        AND (session_plan.session_id NOT IN (
+            SELECT session_plan.session_id
+            FROM session_plan
+            WHERE session_plan.retry_at > statement_timestamp()
+                AND session_plan.retry_at <= statement_timestamp() + make_interval(secs=>61.0)
+        ))
+    ORDER BY session_plan.session_id
+    LIMIT :most
+) AS anon_4;
 
 
 -- queue.due.due_sessions: for the reason PLAN

@@ -32,9 +32,14 @@ SELECT
         FROM plan_request
         WHERE plan_request.session_id = session_plan.session_id
     )) AS array_1,
+    (
+        SELECT min(plan_request.requested_at) AS min_1
+        FROM plan_request
+        WHERE plan_request.session_id = session_plan.session_id
+    ) AS anon_1,
     session_plan.next_plan_at,
     session_plan.zone_version,
-    CASE WHEN (session_plan.failures > 0) THEN coalesce(session_plan.error, '') END AS anon_1
+    CASE WHEN (session_plan.failures > 0) THEN coalesce(session_plan.error, '') END AS anon_2
 FROM session_plan
 WHERE session_plan.session_id = any(CAST(:ids AS BIGINT[]));
 
@@ -51,12 +56,12 @@ WHERE plan_request.session_id = any(CAST(:ids AS BIGINT[]))
 
 
 -- queue.requests.add
-INSERT INTO plan_request (session_id)
-VALUES (:session_id);
+INSERT INTO plan_request (session_id, about)
+VALUES (:session_id, :about);
 
 
 -- queue.requests.add_and_notify
-SELECT seisiun_request(unnest(CAST(:ids AS BIGINT[]))) AS seisiun_request_1;
+SELECT seisiun_request_about(unnest(CAST(:ids AS BIGINT[])), :about) AS seisiun_request_about_1;
 
 
 -- queue.requests.make_missing_plans

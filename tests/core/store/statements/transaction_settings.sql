@@ -28,21 +28,15 @@ SELECT
     set_config('seisiun.own_write', :value_1, true) AS set_config_2
 FROM (
     SELECT
-        current_setting('transaction_isolation') AS transaction_isolation,
-        current_setting('lock_timeout') AS lock_timeout,
-        current_setting('seisiun.own_write') AS "seisiun.own_write"
+        current_setting('transaction_isolation', true) AS transaction_isolation,
+        current_setting('lock_timeout', true) AS lock_timeout,
+        current_setting('seisiun.own_write', true) AS "seisiun.own_write"
     LIMIT ALL OFFSET 0
 ) AS before;
 
 SELECT
     set_config('lock_timeout', :value_0, true) AS set_config_1,
     set_config('seisiun.own_write', :value_1, true) AS set_config_2;
-
-
--- transaction_settings.own_write
-SELECT set_config('seisiun.own_write', :value_0, true) AS set_config_1;
-
--- (the same statement again)
 
 
 -- transaction_settings.is_read_only

@@ -209,7 +209,7 @@ SELECT
         0.0
     ) AS coalesce_1
 FROM activation_log
-WHERE activation_log.done_at > statement_timestamp() - :age;
+WHERE activation_log.done_at > statement_timestamp() - :age AND activation_log.cause != 'repair';
 
 
 -- views.pages.repairs_by_sweep

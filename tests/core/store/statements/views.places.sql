@@ -262,6 +262,11 @@ FROM session_instance_person
 JOIN person ON person.person_id = session_instance_person.person_id
 WHERE session_instance_person.session_instance_id = :session_instance_id
     AND session_instance_person.attendance = 'yes'
+    AND NOT (EXISTS (
+        SELECT *
+        FROM deactivated_person
+        WHERE deactivated_person.person_id = person.person_id
+    ))
 ORDER BY
     coalesce(session_instance_person.checked_in_at, session_instance_person.created_date),
     person.person_id;

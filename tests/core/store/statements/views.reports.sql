@@ -2,11 +2,37 @@
 
 
 -- views.reports.unreadable
-SELECT session_plan.session_id, session.name, coalesce(session_plan.error, '') AS coalesce_1
+SELECT
+    session_plan.session_id,
+    session.name,
+    coalesce(session_plan.error, '') AS coalesce_1,
+    EXISTS (
+        SELECT *
+        FROM activation_window
+        WHERE activation_window.session_id = session_plan.session_id AND activation_window.phase != 'over'
+    ) AS anon_1
 FROM session_plan
 JOIN session ON session.session_id = session_plan.session_id
 WHERE session_plan.error IS NOT NULL
 ORDER BY session_plan.session_id;
+
+
+-- views.reports.buffers_out_of_bounds
+SELECT count(*) AS count_1
+FROM session
+WHERE session.active_buffer_minutes_before IS NULL
+    OR session.active_buffer_minutes_before < 0
+    OR session.active_buffer_minutes_before > 1440
+    OR session.active_buffer_minutes_after IS NULL
+    OR session.active_buffer_minutes_after < 0
+    OR session.active_buffer_minutes_after > 1440;
+
+
+-- views.reports.columns_without_value
+SELECT attname FROM pg_attribute
+WHERE attrelid = 'session_instance'::regclass AND attnum > 0 AND NOT attisdropped
+AND attnotnull AND NOT atthasdef AND attidentity = '' AND attgenerated = ''
+AND attname NOT IN ('session_id', 'date') ORDER BY attnum;
 
 
 -- views.reports.overdue
@@ -45,6 +71,7 @@ AND a.xact_start < clock_timestamp() - CAST(:longer_than AS interval);
 
 -- views.reports.misses
 SELECT
+    activation_log.session_id,
     activation_log.session_instance_id,
     activation_log.active,
     activation_log.cause,
@@ -53,6 +80,7 @@ SELECT
 FROM activation_log
 WHERE activation_log.done_at > statement_timestamp() - :age
     AND activation_log.done_at > activation_log.due_at + :later_than
+    AND activation_log.cause != 'repair'
 ORDER BY activation_log.done_at;
 
 
