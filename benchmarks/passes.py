@@ -21,7 +21,8 @@ from benchmarks.wave import Wave
 from core.db import create_engine
 from core.db.transaction_settings import clock
 from core.reconcile.batches import reconcile
-from core.reconcile.result import Cause, PassOptions
+from core.reconcile.result import PassOptions
+from core.rules.flips import Cause
 from core.settings import load_settings
 from core.store.queue.due import Reason, Search
 from core.store.views import schedule

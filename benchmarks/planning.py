@@ -17,8 +17,9 @@ from benchmarks.server import Rows, connected, run, value
 from benchmarks.spread import Spread
 from core.db import create_engine
 from core.reconcile.batches import reconcile
-from core.reconcile.result import Cause, PassOptions, ReconcileResult
+from core.reconcile.result import PassOptions, ReconcileResult
 from core.recurrence import parse
+from core.rules.flips import Cause
 from core.settings import Settings, load_settings
 from core.store.queue.due import Reason, Search
 

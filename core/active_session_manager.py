@@ -17,7 +17,8 @@ from core.hooks import CheckedIn, WhyNot, check_in, instance_saved, remove_check
 from core.queries import Attendee, Place, WhoIsHere, active_instances, elsewhere_in_town, whereabouts, who_is_here
 from core.reconcile.batches import reconcile
 from core.reconcile.chunk import ensure
-from core.reconcile.result import Cause, LeftBehind, PassOptions, ReconcileResult
+from core.reconcile.result import LeftBehind, PassOptions, ReconcileResult
+from core.rules.flips import Cause
 from core.settings import Settings, load_settings
 from core.store.queue.due import Search
 

@@ -19,8 +19,9 @@ from core.errors import InvalidAttendance, InvalidComment, SeisiunError, Unknown
 from core.logs import logger
 from core.reconcile.chunk import reconcile_chunk
 from core.reconcile.presence import move_person
-from core.reconcile.result import Cause, PassOptions, ReconcileResult
+from core.reconcile.result import PassOptions, ReconcileResult
 from core.rules import flips as rules_flips
+from core.rules.flips import Cause
 from core.settings import load_settings
 from core.store import flips as store_flips
 from core.store.presence import check_ins

@@ -22,7 +22,7 @@ def to_utc(local: datetime, zone: str) -> datetime:
     ValueError if `local` is aware; OverflowError within two days of the calendar's ends (years 1 and 9999).
     """
     if local.tzinfo is not None:
-        raise ValueError(f"a wall time is naive, but {local!r} is aware")
+        raise ValueError(f"expected a datetime without a time zone, but {local!r} has one")
     rules = _rules(zone)
     try:
         return rules.localize(local, is_dst=None).astimezone(UTC)
@@ -40,7 +40,7 @@ def to_local(instant: datetime, zone: str) -> datetime:
     Raises UnknownTimeZone; ValueError if `instant` is naive.
     """
     if instant.tzinfo is None:
-        raise ValueError(f"an instant is aware, but {instant!r} is naive")
+        raise ValueError(f"expected a datetime with a time zone, but {instant!r} has none")
     return instant.astimezone(_rules(zone)).replace(tzinfo=None)
 
 

@@ -25,6 +25,7 @@ from core.store.views import schedule
 from scheduler.commands import loading, screens
 from scheduler.commands.demo import Demo
 from scheduler.commands.preview import preview
+from scheduler.commands.status import print_status
 from scheduler.commands.status import status as read_status
 from scheduler.daemon import Daemon
 
@@ -126,7 +127,7 @@ def status(*, as_json: bool, everything: bool) -> None:
     if as_json:
         _print_json(asdict(found))
     else:
-        screens.print_status(screens.console(), found, everything=everything)
+        print_status(screens.console(), found, everything=everything)
     sys.exit(0 if found.healthy else 1)
 
 

@@ -32,7 +32,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     settings = load_settings()
     if settings.render:
         raise DatabaseUnavailable(
-            "the demonstration app lets every visitor choose who they are, so it does not run on the platform: "
+            "in the demonstration app every visitor can choose to be anybody, so it does not run on Render: "
             "mount the blueprint in your app"
         )
     app = Flask(__name__)

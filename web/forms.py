@@ -181,7 +181,9 @@ def checked(fields: Fields) -> Checked:
         errors["termination_date"] = "The last date is before the first date."
     recurrence = _recurrence(fields, zone, errors)
     if recurrence.needs_initiation_date and not initiation and "initiation_date" not in errors:
-        errors["initiation_date"] = "The session skips weeks: give its first date, so that it skips the right ones."
+        errors["initiation_date"] = (
+            "This session is not on every week. Give its first date, so that we know which weeks it is on."
+        )
     columns: dict[str, str | date | int | None] = {
         "recurrence": fields.recurrence,
         "timezone": zone or fields.timezone,

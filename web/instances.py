@@ -150,8 +150,8 @@ def _told(attendance: str, said: CheckedIn) -> str:
         return "You're here. Enjoy the tunes!"
     return {
         WhyNot.NOT_OPEN_YET: "You said yes. When it opens, you will be there.",
-        WhyNot.OVER: "Noted: you were there. It is over now.",
-        WhyNot.CANCELLED: "Noted, but it is cancelled.",
+        WhyNot.OVER: "Your answer is saved: you were there. This evening is over now.",
+        WhyNot.CANCELLED: "Your answer is saved, but this evening is cancelled.",
         WhyNot.NO_WINDOW: "You said yes. It has no times yet.",
         WhyNot.DEFERRED: "You said yes; you will be there in a moment.",
     }[said.why_not]

@@ -2,7 +2,7 @@
 
 Keepalives notice a host that is gone. They do not notice a proxy or a NAT that stops forwarding but keeps its side
 open: it still acknowledges every packet, and the server never answers. Only the missing answer shows this, and libpq
-would wait for it forever.
+would wait for it forever. How many seconds each caller allows is in docs/numbers.md.
 """
 
 import contextlib

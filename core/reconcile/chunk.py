@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 from core.db.transaction_settings import clock
 from core.errors import UnknownSession
 from core.reconcile import presence
-from core.reconcile.result import ZONE_VERSION, Cause, LeftBehind, PassOptions, ReconcileResult
+from core.reconcile.result import ZONE_VERSION, LeftBehind, PassOptions, ReconcileResult
 from core.rules import flips as rules_flips
-from core.rules.flips import Decision, Flip
+from core.rules.flips import Cause, Decision, Flip
 from core.rules.planner import Plan, SessionSnapshot, first_date, plan, plan_or_freeze
 from core.settings import Settings
 from core.store import flips as store_flips

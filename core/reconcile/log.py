@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from core.logs import logger
-from core.reconcile.result import Cause, ReconcileResult
-from core.rules.flips import Flip
+from core.reconcile.result import ReconcileResult
+from core.rules.flips import Cause, Flip
 
 MOST_FLIP_LINES = 20  # for more flips one line with their number
 MISSED = timedelta(seconds=5)  # a flip that comes later is a miss, and gets a line of its own

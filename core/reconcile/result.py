@@ -3,25 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 
-from core.rules.flips import Flip
+from core.rules.flips import Cause, Flip
 from core.settings import Settings
 from core.timezones import zone_data_version
 
 ZONE_VERSION = zone_data_version()
-
-
-class Cause(StrEnum):
-    """What started the pass; the log of flips records it."""
-
-    TIMER = "timer"
-    NOTIFY = "notify"
-    START = "start"
-    RESYNC = "resync"
-    HOOK = "hook"
-    SWEEP = "sweep"
-    REPAIR = "repair"  # whoever started the pass: somebody had written the bit by hand
 
 
 @dataclass(frozen=True, slots=True)

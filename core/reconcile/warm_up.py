@@ -3,8 +3,7 @@
 from sqlalchemy import Connection
 
 from core.clock import EPOCH
-from core.reconcile.result import Cause
-from core.rules.flips import Decision, Flip, PhaseChange
+from core.rules.flips import Cause, Decision, Flip, PhaseChange
 from core.store import flips
 from core.store.planning import snapshots
 from core.store.presence import locations, yeses

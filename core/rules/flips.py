@@ -5,6 +5,7 @@ A session's windows are disjoint, so at most one of them contains now: its insta
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Literal
 
 Phase = Literal["ahead", "open", "over"]
@@ -13,6 +14,18 @@ Phase = Literal["ahead", "open", "over"]
 EARLY_OPENING = timedelta(seconds=60)
 # An instance that the sweep opened exactly that early is no mistake: the extra second allows for clocks that differ.
 TOLERATED = EARLY_OPENING + timedelta(seconds=1)
+
+
+class Cause(StrEnum):
+    """Why a flip was written, as the log of flips shows it: who started the pass, or that it put a bit right."""
+
+    TIMER = "timer"
+    NOTIFY = "notify"
+    START = "start"
+    RESYNC = "resync"
+    HOOK = "hook"
+    SWEEP = "sweep"
+    REPAIR = "repair"  # somebody had written the bit by hand, whoever started the pass
 
 
 @dataclass(frozen=True, slots=True)

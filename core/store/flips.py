@@ -29,7 +29,7 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningInsert
 
 from core.models import INSTANT, ActivationLog, ActivationWindow, ActiveInstance, SessionInstance
-from core.rules.flips import Decision, Flip, SessionState, WindowState
+from core.rules.flips import Cause, Decision, Flip, SessionState, WindowState
 from core.store.activation_windows import live_windows
 from core.store.arrays import ValueTable, is_in
 from core.store.planning import instances
@@ -137,7 +137,7 @@ def _flip(connection: Connection, flips: Sequence[Flip], cause: str, done_at: da
     found = connection.execute(_FLIP, values | {"cause": cause, "done_at": done_at}).all()
     causes = {row.session_instance_id: row.cause for row in found}
     return tuple(
-        replace(flip, is_repair=causes[flip.session_instance_id] == REPAIR)
+        replace(flip, is_repair=causes[flip.session_instance_id] == Cause.REPAIR)
         for flip in flips
         if flip.session_instance_id in causes
     )
@@ -153,7 +153,6 @@ _FLIPS = ValueTable(
         "at_edge": Boolean(),
     },
 )
-REPAIR = "repair"
 
 
 def _flip_and_log() -> ReturningInsert[int, str]:
@@ -183,7 +182,7 @@ def _flip_and_log() -> ReturningInsert[int, str]:
     is_repair = ~flipped.c.at_edge & (func.coalesce(logged, false()) == flipped.c.active)
     done_at = func.coalesce(bindparam("done_at", type_=INSTANT), func.clock_timestamp())
     columns = ["session_instance_id", "session_id", "active", "due_at", "done_at", "cause"]
-    cause = case((is_repair, REPAIR), else_=bindparam("cause", type_=Text()))
+    cause = case((is_repair, Cause.REPAIR.value), else_=bindparam("cause", type_=Text()))
     made = select(*(flipped.c[name] for name in columns[:4]), done_at, cause)
     return insert(log).from_select(columns, made).returning(log.session_instance_id, log.cause)
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rich.console import Console
+from rich.text import Text
 from sqlalchemy import Connection
 
 from core.db.transaction_settings import clock, is_read_only
@@ -14,6 +16,7 @@ from core.store.views import places, reports, schedule
 from core.store.views.places import Place
 from core.store.views.reports import Holder, Miss, Overdue, Unreadable
 from core.store.views.schedule import Edge
+from scheduler.commands import screens
 from scheduler.daemon.heartbeat import SKEW_REPORTED
 
 BEAT_STALE = timedelta(seconds=5)
@@ -22,6 +25,7 @@ LATE = timedelta(seconds=2)
 SKEW_MS = SKEW_REPORTED / timedelta(milliseconds=1)
 DAY = timedelta(days=1)
 MOST_NAMES = 10
+MOST_MISSES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +139,66 @@ def _reconciles(daemon: HeartbeatRow) -> bool:
 
 def _overdue_problems(overdue: list[Overdue]) -> list[str]:
     return [f"sessions overdue: {len(overdue)}, the oldest since {overdue[0].since:%H:%M:%S} UTC"] if overdue else []
+
+
+# The operator's screen
+
+
+def print_status(out: Console, status: Status, *, everything: bool) -> None:
+    """Print the operator's screen."""
+    verdict = Text("healthy", "green") if status.healthy else Text("UNHEALTHY", "bold red")
+    out.print(verdict, f"at {screens.utc(status.at)} UTC, zone data {status.zone_version}")
+    for problem in status.problems:
+        out.print(Text(f"  {problem}", "red"))
+    for note in status.notes:
+        out.print(Text(f"  note: {note}", "yellow"))
+    _print_daemons(out, status)
+    if status.next_edge:
+        edge = status.next_edge
+        kind = "opens" if edge.opens else "closes"
+        out.print(
+            Text(f"next edge: {edge.name} {kind} {screens.local(edge.at, edge.timezone)} ({screens.utc(edge.at)} UTC)")
+        )
+    out.print(f"on now: {len(status.on_now)}")
+    if status.on_now:
+        out.print(screens.on_now_table(status.on_now))
+    _print_troubles(out, status, everything=everything)
+
+
+def _print_daemons(out: Console, status: Status) -> None:
+    table = screens.table("daemon", "version", "beat", "listening since", "next timer", "clock offset", "zone data")
+    for daemon in status.daemons:
+        table.add_row(
+            f"{daemon.host}:{daemon.pid}",
+            daemon.version,
+            f"{screens.ago(daemon.beat_age)} ago",
+            screens.utc(daemon.listening_since) if daemon.listening_since else "not listening",
+            screens.utc(daemon.next_timer_at) if daemon.next_timer_at else "none",
+            f"{daemon.clock_offset_ms:.1f} ms",
+            daemon.zone_version,
+        )
+    if status.daemons:
+        out.print(table)
+
+
+def _print_troubles(out: Console, status: Status, *, everything: bool) -> None:
+    for overdue in status.overdue:
+        out.print(f"overdue: session {overdue.session_id} since {screens.utc(overdue.since)} UTC")
+    for holder in status.holders:
+        out.print(
+            Text(
+                f"perhaps blocked by pid {holder.pid} ({holder.application or 'unnamed'}, {holder.state}, "
+                f"transaction open for {screens.ago(holder.open_for)}): {holder.query}"
+            )
+        )
+    if len(status.misses) > MOST_MISSES:
+        out.print(f"late: {len(status.misses)} flips in the last day; the latest {MOST_MISSES}:")
+    for miss in status.misses[-MOST_MISSES:]:
+        late, done = screens.ago(miss.done_at - miss.due_at), screens.utc(miss.done_at)
+        word = "on" if miss.active else "off"
+        out.print(f"late: instance {miss.session_instance_id} {word} {late} late at {done} by {miss.cause}")
+    listed = status.unreadable if everything else status.unreadable[:MOST_NAMES]
+    if len(listed) < len(status.unreadable):
+        out.print(f"unreadable: {len(status.unreadable)} sessions; the first {MOST_NAMES} follow, --all lists the rest")
+    for session in listed:
+        out.print(Text(f"unreadable: session {session.session_id} {session.name!r}: {session.error}"))

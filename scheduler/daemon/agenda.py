@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from core.active_session_manager import LEFT_TO_DAEMON
-from core.reconcile.result import Cause
+from core.rules.flips import Cause
 from core.store.queue.due import Reason, Search
 from scheduler.daemon.backoff import Backoff
 from scheduler.daemon.wakeups import Wakeup

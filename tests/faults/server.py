@@ -29,6 +29,8 @@ GRANTS = {
     "planned_instance": "SELECT, INSERT, UPDATE, DELETE",
     "activation_window": "SELECT, INSERT, UPDATE, DELETE",
     "skipped_occurrence": "SELECT, INSERT, DELETE",
+    "deactivated_person": "SELECT",
+    "seisiun_choice": "SELECT",
     "daemon_heartbeat": "SELECT, INSERT, UPDATE, DELETE",
     "activation_log": "SELECT, INSERT, DELETE",
 }

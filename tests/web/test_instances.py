@@ -79,7 +79,9 @@ def test_cancelled_when_the_page_comes_back_and_on_again(world: World, app: Conn
     assert 'class="state cancelled"' in page
     assert data.active_of(app, world.muellers) is None
     assert whereabouts(app, world.noirin) is None
-    assert "it is cancelled" in browser().be(world.sean).post(f"/instances/{world.muellers_now}/say", attendance="yes")
+    assert "this evening is cancelled" in browser().be(world.sean).post(
+        f"/instances/{world.muellers_now}/say", attendance="yes"
+    )
 
     page = organiser.post(f"/instances/{world.muellers_now}/restore")
     assert 'class="state on"' in page
@@ -106,7 +108,7 @@ def test_it_is_over(world: World, app: Connection, browser: Open) -> None:
 
     page = browser().be(world.noirin).post(f"/instances/{yesterday}/say", attendance="yes")
 
-    assert "You said yes. It has no times yet." in page or "It is over now." in page
+    assert "You said yes. It has no times yet." in page or "This evening is over now." in page
     assert whereabouts(app, world.noirin) is None
 
 

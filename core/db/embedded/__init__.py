@@ -12,8 +12,8 @@ The server's processes inherit the lock, so it is free exactly when none of them
 two processes cannot both start a server, and the files of a killed server are known to be stale. The server stops
 with the process that started it, even while others are connected.
 
-Clients connect by TCP to 127.0.0.1 with a password. A Unix socket's path may have at most 107 bytes, so we could not
-keep the socket in this directory, but only in a shared temporary one; and every client and every proxy speaks TCP.
+Clients connect by TCP to 127.0.0.1 with a password, because every client and every proxy speaks TCP. The path of a Unix
+socket may have at most 107 bytes, so the socket would need a shared temporary directory.
 """
 
 import contextlib

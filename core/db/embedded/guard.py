@@ -203,7 +203,7 @@ def _give(data: Path, uid: int, gid: int) -> None:
 
 
 def _dying_with(guard: int) -> Callable[[], None]:
-    """Return what the child does before it execs, so that it ends with the guard, even after kill -9 of the guard."""
+    """Return a function that the child calls before exec: it makes the child stop whenever the guard stops."""
 
     def die_with_guard() -> None:
         if sys.platform == "linux":

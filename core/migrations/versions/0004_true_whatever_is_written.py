@@ -15,6 +15,19 @@ OWN_TABLES = (
     "CREATE TABLE IF NOT EXISTS seisiun_choice (name text PRIMARY KEY, value text NOT NULL)",
 )
 
+# Roles that may read our tables already go on reading all that a pass or a hook reads.
+GRANTS = """
+    DO $$ DECLARE reader text; BEGIN
+        FOR reader IN
+            SELECT DISTINCT CASE grantee WHEN 'PUBLIC' THEN 'PUBLIC' ELSE quote_ident(grantee) END
+            FROM information_schema.role_table_grants
+            WHERE table_schema = current_schema() AND table_name = 'activation_window' AND privilege_type = 'SELECT'
+        LOOP
+            EXECUTE 'GRANT SELECT ON deactivated_person, seisiun_choice TO ' || reader;
+        END LOOP;
+    END $$
+"""
+
 # A notification is empty: the requests say which sessions it is about, and those of one transaction collapse into one.
 FUNCTIONS = {
     "seisiun_request_about(wanted bigint, subject text) RETURNS void": """
@@ -93,6 +106,7 @@ def upgrade() -> None:
     """Add to tables of our own, and take two checks off the app's; a daemon of the release before goes on beside it."""
     for statement in OWN_TABLES:
         step(statement)
+    step(GRANTS)
     add_column("plan_request", "about", "text NOT NULL DEFAULT 'hours'")
     _accept_causes()
     for name in NO_LONGER_CHECKED:

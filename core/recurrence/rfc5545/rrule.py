@@ -154,7 +154,9 @@ class _RuleReader:
         if days.positions and not any(name.startswith("BY") and name != "BYSETPOS" for name in self.parts):
             raise self.parts["BYSETPOS"].refused("another BY part, such as BYDAY, to choose from")
         if days.weeks and (days.positions or days.interval > 1):
-            raise self.parts["BYWEEKNO"].refused("no BYSETPOS and no INTERVAL beside it: a week may lie in two years")
+            raise self.parts["BYWEEKNO"].refused(
+                "no BYSETPOS and no INTERVAL beside it: a week can begin in one year and end in the next"
+            )
 
     # When, and for how long
 

@@ -206,3 +206,19 @@ def test_refused_app_is_adopted_once_the_instructions_are_followed(other_app: Co
 
     assert migrate(url_of(other_app)) is None
     assert add_session(other_app, path="new") in requests(other_app)
+
+
+def test_roles_that_read_our_tables_may_read_those_that_a_later_revision_adds(
+    empty_database_url: str,
+) -> None:
+    migrate(empty_database_url)
+    with connected(empty_database_url) as db:
+        execute(db, 'DROP ROLE IF EXISTS "reader of ours"; CREATE ROLE "reader of ours"')
+        execute(db, 'GRANT SELECT ON activation_window TO "reader of ours"')
+        execute(db, "UPDATE seisiun_schema_version SET version_num = '0003'")
+
+        assert migrate(empty_database_url) == "0003"
+
+        for table in ("deactivated_person", "seisiun_choice"):
+            assert value(db, "SELECT has_table_privilege('reader of ours', %s, 'SELECT')", table)
+        execute(db, 'DROP OWNED BY "reader of ours"; DROP ROLE "reader of ours"')
