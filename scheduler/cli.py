@@ -25,7 +25,7 @@ from core.store.views import schedule
 from scheduler.commands import loading, screens
 from scheduler.commands.demo import Demo
 from scheduler.commands.preview import preview
-from scheduler.commands.status import print_status
+from scheduler.commands.status import adoption_notes, print_status
 from scheduler.commands.status import status as read_status
 from scheduler.daemon import Daemon
 
@@ -63,16 +63,20 @@ def _url(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def _connection() -> Iterator[Connection]:
-    with _url(load_settings()) as url:
-        engine = create_engine(
-            url, application_name="seisiun command", response_timeout_seconds=RESPONSE_TIMEOUT_SECONDS
-        )
-        try:
-            with engine.begin() as connection:
-                require_schema(connection)
-                yield connection
-        finally:
-            engine.dispose()
+    with _url(load_settings()) as url, _connected(url) as connection:
+        yield connection
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Connection]:
+    timeout = RESPONSE_TIMEOUT_SECONDS
+    engine = create_engine(url, application_name="seisiun command", response_timeout_seconds=timeout)
+    try:
+        with engine.begin() as connection:
+            require_schema(connection)
+            yield connection
+    finally:
+        engine.dispose()
 
 
 @main.command()
@@ -100,7 +104,11 @@ def migrate() -> None:
     """
     with database(load_settings()) as url:
         before = migrate_database(url)
+        with _connected(url) as connection:
+            notes = adoption_notes(connection)
     click.echo("the schema is created" if before is None else f"the schema was at revision {before} and is up to date")
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
 
 
 @main.command()

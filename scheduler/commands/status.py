@@ -65,7 +65,7 @@ def status(connection: Connection) -> Status:
         at=at,
         healthy=not problems,
         problems=problems,
-        notes=(*_clock_notes(daemons), *_adoption_notes(connection)),
+        notes=(*_clock_notes(daemons), *adoption_notes(connection)),
         daemons=daemons,
         next_edge=next(iter(schedule.upcoming(connection, timedelta(days=30), limit=1)), None),
         on_now=list(places.places(connection)),
@@ -111,8 +111,8 @@ def _clock_notes(daemons: list[HeartbeatRow]) -> list[str]:
     return [_skewed(daemon) for daemon in daemons if _is_alive(daemon) and abs(daemon.clock_offset_ms) > SKEW_MS]
 
 
-def _adoption_notes(connection: Connection) -> list[str]:
-    """Return what is read otherwise than it is written, and what the planner cannot write."""
+def adoption_notes(connection: Connection) -> list[str]:
+    """Return what is read otherwise than it is written, and what the planner cannot write; `migrate` prints it too."""
     notes = []
     if count := reports.buffers_out_of_bounds(connection):
         notes.append(f"sessions with a buffer outside 0 to 1440 minutes: {count}; each is read as the nearest bound")

@@ -13,6 +13,7 @@ TABLES = (
     "activation_log",
     "activation_window",
     "daemon_heartbeat",
+    "deactivated_person",
     "plan_request",
     "planned_instance",
     "session_plan",

@@ -52,6 +52,8 @@ def test_a_dry_run_shows_what_would_be_done_and_writes_nothing(database_url: str
     assert done.returncode == 0
     assert "activated=1 deactivated=0 planned=1" in done.stderr
     assert "dry_run=true" in done.stderr
+    assert "event=would_flip" in done.stderr
+    assert "event=flip " not in done.stderr
     assert everything(app) == before
 
 

@@ -163,3 +163,41 @@ def test_upcoming_says_how_far_it_can_see(database_url: str) -> None:
 
     assert (status, out) == (0, "no planned instance opens or closes within 100 hours\n")
     assert err == "note: instances that open more than 24 hours from now are not planned yet\n"
+
+
+def test_p6_a_session_that_cannot_be_read_is_a_problem_where_something_of_it_is_to_come(database_url: str) -> None:
+    with connected(database_url) as app:
+        for number in range(12):
+            add_session(app, "most evenings", name=f"Pub {number}")
+        run("jobs/check_active_sessions.py", settings={"DATABASE_URL": database_url})
+        _, out, _ = scheduler("status", DATABASE_URL=database_url)
+        assert "sessions that cannot be read and have something" not in out
+        live = session_here(app, "most evenings", name="The Back Room")
+        instance_soon(app, live, -60, 600)
+        run("jobs/check_active_sessions.py", settings={"DATABASE_URL": database_url})
+
+        status, out, _ = scheduler("status", DATABASE_URL=database_url)
+        _, everything, _ = scheduler("status", "--all", DATABASE_URL=database_url)
+        _, as_json, _ = scheduler("status", "--json", DATABASE_URL=database_url)
+
+    assert status == 1
+    assert "sessions that cannot be read and have something on or ahead: 1: The Back Room" in out
+    assert out.count("unreadable: session ") == 10
+    assert everything.count("unreadable: session ") == 13
+    at = json.loads(as_json)["at"]
+    assert "T" in at
+    assert at.endswith("+00:00")
+
+
+def test_what_an_adopted_table_holds_is_noted_by_migrate_and_status(database_url: str) -> None:
+    with connected(database_url) as app:
+        add_session(app, active_buffer_minutes_before=5000)
+        execute(app, "ALTER TABLE session_instance ADD COLUMN fee integer NOT NULL")
+
+    migrated = scheduler("migrate", DATABASE_URL=database_url)
+    _, out, _ = scheduler("status", DATABASE_URL=database_url)
+
+    assert migrated[0] == 0
+    for told in (migrated[2], out):
+        assert "note: sessions with a buffer outside 0 to 1440 minutes: 1" in told
+        assert "note: session_instance.fee: NOT NULL and without a default" in told

@@ -141,7 +141,7 @@ def test_what_should_be_on_is_on_when_the_page_comes_back(form: Form, world: Wor
 
 def test_a_fortnightly_one_asks_for_its_first_date(form: Form, world: World, app: Connection) -> None:
     fields = {"every-0": "2"}
-    assert "give its first date" in form.send("show", **fields)
+    assert "Give its first date" in form.send("show", **fields)
 
     fields["initiation_date"] = "2026-01-08"
     assert "Every other Thursday" in form.send("show", **fields)

@@ -1,5 +1,8 @@
+from datetime import datetime, timedelta
+
 import pytest
 
+from core.recurrence import Occurrence
 from web import words
 
 
@@ -14,3 +17,23 @@ from web import words
 )
 def test_zones_are_called_by_their_town(zone: str | None, said: str) -> None:
     assert words.zone(zone) == said
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "told"),
+    [
+        ("Europe/Dublin", "2027-03-28 01:30", "The clocks skip 1:30am that night, so it starts at 2:30am."),
+        ("Europe/Dublin", "2027-03-27 01:30", None),
+        ("Europe/Dublin", "2026-10-25 01:30", None),
+        ("Mars/Olympus", "2027-03-28 01:30", None),
+    ],
+    ids=["skipped", "the night before", "shown twice", "an unknown zone"],
+)
+def test_t1_a_start_that_the_clocks_skip_is_said_to_be_so(zone: str, start: str, told: str | None) -> None:
+    starts = datetime.fromisoformat(start)
+
+    assert words.skipped(Occurrence(starts, starts + timedelta(hours=2)), zone) == told
+
+
+def test_t1_of_no_hours_nothing_is_skipped() -> None:
+    assert words.skipped(None, "Europe/Dublin") is None

@@ -63,13 +63,19 @@ def as_it_should_be(app: Connection, now: datetime, *, may_be_set_back: bool = F
         if (opens_at <= now < closes_at or (phase == "open" and now < opens_at <= now + MINUTE))
         and not (may_be_set_back and phase == "over" and closes_at <= now + TOLERATED)
     }
+    deactivated = {
+        person
+        for (person,) in execute(
+            app, "SELECT person_id FROM person p WHERE (to_jsonb(p) ->> 'active')::boolean IS FALSE"
+        )
+    }
     said: dict[int, list[SaidYes]] = {person: [] for (person,) in execute(app, "SELECT person_id FROM person")}
     for person, instance, said_at in execute(
         app,
         "SELECT person_id, session_instance_id, coalesce(checked_in_at, created_date, '1970-01-01 00:00:00Z') "
         "FROM session_instance_person WHERE attendance = 'yes'",
     ):
-        if instance in open_now:
+        if instance in open_now and person not in deactivated:
             said[person].append(SaidYes(instance, said_at, *open_now[instance]))
     best = {person: where(yeses) for person, yeses in said.items()}
     return World(

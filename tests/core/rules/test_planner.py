@@ -16,6 +16,7 @@ from core.rules.planner import (
     SessionSnapshot,
     first_date,
     plan,
+    plan_or_freeze,
 )
 from tests.core.rules.planner_model import (
     HORIZON,
@@ -838,3 +839,86 @@ def is_still(written: InstanceSnapshot, snapshot: SessionSnapshot) -> bool:
         if found.session_instance_id == written.session_instance_id:
             return is_a_persons(found) or (found.binding is not None and found.binding.moved)
     return False
+
+
+# P6: what cannot be read
+
+
+def frozen(snapshot: SessionSnapshot, now: str = "2026-12-01 12:00") -> Plan:
+    return plan_or_freeze(snapshot, utc(now), horizon=timedelta(hours=24), default_length=timedelta(hours=3))
+
+
+def test_p6_what_can_be_read_is_planned_as_ever() -> None:
+    snapshot = session(recurrence=recurring(weekly("tuesday", "19:00", "22:00")))
+
+    assert frozen(snapshot) == planned(snapshot, "2026-12-01 12:00")
+    assert frozen(snapshot).unreadable is None
+
+
+def test_p6_without_any_row_an_unreadable_recurrence_plans_nothing() -> None:
+    plan = frozen(session(recurrence="most Tuesdays"))
+
+    assert (plan.made, plan.windows, plan.next_plan_at) == ((), (), None)
+    assert plan.unreadable is not None
+    assert "most Tuesdays" in plan.unreadable
+
+
+def test_p6_a_bound_row_keeps_its_occurrence_and_a_cancelled_one_its_silence() -> None:
+    kept = row(1, "2026-12-01", "19:00", "22:00", bound("2026-12-01 19:00", "2026-12-01 22:00"), deletable=True)
+    called_off = row(2, "2026-12-02", "19:00", "22:00", bound("2026-12-02 19:00", "2026-12-02 22:00"), cancelled=True)
+    by_hand = row(3, "2026-12-03", "20:00", "21:00")
+    lost = row(4, "2026-12-04", "19:00", "22:00", bound("2026-12-04 19:00", "2026-12-04 22:00", lost=True))
+
+    plan = frozen(session(kept, called_off, by_hand, lost, recurrence="most Tuesdays"))
+
+    assert windows(plan) == [(1, "01 18:00", "01 23:00"), (3, "03 19:00", "03 22:00")]
+    assert (plan.made, plan.retimed, plan.bound, plan.unbound, plan.deletable) == ((), (), {}, frozenset(), frozenset())
+
+
+@pytest.mark.parametrize("zone", [None, "Eire/Dublin"])
+def test_p6_with_an_unknown_zone_only_what_has_no_window_in_any_zone_is_known(zone: str | None) -> None:
+    stands, cancelled, too_late = (
+        row(1, "2026-12-01", "19:00", "22:00"),
+        row(2, "2026-12-01", "19:00", "22:00", cancelled=True),
+        row(3, "2026-12-24", "19:00", "22:00"),
+    )
+
+    plan = frozen(session(stands, cancelled, too_late, timezone=zone, until="2026-12-20"))
+
+    assert plan.unknown_hours
+    assert plan.windowless == {2, 3}
+    assert (plan.made, plan.windows, plan.bound, plan.deletable) == ((), (), {}, frozenset())
+
+
+# P2: a row made by hand beside the planner's
+
+
+@pytest.mark.parametrize(
+    ("deletable", "bound_to_hand_made"), [(True, True), (False, False)], ids=["untouched", "touched"]
+)
+def test_p2_a_row_that_nobody_touched_gives_way_to_one_made_by_hand(
+    *, deletable: bool, bound_to_hand_made: bool
+) -> None:
+    hours = bound("2026-12-01 19:00", "2026-12-01 22:00")
+    planners = row(1, "2026-12-01", "19:00", "22:00", hours, deletable=deletable)
+    hand_made = row(2, "2026-12-01", "19:00", "22:00")
+
+    plan = planned(
+        session(planners, hand_made, recurrence=recurring(weekly("tuesday", "19:00", "22:00"))), "2026-12-01 12:00"
+    )
+
+    assert (plan.bound.get(2) == hours) == bound_to_hand_made
+    assert plan.deletable == ({1} if bound_to_hand_made else frozenset())
+    assert [id_ for id_, _, _ in windows(plan)] == [2 if bound_to_hand_made else 1]
+
+
+def test_p4_what_a_new_pattern_leaves_behind_is_named_once() -> None:
+    hours = bound("2026-12-01 19:00", "2026-12-01 22:00")
+    snapshot = session(
+        row(1, "2026-12-01", "19:00", "22:00", hours), recurrence=recurring(weekly("friday", "19:00", "22:00"))
+    )
+
+    plan = planned(snapshot, "2026-12-01 12:00")
+
+    assert [left.session_instance_id for left in plan.left_behind] == [1]
+    assert planned(apply(plan, snapshot), "2026-12-01 12:00").left_behind == ()

@@ -32,6 +32,7 @@ from core.active_session_manager import (
     session_saved,
     update_active_sessions,
 )
+from core.migrations import migrate
 from tests.core.emptied import empty
 from tests.core.oracle import zone_info
 from tests.core.rules.presence_model import as_it_should_be, as_stored
@@ -40,6 +41,16 @@ from tests.data import add_check_in, add_instance, add_person, add_session, chan
 MINUTE = timedelta(minutes=1)
 BASE = datetime.now(UTC).replace(second=0, microsecond=0)
 ZONES = ("UTC", "America/New_York", "Asia/Kolkata", "Pacific/Kiritimati", "Europe/Dublin")
+
+# The app has a column that deactivates people, and a trigger that sets another whenever anybody writes a row.
+HABITS_OF_THE_APP = """
+    ALTER TABLE person ADD COLUMN active boolean DEFAULT true;
+    ALTER TABLE session_instance ADD COLUMN last_modified_date timestamptz;
+    CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN NEW.last_modified_date := clock_timestamp(); RETURN NEW; END
+    $$;
+    CREATE TRIGGER touch BEFORE UPDATE ON session_instance FOR EACH ROW EXECUTE FUNCTION touch();
+"""
 
 which = st.integers(0, 4)  # of the rows that stand, by id
 zones = st.sampled_from(ZONES)
@@ -200,6 +211,40 @@ class Evening(RuleBasedStateMachine):
     def meddle(self, at: int, slowly: bool, columns: dict[str, Any]) -> None:
         self.edit("session_instance", at, slowly, lambda *_: columns)
 
+    @rule(who=which, at=which, slowly=anybody)
+    def write_a_pointer_by_hand(self, who: int, at: int, slowly: bool) -> None:
+        """To an instance that is on, or to none: the schema refuses any other."""
+        with self.writing(slowly=slowly) as db:
+            on = [None, *(row[0] for row in execute(db, "SELECT session_instance_id FROM active_instance ORDER BY 1"))]
+            person = self.one(db, "person", who)
+            if person is not None:
+                change(db, "person", person, active_session_instance_id=on[at % len(on)])
+
+    @rule(who=which, slowly=anybody, active=st.sampled_from([True, False, False, None]))
+    def deactivate(self, who: int, slowly: bool, active: bool | None) -> None:
+        self.edit("person", who, slowly, lambda *_: {"active": active})
+
+    @rule(at=which, slowly=anybody)
+    def add_a_twin_by_hand(self, at: int, slowly: bool) -> None:
+        """A row with the very hours of one that stands, the planner's or a person's."""
+        with self.writing(slowly=slowly) as db:
+            twin_of = self.somewhere(db, at)
+            columns = "session_id, date, start_time, end_time"
+            execute(
+                db,
+                f"INSERT INTO session_instance ({columns}) SELECT {columns} FROM session_instance "
+                "WHERE session_instance_id = %s",
+                twin_of,
+            )
+
+    @rule(is_added=st.booleans())
+    def add_or_drop_a_column(self, is_added: bool) -> None:
+        with self.writing(slowly=False) as db:
+            if is_added:
+                execute(db, "ALTER TABLE session_instance ADD COLUMN IF NOT EXISTS venue text DEFAULT 'upstairs'")
+            else:
+                execute(db, "ALTER TABLE session_instance DROP COLUMN IF EXISTS venue")
+
     @rule(at=which, slowly=anybody, to=which)
     def give_to_another_session(self, at: int, slowly: bool, to: int) -> None:
         def given(db: Connection, _: int) -> dict[str, Any]:
@@ -329,6 +374,8 @@ class Evening(RuleBasedStateMachine):
 def test_after_anything_in_any_order_a_quiet_pass_leaves_what_the_rows_say(engine: Engine, database_url: str) -> None:
     effort = settings(max_examples=settings().max_examples // 5, stateful_step_count=30)
     with connected(database_url) as app, connected(database_url, autocommit=False) as slow:
+        execute(app, HABITS_OF_THE_APP)
+        migrate(database_url)  # finds the column that deactivates people
         for connection in (app, slow):
             execute(connection, "SET lock_timeout = '20ms'")
         slow.commit()

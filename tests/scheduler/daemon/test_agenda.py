@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from core.store.queue.due import Reason, Search
 from scheduler.daemon.agenda import (
     EDGES,
     EVERYTHING,
@@ -69,6 +70,11 @@ def test_a_wakeup_makes_its_task_pending_and_the_most_urgent_comes_first(wakeup:
     agenda.take(wakeup, NOW, is_receiving=True)
 
     assert drained(agenda) == pending
+
+
+def test_a_task_searches_for_its_own_reasons_and_leaves_out_what_is_backed_off() -> None:
+    assert RESYNC.search(frozenset({7})) == Search(frozenset(Reason), timedelta(seconds=1), frozenset({7}))
+    assert EDGES.search(frozenset()) == Search(frozenset({Reason.EDGE}))
 
 
 def test_the_start_comes_before_everything_else() -> None:
