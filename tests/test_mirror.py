@@ -56,6 +56,7 @@ COVERED_BY = {
     "core/store/views/schedule.py": "scheduler/test_cli.py",
     "scheduler/__main__.py": "scheduler/test_cli.py",
     "scheduler/commands/demo_pages.py": "scheduler/commands/test_demo.py",
+    "scheduler/daemon/housekeeping.py": "scheduler/scenarios/test_daemon_faults.py",
     "scheduler/commands/screens.py": "scheduler/test_cli.py",
     "scheduler/commands/status.py": "scheduler/scenarios/test_health.py",
     "scheduler/daemon/heartbeat.py": "scheduler/scenarios/test_health.py",

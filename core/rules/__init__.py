@@ -3,7 +3,7 @@
 planner   which instances a session should have, and in which windows each should be active (P)
 binding   which instance stands for which occurrence (P2 to P4)
 overlaps  which of a session's overlapping instances is on (P7)
-flips     which active bits to change (A1)
+flips     which active bits to change (A1), and the causes of flips
 presence  where a person is (A2)
 
 `core.store` loads their inputs and writes their decisions; `core.reconcile` puts these steps in order.

@@ -17,6 +17,7 @@ from core.logs import logger
 from core.reconcile.result import ZONE_VERSION
 from core.store import heartbeats
 from core.store.heartbeats import Beat
+from scheduler.daemon.agenda import NEAR_SECONDS
 from scheduler.daemon.clock_offset import STEP_SECONDS, ClockOffset
 from scheduler.daemon.outage import Outage
 from scheduler.daemon.timers import Timers
@@ -55,6 +56,11 @@ class Heartbeat:
     def database_now(self) -> datetime:
         """The database's clock, as the host's clock and the measured offset tell it."""
         return utc_now() + self._offset.value
+
+    def edge_is_near(self) -> bool:
+        """Say whether the next edge is so near that a tick would be in its way."""
+        edge = self._timers.next_at
+        return edge is not None and abs(edge - self.database_now) < timedelta(seconds=NEAR_SECONDS)
 
     def note_pass(self) -> None:
         """Report with the next beat that a pass has finished."""

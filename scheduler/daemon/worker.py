@@ -20,13 +20,13 @@ from core.migrations import require_schema
 from core.reconcile.batches import reconcile
 from core.reconcile.log import log_result
 from core.reconcile.result import PassOptions
-from core.reconcile.warm_up import warm_up
 from core.settings import Settings
 from core.store.queue import requests, retries
-from core.store.views import reports, schedule
+from core.store.views import schedule
 from scheduler.daemon import agenda as tasks
-from scheduler.daemon.agenda import GRACE, NEAR_SECONDS, TICK_SECONDS, Agenda, Task
+from scheduler.daemon.agenda import TICK_SECONDS, Agenda, Task
 from scheduler.daemon.heartbeat import Heartbeat
+from scheduler.daemon.housekeeping import Housekeeping
 from scheduler.daemon.outage import Outage
 from scheduler.daemon.timers import Timers
 from scheduler.daemon.wakeups import Wakeups
@@ -59,8 +59,8 @@ class Worker:
         self._on_ready = on_ready
         self._agenda = Agenda(settings.resync_seconds)
         self._outage = Outage()
-        self._held_by: dict[int, str] = {}  # of sessions deferred for long: the server processes in the way
         self._heartbeat = Heartbeat(self._transaction, timers, listener, self._outage)
+        self._housekeeping = Housekeeping(self._transaction, self._agenda, settings.keep_days)
         self.progress_at = time.monotonic()
 
     def run(self) -> None:
@@ -88,7 +88,7 @@ class Worker:
         with self._transaction() as connection:
             require_schema(connection)
             requests.make_missing_plans(connection)
-        self._best_effort(self._warm_up)
+        self._best_effort(self._housekeeping.warm_up)
         self._agenda.restart()
 
     def _work(self) -> None:
@@ -126,9 +126,8 @@ class Worker:
         if result.failed:
             self._await_retry()
         self._timers.add(edge for edge in result.edges if edge <= utc_now() + TIMERS_AHEAD)
-        log_result(task.cause, result, self._heartbeat.database_now, self._held_by)
-        for session_id in result.sessions - result.deferred:
-            self._held_by.pop(session_id, None)
+        log_result(task.cause, result, self._heartbeat.database_now, self._housekeeping.held_by)
+        self._housekeeping.forget(result.sessions - result.deferred)
         if not (result.sessions or result.deferred or result.failed or self._was_early(task)):
             self._finish(task)
 
@@ -174,21 +173,17 @@ class Worker:
             self._agenda.retry_in(retries.time_to_next(connection), time.monotonic())
 
     def _tick_if_due(self) -> None:
-        edge_is_near = self._agenda.edge_is_pending() or self._edge_is_near()
+        edge_is_near = self._agenda.edge_is_pending() or self._heartbeat.edge_is_near()
         if not self._agenda.tick.is_due(time.monotonic(), edge_is_near=edge_is_near):
             return
         if self._heartbeat.clock_was_set():
             self._agenda.add(tasks.RESYNC)
-        for work in (self._heartbeat.beat, self._report_deferred, self._prune_if_due):
+        for work in (self._heartbeat.beat, self._housekeeping.report_deferred, self._housekeeping.prune_if_due):
             self._best_effort(work)
         if self._heartbeat.follow_clock() or self._heartbeat.timers_are_late():
             self._agenda.add(tasks.RESYNC)
         if self._listener.listening_since is None:
             self._agenda.add(tasks.POLL)
-
-    def _edge_is_near(self) -> bool:
-        edge = self._timers.next_at
-        return edge is not None and abs(edge - self._heartbeat.database_now) < timedelta(seconds=NEAR_SECONDS)
 
     def _best_effort(self, work: Callable[[], None]) -> None:
         """Do work that no pass may wait for: if the database refuses it or is busy, leave it for the next time."""
@@ -198,19 +193,3 @@ class Worker:
             if is_disconnected(error):
                 raise
             OUTAGES.warning(log, "postponed", work=work.__name__.strip("_"), error=str(error.orig).strip())
-
-    def _warm_up(self) -> None:
-        with self._transaction() as connection:
-            warm_up(connection)
-
-    def _report_deferred(self) -> None:
-        for session_id, seconds in self._agenda.backoff.take_long(time.monotonic()).items():
-            with self._transaction() as connection:
-                holders = reports.holders(connection, GRACE)
-            self._held_by[session_id] = ",".join(str(holder.pid) for holder in holders) or "unknown"
-            log.warning("deferred", session=session_id, seconds=round(seconds, 1), held_by=self._held_by[session_id])
-
-    def _prune_if_due(self) -> None:
-        if self._agenda.prune_is_due(time.monotonic()):
-            with self._transaction() as connection:
-                reports.prune(connection, timedelta(days=self._settings.keep_days))

@@ -116,7 +116,10 @@ def test_sigterm_ends_it_while_several_chunks_wait_for_a_lock(
     with connected(database_url, autocommit=False) as holding:
         execute(holding, "LOCK TABLE session_instance")
         daemon = daemons.start(database_url)
-        time.sleep(2)
+        # Not after a fixed time: a slow machine would not have begun, and would have no handler for the signal yet.
+        eventually(
+            lambda: value(app, "SELECT count(*) FROM pg_locks WHERE NOT granted") > 0, "a chunk waits for the lock"
+        )
 
         assert_stops(daemon, "several chunks wait for a lock", figures)
 
