@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from core.db.transaction_settings import OWN_WRITE, PLANNER_SETTINGS, clock, temporary_settings
+from core.db.transaction_settings import HOOK_SETTINGS, clock, temporary_settings
 from core.db.transactions import AppDatabase, has_failed_already, is_contention, is_disconnected, joined
 from core.errors import InvalidAttendance, InvalidComment, SeisiunError, UnknownInstance, UnknownPerson
 from core.logs import logger
@@ -30,12 +30,6 @@ from core.store.views.places import Place
 
 ATTENDANCES = ("yes", "maybe", "no")
 LONGEST_COMMENT = 300  # characters
-HOOK_SETTINGS = PLANNER_SETTINGS | {
-    "lock_timeout": "100ms",
-    "statement_timeout": "2s",
-    "row_security": "off",  # an error instead of a part of the rows (L4)
-    OWN_WRITE: "on",
-}
 
 Result = TypeVar("Result")
 

@@ -16,6 +16,11 @@ INSTANT = DateTime(timezone=True)
 LocalDateTime = DateTime(timezone=False)
 
 
+def is_id(text: str) -> bool:
+    """Return whether a text is an id: only ASCII digits, and few enough to fit into eight bytes."""
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
 class Base(DeclarativeBase):
     """The base of all mapped classes: every `datetime` is a `timestamptz` unless its column says otherwise."""
 
@@ -175,20 +180,11 @@ class SkippedOccurrence(Base):
 
 
 class DeactivatedPerson(Base):
-    """A person whom the app has deactivated, kept by a trigger: they are placed nowhere."""
+    """A person that the app has deactivated; a trigger keeps this table. Such a person is nowhere."""
 
     __tablename__ = "deactivated_person"
 
     person_id: Mapped[int] = mapped_column(ForeignKey("person.person_id", ondelete="CASCADE"), primary_key=True)
-
-
-class Choice(Base):
-    """What this database has chosen: written when it is migrated or adopted, read by every process."""
-
-    __tablename__ = "seisiun_choice"
-
-    name: Mapped[str] = mapped_column(primary_key=True)
-    value: Mapped[str]
 
 
 class DaemonHeartbeat(Base):

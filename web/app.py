@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 
 from core.db import create_engine
 from core.errors import DatabaseUnavailable
+from core.models import is_id
 from core.settings import load_settings
 from core.store.views import pages
 from web.blueprint import create_blueprint
@@ -102,8 +103,7 @@ def _become(person: pages.PersonRow) -> None:
 
 def _person(engine: Engine, text: str) -> pages.PersonRow:
     with engine.connect() as connection:
-        known = text.isascii() and text.isdigit() and len(text) < 19
-        return (pages.person(connection, int(text)) if known else None) or abort(404, "There is no such person.")
+        return (pages.person(connection, int(text)) if is_id(text) else None) or abort(404, "There is no such person.")
 
 
 def _new_person(engine: Engine) -> pages.PersonRow:

@@ -19,6 +19,7 @@ from core.active_session_manager import (
 )
 from core.db.transaction_settings import clock
 from core.hooks import ATTENDANCES, LONGEST_COMMENT
+from core.models import is_id
 from core.recurrence import Occurrence
 from core.settings import load_settings
 from core.store.views import pages
@@ -135,7 +136,7 @@ def _comment() -> str | None:
 
 def _person_id() -> int:
     text = request.form.get("person_id", "")
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    if not is_id(text):
         abort(404, "There is no such person.")
     return int(text)
 

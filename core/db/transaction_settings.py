@@ -12,17 +12,21 @@ from sqlalchemy import Connection, DateTime, Select, Text, bindparam, func, lite
 # by index, but old statistics can make PostgreSQL choose otherwise. UTC: we compare rows as JSON with what the planner
 # wrote, and JSON shows instants in the connection's time zone.
 PLANNER_SETTINGS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "timezone": "UTC"}
-OWN_WRITE = "seisiun.own_write"
+# A pass and a hook mark their writes: our triggers insert no request for them.
+OWN_WORK = PLANNER_SETTINGS | {
+    # If a row-level policy would hide rows from us, PostgreSQL raises an error instead of returning the others (L4).
+    "row_security": "off",
+    "seisiun.own_write": "on",
+}
 # A pass never waits long for a lock. If our process is stopped (SIGSTOP) in the middle of a transaction, the server
-# ends the transaction, and so frees its locks. A pass marks its writes: our triggers insert no request for them.
-PASS_SETTINGS = PLANNER_SETTINGS | {
+# ends the transaction, and so frees its locks.
+PASS_SETTINGS = OWN_WORK | {
     "lock_timeout": "250ms",
     "statement_timeout": "5s",
     "idle_in_transaction_session_timeout": "2s",
-    # If a row-level policy would hide rows from us, PostgreSQL raises an error instead of returning the others (L4).
-    "row_security": "off",
-    OWN_WRITE: "on",
 }
+# A hook waits shorter still: the app's user waits with it.
+HOOK_SETTINGS = OWN_WORK | {"lock_timeout": "100ms", "statement_timeout": "2s"}
 # We do not wait until a commit is on disk: we would hold locks meanwhile. If the server crashes and loses a flip, the
 # next pass makes it again. The app's commits do wait.
 OWN_TRANSACTION = PASS_SETTINGS | {"synchronous_commit": "off"}

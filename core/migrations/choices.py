@@ -1,12 +1,12 @@
 """What this database has chosen, kept in one small table of ours: `seisiun_choice`.
 
-Triggers, daemon, sweep and every app process read the same row. An environment variable could differ between them.
+`migrate` reads it, so that it makes each choice once. An environment variable could differ from run to run.
 """
 
 from core.migrations.live import columns, make_triggers, scalar, step
 
-# The value is the name of the boolean column of `person` that says whether the app has deactivated somebody.
-DEACTIVATED_PEOPLE = "deactivated_people"
+# The value is the name of the boolean column of `person`: false means that the app has deactivated a person.
+IS_CHOSEN = "SELECT 1 FROM seisiun_choice WHERE name = 'deactivated_people'"
 TRIGGERS = (
     (
         "person",
@@ -36,14 +36,10 @@ STEPS = (
 def settle() -> None:
     """Follow the app's column `person.active`, if it has one that is boolean, and nothing was chosen before.
 
-    The people whom it deactivates now are released by the passes that follow.
+    The next passes release the people that this column deactivates now.
     """
-    if columns("person").get("active") != "boolean" or _is_chosen(DEACTIVATED_PEOPLE):
+    if columns("person").get("active") != "boolean" or scalar(IS_CHOSEN):
         return
     make_triggers(TRIGGERS)
     for statement in STEPS:
         step(statement)
-
-
-def _is_chosen(name: str) -> bool:
-    return bool(scalar("SELECT 1 FROM seisiun_choice WHERE name = :name", name=name))

@@ -58,14 +58,15 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
         return ReconcileResult(deferred=elsewhere)
     states = requests.plan_states(connection, locked)
     now = options.now or max(state.read_at for state in states.values())
-    requested = frozenset(
-        id_ for id_, state in states.items() if options.is_hook or state.requests or id_ in options.notified
+    to_plan = frozenset(
+        id_
+        for id_, state in states.items()
+        if options.is_hook or state.requests or id_ in options.notified or state.is_due(now, ZONE_VERSION)
     )
-    due = frozenset(id_ for id_, state in states.items() if state.is_due(now, ZONE_VERSION))
     # Requests are stamped by the real clock: beside a stated `now` they mean nothing.
-    since = {} if options.now else {id_: state.requested_at for id_, state in states.items() if state.requested_at}
-    planned = _plan(connection, options, requested | due, now, since)
-    activated = _activate(connection, options, locked - planned.blocked, requested | due, now, requested=since)
+    requested = {} if options.now else {id_: state.requested_at for id_, state in states.items() if state.requested_at}
+    planned = _plan(connection, options, to_plan, now, requested)
+    activated = _activate(connection, options, locked - planned.blocked, to_plan, now, requested=requested)
     unfinished = planned.blocked | activated.blocked | activated.unmoved
     not_requested = frozenset(id_ for id_ in activated.unmoved if not states[id_].requests)
     if options.is_hook:

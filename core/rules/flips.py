@@ -25,7 +25,7 @@ class Cause(StrEnum):
     RESYNC = "resync"
     HOOK = "hook"
     SWEEP = "sweep"
-    REPAIR = "repair"  # somebody had written the bit by hand, whoever started the pass
+    REPAIR = "repair"  # somebody had written the bit by hand; any pass may repair it
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The two notification channels. A payload is only an id: the receiver reads from the tables what is true now.
 
-session_changed  our triggers, or an app, send a session id, or an empty payload for "reconcile all that is due"
+session_changed  our triggers send an empty payload: "serve the requests"; an app may send a session id
 active_changed   a pass sends a session instance id with each flip, or an empty payload for "read everything again"
 """
 

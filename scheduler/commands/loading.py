@@ -109,7 +109,9 @@ def _date(entry: dict[str, Any], key: str) -> date | None:
 def _minutes(entry: dict[str, Any], key: str) -> int:
     value = entry[key]
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LONGEST_BUFFER_MINUTES:
-        raise InvalidSessionFile(f"{key} is {value!r}; expected a whole number of minutes from 0 to 1440")
+        raise InvalidSessionFile(
+            f"{key} is {value!r}; expected a whole number of minutes from 0 to {LONGEST_BUFFER_MINUTES}"
+        )
     return value
 
 

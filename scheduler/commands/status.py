@@ -16,6 +16,7 @@ from core.store.views import places, reports, schedule
 from core.store.views.places import Place
 from core.store.views.reports import Holder, Miss, Overdue, Unreadable
 from core.store.views.schedule import Edge
+from core.windows import LONGEST_BUFFER_MINUTES
 from scheduler.commands import screens
 from scheduler.daemon.heartbeat import SKEW_REPORTED
 
@@ -115,12 +116,15 @@ def adoption_notes(connection: Connection) -> list[str]:
     """Return what is read otherwise than it is written, and what the planner cannot write; `migrate` prints it too."""
     notes = []
     if count := reports.buffers_out_of_bounds(connection):
-        notes.append(f"sessions with a buffer outside 0 to 1440 minutes: {count}; each is read as the nearest bound")
+        notes.append(
+            f"sessions with a buffer outside 0 to {LONGEST_BUFFER_MINUTES} minutes: {count}; "
+            "each is read as the nearest bound"
+        )
     if columns := reports.columns_without_value(connection):
         names = ", ".join(columns)
         notes.append(
-            f"session_instance.{names}: NOT NULL and without a default, so no instances are planned unless a trigger "
-            "of yours fills it; existing instances are activated as ever"
+            f"session_instance.{names}: NOT NULL and without a default; an instance that leaves it empty is not made, "
+            "unless a trigger of yours fills it; existing instances are activated as ever"
         )
     return notes
 

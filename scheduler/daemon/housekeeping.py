@@ -33,10 +33,13 @@ class Housekeeping:
 
     def report_deferred(self) -> None:
         """Log each session that has been deferred for over five seconds, once, with who holds its rows."""
-        for session_id, seconds in self._agenda.backoff.take_long(time.monotonic()).items():
-            with self._transaction() as connection:
-                holders = reports.holders(connection, GRACE)
-            pids = ",".join(str(holder.pid) for holder in holders) or "unknown"
+        deferred = self._agenda.backoff.take_long(time.monotonic())
+        if not deferred:
+            return
+        with self._transaction() as connection:
+            holders = reports.holders(connection, GRACE)
+        pids = ",".join(str(holder.pid) for holder in holders) or "unknown"
+        for session_id, seconds in deferred.items():
             self.held_by[session_id] = pids
             log.warning("deferred", session=session_id, seconds=round(seconds, 1), held_by=pids)
 

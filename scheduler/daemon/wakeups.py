@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from threading import Condition
 
+from core.models import is_id
+
 MOST_NOTIFIED = 1000
-
-
-def is_id(payload: str) -> bool:
-    """Say whether a notification's payload is an id: a whole number that fits into eight bytes."""
-    return payload.isascii() and payload.isdigit() and len(payload) < 19
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,4 +192,4 @@ class Worker:
         except DBAPIError as error:
             if is_disconnected(error):
                 raise
-            OUTAGES.warning(log, "postponed", work=work.__name__.strip("_"), error=str(error.orig).strip())
+            OUTAGES.warning(log, "postponed", work=work.__name__, error=str(error.orig).strip())

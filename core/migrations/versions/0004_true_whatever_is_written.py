@@ -37,8 +37,8 @@ FUNCTIONS = {
     "seisiun_request(wanted bigint) RETURNS void": """
         PERFORM seisiun_request_about(wanted, 'hours');
     """,
-    # Whatever `active` says, and where there is no window yet: an activation, or a plan, may stand uncommitted while
-    # this check-in is written.
+    # Request the session even if the instance is not active or has no window yet: another transaction may have written
+    # the activation or the plan, and not committed it, while this check-in is written.
     "seisiun_check_in_saved() RETURNS trigger": """
         DECLARE
             touched bigint[] := CASE TG_OP
@@ -103,7 +103,7 @@ NO_LONGER_CHECKED = ("active_buffer_minutes_before", "active_buffer_minutes_afte
 
 
 def upgrade() -> None:
-    """Add to tables of our own, and take two checks off the app's; a daemon of the release before goes on beside it."""
+    """Add to tables of our own, and take two checks off the app's; a daemon of the previous release works on."""
     for statement in OWN_TABLES:
         step(statement)
     step(GRANTS)

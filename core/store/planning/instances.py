@@ -144,34 +144,32 @@ def make(connection: Connection, plans: Sequence[Plan]) -> dict[tuple[int, int],
     new = {(plan.session_id, instance.binding.start): instance for plan in plans for instance in plan.made}
     if not new:
         return {}
-    times = _NEW.of(
-        [
-            (session_id, instance.date, instance.start_time, instance.end_time)
-            for (session_id, _), instance in new.items()
-        ]
-    )
-    made = _insert(connection, times)
-    if not made:
-        return {}
+    rows = [
+        (session_id, instance.date, instance.start_time, instance.end_time) for (session_id, _), instance in new.items()
+    ]
+    made = _insert(connection, rows)
     ids = {(session_id, datetime.combine(day, start or time.min)): row_id for row_id, session_id, day, start in made}
-    _bind_made(connection, {ids[where]: (where[0], instance) for where, instance in new.items()})
-    _unskip(connection, new)
-    return {(where[0], instance.key): ids[where] for where, instance in new.items()}
+    _bind_made(connection, {row_id: (where[0], new[where]) for where, row_id in ids.items()})
+    _unskip(connection, ids)
+    return {(where[0], new[where].key): row_id for where, row_id in ids.items()}
 
 
-def _insert(connection: Connection, times: Mapping[str, list[object]]) -> Sequence[Row[int, int, date, time | None]]:
-    """Insert the rows; none where a column of the app's has no value for them: NOT NULL, and without a default.
+def _insert(connection: Connection, rows: Sequence[tuple[object, ...]]) -> list[Row[int, int, date, time | None]]:
+    """Insert the rows, except those that leave a NOT NULL column of the app empty.
 
-    The savepoint keeps the pass going: rows that stand are windowed in any case. `core.store.views.reports` names the
-    column.
+    If the rows fail together, each half is inserted alone, and a half that fails in halves again. The savepoint keeps
+    the pass going: existing instances get their windows in any case. `core.store.views.reports` names the column.
     """
     try:
         with connection.begin_nested():
-            return connection.execute(_MAKE, times).all()
+            return [*connection.execute(_MAKE, _NEW.of(rows))]
     except IntegrityError as error:
         if not isinstance(error.orig, NotNullViolation):
             raise
+    if len(rows) == 1:
         return []
+    middle = len(rows) // 2
+    return _insert(connection, rows[:middle]) + _insert(connection, rows[middle:])
 
 
 _NEW = ValueTable("new", {"session_id": BigInteger(), "date": Date(), "start_time": Time(), "end_time": Time()})

@@ -80,7 +80,7 @@ def forget(connection: Connection, recovered: Mapping[int, str]) -> None:
         connection.execute(_RETRY_ALIKE, {"errors": sorted({*recovered.values()})})
 
 
-# `note_unreadable` sets failures to 0: an error that it wrote in this pass must stay.
+# `plans.write` sets failures to 0 where it writes an error of the session's own text: that error must stay.
 _FORGET = (
     update(SessionPlan)
     .where(is_in(SessionPlan.session_id), SessionPlan.failures > 0)

@@ -110,7 +110,7 @@ def buffers_out_of_bounds(connection: Connection) -> int:
 
 
 def columns_without_value(connection: Connection) -> list[str]:
-    """Return the columns of `session_instance` for which the planner has no value: NOT NULL, and without a default."""
+    """Return the columns of `session_instance` that the planner may leave empty: NOT NULL, and without a default."""
     return list(connection.scalars(_COLUMNS_WITHOUT_VALUE))
 
 
@@ -120,7 +120,7 @@ _COLUMNS_WITHOUT_VALUE = text(
     SELECT attname FROM pg_attribute
     WHERE attrelid = 'session_instance'::regclass AND attnum > 0 AND NOT attisdropped
     AND attnotnull AND NOT atthasdef AND attidentity = '' AND attgenerated = ''
-    AND attname NOT IN ('session_id', 'date') ORDER BY attnum
+    AND attname NOT IN ('session_id', 'date', 'start_time') ORDER BY attnum
     """
 )
 

@@ -277,6 +277,22 @@ def test_a_column_without_a_value_stops_the_making_of_rows_and_nothing_else(engi
         assert reports.columns_without_value(connection) == ["fee"]
 
 
+def test_a_row_that_the_app_refuses_keeps_no_other_from_being_made(engine: Engine, app: Connection) -> None:
+    execute(
+        app, "ALTER TABLE session_instance ALTER COLUMN start_time SET NOT NULL, ALTER COLUMN end_time SET NOT NULL"
+    )
+    endless = add_session(app, recurring(weekly("tuesday", "19:00", None)))
+    stated = add_session(app, TUESDAYS)
+
+    result = reconcile_at(engine, NOON)
+
+    assert (result.failed, len(result.planned)) == ({}, 1)
+    assert only_instance(app, stated) == result.planned[0]
+    assert execute(app, "SELECT 1 FROM session_instance WHERE session_id = %s", endless) == []
+    with engine.connect() as connection:
+        assert reports.columns_without_value(connection) == ["end_time"]
+
+
 # Hand-written bits and pointers
 
 

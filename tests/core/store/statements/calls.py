@@ -14,7 +14,6 @@ from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812 -
 from sqlalchemy import Connection
 
 from core.db import transaction_settings
-from core.db.transaction_settings import OWN_WRITE
 from core.rules.flips import Decision, Flip, PhaseChange
 from core.rules.overlaps import ActiveSpan
 from core.rules.planner import Binding, NewInstance, Plan, RetimedInstance
@@ -147,7 +146,7 @@ def _transaction_settings() -> list[Call]:
     return [
         _call(transaction_settings.clock),
         _call(transaction_settings.begin_own),
-        _block(transaction_settings.temporary_settings, {"lock_timeout": "250ms", OWN_WRITE: "on"}),
+        _block(transaction_settings.temporary_settings, {"lock_timeout": "250ms", "seisiun.own_write": "on"}),
         _call(transaction_settings.is_read_only),
     ]
 

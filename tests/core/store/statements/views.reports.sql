@@ -32,7 +32,7 @@ WHERE session.active_buffer_minutes_before IS NULL
 SELECT attname FROM pg_attribute
 WHERE attrelid = 'session_instance'::regclass AND attnum > 0 AND NOT attisdropped
 AND attnotnull AND NOT atthasdef AND attidentity = '' AND attgenerated = ''
-AND attname NOT IN ('session_id', 'date') ORDER BY attnum;
+AND attname NOT IN ('session_id', 'date', 'start_time') ORDER BY attnum;
 
 
 -- views.reports.overdue
