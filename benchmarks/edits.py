@@ -1,8 +1,13 @@
-"""How soon an edit shows: from the app's COMMIT until another connection sees the flips, of one and of 1,000."""
+"""How soon an edit shows: from the app's COMMIT until another connection sees the flips, of one and of 1,000.
+
+Two more edits end an instance for its people: cancelling it while its session's recurrence cannot be read, and
+deactivating them.
+"""
 
 import time
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 -- it is a class
 
@@ -13,12 +18,20 @@ from benchmarks.result import Figure, Result, Target
 from benchmarks.server import connect, connected, run
 from benchmarks.spread import Spread
 from benchmarks.wave import Wave
+from core.migrations import migrate
 
 ROUNDS = {1: 200, 1000: 5}
 WARM_UP = 3
 PAUSE_SECONDS = 0.02
 FAR_AHEAD = timedelta(hours=10)
 VISIBLE = "from COMMIT until all flips are visible"
+CANCELLED = "cancelled, while the recurrence is unreadable"
+DEACTIVATED = "people deactivated"
+ENDINGS = {
+    CANCELLED: "UPDATE session_instance SET is_cancelled = true WHERE session_instance_id = ANY (%s)",
+    DEACTIVATED: "UPDATE person SET active = false WHERE active_session_instance_id = ANY (%s)",
+}
+ENDING_ROUNDS = 100
 
 
 def edits(run: Run) -> Result:
@@ -28,6 +41,10 @@ def edits(run: Run) -> Result:
         rounds = min(ROUNDS.get(size, 3), 20 if run.quick else 1000)
         result.figures.append(Figure(VISIBLE, size, "ms", *_in_turn(run, size, rounds + WARM_UP)))
     if 1 in result.sizes(VISIBLE):
+        floor = result.figure(VISIBLE, 1).floor
+        for what, seconds in _endings(run, 10 if run.quick else ENDING_ROUNDS).items():
+            result.figures.append(Figure(what, 1, "ms", Spread.of(each * 1000 for each in seconds), floor))
+            result.targets.append(Target(f"{what}, largest", result.figure(what, 1).product.largest, 250, "ms"))
         result.targets.append(Target("edit to effect, p99", result.figure(VISIBLE, 1).product.p99, 25, "ms"))
     return result
 
@@ -53,6 +70,30 @@ def _in_turn(this: Run, size: int, rounds: int) -> tuple[Spread, Spread]:
 def _prepare(url: str, size: int, rounds: int) -> list[Wave]:
     with connected(url) as connection:
         return wave.add(connection, [datetime.now(UTC) + FAR_AHEAD] * rounds, size)
+
+
+def _endings(this: Run, rounds: int) -> dict[str, list[float]]:
+    """Open an instance and end it for its people, each ending in turn; the floor is that of opening one."""
+    seconds: dict[str, list[float]] = {what: [] for what in ENDINGS}
+    with ExitStack() as stack:
+        url = stack.enter_context(this.server.database())
+        waves = _prepare(url, 1, rounds * len(ENDINGS))
+        with connected(url) as connection:
+            run(connection, "ALTER TABLE person ADD COLUMN active boolean NOT NULL DEFAULT true")
+            migrate(url)
+            run(connection, "UPDATE session SET recurrence = 'Tuesdays, most weeks, from 7'")
+        stack.enter_context(process.daemon(url))
+        app = stack.enter_context(closing(connect(url, autocommit=False)))
+        observer = stack.enter_context(closing(Observer(url)))
+        for (what, ending), moved in zip(cycle(ENDINGS.items()), waves, strict=False):
+            _edit(app, observer, moved)
+            time.sleep(PAUSE_SECONDS)
+            run(app, ending, moved.ids)
+            committing_at = datetime.now(UTC)
+            app.commit()
+            seconds[what].append(observer.watch_end(moved, committing_at))
+            time.sleep(PAUSE_SECONDS)
+    return seconds
 
 
 def _edit(app: Connection, observer: Observer, moved: Wave) -> float:

@@ -48,10 +48,9 @@ def _follow(listening: Connection, with_sql: Connection, instances: dict[int, in
     while True:
         select.select([listening.fileno()], [], [])
         listening.poll()
-        session_ids = sorted({int(notify.payload) for notify in listening.notifies})
-        listening.notifies.clear()
-        if session_ids:
-            floor.follow_edits(with_sql, session_ids, [instances[id_] for id_ in session_ids])
+        if listening.notifies:
+            listening.notifies.clear()
+            floor.follow_edits(with_sql, instances)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,15 @@ class Observer:
                 return VisibleAfter(first - instant, now - instant)
         raise RuntimeError(f"of {wave.size} sessions {active} opened, of {wave.people} people {people} are there")
 
+    def watch_end(self, wave: Wave, since: datetime) -> float:
+        """Return how many seconds after `since` nobody was at the wave's instances any more."""
+        instant = since.timestamp()
+        while time.time() < instant + TIMEOUT_SECONDS:
+            self._wait(0.005)
+            if not self._count(_PEOPLE, wave):
+                return time.time() - instant
+        raise RuntimeError(f"{self._count(_PEOPLE, wave)} of {wave.people} people are still there")
+
     def _wait(self, seconds: float) -> None:
         select.select([self._listening.fileno()], [], [], seconds)
         self._listening.poll()

@@ -194,7 +194,7 @@ def _open_raw(place: Place, due: Wave) -> None:
 
 
 def _follow_raw(place: Place, moved: Wave) -> None:
-    floor.follow_edits(place.raw, moved.session_ids, moved.ids)
+    floor.follow_edits(place.raw, dict(zip(moved.session_ids, moved.ids, strict=True)))
 
 
 def _require_open(connection: Connection, due: Wave) -> None:

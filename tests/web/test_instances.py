@@ -89,6 +89,20 @@ def test_cancelled_when_the_page_comes_back_and_on_again(world: World, app: Conn
     assert whereabouts(app, world.noirin) == world.muellers_now
 
 
+def test_p6_cancelling_through_the_page_counts_though_the_recurrence_cannot_be_read(
+    world: World, app: Connection, browser: Open
+) -> None:
+    path = f"/instances/{world.muellers_now}"
+    browser().be(world.noirin).post(f"{path}/say", attendance="yes")
+    data.change_session(app, world.muellers, recurrence="Tuesdays, most weeks, from 7")
+
+    page = browser().be(world.organiser, organiser=True).post(f"{path}/cancel")
+
+    assert 'class="state cancelled"' in page
+    assert data.active_of(app, world.muellers) is None
+    assert whereabouts(app, world.noirin) is None
+
+
 def test_an_organiser_checks_others_in(world: World, app: Connection, browser: Open) -> None:
     organiser = browser().be(world.organiser, organiser=True)
     path = f"/instances/{world.muellers_now}"
