@@ -1,4 +1,4 @@
-"""How fast planning is: from nothing, on a refill when a few are due, and of a single rule."""
+"""How fast planning is: of sessions without a plan, of the few whose plan runs out (a refill), and of a single rule."""
 
 import time
 from collections.abc import Callable

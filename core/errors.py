@@ -75,7 +75,7 @@ class DatabaseUnavailable(SeisiunError):
 
 
 class SchemaNotReady(SeisiunError):
-    """The database has not been migrated to this release's schema."""
+    """The database does not have the schema that this release needs."""
 
 
 class MigrationRefused(SeisiunError):

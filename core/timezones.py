@@ -123,7 +123,7 @@ def clock_changes(after: datetime, until: datetime, zone: str) -> tuple[ClockCha
 
 
 def changes_of_night(day: date, zone: str) -> tuple[ClockChange, ...]:
-    """Return the changes on a local date, or in the night after it, up to noon. Raises UnknownTimeZone."""
+    """Return the clock changes from the start of a local date until noon of the next day. Raises UnknownTimeZone."""
     midnight = to_utc(datetime.combine(day, time()), zone)
     return clock_changes(midnight - _SECOND, to_utc(datetime.combine(day + _DAY, time(12)), zone), zone)
 

@@ -158,7 +158,8 @@ def upcoming(*, hours: float, as_json: bool) -> None:
     planned_hours = load_settings().plan_horizon_hours
     if hours > planned_hours:
         click.echo(
-            f"note: instances that open more than {planned_hours:g} hours from now are not planned yet", err=True
+            f"note: the daemon plans instances {planned_hours:g} hours before they open; later ones may be missing",
+            err=True,
         )
 
 

@@ -109,7 +109,7 @@ def _person(engine: Engine, text: str) -> pages.PersonRow:
 def _new_person(engine: Engine) -> pages.PersonRow:
     first, last = (request.form.get(name, "").strip() for name in ("first_name", "last_name"))
     if not first or max(len(first), len(last)) > LONGEST_NAME:
-        abort(400, f"Give a first name. Each name may have at most {LONGEST_NAME} characters.")
+        abort(400, f"Give a first name. The first and the last name may each have at most {LONGEST_NAME} characters.")
     with engine.begin() as connection:
         person_id = pages.insert_person(connection, first, last or None)
     return pages.PersonRow(person_id, first, last or None)

@@ -23,7 +23,7 @@ keepalive = 5
 control_socket_disable = True
 
 SWITCH_SECONDS = 0.001
-"""How long one thread may keep the interpreter while others wait: a read of the board must not delay requests."""
+"""How long a thread may keep the interpreter while others wait: so a read of the board does not delay requests."""
 
 
 def post_worker_init(worker: Any) -> None:

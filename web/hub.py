@@ -202,7 +202,7 @@ class Hub:
                 stream.put(None)
 
     def _start(self) -> None:
-        """Start the threads with the first stream: so they run in the process that serves it, not in one that forks."""
+        """Start the threads when the first stream opens: in the process that serves it, and not in its parent."""
         if self._listener is None:
             self._listener = Listener(
                 self._url, ACTIVE_CHANGED, lambda _: self._notified.set(), self._notified.set, also=(SESSION_CHANGED,)

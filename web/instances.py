@@ -153,7 +153,7 @@ def _told(attendance: str, said: CheckedIn) -> str:
         WhyNot.NOT_OPEN_YET: "You said yes. When it opens, you will be there.",
         WhyNot.OVER: "Your answer is saved: you were there. This evening is over now.",
         WhyNot.CANCELLED: "Your answer is saved, but this evening is cancelled.",
-        WhyNot.NO_WINDOW: "You said yes. It has no times yet.",
+        WhyNot.NO_WINDOW: "You said yes. This evening has no times yet; when it opens, you will be there.",
         WhyNot.DEFERRED: "You said yes; you will be there in a moment.",
     }[said.why_not]
 

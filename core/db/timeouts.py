@@ -97,7 +97,7 @@ class _WatchedSocket:
         return self._timeout_rounds * ROUND_SECONDS
 
     def count_round(self) -> None:
-        """Count one more watchdog round for the awaited answer; cut the connection after `timeout_rounds`.
+        """Count a watchdog round in which the same answer is still awaited; cut the connection after `timeout_rounds`.
 
         We count rounds, not seconds. After SIGSTOP and SIGCONT many seconds have passed, but the answer usually lies
         unread in the socket buffer; a wall-clock timeout would cut a healthy connection.

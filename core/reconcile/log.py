@@ -7,7 +7,7 @@ from core.logs import logger
 from core.reconcile.result import ReconcileResult
 from core.rules.flips import Cause, Flip
 
-MOST_FLIP_LINES = 20  # for more flips one line with their number
+MOST_FLIP_LINES = 20  # if there are more flips, one line says how many opened and closed
 MISSED = timedelta(seconds=5)  # a flip that comes later is a miss, and gets a line of its own
 NOBODY: Mapping[int, str] = {}
 

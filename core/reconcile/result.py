@@ -17,7 +17,7 @@ class PassOptions:
 
     `look_ahead`: how long before its window an instance may open (L2). `is_hook`: the pass runs inside the app's
     transaction; it waits for another pass up to the lock timeout, and leaves the requests for the daemon. `notified`:
-    sessions to plan though no request for them is stored.
+    sessions to plan without a request: notifications named them.
     """
 
     cause: Cause

@@ -99,7 +99,7 @@ def _set_phrases(found: RecurrenceSet) -> Iterator[str]:
 
 
 def _rule_phrase(rule: Rule, found: RecurrenceSet) -> str:
-    days = _rule_days(rule.days) or f"on the days of {rule.text}, counted from {_date(rule.start.date())}"
+    days = _rule_days(rule.days) or f"on the days that {rule.text} gives, counted from {_date(rule.start.date())}"
     at = _listed([hours(found.lasting(datetime.combine(_ANY_DAY, start))) for start in rule.times])
     until = f", until {_date(rule.until.date())}" if rule.until else ""
     times = "" if rule.count is None else f", {rule.count} {'time' if rule.count == 1 else 'times'}"

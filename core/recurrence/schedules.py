@@ -25,7 +25,7 @@ LAST = -1
 EVERY_WEEK = frozenset({1, 2, 3, 4, 5})
 
 COUNTING_STARTS = date(1970, 1, 5)
-"""If a session has no initiation date, its weeks are counted from the week of this Monday (R2)."""
+"""If a session has no initiation date, its weeks are counted from this Monday, 5 January 1970 (R2)."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -216,7 +216,7 @@ def _rows_before(instances: Iterable[InstanceSnapshot], starts: Iterable[datetim
 def _binding_state(
     instance: InstanceSnapshot, own: Span | None, known: frozenset[datetime], free: set[datetime]
 ) -> BindingState:
-    """Return the state of the instance's binding; if it keeps its occurrence, remove that from `free`."""
+    """Return the state of the instance's binding; if it is bound to an occurrence, remove that one from `free`."""
     binding = instance.binding
     if binding is None:
         return BindingState.EXTRA
@@ -299,7 +299,7 @@ def _matches(rows: Sequence[RowBefore], candidates: Mapping[datetime, Candidate]
 def _within_reach(
     row: RowBefore, candidates: Mapping[datetime, Candidate], by_day: Mapping[int, list[Candidate]]
 ) -> list[Candidate]:
-    """Return the candidate that a bound row keeps; for other rows all from the day before to the day after.
+    """Return a row's candidates: a bound row keeps its own; another row has all of the three days around its date.
 
     Hours run past midnight, so those of the neighbouring days may overlap the row's.
     """

@@ -99,7 +99,7 @@ def heartbeats(connection: Connection) -> list[HeartbeatRow]:
 def has_reconciled_within(connection: Connection, age: timedelta) -> bool:
     """Return whether any daemon has finished a pass in the last `age`.
 
-    An instant in the future does not count: somebody has set the database's clock back since that pass.
+    A pass with a date in the future does not count: somebody set the database's clock back after it.
     """
     recent = DaemonHeartbeat.last_look_at.between(func.clock_timestamp() - age, func.clock_timestamp())
     return bool(connection.scalar(select(select(true()).where(recent).exists())))

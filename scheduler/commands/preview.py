@@ -86,5 +86,5 @@ def _row(occurrence: Occurrence, zone: str) -> tuple[str, str, str, str]:
 
 def _nothing(found: Recurrence, begins: date, days: int, initiated: date | None) -> str:
     later = found.first_on_or_after(begins, initiation_date=initiated)
-    next_one = f"the next date is {later.start:%a %d %b %Y}" if later else "and there is no later date"
+    next_one = f"the next date is {later.start:%a %d %b %Y}" if later else "there is no later date"
     return f"nothing occurs in the {days} days from {begins}; {next_one}"

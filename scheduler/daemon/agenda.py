@@ -132,7 +132,7 @@ class Agenda:
         return edge
 
     def notified(self, task: Task) -> frozenset[int]:
-        """Return the sessions that a round of the task is to plan though no request for them is stored."""
+        """Return the sessions that a round of the task plans without a request: notifications named them."""
         return self._notified if task in (NOTIFICATIONS, POLL) else frozenset()
 
     def note_round(self, task: Task, sessions: Collection[int], deferred: Collection[int], now: float) -> None:

@@ -122,7 +122,7 @@ def test_it_is_over(world: World, app: Connection, browser: Open) -> None:
 
     page = browser().be(world.noirin).post(f"/instances/{yesterday}/say", attendance="yes")
 
-    assert "You said yes. It has no times yet." in page or "This evening is over now." in page
+    assert "You said yes. This evening has no times yet" in page or "This evening is over now." in page
     assert whereabouts(app, world.noirin) is None
 
 

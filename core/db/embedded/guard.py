@@ -103,7 +103,7 @@ class Guard:
 
 
 def _environment() -> dict[str, str]:
-    """Return our own environment without what would configure PostgreSQL or translate its messages."""
+    """Return our environment variables, except those that configure PostgreSQL or its messages' language."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
     return kept | {"LC_ALL": "C"}
 

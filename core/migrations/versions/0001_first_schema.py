@@ -207,7 +207,8 @@ FUNCTIONS = {
         PERFORM seisiun_request(NEW.session_id);
         RETURN NULL;
     """,
-    # IS NOT DISTINCT FROM, because the setting is NULL before its first use in a connection, and '' after a SET LOCAL.
+    # The setting is NULL before its first use in a connection, and '' after the transaction of a SET LOCAL; with NULL,
+    # `<> 'on'` is not true. Therefore we compare with IS [NOT] DISTINCT FROM.
     "seisiun_instance_saved() RETURNS trigger": """
         IF current_setting('seisiun.own_write', true) IS NOT DISTINCT FROM 'on' THEN
             RETURN NULL;

@@ -53,7 +53,7 @@ def _parts(line: Part, leniency: Leniency) -> dict[str, Part]:
         name, _, value = text.partition("=")
         part = Part(f"{line.place}, {name}", value)
         if not text:
-            leniency.forgive(f"{line.place} has an empty part; expected no ';' at the end")
+            leniency.forgive(f"{line.place} has an empty part; expected no ';;', and no ';' at the end")
         elif name not in _NAMES:
             raise InvalidRecurrence(
                 f"{line.place} has an unknown part, {text!r:.60}; expected only {', '.join(_NAMES)}"

@@ -80,7 +80,7 @@ class _Line:
 
 
 def _lines(text: str) -> list[_Line]:
-    """Return the content lines; a line that begins with white space continues the one before (3.1)."""
+    """Return the text's lines; a line that begins with white space continues the one before (RFC 5545 3.1)."""
     unfolded: list[tuple[int, str]] = []
     for number, line in enumerate(re.split("\r\n|\n|\r", text), start=1):
         if unfolded and line.startswith((" ", "\t")):

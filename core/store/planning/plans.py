@@ -110,7 +110,8 @@ def write(
     5. Replace the stored windows by the planned ones, where they differ.
     6. Record in the plan rows how far they reach, and when to plan again.
 
-    `requested`: since when a session has been requested (session id -> instant); a new window is wanted since then.
+    `requested`: session id -> the instant of its request. A new window takes it as its `planned_at`: a flip counts
+    as late only from then on.
     """
     if not plans:
         return Written((), (), (), frozenset())

@@ -141,7 +141,7 @@ def _searches(reason: Reason, at: ColumnElement[datetime]) -> list[Select[int]]:
             ]
         case Reason.PLAN:
             due = SessionPlan.next_plan_at <= at
-            stale = SessionPlan.zone_version < _ZONE_VERSION  # an older release leaves newer plans alone (T5)
+            stale = SessionPlan.zone_version < _ZONE_VERSION  # an older pytz leaves a newer one's plans alone (T5)
             return [
                 _oldest(at, SessionPlan.session_id, SessionPlan.next_plan_at, due),
                 _oldest(at, SessionPlan.session_id, SessionPlan.zone_version, stale),

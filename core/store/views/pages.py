@@ -31,7 +31,7 @@ class PersonRow:
 
 @dataclass(frozen=True, slots=True)
 class WindowRow:
-    """A window `[opens_at, closes_at)` of an instance, the instance's local times, and its place.
+    """A window `[opens_at, closes_at)` of an instance: its local times, and its session's name, town and zone.
 
     `occurrence_start`, `occurrence_end`: the occurrence that the instance is bound to; a page needs it if the instance
     states no start.

@@ -47,7 +47,8 @@ def test_r5_text_with_warnings() -> None:
 
     assert result.exit_code == 0
     assert result.stderr == (
-        "warning: line 2, RRULE has an empty part; expected no ';' at the end (a form would refuse to save it)\n"
+        "warning: line 2, RRULE has an empty part; expected no ';;', and no ';' at the end "
+        "(a form would refuse to save it)\n"
     )
     assert rows(result) == [
         "Thu 05 Nov 2026 19:30 Thu 18:30 - Thu 23:30 2026-11-05 23:30 - 2026-11-06 04:30",
@@ -77,8 +78,8 @@ def test_what_cannot_be_read_is_told(arguments: tuple[str, ...], told: str) -> N
     ("recurrence", "first", "told"),
     [
         (SATURDAYS, "2026-10-05", "nothing occurs in the 7 days from 2026-10-05; the next date is Sat 17 Oct 2026\n"),
-        ("", "2026-10-05", "nothing occurs in the 7 days from 2026-10-05; and there is no later date\n"),
-        (SATURDAYS, "9999-12-30", "nothing occurs in the 7 days from 9999-12-30; and there is no later date\n"),
+        ("", "2026-10-05", "nothing occurs in the 7 days from 2026-10-05; there is no later date\n"),
+        (SATURDAYS, "9999-12-30", "nothing occurs in the 7 days from 9999-12-30; there is no later date\n"),
     ],
 )
 def test_an_empty_list_says_so(recurrence: str, first: str, told: str) -> None:
