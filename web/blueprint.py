@@ -154,7 +154,7 @@ def _add_headers(response: Response) -> Response:
 
 def _context() -> dict[str, object]:
     return {
-        "words": words.FILTERS,
+        "words": words.FUNCTIONS,
         "viewer": viewer(),
         "csrf_token": generate_csrf,
         "notices": notices,

@@ -281,7 +281,7 @@ def _summary(on: list[Town]) -> tuple[int, int, int]:
 
 def renderer(app: Flask) -> Render:
     """Return a function that renders a block without a request; its links are relative to the Now page."""
-    return lambda template, **values: app.jinja_env.get_template(template).render(words=words.FILTERS, **values)
+    return lambda template, **values: app.jinja_env.get_template(template).render(words=words.FUNCTIONS, **values)
 
 
 def render_you(app: Flask, at: Place | None) -> str:

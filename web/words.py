@@ -121,7 +121,7 @@ def skipped(found: Occurrence | None, zone_name: str | None) -> str | None:
     return f"The clocks skip {clock(found.start)} that night, so it starts at {clock(shown)}."
 
 
-FILTERS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., Any]] = {
     "full_name": full_name,
     "town": town,
     "place": place,

@@ -145,10 +145,10 @@ def test_what_never_happens_has_no_words() -> None:
         # quoted, where English is not made for it
         (
             "RRULE:FREQ=WEEKLY;BYDAY=TH,FR;BYSETPOS=1",
-            "On the days of FREQ=WEEKLY;BYDAY=TH,FR;BYSETPOS=1, counted from 5 November 2026, 7:30-10:30pm",
+            "On the days that FREQ=WEEKLY;BYDAY=TH,FR;BYSETPOS=1 gives, counted from 5 November 2026, 7:30-10:30pm",
         ),
         *(
-            (f"RRULE:{rule}", f"On the days of {rule}, counted from 5 November 2026, 7:30-10:30pm")
+            (f"RRULE:{rule}", f"On the days that {rule} gives, counted from 5 November 2026, 7:30-10:30pm")
             for rule in (
                 "FREQ=YEARLY;BYYEARDAY=309",
                 "FREQ=YEARLY;BYWEEKNO=45",

@@ -56,8 +56,8 @@ def test_a_listener_is_not_fooled_by_its_own_notification_which_comes_back_with_
 def test_it_says_that_it_is_not_receiving_keeps_the_edges_and_polls_for_edits(
     daemons: Daemons, pooler_url: str, app: Connection, figures: Figures
 ) -> None:
-    daemons.allow_errors("deaf")
-    daemon = daemons.ready(pooler_url).wait_for("deaf")
+    daemons.allow_errors("not_receiving")
+    daemon = daemons.ready(pooler_url).wait_for("not_receiving")
     session_id = session_here(app)
     instance_soon(app, session_id, 3, 5)
     wait_until_reconciled(app)
@@ -78,8 +78,8 @@ def test_it_says_that_it_is_not_receiving_keeps_the_edges_and_polls_for_edits(
     assert early_flips(app) == []
     status = run("-m", "scheduler", "status", "--json", settings={"DATABASE_URL": pooler_url})
     assert status.returncode == 1
-    assert any("it is deaf" in problem for problem in json.loads(status.stdout)["problems"])
-    assert len(daemon.events("deaf")) == 1
+    assert any("receives no notifications" in problem for problem in json.loads(status.stdout)["problems"])
+    assert len(daemon.events("not_receiving")) == 1
     assert daemon.events("database_lost") == []
 
 
