@@ -1,7 +1,6 @@
 """The daemon as the platform runs it: a process of its own, that is sent real signals."""
 
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import Self, TypeVar
 
 import pytest
 
-from tests.commands import ROOT, environment
+from tests.commands import start
 
 TIMEOUT_SECONDS = 20.0  # for what takes milliseconds on an idle machine
 POLL_SECONDS = 0.005
@@ -36,13 +35,7 @@ class DaemonProcess:
     def __init__(self, log: Path, **settings: str) -> None:
         self._log = log
         with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "scheduler", "run"],
-                cwd=ROOT,
-                env=environment(**settings),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            self._process = start(["-m", "scheduler", "run"], output, settings)
 
     @property
     def pid(self) -> int:
