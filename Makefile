@@ -13,6 +13,7 @@ setup: $(VENV)/.installed ## make the virtual environment and install everything
 
 $(VENV)/.installed: requirements.txt requirements-web.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Seisiún needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 ...")'
+	@echo 'Installing into $(VENV)/: a minute or two.'
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

@@ -120,7 +120,8 @@ def main() -> None:
         each.close()
     for file in (*status_pipes.values(), files[0]):
         os.close(file)
-    _run(*json.loads(command), files[1:])
+    arguments, environment = json.loads(command)
+    _run(arguments, environment, files[1:])
 
 
 def _tell_ends(status_pipes: dict[int, int]) -> None:

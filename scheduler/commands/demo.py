@@ -64,6 +64,7 @@ class Demo:
         finally:
             self._pages.stop()
             listener.stop()
+            self._out.print(f"\nended; the data is kept in {self._server.log.parent}")
             self._engine.dispose()
 
     def _prepare(self) -> None:
@@ -84,7 +85,7 @@ class Demo:
 
     def _load(self, connection: Connection) -> None:
         if sessions.count_sessions(connection):
-            self._out.print("sessions   the database has some already; loaded none")
+            self._out.print(f"sessions   loaded none: {self._server.log.parent} has some; remove it to begin afresh")
             return
         found, warnings = loading.read(REAL_SESSIONS)
         loaded = loading.load(connection, found, warnings)

@@ -1,6 +1,5 @@
 """Output for people: tables for a terminal, just as readable when piped."""
 
-import sys
 from datetime import datetime, timedelta
 
 from rich.console import Console
@@ -13,14 +12,12 @@ from core.store.views.reports import FlipRow
 from core.store.views.schedule import Edge
 from core.timezones import to_local
 
-PIPED_WIDTH = 1000  # more than any table needs; it takes only the width of its text
+WIDTH = 1000  # more than any table needs; it takes only the width of its text
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that breaks no line, so that what it prints can be copied, and folds no table when piped."""
-    stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else PIPED_WIDTH
-    return Console(stderr=stderr, highlight=False, markup=False, soft_wrap=True, width=width)
+    """Return a console that breaks no line and folds no table: a narrow terminal breaks lines by itself."""
+    return Console(stderr=stderr, highlight=False, markup=False, soft_wrap=True, width=WIDTH)
 
 
 def local(at: datetime, zone: str | None) -> str:

@@ -37,7 +37,7 @@ def test_a2_yes_to_the_other_said_before_it_opens_does_not_move(engine: Engine, 
 
 
 def test_a2_starts_in_two_zones_are_compared_as_instants(engine: Engine, app: Connection) -> None:
-    """Both open at 18:00 UTC; in New York's wall time the one that starts last comes first."""
+    """Both open at 18:00 UTC. The one in New York starts last, though its wall time is the earlier one."""
     no_wait = {"active_buffer_minutes_before": 0}
     new_york = tuesday(app, engine, "13:30", "16:00", timezone="America/New_York", active_buffer_minutes_before=30)
     dublin = tuesday(app, engine, "18:00", "22:00", **no_wait)
