@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     plan_horizon_hours: float = Field(default=24, ge=1, le=24 * 14)
     default_length_minutes: int = Field(default=180, ge=1, le=24 * 60 - 1)
     resync_seconds: float = Field(default=30, ge=1, le=45)
-    keep_days: int = Field(default=30, ge=1)
+    keep_days: int = Field(default=30, ge=1, le=3650)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["logfmt", "json"] = "logfmt"
 

@@ -231,8 +231,8 @@ LESS = (
     ("heartbeat.SKEW_CHANGED", "heartbeat.SKEW_REPORTED", "the first report needs the larger one"),
     # listening, and connections
     (
-        "listener.SILENCE_SECONDS + listener.LOOPBACK_SECONDS",
-        "listener.RECEIVED_WITHIN_SECONDS",
+        "listener.LOOPBACK_SECONDS",
+        "listener.OVERDUE_SECONDS",
         "a listener that waits for its own notification still listens",
     ),
     (
@@ -267,6 +267,7 @@ LESS = (
     # pages
     ("hub.LEAST_PAUSE_SECONDS", "hub.AGAIN_SECONDS", "the second reading is one of its own"),
     ("hub.AGAIN_SECONDS", "hub.RESYNC_SECONDS", "it comes before the resync"),
+    ("hub.SILENCE_SECONDS", "hub.RESYNC_SECONDS", "a board comes by a resync, if not by its listener"),
     ("hub.HEARTBEAT_SECONDS", "hub.LIFETIME_SECONDS", "a stream that has nothing to tell is kept open"),
     ("hub.RECONNECT_MS", "web.settings.POLL_SECONDS", "a page reconnects sooner than it would ask"),
     ("gunicorn_config.SWITCH_SECONDS", "Python's switch interval", "requests wait less than Python would have them"),

@@ -34,6 +34,7 @@ AGAIN_SECONDS = (
 )
 LEAST_PAUSE_SECONDS = 0.04  # between two reads, so that a burst of flips makes only a few boards
 RETRY_SECONDS = 1.0
+SILENCE_SECONDS = 10.0  # the listener tests so seldom whether it receives: the board is read again in any case
 HEARTBEAT_SECONDS = 15.0
 LIFETIME_SECONDS = (240.0, 360.0)  # then the page connects again, and the host is asked again who is signed in
 RECONNECT_MS = (1000, 3000)
@@ -205,7 +206,12 @@ class Hub:
         """Start the threads when the first stream opens: in the process that serves it, and not in its parent."""
         if self._listener is None:
             self._listener = Listener(
-                self._url, ACTIVE_CHANGED, lambda _: self._notified.set(), self._notified.set, also=(SESSION_CHANGED,)
+                self._url,
+                ACTIVE_CHANGED,
+                lambda _: self._notified.set(),
+                self._notified.set,
+                also=(SESSION_CHANGED,),
+                silence_seconds=SILENCE_SECONDS,
             )
             Thread(target=self._listener.run, name="seisiun listener", daemon=True).start()
             Thread(target=self._keep_reading, name="seisiun board", daemon=True).start()

@@ -22,10 +22,10 @@ from core.logs import OUTAGES, logger
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.05, 1.0
 NOT_RECEIVING_RETRY_SECONDS = 30.0
-SILENCE_SECONDS = 3.0  # after this silence it notifies itself, to test whether it still receives
+SILENCE_SECONDS = 3.0  # after this silence it notifies itself, to test whether it still receives; a caller may say more
 LOOPBACK_SECONDS = 2.0
 RESPONSE_TIMEOUT_SECONDS = 4.0
-RECEIVED_WITHIN_SECONDS = 6.0  # after a longer silence `listening_since` is None, even if the thread hangs
+OVERDUE_SECONDS = 3.0  # its own notification is overdue: `listening_since` is None, even if the thread hangs
 
 log = logger(__name__)
 
@@ -35,6 +35,8 @@ class Listener:
 
     It calls both in the thread of `run`; they must not block. PostgreSQL drops what is sent while nobody listens, so
     `on_listening` must read everything. `also`: further channels; `on_notification` does not learn the channel.
+    `silence_seconds`: after this silence it notifies itself. Each notification wakes every listener of the cluster, so
+    a listener that need not notice within seconds that it receives nothing states a longer time.
     """
 
     _wake_reader: socket.socket
@@ -47,10 +49,12 @@ class Listener:
         on_listening: Callable[[], None],
         *,
         also: Sequence[str] = (),
+        silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
         self._url = url
         self._channel = channel
         self._also = also
+        self._silence_seconds = silence_seconds
         self._on_notification = on_notification
         self._on_listening = on_listening
         self._private = f"seisiun_{uuid4().hex}"
@@ -65,9 +69,9 @@ class Listener:
     def listening_since(self) -> datetime | None:
         """The instant since which it listens (UTC, by the host's clock).
 
-        None if it does not listen, or has received no notification for `RECEIVED_WITHIN_SECONDS`, not even its own.
+        None if it does not listen, or has received no notification lately, not even its own.
         """
-        received_lately = time.monotonic() - self._received_at < RECEIVED_WITHIN_SECONDS
+        received_lately = time.monotonic() - self._received_at < self._silence_seconds + OVERDUE_SECONDS
         return self._since if received_lately else None
 
     def run(self) -> None:
@@ -77,8 +81,8 @@ class Listener:
         2. Notify the private channel from a second connection, and wait up to 2 s. Through a transaction-mode pooler
            nothing arrives: log that, and start again in 30 s.
         3. Call `on_listening`, because what was sent before LISTEN is lost.
-        4. Pass notifications on. After 3 s of silence, notify the private channel: if the network drops packets without
-           an error, only the missing notification shows it.
+        4. Pass notifications on. After `silence_seconds` without one, notify the private channel: if the network drops
+           packets without an error, only the missing notification shows it.
         5. If the connection is lost, reconnect: after 50 ms at first, later every second.
         """
         self._wake_reader, wake_writer = socket.socketpair()
@@ -184,7 +188,7 @@ class Listener:
         while not self._stopped.is_set():
             self.progress_at = time.monotonic()
             if not connection.notifies:
-                self._wait(connection, SILENCE_SECONDS)
+                self._wait(connection, self._silence_seconds)
             if not connection.notifies and not self._stopped.is_set():
                 self._notify_private(connection)
                 if not self._receives_private(connection):

@@ -58,6 +58,8 @@ def test_setting_is_read_from_the_environment_and_empty_counts_as_missing(
         ("DEFAULT_LENGTH_MINUTES", "1440", "less than or equal to 1439"),
         ("RESYNC_SECONDS", "46", "less than or equal to 45"),
         ("KEEP_DAYS", "0", "greater than or equal to 1"),
+        ("KEEP_DAYS", "3651", "less than or equal to 3650"),
+        ("KEEP_DAYS", "999999999999", "less than or equal to 3650"),
         ("LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("LOG_FORMAT", "xml", "'logfmt' or 'json'"),
         ("RENDER", "maybe", "a valid boolean"),

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 
 from flask import Flask
@@ -9,6 +10,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from core.active_session_manager import check_in
 from tests import data
+from tests.scheduler.daemon_process import eventually
 from tests.web.site import Browser, World, reconcile
 
 
@@ -75,3 +77,19 @@ def test_polling_is_told_when_nothing_is_new(world: World, app: Connection, page
     assert client.get("/board", headers={"If-None-Match": tag}).status_code == 304
     data.change_session(app, world.muellers, name="Another name")
     assert client.get("/board", headers={"If-None-Match": tag}).status_code == 200
+
+
+def test_the_pages_listener_notifies_itself_seldom(app: Connection, pages: Flask) -> None:
+    """Each notification wakes every listener of the server; the board is read again in any case."""
+    hub = pages.extensions["seisiun"].hub
+    opened = Browser(pages).client.get("/stream")
+    eventually(lambda: hub.is_listening, "the hub listens")
+    last = "SELECT query_start FROM pg_stat_activity WHERE application_name = 'seisiun listener' AND datname = %s"
+    name = app.info.dbname
+    begun = data.value(app, last, name)
+
+    time.sleep(3.3)  # the daemon's listener would have notified itself after 3 s
+
+    assert data.value(app, last, name) == begun
+    assert hub.is_listening
+    opened.close()
