@@ -53,9 +53,9 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
        the session again after the app's commit.
     """
     locked = requests.lock_plans(connection, session_ids, wait=options.is_hook)
-    elsewhere = _held_elsewhere(connection, frozenset(session_ids) - locked)
+    missing = _missing(connection, frozenset(session_ids) - locked)
     if not locked:
-        return ReconcileResult(deferred=elsewhere)
+        return missing
     states = requests.plan_states(connection, locked)
     now = options.now or max(state.read_at for state in states.values())
     to_plan = frozenset(
@@ -74,17 +74,22 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
     else:
         requests.add(connection, not_requested)
         _finish(connection, [state for id_, state in states.items() if id_ not in unfinished])
-    return planned.result + activated.result + ReconcileResult(sessions=locked, deferred=elsewhere | unfinished)
+    return missing + planned.result + activated.result + ReconcileResult(sessions=locked, deferred=unfinished)
 
 
-def _held_elsewhere(connection: Connection, missing: frozenset[int]) -> frozenset[int]:
-    """Return the sessions that another pass holds, and delete the requests of sessions that no longer exist."""
-    if not missing:
-        return missing
-    held = requests.existing(connection, missing)
-    if gone := missing - held:
-        requests.delete_orphaned(connection, gone)
-    return held
+def _missing(connection: Connection, session_ids: frozenset[int]) -> ReconcileResult:
+    """Defer the sessions that another pass holds. If one no longer exists, drop requests of deleted sessions.
+
+    Somebody may have deleted thousands of sessions, and what was requested after that waits. So drop more requests
+    than those of this chunk. If another pass is dropping all of them, come back: it may fail.
+    """
+    if not session_ids:
+        return ReconcileResult()
+    held = requests.existing(connection, session_ids)
+    if held == session_ids:
+        return ReconcileResult(deferred=held)
+    dropped = requests.drop_orphaned(connection)
+    return ReconcileResult(deferred=held if dropped else session_ids, dropped=dropped)
 
 
 def _finish(connection: Connection, states: Collection[PlanState]) -> None:

@@ -37,6 +37,12 @@ def log_result(
         log.error("failed", session=session_id, error=error)
 
 
+def log_dropped(requests: int) -> None:
+    """Log how many requests of deleted sessions passes have deleted; nothing if none."""
+    if requests:
+        log.info("dropped", requests=requests, why="their sessions were deleted")
+
+
 def _log_flip(cause: Cause, flip: Flip, now: datetime, *, dry_run: bool) -> None:
     log.info(
         "would_flip" if dry_run else "flip",

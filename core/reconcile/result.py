@@ -55,6 +55,7 @@ class ReconcileResult:
     failed       sessions whose pass failed: id -> error (L5)
     left_behind  in a hook: evenings that lose their occurrence by the edit
     edges        instants after now at which windows planned in this pass open or close
+    dropped      how many requests of deleted sessions the pass deleted
     """
 
     sessions: frozenset[int] = frozenset()
@@ -69,6 +70,12 @@ class ReconcileResult:
     failed: Mapping[int, str] = field(default_factory=dict)
     left_behind: tuple[LeftBehind, ...] = ()
     edges: frozenset[datetime] = frozenset()
+    dropped: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the search found nothing: no session, and no request of a deleted one."""
+        return not (self.sessions or self.deferred or self.failed or self.dropped)
 
     @property
     def flips(self) -> tuple[Flip, ...]:
@@ -90,6 +97,7 @@ class ReconcileResult:
             {**self.failed, **other.failed},
             self.left_behind + other.left_behind,
             self.edges | other.edges,
+            self.dropped + other.dropped,
         )
 
     def followed_by(self, later: "ReconcileResult") -> "ReconcileResult":

@@ -18,7 +18,7 @@ from core.db.transactions import is_contention, is_disconnected, transactions
 from core.logs import OUTAGES, logger
 from core.migrations import require_schema
 from core.reconcile.batches import reconcile
-from core.reconcile.log import log_result
+from core.reconcile.log import log_dropped, log_result
 from core.reconcile.result import PassOptions
 from core.settings import Settings
 from core.store.queue import requests, retries
@@ -61,6 +61,7 @@ class Worker:
         self._outage = Outage()
         self._heartbeat = Heartbeat(self._transaction, timers, listener, self._outage)
         self._housekeeping = Housekeeping(self._transaction, self._agenda, settings.keep_days)
+        self._dropped = 0  # requests of deleted sessions, since a task was finished
         self.progress_at = time.monotonic()
 
     def run(self) -> None:
@@ -128,7 +129,8 @@ class Worker:
         self._timers.add(edge for edge in result.edges if edge <= utc_now() + TIMERS_AHEAD)
         log_result(task.cause, result, self._heartbeat.database_now, self._housekeeping.held_by)
         self._housekeeping.forget(result.sessions - result.deferred)
-        if not (result.sessions or result.deferred or result.failed or self._was_early(task)):
+        self._dropped += result.dropped
+        if result.is_empty and not self._was_early(task):
             self._finish(task)
 
     def _was_early(self, task: Task) -> bool:
@@ -150,6 +152,8 @@ class Worker:
 
     def _finish(self, task: Task) -> None:
         self._agenda.finish(task, time.monotonic())
+        log_dropped(self._dropped)
+        self._dropped = 0
         if task in (tasks.START, tasks.RESYNC):
             self._timers.keep(self._edges_within(TIMERS_AHEAD))
             self._await_retry()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -30,6 +32,7 @@ from core.store.activation_windows import is_open
 from core.store.arrays import id_array, is_in
 from core.store.queue.retries import LAST_RETRY
 
+REQUESTS_EACH = 10  # a search reads this many requests for each session that it may return
 LONGEST_RETRY = LAST_RETRY + timedelta(seconds=1)
 
 
@@ -78,7 +81,10 @@ def due_sessions(
     limit: int,
     notified: Collection[int] = (),
 ) -> list[DueSession]:
-    """Return at most `limit` sessions that are due, ordered by urgency, and the oldest first within one reason.
+    """Return at most `limit` sessions that are due, ordered by urgency.
+
+    If there are more edges or requests than that, return the oldest and the newest. So nothing starves: neither what
+    has waited longest, nor a new edit that comes after thousands of others or beside thousands that somebody holds.
 
     An opening is due from `look_ahead` before its instant on, inclusive (L2). `now` None means the database's clock. A
     failed session is left out until its retry is due, unless somebody requested it since it failed (L5). Sessions that
@@ -93,11 +99,13 @@ def due_sessions(
         "notified": sorted(notified),
     } | ({"now": now} if now else {})
     statement = _statement(search.reasons, has_now=now is not None)
-    first: dict[int, int] = {}
-    for rank, session_id in connection.execute(statement, parameters):
-        first[session_id] = min(rank, first.get(session_id, rank))
-    in_order = sorted(first.items(), key=lambda found: found[1])[:limit]
-    return [DueSession(session_id, _BY_URGENCY[rank]) for session_id, rank in in_order]
+    first: dict[int, tuple[int, int]] = {}  # session id -> rank, and place among those that one search found
+    found = connection.execute(statement, parameters).all()
+    for (rank, _), of_one_search in groupby(sorted(found, key=itemgetter(0, 1)), key=itemgetter(0, 1)):
+        for place, (*_, session_id) in enumerate(of_one_search):
+            first[session_id] = min((rank, place), first.get(session_id, (rank, place)))
+    in_order = sorted(first.items(), key=itemgetter(1))[:limit]
+    return [DueSession(session_id, _BY_URGENCY[rank]) for session_id, (rank, _) in in_order]
 
 
 _BY_URGENCY = tuple(Reason)
@@ -109,17 +117,17 @@ _MOST = bindparam("most", type_=Integer())
 
 
 @lru_cache(maxsize=64)
-def _statement(reasons: frozenset[Reason], *, has_now: bool) -> CompoundSelect[int, int]:
+def _statement(reasons: frozenset[Reason], *, has_now: bool) -> CompoundSelect[int, int, int]:
     """Return the search for these reasons. Building it takes longer than running it, so it is built once."""
     at: ColumnElement[datetime] = func.statement_timestamp()  # constant within the statement, so indexes serve it
     if has_now:
         at = bindparam("now", type_=INSTANT)
     return union_all(
         *(
-            select(literal(rank, Integer), found.c.session_id)
+            select(literal(rank, Integer), literal(number, Integer), found.c.session_id)
             for rank, reason in enumerate(_BY_URGENCY)
             if reason in reasons
-            for found in (query.subquery() for query in _searches(reason, at))
+            for number, found in enumerate(query.subquery() for query in _searches(reason, at))
         )
     )
 
@@ -136,7 +144,8 @@ def _searches(reason: Reason, at: ColumnElement[datetime]) -> list[Select[int]]:
             aged = (requested_at <= clock - _GRACE) | (requested_at > clock)
             notified = is_in(SessionPlan.session_id, "notified")
             return [
-                _oldest(at, PlanRequest.session_id, PlanRequest.request_id, aged, requested_at=requested_at),
+                _requested(aged, at, newest=False),
+                _requested(aged, at, newest=True),
                 _oldest(at, SessionPlan.session_id, SessionPlan.session_id, notified),
             ]
         case Reason.PLAN:
@@ -156,8 +165,9 @@ def _edges_due(at: ColumnElement[datetime]) -> list[Select[int]]:
     opens = (window.phase == "ahead") & (window.opens_at <= at + _LOOK_AHEAD - _GRACE)
     closes = (window.phase == "open") & (window.closes_at <= at - _GRACE)
     return [
-        _oldest(at, window.session_id, window.opens_at, opens),
-        _oldest(at, window.session_id, window.closes_at, closes),
+        _oldest(at, window.session_id, order, due)
+        for at_edge, due in ((window.opens_at, opens), (window.closes_at, closes))
+        for order in (at_edge, at_edge.desc())
     ]
 
 
@@ -191,14 +201,29 @@ def _bits_and_windows_that_disagree(at: ColumnElement[datetime]) -> list[Select[
 def _oldest(
     at: ColumnElement[datetime],
     session_id: InstrumentedAttribute[int],
-    order: InstrumentedAttribute[Any],
+    order: ColumnElement[Any] | InstrumentedAttribute[Any],
     *conditions: ColumnElement[bool],
-    requested_at: InstrumentedAttribute[datetime] | None = None,
 ) -> Select[int]:
-    # Ignore a retry that is farther away than LONGEST_RETRY: somebody has set the clock back since we wrote it.
-    backing_off = (SessionPlan.retry_at > at) & (SessionPlan.retry_at <= at + LONGEST_RETRY)
-    free: ColumnElement[bool] = session_id.not_in(select(SessionPlan.session_id).where(backing_off))
-    if requested_at is not None:
-        failed_since = (SessionPlan.session_id == session_id) & (SessionPlan.failed_at >= requested_at)
-        free = ~exists().where(backing_off, failed_since)
+    free = session_id.not_in(select(SessionPlan.session_id).where(_is_backing_off(at)))
     return select(session_id).where(*conditions, session_id != func.all(_EXCLUDED), free).order_by(order).limit(_MOST)
+
+
+def _requested(aged: ColumnElement[bool], at: ColumnElement[datetime], *, newest: bool) -> Select[int]:
+    """Find the sessions of the oldest or of the newest requests.
+
+    A session may have many requests, for example one for each of its instances. So read more of them than sessions.
+    """
+    request, plan = PlanRequest, SessionPlan
+    failed_since = (plan.session_id == request.session_id) & (plan.failed_at >= request.requested_at)
+    free = ~exists().where(_is_backing_off(at), failed_since)
+    order = request.request_id.desc() if newest else request.request_id
+    conditions = (aged, request.session_id != func.all(_EXCLUDED), free)
+    columns = (request.session_id, request.request_id)
+    read = select(*columns).where(*conditions).order_by(order).limit(_MOST * REQUESTS_EACH).subquery()
+    first = func.max(read.c.request_id).desc() if newest else func.min(read.c.request_id)
+    return select(read.c.session_id).group_by(read.c.session_id).order_by(first).limit(_MOST)
+
+
+def _is_backing_off(at: ColumnElement[datetime]) -> ColumnElement[bool]:
+    # Ignore a retry that is farther away than LONGEST_RETRY: somebody has set the clock back since we wrote it.
+    return (SessionPlan.retry_at > at) & (SessionPlan.retry_at <= at + LONGEST_RETRY)

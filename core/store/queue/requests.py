@@ -12,6 +12,7 @@ from core.store.arrays import id_array, is_in
 
 # What a request is about: the hours of a session (then it is planned again), or only the people of it.
 HOURS, PEOPLE = "hours", "people"
+MOST_DROPPED = 5000  # in one statement, because due edges wait meanwhile
 
 
 def lock_plans(connection: Connection, session_ids: Iterable[int], *, wait: bool = False) -> frozenset[int]:
@@ -99,13 +100,27 @@ def delete_read(connection: Connection, request_ids: Iterable[int]) -> None:
 _DELETE_READ = delete(PlanRequest).where(is_in(PlanRequest.request_id))
 
 
-def delete_orphaned(connection: Connection, session_ids: Iterable[int]) -> None:
-    """Delete the requests for sessions that no longer exist."""
-    connection.execute(_DELETE_ORPHANED, {"ids": sorted(session_ids)})
+def drop_orphaned(connection: Connection) -> int:
+    """Delete the oldest requests of sessions that no longer exist, at most `MOST_DROPPED`; return how many.
+
+    It skips those that another pass is deleting.
+    """
+    return connection.execute(_DROP_ORPHANED).rowcount
 
 
-_DELETE_ORPHANED = delete(PlanRequest).where(
-    is_in(PlanRequest.session_id), ~exists().where(SessionPlan.session_id == PlanRequest.session_id)
+# The ids as an array: PostgreSQL then reads exactly these rows by index, whatever its statistics say.
+_DROP_ORPHANED = delete(PlanRequest).where(
+    PlanRequest.request_id
+    == func.any(
+        func.array(
+            select(PlanRequest.request_id)
+            .where(~exists().where(SessionPlan.session_id == PlanRequest.session_id))
+            .order_by(PlanRequest.request_id)
+            .limit(MOST_DROPPED)
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
+        )
+    )
 )
 
 

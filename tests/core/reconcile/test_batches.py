@@ -18,8 +18,9 @@ from sqlalchemy import Engine, event
 from core.active_session_manager import ReconcileResult, update_active_sessions
 from core.db.transaction_settings import PLANNER_SETTINGS
 from core.reconcile.batches import CHUNK
-from core.store.queue.due import Reason
-from core.store.queue.requests import PlanState, plan_states
+from core.reconcile.result import ZONE_VERSION
+from core.store.queue.due import REQUESTS_EACH, Reason, Search, due_sessions
+from core.store.queue.requests import MOST_DROPPED, PlanState, plan_states
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.data import (
@@ -359,3 +360,66 @@ def plan_fleet(engine: Engine, app: Connection, size: int) -> float:
 def test_p1_fleet_is_planned_from_nothing_in_one_go(engine: Engine, app: Connection, size: int) -> None:
     took = plan_fleet(engine, app, size)
     print(f"{size} sessions planned in {took:.1f} s")  # noqa: T201 - a figure to quote
+
+
+# Nothing starves what comes after it
+
+
+def requested(engine: Engine, limit: int) -> list[int]:
+    """Return the sessions that a search for requests finds."""
+    with engine.connect() as connection:
+        found = due_sessions(
+            connection,
+            Search(frozenset({Reason.REQUEST})),
+            now=None,
+            look_ahead=timedelta(0),
+            zone_version=ZONE_VERSION,
+            limit=limit,
+        )
+    return [session.session_id for session in found]
+
+
+def request_each(app: Connection, session_ids: list[int]) -> None:
+    execute(app, "INSERT INTO plan_request (session_id) SELECT unnest(%s)", session_ids)
+
+
+def test_a_search_finds_the_oldest_and_the_newest_requests(engine: Engine, app: Connection) -> None:
+    sessions = [add_session(app) for _ in range(9)]
+    forget_requests(app)
+    request_each(app, sessions)
+
+    assert set(requested(engine, 4)) == {*sessions[:2], *sessions[-2:]}
+    assert set(requested(engine, 20)) == {*sessions}
+
+
+def test_a_search_looks_past_a_session_with_many_requests(engine: Engine, app: Connection) -> None:
+    many, *others = (add_session(app) for _ in range(4))
+    forget_requests(app)
+    request_each(app, others + [many] * 3 * REQUESTS_EACH)
+
+    assert set(requested(engine, 4)) == {many, *others}
+
+
+def test_a_round_that_only_drops_requests_of_deleted_sessions_found_something(engine: Engine, app: Connection) -> None:
+    request_each(app, list(range(1_000_000, 1_000_000 + MOST_DROPPED + 10)))
+
+    first = reconcile_at(engine, None, rounds=1)
+    rest = reconcile_at(engine, None)
+
+    assert first.dropped >= MOST_DROPPED
+    assert not first.is_empty
+    assert first.dropped + rest.dropped == MOST_DROPPED + 10
+    assert reconcile_at(engine, None).is_empty
+
+
+def test_requests_that_another_pass_is_dropping_are_deferred(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    request_each(app, [1_000_000])
+    other = db_connect()
+    execute(other, "SELECT FROM plan_request FOR UPDATE")
+
+    assert reconcile_at(engine, None).deferred == {1_000_000}
+
+    other.rollback()
+    assert reconcile_at(engine, None).dropped == 1

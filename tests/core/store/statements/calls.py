@@ -203,7 +203,7 @@ def _queue() -> list[Call]:
         _call(requests.existing, [SESSION]),
         _call(requests.plan_states, [SESSION]),
         _call(requests.delete_read, [SESSION]),
-        _call(requests.delete_orphaned, [SESSION]),
+        _call(requests.drop_orphaned),
         _call(requests.add, [SESSION, OTHER_SESSION]),
         _call(requests.add_and_notify, [SESSION]),
         _call(requests.make_missing_plans),

@@ -49,10 +49,20 @@ DELETE FROM plan_request
 WHERE plan_request.request_id = any(CAST(:ids AS BIGINT[]));
 
 
--- queue.requests.delete_orphaned
+-- queue.requests.drop_orphaned
 DELETE FROM plan_request
-WHERE plan_request.session_id = any(CAST(:ids AS BIGINT[]))
-    AND NOT (EXISTS (SELECT * FROM session_plan WHERE session_plan.session_id = plan_request.session_id));
+WHERE plan_request.request_id = any(array((
+    SELECT plan_request.request_id
+    FROM plan_request
+    WHERE NOT (EXISTS (
+        SELECT *
+        FROM session_plan
+        WHERE session_plan.session_id = plan_request.session_id
+    ))
+    ORDER BY plan_request.request_id
+    LIMIT 5000
+    FOR UPDATE SKIP LOCKED
+)));
 
 
 -- queue.requests.add
