@@ -169,8 +169,10 @@ class Listener:
             self._on_listening()
 
     def _notify_private(self, connection: Connection) -> None:
+        # Asking how full the notification queue is makes PostgreSQL drop what every listener has read. Nothing else
+        # does so once the queue is full: all notifying commits would fail on after the slow listener has gone.
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify(%s, '')", (self._private,))
+            cursor.execute("SELECT pg_notification_queue_usage(), pg_notify(%s, '')", (self._private,))
 
     def _receives_private(self, connection: Connection) -> bool:
         """Wait for a notification on the private channel; return whether it came within `LOOPBACK_SECONDS`."""

@@ -1,6 +1,11 @@
-"""Runs our work in short transactions of our own, or in savepoints of the app's transaction, which we never commit."""
+"""Runs our work in short transactions of our own, or in savepoints of the app's transaction, which we never commit.
 
-from collections.abc import Callable, Iterator
+A transaction of our own sends its notifications after its commit, in a statement of their own. PostgreSQL refuses a
+commit that notifies when the notification queue is full, and each such commit holds one lock of the whole cluster until
+it is flushed. So a notification that fails, or waits, costs no flip.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -15,14 +20,15 @@ from psycopg2.errors import (
 )
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, cursor
 from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812 -- it is a class
-from sqlalchemy import Connection, Engine
+from sqlalchemy import ARRAY, Connection, Engine, Text, bindparam, func, select, true
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.pool import StaticPool
 
-from core.db.transaction_settings import PASS_SETTINGS, begin_own, temporary_settings
+from core.db.transaction_settings import OWN_TRANSACTION, PASS_SETTINGS, begin_own, temporary_settings
+from core.logs import OUTAGES, logger
 
 AppDatabase = Connection | Session | scoped_session[Session] | Psycopg2Connection
 """What an app gives us: its own connection or session. We work inside its transaction."""
@@ -33,6 +39,10 @@ Begin = Callable[[], AbstractContextManager[Connection]]
 # ForeignKeyViolation: the app has deleted a row after we read it. SerializationFailure: the app's transaction is not
 # READ COMMITTED, and another transaction has changed the row since the app's transaction began.
 _CONTENTION = (LockNotAvailable, DeadlockDetected, QueryCanceled, ForeignKeyViolation, SerializationFailure)
+
+_UNSENT = "seisiun_unsent"  # the option that marks a connection as ours; it holds what to send after the commit
+
+log = logger(__name__)
 
 
 @contextmanager
@@ -66,9 +76,43 @@ def joined(db: AppDatabase) -> Iterator[Connection]:
 
 @contextmanager
 def _own_transaction(engine: Engine) -> Iterator[Connection]:
-    with engine.begin() as connection:
-        begin_own(connection)
-        yield connection
+    with engine.connect() as connection:
+        unsent: set[tuple[str, str]] = set()
+        connection.execution_options(**{_UNSENT: unsent})
+        with connection.begin():
+            begin_own(connection)
+            yield connection
+        if unsent:
+            _send(connection, unsent)
+
+
+def after_commit(connection: Connection, channel: str, payloads: Iterable[str]) -> bool:
+    """Notify this channel after the commit of our own transaction; return False in a transaction that is the app's."""
+    unsent: set[tuple[str, str]] | None = connection.get_execution_options().get(_UNSENT)
+    if unsent is None:
+        return False
+    unsent.update((channel, payload) for payload in payloads)
+    return True
+
+
+def _send(connection: Connection, notifications: Iterable[tuple[str, str]]) -> None:
+    """Send, as well as can be: the resync and the pages' own reading make up for what is lost."""
+    channels, payloads = zip(*sorted(notifications), strict=True)
+    connection.execution_options(isolation_level="AUTOCOMMIT")
+    try:
+        connection.execute(_NOTIFY, {"channels": [*channels], "payloads": [*payloads]})
+    except DBAPIError as error:
+        OUTAGES.warning(log, "not_notified", error=str(error.orig).strip())
+
+
+# The settings count at the end of this one statement, where PostgreSQL waits for the lock and flushes.
+_NOTIFY = select(
+    func.set_config("lock_timeout", OWN_TRANSACTION["lock_timeout"], true()),
+    func.set_config("synchronous_commit", OWN_TRANSACTION["synchronous_commit"], true()),
+    func.pg_notify(
+        func.unnest(bindparam("channels", type_=ARRAY(Text))), func.unnest(bindparam("payloads", type_=ARRAY(Text)))
+    ),
+)
 
 
 @contextmanager

@@ -7,8 +7,10 @@ from datetime import datetime
 from sqlalchemy import Connection, Text, bindparam, case, delete, exists, func, insert, select
 from sqlalchemy.dialects import postgresql
 
+from core.db.transactions import after_commit
 from core.models import INSTANT, MusicSession, PlanRequest, SessionPlan
 from core.store.arrays import id_array, is_in
+from core.store.notify import SESSION_CHANGED
 
 # What a request is about: the hours of a session (then it is planned again), or only the people of it.
 HOURS, PEOPLE = "hours", "people"
@@ -124,9 +126,9 @@ _DROP_ORPHANED = delete(PlanRequest).where(
 )
 
 
-def add(connection: Connection, session_ids: Iterable[int]) -> None:
-    """Request the people of these sessions without a notification: the caller itself comes back to them."""
-    if added := [{"session_id": session_id, "about": PEOPLE} for session_id in sorted(session_ids)]:
+def add(connection: Connection, session_ids: Iterable[int], about: str = PEOPLE) -> None:
+    """Request these sessions without a notification: the caller itself comes back to them."""
+    if added := [{"session_id": session_id, "about": about} for session_id in sorted(session_ids)]:
         connection.execute(_ADD, added)
 
 
@@ -134,8 +136,12 @@ _ADD = insert(PlanRequest)
 
 
 def add_and_notify(connection: Connection, session_ids: Collection[int], about: str = PEOPLE) -> None:
-    """Request these sessions, and notify the daemons."""
-    if session_ids:
+    """Request these sessions, and notify the daemons: after the commit, or in the app's transaction at its commit."""
+    if not session_ids:
+        return
+    if after_commit(connection, SESSION_CHANGED, [""]):
+        add(connection, session_ids, about)
+    else:
         connection.execute(_ADD_AND_NOTIFY, {"ids": sorted(session_ids), "about": about})
 
 
