@@ -1,22 +1,85 @@
-"""Logs are events with fields: `flip instance=42 active=true cause=timer late_ms=3`."""
+"""Logs are events with fields: `flip instance=42 active=true cause=timer late_ms=3`.
 
+Every module logs through the standard library, to a child of the logger `seisiun`. In an app's process that is all: the
+app's own configuration decides where the events go. `configure` is for our own processes. An event is one line, also
+with a traceback, and a traceback never shows the values of local variables, because one of them may be a password.
+"""
+
+import json
 import logging
 import sys
 import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from threading import Lock
-from typing import TextIO, cast
-
-import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+from typing import TextIO
 
 from core.settings import Settings
 
-Logger = FilteringBoundLogger
+Fields = Mapping[str, object]
+
+ROOT = "seisiun"
+MOST_CHARACTERS = 10_000  # of one field; of a longer one the log shows the beginning and the end
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """The message of a log record; as text it is `name field=value ...`."""
+
+    name: str
+    fields: Fields
+
+    def __str__(self) -> str:
+        """Return the event as an app's log shows it."""
+        return f"{self.name} {_logfmt(self.fields)}".strip()
+
+
+class Logger:
+    """Logs the events of one module; with the field `exc_info` also the traceback of the error that is handled now.
+
+    The traceback becomes a field of the event. As the record's own `exc_info` an app's handler could render it with the
+    values of local variables.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(f"{ROOT}.{name}")
+
+    def debug(self, event: str, **fields: object) -> None:
+        """Log what only a developer wants to know."""
+        self._log(logging.DEBUG, event, fields)
+
+    def info(self, event: str, **fields: object) -> None:
+        """Log what happens."""
+        self._log(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Log trouble that ends by itself."""
+        self._log(logging.WARNING, event, fields)
+
+    def error(self, event: str, **fields: object) -> None:
+        """Log work that failed."""
+        self._log(logging.ERROR, event, fields)
+
+    def critical(self, event: str, **fields: object) -> None:
+        """Log why the process ends."""
+        self._log(logging.CRITICAL, event, fields)
+
+    def exception(self, event: str, **fields: object) -> None:
+        """Log work that failed, with the traceback."""
+        self._log(logging.ERROR, event, fields | {"exc_info": True})
+
+    def _log(self, level: int, event: str, fields: dict[str, object]) -> None:
+        if self._logger.isEnabledFor(level):
+            if fields.pop("exc_info", False):
+                fields["exception"] = _without_marks(traceback.format_exc())
+            self._logger.log(level, Event(event, fields), stacklevel=3)
 
 
 def logger(name: str) -> Logger:
     """Return the logger of the module with this name."""
-    return cast("Logger", structlog.get_logger(name))
+    return Logger(name)
 
 
 class ThrottledLog:
@@ -44,32 +107,60 @@ OUTAGES = ThrottledLog(1.0)
 
 def configure(settings: Settings, stream: TextIO | None = None) -> None:
     """Write our events, and the libraries' warnings, to `stream`; None means standard error."""
-    out = stream or sys.stderr
-    logging.basicConfig(stream=out, level=logging.WARNING, format="%(message)s", force=True)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-            structlog.processors.format_exc_info,
-            *_renderer(settings),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level]),
-        logger_factory=structlog.WriteLoggerFactory(out),
-        cache_logger_on_first_use=False,
-    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(_LineFormatter(as_json=settings.log_format == "json"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger(ROOT).setLevel(settings.log_level)
 
 
-def _renderer(settings: Settings) -> list[Processor]:
-    if settings.log_format == "json":
-        return [structlog.processors.JSONRenderer(default=str)]
-    return [
-        _traceback_last,
-        structlog.processors.LogfmtRenderer(key_order=["at", "level", "event"], bool_as_flag=False),
-    ]
+class _LineFormatter(logging.Formatter):
+    """Makes one line of each record, ours or a library's."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        super().__init__()
+        self._as_json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        event = record.msg if isinstance(record.msg, Event) else self._event_of_library(record)
+        head: Fields = {"at": _instant(record.created), "level": record.levelname.lower(), "event": event.name}
+        return _json({**head, **event.fields}) if self._as_json else _logfmt({**head, **event.fields})
+
+    def _event_of_library(self, record: logging.LogRecord) -> Event:
+        trace = {"exception": _without_marks(self.formatException(record.exc_info))} if record.exc_info else {}
+        return Event(record.getMessage(), {"logger": record.name} | trace)
 
 
-def _traceback_last(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace newlines in a traceback by ` | `, because logfmt has one line per event."""
-    if "exception" in event:
-        event["exception"] = str(event["exception"]).replace("\n", " | ")
-    return event
+def _without_marks(trace: str) -> str:
+    """Return a traceback without the lines that underline a part of the line above: all will be one line."""
+    return "\n".join(line for line in trace.splitlines() if line.strip(" ^~"))
+
+
+def _instant(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _json(fields: Fields) -> str:
+    return json.dumps({name: _shortened(value) for name, value in fields.items()}, default=str)
+
+
+def _logfmt(fields: Fields) -> str:
+    return " ".join(f"{name}={_logfmt_value(value)}" for name, value in fields.items())
+
+
+def _logfmt_value(value: object) -> str:
+    """Return a value of one line, in quotes if it contains what would end it."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+    text = str(_shortened(str(value))).replace("\n", " | ")
+    if text.isprintable() and not any(character in text for character in ' ="\\'):
+        return text
+    return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def _shortened(value: object) -> object:
+    if not isinstance(value, str) or len(value) <= MOST_CHARACTERS:
+        return value
+    return f"{value[: MOST_CHARACTERS // 2]} ... {value[-MOST_CHARACTERS // 2 :]}"

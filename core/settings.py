@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import InvalidSettings
@@ -16,7 +16,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
 
-    database_url: str | None = None
+    database_url: SecretStr | None = None
     embedded_postgres_dir: Path = Path(".data/postgres")
     render: bool = False
     plan_horizon_hours: float = Field(default=24, ge=1, le=24 * 14)

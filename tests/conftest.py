@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 
 import psycopg2
 import pytest
-import structlog
 from hypothesis import HealthCheck, settings
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
+from core import logs
 from core.db.embedded import binaries
 from tests.postgres import Server, Servers, every_version
 from tests.workers import GroupScheduling, MachineLock, group_of
@@ -90,12 +90,12 @@ def beside_others_or_alone(request: pytest.FixtureRequest, machine_lock: Machine
 @pytest.fixture(autouse=True)
 def restored_logging() -> Iterator[None]:
     """A test may configure the log of this process, as a command does; the next test finds it as it was."""
-    ours, root = structlog.get_config(), logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    root, ours = logging.getLogger(), logging.getLogger(logs.ROOT)
+    handlers, levels = root.handlers[:], (root.level, ours.level)
     yield
-    structlog.configure(**ours)
     root.handlers[:] = handlers
-    root.setLevel(level)
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         )
     app = Flask(__name__)
     app.config.from_mapping(
-        DATABASE_URL=settings.database_url,
+        DATABASE_URL=settings.database_url and settings.database_url.get_secret_value(),
         SECRET_KEY=secrets.token_hex(32),
         MAX_CONTENT_LENGTH=MOST_BYTES,
         SESSION_COOKIE_SAMESITE="Lax",

@@ -48,22 +48,32 @@ def normalise_url(url: str) -> str:
 
     Many platforms give `postgres://`, which SQLAlchemy refuses. SQLAlchemy 2.1 reads `postgresql://` as psycopg 3. If
     the URL names several hosts (a primary and its standbys, in libpq's form or in SQLAlchemy's), we connect to the one
-    that accepts writes, unless the URL sets `target_session_attrs` itself.
+    that accepts writes, unless the URL sets `target_session_attrs` itself. No error shows a part of the password.
     """
+    if _TWO_ATS.match(url):
+        raise DatabaseUnavailable(
+            f"DATABASE_URL has two @; write one that belongs to the user or the password as %40; accepted: {_ACCEPTED}"
+        )
     try:
         parsed = make_url(_SEVERAL_HOSTS.sub(_as_parameters, url))
         _DIALECT.create_connect_args(parsed)
-    except (ArgumentError, ValueError) as error:  # ValueError: the port is not a number
-        raise DatabaseUnavailable(f"DATABASE_URL is not a URL; accepted: {_ACCEPTED}") from error
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
+        # Not `from` that error: it shows as the port whatever follows a colon, perhaps a password.
+        raise DatabaseUnavailable(f"DATABASE_URL is not a URL; accepted: {_ACCEPTED}") from None
     if parsed.drivername not in {"postgres", "postgresql", "postgresql+psycopg2"}:
         raise DatabaseUnavailable(f"DATABASE_URL begins with {parsed.drivername!r}; accepted: {_ACCEPTED}")
     if _names_several_hosts(parsed) and "target_session_attrs" not in parsed.query:
         parsed = parsed.update_query_dict({"target_session_attrs": "read-write"})
+    if isinstance(password := parsed.query.get("password"), str):  # SQLAlchemy hides only the one before the host
+        parsed = parsed.difference_update_query(["password"]).set(password=password)
     return parsed.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
 
 
 _DIALECT: Dialect = make_url("postgresql+psycopg2://").get_dialect()()
 _ACCEPTED = "postgresql://user:password@host:port/name (also postgres:// and postgresql+psycopg2://)"
+
+# After the first @ follows the host: what stands before the second would be shown as the host that cannot be found.
+_TWO_ATS = re.compile(r"^[^:/?]+://[^:/@?]*(?::[^@]*)?@[^?]*@")
 
 # libpq accepts several hosts where SQLAlchemy reads only one: postgresql://user:password@host:port,host:port/name.
 _SEVERAL_HOSTS = re.compile(
@@ -132,7 +142,7 @@ def database(settings: Settings) -> Iterator[str]:
     not installed.
     """
     if settings.database_url:
-        yield normalise_url(settings.database_url)
+        yield normalise_url(settings.database_url.get_secret_value())
     elif settings.render:
         raise DatabaseUnavailable(
             "DATABASE_URL is not set. On Render, set it from the database's connectionString (see render.yaml)."

@@ -55,7 +55,7 @@ def test_traceback_stays_in_its_line(log_format: Literal["logfmt", "json"]) -> N
     assert "second" in line
 
 
-@pytest.mark.parametrize("field", ["two\nlines", 'a "quote"', "a=b", ""])
+@pytest.mark.parametrize("field", ["two\nlines", "two\rlines", "two\u2028lines", 'a "quote"', "a=b", "back\\slash", ""])
 def test_awkward_value_stays_in_its_line(field: str) -> None:
     stream = log_to("logfmt")
     logger("core.test").info("loaded", name=field)
@@ -74,6 +74,29 @@ def test_what_several_parts_would_repeat_is_a_line_now_and_then_and_each_has_its
     told = [line.split("event=")[1].split()[0] for line in stream.getvalue().splitlines()]
     assert 3 <= len(told) <= 6
     assert {"listener_lost", "database_lost"} == set(told)
+
+
+def test_an_apps_handlers_get_one_line_that_no_handler_can_render_with_local_variables(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    try:
+        _fail()
+    except ValueError:
+        logger("core.test").exception("hook_failed", session=7)
+
+    [record] = caplog.records
+    assert (record.name, record.levelname, record.exc_info) == ("seisiun.core.test", "ERROR", None)
+    assert record.filename == "test_logs.py"
+    assert record.getMessage().startswith('hook_failed session=7 exception="Traceback')
+    assert "\n" not in record.getMessage()
+
+
+def test_a_long_value_shows_its_beginning_and_its_end() -> None:
+    stream = log_to("logfmt")
+    logger("core.test").info("loaded", name="a" * 500_000 + "b" * 500_000)
+
+    assert len(stream.getvalue()) < 11_000
+    assert "aaa ... bbb" in stream.getvalue()
 
 
 def test_level_is_obeyed() -> None:

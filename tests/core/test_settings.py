@@ -3,6 +3,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from core.errors import InvalidSettings
 from core.settings import Settings, load_settings
@@ -31,7 +32,7 @@ def test_every_setting_has_a_default() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "name", "expected"),
     [
-        ("DATABASE_URL", "postgres://h/d", "database_url", "postgres://h/d"),
+        ("DATABASE_URL", "postgres://h/d", "database_url", SecretStr("postgres://h/d")),
         ("RENDER", "true", "render", True),
         ("PLAN_HORIZON_HOURS", "1.5", "plan_horizon", timedelta(minutes=90)),
         ("DEFAULT_LENGTH_MINUTES", "150", "default_length", timedelta(minutes=150)),
@@ -87,3 +88,10 @@ def test_settings_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEEP_DAYS", "7")
 
     assert load_settings() is before
+
+
+def test_settings_show_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgres://u:secret@h/d")
+    settings = load_settings()
+
+    assert "secret" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"

@@ -1,5 +1,8 @@
+import traceback
+
 import pytest
 import sqlalchemy
+from pydantic import SecretStr
 
 from core.db import connection_parameters, create_engine, database, is_embedded, normalise_url
 from core.errors import DatabaseUnavailable
@@ -69,8 +72,39 @@ def test_port_that_is_no_number_is_refused(url: str) -> None:
         normalise_url(url)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:x@SECRET@h/d",
+        "postgresql://u:SECRET@SECRET@h1,h2/d",
+        "postgresql://u:x@y/SECRET@h/d",
+        "postgresql://u:x@y:SECRET@h/d",
+        "postgresql://u:SECRET",
+        "postgresql://u:x@h:SECRET/d",
+        "u:SECRET@h/d",
+        "mysql://u:SECRET@h/d",
+    ],
+)
+def test_traceback_of_a_malformed_url_shows_no_part_of_a_password(url: str) -> None:
+    with pytest.raises(DatabaseUnavailable) as refused:
+        normalise_url(url)
+
+    assert "SECRET" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_password_among_the_parameters_is_hidden_as_any_other() -> None:
+    engine = create_engine("postgresql://u@h/d?password=SECRET&sslmode=require")
+
+    assert connection_parameters("postgresql://u@h/d?password=SECRET")["password"] == "SECRET"
+    assert "SECRET" not in repr(engine)
+
+
+def test_at_sign_that_is_written_as_such_is_taken() -> None:
+    assert connection_parameters("postgresql://a%40b:p%40q@h/d%40e?user=a@c")["dbname"] == "d@e"
+
+
 def test_configured_database_is_used() -> None:
-    settings = Settings(database_url="postgres://host/name")
+    settings = Settings(database_url=SecretStr("postgres://host/name"))
 
     with database(settings) as url:
         assert url == "postgresql+psycopg2://host/name"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from pydantic import SecretStr
 
 from core.errors import DatabaseUnavailable
 from core.settings import Settings
@@ -166,7 +167,9 @@ def test_the_demonstration_is_for_this_machine_only(pages: Flask) -> None:
 
 
 def test_the_demonstration_refuses_to_run_on_the_platform(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.app.load_settings", lambda: Settings(render=True, database_url="postgresql://x"))
+    monkeypatch.setattr(
+        "web.app.load_settings", lambda: Settings(render=True, database_url=SecretStr("postgresql://x"))
+    )
     with pytest.raises(DatabaseUnavailable, match="mount the blueprint"):
         create_app()
 
