@@ -7,16 +7,15 @@ with a traceback, and a traceback never shows the values of local variables, bec
 
 import json
 import logging
-import sys
 import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
-from typing import TextIO
 
 from core.settings import Settings
+from core.streams import STDERR, LineWriter
 
 Fields = Mapping[str, object]
 
@@ -105,12 +104,46 @@ class ThrottledLog:
 OUTAGES = ThrottledLog(1.0)
 
 
-def configure(settings: Settings, stream: TextIO | None = None) -> None:
-    """Write our events, and the libraries' warnings, to `stream`; None means standard error."""
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(_LineFormatter(as_json=settings.log_format == "json"))
+def configure(settings: Settings, descriptor: int = STDERR) -> LineWriter:
+    """Write our events, and the libraries' warnings, to a file descriptor; return what writes them."""
+    formatter = _LineFormatter(as_json=settings.log_format == "json")
+    writer = LineWriter(descriptor, lambda lines: formatter.format(_lines_lost(lines)))
+    handler = _QueueHandler(writer)
+    handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger(ROOT).setLevel(settings.log_level)
+    return writer
+
+
+def lines_lost() -> int:
+    """Return how many lines could not be written, and the log has not told yet."""
+    return sum(handler.writer.lost for handler in logging.getLogger().handlers if isinstance(handler, _QueueHandler))
+
+
+def _lines_lost(lines: int) -> logging.LogRecord:
+    event = Event("log_lines_lost", {"lines": lines})
+    return logging.LogRecord(f"{ROOT}.{__name__}", logging.WARNING, __file__, 0, event, None, None)
+
+
+class _QueueHandler(logging.Handler):
+    """Leaves lines to the writer; the standard library's QueueListener would wait for a stuck stream at the exit."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__()
+        self.writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.writer.put(f"{self.format(record)}\n".encode(errors="backslashreplace"))
+        except Exception:  # noqa: BLE001 -- a value that cannot be shown; logging ends nothing
+            self.handleError(record)
+
+    def flush(self) -> None:
+        self.writer.flush()
+
+    def close(self) -> None:
+        self.writer.close()
+        super().close()
 
 
 class _LineFormatter(logging.Formatter):

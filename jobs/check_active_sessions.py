@@ -21,7 +21,7 @@ import click
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core import logs
+from core import logs, streams
 from core.active_session_manager import LEFT_TO_DAEMON, NO_LOOK_AHEAD, Cause, ReconcileResult, update_active_sessions
 from core.db import create_engine, database
 from core.db.transaction_settings import clock
@@ -58,10 +58,11 @@ class Sweep:
 @click.option("--alert", is_flag=True, help="Exit with status 2 if no daemon is alive, or an edge was missed.")
 def main(*, dry_run: bool, alert: bool) -> None:
     """Repair what the daemon missed."""
-    logs.configure(Settings.model_construct())  # the defaults first, so that errors in the settings are logged too
+    # The defaults first, so that errors in the settings are logged too.
+    streams.send_stderr_through(logs.configure(Settings.model_construct()))
     try:
         settings = load_settings()
-        logs.configure(settings)
+        streams.send_stderr_through(logs.configure(settings))
         with database(settings) as url:
             done = _sweep(url, dry_run=dry_run)
     except (SeisiunError, DBAPIError) as error:
@@ -126,4 +127,5 @@ def _log(done: Sweep, connection: Connection, *, dry_run: bool) -> None:
 
 
 if __name__ == "__main__":
+    streams.prepare()
     main()

@@ -14,7 +14,7 @@ from rich.progress import Progress
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from core import __version__, logs
+from core import __version__, logs, streams
 from core.db import create_engine, database, is_embedded
 from core.db.embedded import connect_or_start
 from core.errors import SeisiunError
@@ -33,13 +33,13 @@ RESPONSE_TIMEOUT_SECONDS = 15.0
 
 
 class Commands(click.Group):
-    """Turns our own errors and those of the database into one line and exit status 1."""
+    """Turns our own errors, those of the database and those of files into one line and exit status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except SeisiunError as error:
+        except (SeisiunError, OSError) as error:
             raise click.ClickException(str(error)) from error
         except DBAPIError as error:
             raise click.ClickException(f"the database reports an error: {' '.join(str(error.orig).split())}") from error
@@ -83,6 +83,7 @@ def _connected(url: str) -> Iterator[Connection]:
 def run() -> None:
     """Run the daemon until SIGTERM or Ctrl-C."""
     settings = load_settings()
+    streams.send_stderr_through(logs.configure(settings))
     with _url(settings) as url:
         sys.exit(Daemon(url, settings).run())
 

@@ -11,7 +11,7 @@ from types import FrameType
 import click
 from werkzeug.serving import make_server
 
-from core import logs
+from core import logs, streams
 from core.errors import SeisiunError
 from core.settings import load_settings
 from web import create_app, drain
@@ -67,4 +67,5 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
+    streams.prepare()
     main()

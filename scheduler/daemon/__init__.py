@@ -8,9 +8,9 @@ If one dies, or makes no progress, the process ends non-zero, and the platform s
 """
 
 import contextlib
+import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -70,8 +70,7 @@ class Daemon:
         status = self._watch()
         if not self._end():
             # A thread that is left waits for the network or a lock. A normal exit of Python might wait for it.
-            sys.stdout.flush()
-            sys.stderr.flush()
+            logging.shutdown()
             os._exit(status)
         return status
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from core import __version__
 from core.clock import utc_now
 from core.db.listener import Listener
-from core.logs import logger
+from core.logs import lines_lost, logger
 from core.reconcile.result import ZONE_VERSION
 from core.store import heartbeats
 from core.store.heartbeats import Beat
@@ -96,6 +96,7 @@ class Heartbeat:
         self._pass_finished = False
 
     def _troubles(self) -> list[str]:
+        lost = lines_lost()
         troubles = {
             "it receives no notifications (LISTEN is accepted): connect directly, not through a pooler": (
                 self._listener.not_receiving
@@ -103,6 +104,7 @@ class Heartbeat:
             "its timers are stuck: it finds the edges by asking each second": self._timers.probes_missed
             > MOST_PROBES_MISSED,
             f"the database refuses its work: {self._outage.refused}": self._outage.refused,
+            f"its log is not read or cannot be written: lines lost: {lost}": lost,
         }
         return [trouble for trouble, holds in troubles.items() if holds]
 

@@ -1,7 +1,9 @@
-import io
+import contextlib
 import json
 import logging
+import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -10,15 +12,30 @@ import pytest
 from core.logs import ThrottledLog, configure, logger
 from core.settings import Settings
 
+OPENED = contextlib.ExitStack()
 
-def log_to(log_format: Literal["logfmt", "json"], level: Literal["DEBUG", "INFO"] = "INFO") -> io.StringIO:
-    stream = io.StringIO()
-    configure(Settings(log_format=log_format, log_level=level), stream)
-    return stream
+
+@pytest.fixture(autouse=True)
+def closed_files() -> Iterator[None]:
+    yield
+    OPENED.close()
+
+
+class Log:
+    """What this process logs, in a file."""
+
+    def __init__(self, log_format: Literal["logfmt", "json"], level: Literal["DEBUG", "INFO"] = "INFO") -> None:
+        self._file = OPENED.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 -- closed after the test
+        self._writer = configure(Settings(log_format=log_format, log_level=level), self._file.fileno())
+
+    def getvalue(self) -> str:
+        self._writer.flush()
+        self._file.seek(0)
+        return self._file.read().decode()
 
 
 def test_logfmt_line_is_an_event_with_fields() -> None:
-    stream = log_to("logfmt")
+    stream = Log("logfmt")
     logger("core.test").info("flip", instance=42, active=True, cause="timer", late_ms=3, why="a b")
 
     at, rest = stream.getvalue().split(" ", 1)
@@ -29,7 +46,7 @@ def test_logfmt_line_is_an_event_with_fields() -> None:
 
 
 def test_json_line_is_one_object() -> None:
-    stream = log_to("json")
+    stream = Log("json")
     logger("core.test").warning("flip", instance=42, due_at=datetime(2026, 12, 1, 18, tzinfo=UTC))
 
     line = json.loads(stream.getvalue())
@@ -43,7 +60,7 @@ def _fail() -> None:
 
 @pytest.mark.parametrize("log_format", ["logfmt", "json"])
 def test_traceback_stays_in_its_line(log_format: Literal["logfmt", "json"]) -> None:
-    stream = log_to(log_format)
+    stream = Log(log_format)
     try:
         _fail()
     except ValueError:
@@ -57,14 +74,14 @@ def test_traceback_stays_in_its_line(log_format: Literal["logfmt", "json"]) -> N
 
 @pytest.mark.parametrize("field", ["two\nlines", "two\rlines", "two\u2028lines", 'a "quote"', "a=b", "back\\slash", ""])
 def test_awkward_value_stays_in_its_line(field: str) -> None:
-    stream = log_to("logfmt")
+    stream = Log("logfmt")
     logger("core.test").info("loaded", name=field)
 
     assert len(stream.getvalue().splitlines()) == 1
 
 
 def test_what_several_parts_would_repeat_is_a_line_now_and_then_and_each_has_its_turn() -> None:
-    stream, seldom = log_to("logfmt"), ThrottledLog(0.2)
+    stream, seldom = Log("logfmt"), ThrottledLog(0.2)
     begun = time.monotonic()
     while time.monotonic() - begun < 1.0:
         for part in ("listener_lost", "database_lost"):
@@ -92,7 +109,7 @@ def test_an_apps_handlers_get_one_line_that_no_handler_can_render_with_local_var
 
 
 def test_a_long_value_shows_its_beginning_and_its_end() -> None:
-    stream = log_to("logfmt")
+    stream = Log("logfmt")
     logger("core.test").info("loaded", name="a" * 500_000 + "b" * 500_000)
 
     assert len(stream.getvalue()) < 11_000
@@ -100,19 +117,33 @@ def test_a_long_value_shows_its_beginning_and_its_end() -> None:
 
 
 def test_level_is_obeyed() -> None:
-    stream = log_to("logfmt")
+    stream = Log("logfmt")
     logger("core.test").debug("looked")
     assert stream.getvalue() == ""
 
-    stream = log_to("logfmt", "DEBUG")
+    stream = Log("logfmt", "DEBUG")
     logger("core.test").debug("looked")
     assert "event=looked" in stream.getvalue()
 
 
 def test_warnings_of_the_libraries_are_logged_and_their_debug_lines_are_not() -> None:
-    stream = log_to("logfmt")
+    stream = Log("logfmt")
     logging.getLogger("alembic").info("chatter")
     logging.getLogger("alembic").warning("look out")
 
     assert "look out" in stream.getvalue()
     assert "chatter" not in stream.getvalue()
+
+
+class Unshowable:
+    def __str__(self) -> str:
+        raise ValueError("it cannot be shown")
+
+
+def test_a_value_that_cannot_be_shown_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    stream = Log("logfmt")
+    logger("core.test").info("loaded", name=Unshowable())
+    logger("core.test").info("went_on")
+
+    assert "event=went_on" in stream.getvalue()
+    assert "it cannot be shown" in capsys.readouterr().err
