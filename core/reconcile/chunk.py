@@ -53,7 +53,7 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
        the session again after the app's commit.
     """
     locked = requests.lock_plans(connection, session_ids, wait=options.is_hook)
-    missing = _missing(connection, frozenset(session_ids) - locked)
+    missing = _missing(connection, frozenset(session_ids) - locked, is_hook=options.is_hook)
     if not locked:
         return missing
     states = requests.plan_states(connection, locked)
@@ -77,16 +77,17 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
     return missing + planned.result + activated.result + ReconcileResult(sessions=locked, deferred=unfinished)
 
 
-def _missing(connection: Connection, session_ids: frozenset[int]) -> ReconcileResult:
+def _missing(connection: Connection, session_ids: frozenset[int], *, is_hook: bool) -> ReconcileResult:
     """Defer the sessions that another pass holds. If one no longer exists, drop requests of deleted sessions.
 
     Somebody may have deleted thousands of sessions, and what was requested after that waits. So drop more requests
-    than those of this chunk. If another pass is dropping all of them, come back: it may fail.
+    than those of this chunk. If another pass is dropping all of them, come back: it may fail. A hook leaves that to the
+    daemon.
     """
     if not session_ids:
         return ReconcileResult()
     held = requests.existing(connection, session_ids)
-    if held == session_ids:
+    if is_hook or held == session_ids:
         return ReconcileResult(deferred=held)
     dropped = requests.drop_orphaned(connection)
     return ReconcileResult(deferred=held if dropped else session_ids, dropped=dropped)
