@@ -47,8 +47,11 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Keep true, to the second, which music sessions are on right now."""
+    if context.invoked_subcommand == "run":  # an error in the settings, too, must not wait for a reader
+        streams.send_stderr_through(logs.configure(Settings.model_construct()))
     logs.configure(load_settings())
 
 

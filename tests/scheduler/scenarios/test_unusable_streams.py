@@ -32,7 +32,11 @@ def test_the_daemon_works_and_stops_whatever_became_of_its_streams(
             )
             opened.callback(daemons[state].wait)
             opened.callback(daemons[state].kill)
-        eventually(lambda: value(app, "SELECT count(listening_since) FROM daemon_heartbeat") == 4, "four that listen")
+        eventually(
+            lambda: value(app, "SELECT count(listening_since) FROM daemon_heartbeat") == 4,
+            "four that listen",
+            seconds=60,  # four that start at once, perhaps on a busy machine
+        )
 
         session = session_here(app, weekly(-HOUR, HOUR))
         eventually(lambda: active_of(app, session), "the session is on")
@@ -58,6 +62,13 @@ def test_the_daemon_works_and_stops_whatever_became_of_its_streams(
     for state in ("broken", "full"):
         assert "lines lost: " in troubles[daemons[state].pid]
     assert "its log is not read or cannot be written: lines lost: " in status.stdout
+
+
+def test_the_daemon_ends_with_an_error_in_its_settings_that_nobody_reads() -> None:
+    with unusable("unread") as descriptor:
+        status, _ = ended(start("unread", descriptor, "-m", "scheduler", "run", RESYNC_SECONDS="0"), 20)
+
+    assert status == 1
 
 
 @pytest.mark.parametrize("state", STATES)
