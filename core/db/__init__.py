@@ -6,6 +6,7 @@ pauses                how long to wait before each retry
 listener              LISTEN, with proof that notifications arrive
 transactions          our own short transactions, and savepoints in an app's transaction
 transaction_settings  the settings of those transactions
+casts                 how values are read
 embedded              the development server
 
 All statements about sessions, instances and people are in `core.store`.
@@ -23,6 +24,7 @@ from sqlalchemy import URL, Dialect, Engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from core.db.casts import register_casts
 from core.db.timeouts import with_response_timeout
 from core.errors import DatabaseUnavailable
 from core.settings import Settings
@@ -39,7 +41,12 @@ KEEPALIVES: dict[str, Any] = {
 }
 SERVER_OPTIONS = (
     "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 "
-    "-c tcp_user_timeout=8000 -c timezone=UTC"
+    "-c tcp_user_timeout=8000 -c timezone=UTC "
+    # A role or a database may have other defaults (ALTER ROLE ... SET): a NULL in an array, and the text of a float or
+    # of an interval, must mean what we mean, and a connection that waits in a pool must live. psycopg2 itself sets
+    # DateStyle.
+    "-c array_nulls=on -c intervalstyle=postgres -c extra_float_digits=1 -c transform_null_equals=off "
+    "-c idle_session_timeout=0"
 )
 
 
@@ -98,7 +105,7 @@ def connection_parameters(url: str) -> dict[str, Any]:
     """
     _, parameters = _DIALECT.create_connect_args(make_url(normalise_url(url)))
     options = f"{parameters.get('options', '')} {SERVER_OPTIONS}".strip()
-    return {**parameters, **KEEPALIVES, "options": options}
+    return {**parameters, **KEEPALIVES, "client_encoding": "UTF8", "options": options}
 
 
 def connect(parameters: Mapping[str, Any]) -> Psycopg2Connection:
@@ -110,6 +117,7 @@ def connect(parameters: Mapping[str, Any]) -> Psycopg2Connection:
             raise
         own = parameters["options"].removesuffix(SERVER_OPTIONS).strip()
         connection = psycopg2.connect(**{**parameters, "options": own})
+    register_casts(connection)
     return connection
 
 

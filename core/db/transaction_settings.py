@@ -12,8 +12,19 @@ from sqlalchemy import Connection, DateTime, Select, Text, bindparam, func, lite
 # by index, but old statistics can make PostgreSQL choose otherwise. UTC: we compare rows as JSON with what the planner
 # wrote, and JSON shows instants in the connection's time zone.
 PLANNER_SETTINGS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "timezone": "UTC"}
+# What the text of a value means: NULL in an array, and the text of a date, an interval or a float. A role, a database
+# or an app may have set something else. (Our own connections begin so, but a pooler may refuse that.)
+TEXT_SETTINGS = {
+    "array_nulls": "on",
+    "datestyle": "ISO, MDY",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "transform_null_equals": "off",
+}
 # A pass and a hook mark their writes: our triggers insert no request for them.
-OWN_WORK = PLANNER_SETTINGS | {
+OWN_WORK = {
+    **PLANNER_SETTINGS,
+    **TEXT_SETTINGS,
     # If a row-level policy would hide rows from us, PostgreSQL raises an error instead of returning the others (L4).
     "row_security": "off",
     "seisiun.own_write": "on",

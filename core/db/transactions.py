@@ -27,6 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.pool import StaticPool
 
+from core.db.casts import our_casts
 from core.db.transaction_settings import OWN_TRANSACTION, PASS_SETTINGS, begin_own, temporary_settings
 from core.logs import OUTAGES, logger
 
@@ -65,13 +66,27 @@ def joined(db: AppDatabase) -> Iterator[Connection]:
         db = db()
     if isinstance(db, Session):
         db.flush()
-        yield db.connection()
+        with _read_by_us(db.connection()) as connection:
+            yield connection
         db.expire_all()
     elif isinstance(db, Connection):
-        yield db
+        with _read_by_us(db) as connection:
+            yield connection
     else:
         with wrap_psycopg2(db) as connection:
             yield connection
+
+
+@contextmanager
+def _read_by_us(connection: Connection) -> Iterator[Connection]:
+    """Yield the app's connection; in the block its values are read by our casts, not by the app's."""
+    raw: Any = connection.connection.dbapi_connection
+    base: Any = getattr(raw, "cursor_factory", None) or cursor
+    if isinstance(raw, Psycopg2Connection):
+        with our_casts(raw, base):
+            yield connection
+    else:  # another driver, which has casts of its own
+        yield connection
 
 
 @contextmanager
@@ -169,17 +184,15 @@ def wrap_psycopg2(raw: Psycopg2Connection) -> Iterator[Connection]:
 
     If the block fails with a database error, raise psycopg2's error, because the caller does not use SQLAlchemy.
     """
-    factory, raw.cursor_factory = raw.cursor_factory, cursor  # the app's cursors may return dictionaries
     try:
-        if raw.autocommit and raw.info.transaction_status == TRANSACTION_STATUS_IDLE:
-            with _transaction(raw):
+        with our_casts(raw, cursor):  # the app's own cursors may return dictionaries
+            if raw.autocommit and raw.info.transaction_status == TRANSACTION_STATUS_IDLE:
+                with _transaction(raw):
+                    yield _wrapped(raw)
+            else:
                 yield _wrapped(raw)
-        else:
-            yield _wrapped(raw)
     except DBAPIError as error:
         raise error.orig or error from error
-    finally:
-        raw.cursor_factory = factory
 
 
 def _wrapped(raw: Psycopg2Connection) -> Connection:

@@ -1,14 +1,16 @@
 """A hook joins the app's transaction, of whatever kind: it never commits, and leaves everything as it was."""
 
 from datetime import date, time
+from typing import Any
 
 import psycopg2
 import pytest
 import sqlalchemy
+from psycopg2 import extensions
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine, ForeignKey
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session
 
 from core.active_session_manager import (
     active_instances,
@@ -25,7 +27,17 @@ from core.errors import UnknownPerson
 from tests.core.hooks.apps import EVERY_KIND, TRANSACTIONAL, App
 from tests.core.passes import DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import utc
-from tests.data import active_of, add_person, add_session, connected, execute, only_instance, person_at, value
+from tests.data import (
+    active_of,
+    add_instance,
+    add_person,
+    add_session,
+    connected,
+    execute,
+    only_instance,
+    person_at,
+    value,
+)
 
 SETTINGS = {
     "lock_timeout": "7s",
@@ -163,6 +175,36 @@ def test_raw_connections_own_cursors_are_afterwards_as_before(database_url: str,
             with theirs.db.cursor() as cursor:
                 cursor.execute("SELECT 1 AS one")
                 assert cursor.fetchone() == ({"one": 1} if "RealDict" in name else (1,))
+
+
+def read_as_text(theirs: App) -> None:
+    """Let the app read dates, times, numbers and truths as text, as psycopg2 allows it to."""
+    db = theirs.db() if isinstance(theirs.db, scoped_session) else theirs.db
+    raw: Any = db if isinstance(db, Connection) else db.connection().connection if isinstance(db, Session) else None
+    raw = db.connection if isinstance(db, sqlalchemy.Connection) else raw
+    as_text = extensions.new_type((16, 20, 23, 25, 701, 1043, 1082, 1083, 1114, 1184), "TEXT", lambda found, _: found)
+    extensions.register_type(as_text, getattr(raw, "dbapi_connection", raw))
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND)
+def test_an_app_may_read_its_dates_as_text_and_set_how_texts_are_read(
+    app: Connection, database_url: str, tonight: tuple[int, int, int], kind: str
+) -> None:
+    session, instance, person = tonight
+    other = add_instance(app, session, "2026-12-01", "18:30")  # no end: a NULL in an array
+    data_type = "SELECT date, active FROM session_instance WHERE session_instance_id = "
+    with EVERY_KIND[kind](database_url) as theirs:
+        for name, setting in {"array_nulls": "off", "intervalstyle": "iso_8601", "extra_float_digits": "-15"}.items():
+            theirs.run(f"SET {name} = '{setting}'")
+        read_as_text(theirs)
+        before = theirs.run("SELECT current_setting('array_nulls')")
+        every_hook(theirs, session, instance, person)
+
+        assert theirs.run(f"{data_type}{other}") == [("2026-12-01", "f")]
+        assert theirs.run("SELECT current_setting('array_nulls')") == before
+        theirs.run("COMMIT") if kind not in TRANSACTIONAL else theirs.commit()
+
+    assert active_of(app, session) == instance
 
 
 # The app's ORM

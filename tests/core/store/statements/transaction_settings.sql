@@ -11,12 +11,17 @@ SELECT
     set_config('enable_hashjoin', :value_1, true) AS set_config_2,
     set_config('enable_mergejoin', :value_2, true) AS set_config_3,
     set_config('timezone', :value_3, true) AS set_config_4,
-    set_config('row_security', :value_4, true) AS set_config_5,
-    set_config('seisiun.own_write', :value_5, true) AS set_config_6,
-    set_config('lock_timeout', :value_6, true) AS set_config_7,
-    set_config('statement_timeout', :value_7, true) AS set_config_8,
-    set_config('idle_in_transaction_session_timeout', :value_8, true) AS set_config_9,
-    set_config('synchronous_commit', :value_9, true) AS set_config_10;
+    set_config('array_nulls', :value_4, true) AS set_config_5,
+    set_config('datestyle', :value_5, true) AS set_config_6,
+    set_config('intervalstyle', :value_6, true) AS set_config_7,
+    set_config('extra_float_digits', :value_7, true) AS set_config_8,
+    set_config('transform_null_equals', :value_8, true) AS set_config_9,
+    set_config('row_security', :value_9, true) AS set_config_10,
+    set_config('seisiun.own_write', :value_10, true) AS set_config_11,
+    set_config('lock_timeout', :value_11, true) AS set_config_12,
+    set_config('statement_timeout', :value_12, true) AS set_config_13,
+    set_config('idle_in_transaction_session_timeout', :value_13, true) AS set_config_14,
+    set_config('synchronous_commit', :value_14, true) AS set_config_15;
 
 
 -- transaction_settings.temporary_settings
