@@ -272,6 +272,7 @@ LESS = (
     ("hub.LEAST_PAUSE_SECONDS", "hub.AGAIN_SECONDS", "the second reading is one of its own"),
     ("hub.AGAIN_SECONDS", "hub.RESYNC_SECONDS", "it comes before the resync"),
     ("hub.SILENCE_SECONDS", "hub.RESYNC_SECONDS", "a board comes by a resync, if not by its listener"),
+    ("hub.CLOSED_SECONDS", "hub.HEARTBEAT_SECONDS", "a client that has closed is noticed before the next write"),
     ("hub.HEARTBEAT_SECONDS", "hub.LIFETIME_SECONDS", "a stream that has nothing to tell is kept open"),
     ("hub.RECONNECT_MS", "web.settings.POLL_SECONDS", "a page reconnects sooner than it would ask"),
     ("gunicorn_config.SWITCH_SECONDS", "Python's switch interval", "requests wait less than Python would have them"),

@@ -4,22 +4,30 @@ The pages do not rely on a policy of the host app, and do not change it: the lim
 apply to these addresses only.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, Response, abort, current_app, render_template, request, url_for
+from flask import Blueprint, Flask, Response, abort, current_app, g, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
 from flask_wtf.csrf import generate_csrf, validate_csrf
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from werkzeug.exceptions import HTTPException
 from wtforms import ValidationError
 
 from core.db import create_engine
+from core.db.transactions import is_disconnected
 from core.errors import SeisiunError, SessionBusy
+from core.logs import logger
 from web import board, calendar, edit, health, instances, metrics, now, sessions, stream, words
-from web.host import EXTENSION, CurrentPerson, Host, Organises, notices, viewer
+from web.host import EXTENSION, CurrentPerson, Host, Organises, nobody, notices, viewer
 from web.hub import Boards, Hub
-from web.settings import MOST_BYTES, MOST_STREAMS, RESPONSE_TIMEOUT_SECONDS
+from web.settings import MOST_BYTES, MOST_STREAMS, MOST_STREAMS_OF_ADDRESS, POLL_SECONDS, RESPONSE_TIMEOUT_SECONDS
+
+log = logger(__name__)
 
 LARGEST_ID = 2**63 - 1
 SESSION = f"<int(max={LARGEST_ID}):session_id>"
@@ -65,6 +73,8 @@ def create_blueprint(
     organises: Organises,
     *,
     most_streams: int = MOST_STREAMS,
+    most_streams_of_address: int = MOST_STREAMS_OF_ADDRESS,
+    site_url: str | None = None,
 ) -> Blueprint:
     """Make the blueprint that an app mounts.
 
@@ -72,8 +82,13 @@ def create_blueprint(
     `current_person`: called in every request; returns the `person_id` of the person who is signed in, or None.
     `organises`: called with a `person_id`; returns the ids of the sessions that this person organises.
 
+    `most_streams_of_address`: how many of them one client address may have open.
+    `site_url`: where the public reaches the app, such as "https://example.org". A calendar feed links to its pages only
+    if it is given: a request's Host header is the client's word. Raises ValueError if it is no such URL.
+
     The app needs a SECRET_KEY, and threads: open streams may hold up to `most_streams` of them.
     """
+    site_url = _checked(site_url)
     engine = database if isinstance(database, Engine) else _engine(database)
     url = engine.url.render_as_string(hide_password=False)
     health_engine = create_engine(
@@ -90,8 +105,16 @@ def create_blueprint(
         assert isinstance(app, Flask)
         if not app.secret_key:
             raise RuntimeError("the people pages need the app's SECRET_KEY: set it before they are mounted")
-        hub = Hub(url, _board_reader(app, engine), lambda at: board.render_you(app, at), most_streams=most_streams)
-        app.extensions[EXTENSION] = Host(engine, health_engine, hub, current_person, organises)
+        if state.url_prefix and not state.url_prefix.endswith("/"):
+            state.add_url_rule("", "front", now.front, methods=READ)
+        hub = Hub(
+            url,
+            _board_reader(app, engine),
+            lambda at: board.render_you(app, at),
+            most_streams=most_streams,
+            most_of_address=most_streams_of_address,
+        )
+        app.extensions[EXTENSION] = Host(engine, health_engine, hub, current_person, organises, site_url)
 
     blueprint.record_once(mount)
     blueprint.before_request(_refuse)
@@ -99,8 +122,19 @@ def create_blueprint(
     blueprint.context_processor(_context)
     blueprint.register_error_handler(HTTPException, _refused)
     blueprint.register_error_handler(SessionBusy, _busy)
+    blueprint.register_error_handler(DBAPIError, _away)
+    blueprint.register_error_handler(NoConnectionFree, _away)
     blueprint.register_error_handler(SeisiunError, _cannot)
     return blueprint
+
+
+def _checked(site_url: str | None) -> str | None:
+    if site_url is None:
+        return None
+    parts = urlsplit(site_url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError(f"site_url is {site_url!r}; accepted is a scheme and a host, such as 'https://example.org'")
+    return site_url.rstrip("/")
 
 
 def _engine(url: str) -> Engine:
@@ -170,13 +204,43 @@ def _picker_url() -> str | None:
 def _refused(error: HTTPException) -> tuple[str, int] | HTTPException:
     if error.code is None or error.code < 400:
         return error  # a redirect
-    return render_template("seisiun/refused.html", error=error), error.code
+    return _page_that_says(error), error.code
+
+
+def _page_that_says(error: object) -> str:
+    """Return the page of an error; if the database does not say who the viewer is, as nobody sees it."""
+    try:
+        return render_template("seisiun/refused.html", error=error)
+    except SQLAlchemyError:
+        g.seisiun_viewer = nobody()
+        return render_template("seisiun/refused.html", error=error)
+
+
+_UNAVAILABLE = (OperationalError, InterfaceError, InternalError, NoConnectionFree)
+
+
+def _away(error: SQLAlchemyError) -> Response:
+    """Answer 503, to programs in the form that they read; an error that is a mistake of ours stays one."""
+    if not isinstance(error, _UNAVAILABLE) and not is_disconnected(error):
+        raise error
+    log.warning("unavailable", endpoint=request.endpoint, error=str(error).strip().splitlines()[0])
+    said = "The database does not answer."
+    endpoint = (request.endpoint or "").rpartition(".")[2]
+    if endpoint == "board":
+        answer = Response(json.dumps({"error": said}) + "\n", 503, mimetype="application/json")
+    elif endpoint in {"metrics", "stream"}:
+        answer = Response(said + "\n", 503, mimetype="text/plain")
+    else:
+        g.seisiun_viewer = nobody()
+        shown = {"code": 503, "name": "One moment", "description": f"{said} Wait a few seconds and try again."}
+        answer = Response(_page_that_says(shown), 503)
+    answer.headers["Retry-After"] = str(POLL_SECONDS)
+    return answer
 
 
 def _busy(_error: SessionBusy) -> Response:
-    page = render_template(
-        "seisiun/refused.html",
-        error={
+    page = _page_that_says(
+        {
             "code": 503,
             "name": "One moment",
             "description": "Somebody else is saving this session. Wait a few seconds and try again.",
@@ -187,4 +251,4 @@ def _busy(_error: SessionBusy) -> Response:
 
 def _cannot(error: SeisiunError) -> tuple[str, int]:
     shown = {"code": 409, "name": "That cannot be done", "description": str(error)}
-    return render_template("seisiun/refused.html", error=shown), 409
+    return _page_that_says(shown), 409

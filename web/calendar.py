@@ -4,10 +4,12 @@ It has one event for each date, and no rule, so every program shows moved and ca
 comes from its occurrence in the recurrence, so it stays the same when its row is made, moved, cancelled or restored.
 """
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
+from urllib.parse import urlsplit
 
 from flask import Response, request, url_for
-from icalendar import Calendar, Event, Timezone, TimezoneDaylight, TimezoneStandard
+from icalendar import Calendar, Event, Timezone, TimezoneDaylight, TimezoneStandard, vText
 
 from core.db.transaction_settings import clock
 from core.errors import UnknownTimeZone
@@ -15,7 +17,7 @@ from core.store.views.pages import SessionRow
 from core.timezones import clock_changes, require_zone, to_local
 from web import dates, words
 from web.dates import Date
-from web.host import require_session, transaction
+from web.host import host, require_session, transaction
 
 PAST = timedelta(days=90)
 AHEAD = timedelta(days=366)
@@ -43,7 +45,7 @@ def _calendar(session: SessionRow, found: list[Date], today: date) -> bytes:
     calendar = Calendar()
     calendar.add("prodid", PRODUCT)
     calendar.add("version", "2.0")
-    calendar.add("x-wr-calname", session.name)
+    calendar.add("x-wr-calname", vText(_text(session.name)))  # the library escapes only the names that it knows
     calendar.add("refresh-interval", timedelta(hours=1), parameters={"VALUE": "DURATION"})
     calendar.add("x-published-ttl", "PT1H")
     try:
@@ -62,17 +64,31 @@ def _event(session: SessionRow, one: Date, zone: str, today: date) -> Event:
     instance = one.instance
     cancelled = instance is not None and instance.is_cancelled
     event = Event()
-    event.add("uid", f"{_identity(session, one)}@{request.host.partition(':')[0]}")
+    event.add("uid", f"{_identity(session, one)}@{urlsplit(host().site_url or '').hostname or 'seisiun'}")
     event.add("dtstamp", datetime.combine(today, time(), UTC))
     event.add("dtstart", one.hours.start, parameters={"TZID": zone})
     event.add("dtend", one.hours.end, parameters={"TZID": zone})
-    event.add("summary", f"Cancelled: {session.name}" if cancelled else session.name)
+    event.add("summary", _text(f"Cancelled: {session.name}" if cancelled else session.name))
     event.add("status", "CANCELLED" if cancelled else "CONFIRMED")
-    event.add("location", (instance and instance.location_override) or words.place(session.city, session.country))
+    place = (instance and instance.location_override) or words.place(session.city, session.country)
+    event.add("location", _text(place))
     if instance and instance.comments:
-        event.add("description", instance.comments)
-    event.add("url", _url(session, one))
+        event.add("description", _text(instance.comments))
+    if site_url := host().site_url:
+        event.add("url", site_url + _path(session, one))
     return event
+
+
+def _text(value: str) -> str:
+    """Return a text without control characters, except line feeds and tabs: RFC 5545 3.1 allows no others.
+
+    The library escapes what has a meaning (3.3.11), and folds lines at 75 octets (3.1).
+    """
+    return _CONTROL.sub("", _LINE_BREAK.sub("\n", value))
+
+
+_LINE_BREAK = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 
 
 def _identity(session: SessionRow, one: Date) -> str:
@@ -82,10 +98,10 @@ def _identity(session: SessionRow, one: Date) -> str:
     return f"instance-{one.instance.session_instance_id}"
 
 
-def _url(session: SessionRow, one: Date) -> str:
+def _path(session: SessionRow, one: Date) -> str:
     if one.instance:
-        return url_for(".instance", session_instance_id=one.instance.session_instance_id, _external=True)
-    return url_for(".session", session_id=session.session_id, _external=True)
+        return url_for(".instance", session_instance_id=one.instance.session_instance_id)
+    return url_for(".session", session_id=session.session_id)
 
 
 # The zone, from our own zone data, so that a calendar program and the scheduler mean the same instants (T5)

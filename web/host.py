@@ -30,6 +30,7 @@ class Host:
     hub: Hub
     current_person: CurrentPerson
     organises: Organises
+    site_url: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,11 @@ def _ask() -> Viewer:
             person = pages.person(connection, person_id)
     organised = host().organises(person.person_id) if person else ()
     return Viewer(person, organised, _zone())
+
+
+def nobody() -> Viewer:
+    """Return a viewer who is not signed in, without asking host or database."""
+    return Viewer(None, (), _zone())
 
 
 def _zone() -> str | None:

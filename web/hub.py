@@ -9,6 +9,7 @@ So a message says what is true, never what happened. A slow stream may miss any 
 no memory. The hub listens from the first stream on, and reads only while a stream is open.
 """
 
+import ipaddress
 import json
 import random
 import time
@@ -36,6 +37,7 @@ LEAST_PAUSE_SECONDS = 0.04  # between two reads, so that a burst of flips makes 
 RETRY_SECONDS = 1.0
 SILENCE_SECONDS = 10.0  # the listener tests so seldom whether it receives: the board is read again in any case
 HEARTBEAT_SECONDS = 15.0
+CLOSED_SECONDS = 0.5  # how often a stream with nothing to send looks whether its client has closed
 LIFETIME_SECONDS = (240.0, 360.0)  # then the page connects again, and the host is asked again who is signed in
 RECONNECT_MS = (1000, 3000)
 
@@ -55,14 +57,15 @@ Post = Boards | None
 
 
 class Full(Exception):
-    """The process already has as many open streams as it may have."""
+    """The process, or the client's address, already has as many open streams as it may have."""
 
 
 class Stream:
     """One client's stream: a mailbox that holds only the newest boards, and what the client has been sent."""
 
-    def __init__(self, hub: "Hub", *, person_id: int | None, only: str | None) -> None:
+    def __init__(self, hub: "Hub", *, person_id: int | None, only: str | None, party: str | None) -> None:
         self._hub = hub
+        self.party = party
         self._person_id = person_id
         self._only = only
         self._mailbox: Queue[Post] = Queue(maxsize=1)
@@ -77,10 +80,11 @@ class Stream:
         """Free the stream's place; may be called twice."""
         self._hub.leave(self)
 
-    def messages(self) -> Iterator[str]:
-        """Yield what to send, until the stream's lifetime is over or the hub stops.
+    def messages(self, has_closed: Callable[[], bool]) -> Iterator[str]:
+        """Yield what to send, until the stream's lifetime is over, its client has closed, or the hub stops.
 
         1. Take the boards from the mailbox. If none come for some seconds, send a comment to keep the connection open.
+           Meanwhile look twice a second whether the client has closed: the next write would tell only much later.
         2. Send the blocks that the client does not have; for `only`, send just that the town's block has changed.
         3. Send the line of where the person is, if that has changed.
         """
@@ -88,11 +92,16 @@ class Stream:
         ends = time.monotonic() + random.uniform(*LIFETIME_SECONDS)  # noqa: S311
         sent: Board | None = None
         at: Place | None = None
+        quiet_since = time.monotonic()
         while (left := ends - time.monotonic()) > 0:
             try:
-                boards = self._mailbox.get(timeout=min(left, HEARTBEAT_SECONDS))
+                boards = self._mailbox.get(timeout=min(left, CLOSED_SECONDS))
             except Empty:
-                yield ": still here\n\n"
+                if has_closed():
+                    return
+                if time.monotonic() - quiet_since >= HEARTBEAT_SECONDS:
+                    quiet_since = time.monotonic()
+                    yield ": still here\n\n"
                 continue
             if boards is None:
                 return
@@ -105,6 +114,7 @@ class Stream:
                 at = now_at
             sent = board
             if text:
+                quiet_since = time.monotonic()
                 yield text
 
 
@@ -147,11 +157,18 @@ class Hub:
     """Reads the boards at every notification, and every few seconds; puts them in every stream's mailbox."""
 
     def __init__(
-        self, url: str, read: Callable[[], Boards], render_you: Callable[[Place | None], str], *, most_streams: int
+        self,
+        url: str,
+        read: Callable[[], Boards],
+        render_you: Callable[[Place | None], str],
+        *,
+        most_streams: int,
+        most_of_address: int,
     ) -> None:
         self._url = url
         self._read = read
         self._most_streams = most_streams
+        self._most_of_address = most_of_address
         self.render_you = render_you
         self._lock = Lock()
         self._streams: set[Stream] = set()
@@ -171,12 +188,15 @@ class Hub:
         """Whether the hub receives notifications; before the first stream it does not try to."""
         return bool(self._listener and self._listener.listening_since)
 
-    def join(self, *, person_id: int | None, only: str | None = None) -> Stream:
-        """Open a stream with what `person_id` may see; raise `Full` if there is no room."""
+    def join(self, *, person_id: int | None, only: str | None = None, address: str | None = None) -> Stream:
+        """Open a stream with what `person_id` may see; raise `Full` if there is no room, or none for this address."""
+        party = party_of(address)
         with self._lock:
             if len(self._streams) >= self._most_streams or self._stopped.is_set():
                 raise Full
-            stream = Stream(self, person_id=person_id, only=only)
+            if party and sum(stream.party == party for stream in self._streams) >= self._most_of_address:
+                raise Full
+            stream = Stream(self, person_id=person_id, only=only, party=party)
             self._streams.add(stream)
             self._start()
             if self._latest:
@@ -243,6 +263,20 @@ class Hub:
             self._latest = boards
             for stream in self._streams:
                 stream.put(boards)
+
+
+def party_of(address: str | None) -> str | None:
+    """Return what counts as one client: an IPv4 address, or the /64 of an IPv6 one, which a client has as a whole.
+
+    None if the server does not know an address, as behind a Unix socket.
+    """
+    try:
+        known = ipaddress.ip_address(address or "")
+    except ValueError:
+        return None
+    if isinstance(known, ipaddress.IPv4Address):
+        return str(known)
+    return str(known.ipv4_mapped or ipaddress.ip_network((int(known), 64), strict=False))
 
 
 _hubs: "WeakSet[Hub]" = WeakSet()

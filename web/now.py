@@ -22,6 +22,11 @@ def page() -> str:
     return render_template("seisiun/now.html", board=board, you=you, poll_seconds=POLL_SECONDS)
 
 
+def front() -> BaseResponse:
+    """Add the slash to the blueprint's prefix: Flask itself would redirect to an address with the request's Host."""
+    return redirect(url_for(".now"), 308)
+
+
 def zone_page() -> str:
     """Let viewers choose their own time zone; in most browsers our script has set it already."""
     return render_template("seisiun/zone.html", zones=zone_names())

@@ -3,6 +3,9 @@
 MOST_STREAMS = 200
 """The most open streams in one process; further pages ask every few seconds instead."""
 
+MOST_STREAMS_OF_ADDRESS = 40
+"""The most open streams of one client address: one client must not take the places of all others."""
+
 MOST_BYTES = 64 * 1024
 """The largest body of a request."""
 

@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import select
+import socket
 
 from flask import Response, current_app, request
 
+from core.db.transaction_settings import clock
 from web import board as boards
 from web.host import host, transaction, viewer
 from web.hub import Full
@@ -14,19 +17,31 @@ from web.settings import POLL_SECONDS, SEND_SECONDS
 def stream() -> Response:
     """Open a stream; 503 if there is no room. `only`, the key of a town's block: tell when that changes."""
     only = request.args.get("only")
+    with transaction() as connection:
+        clock(connection)  # without a database there is nothing to stream, and the page must ask again later
     try:
-        opened = host().hub.join(person_id=viewer().person_id, only=only)
+        opened = host().hub.join(person_id=viewer().person_id, only=only, address=request.remote_addr)
     except Full:
         return Response("too many streams are open\n", 503, {"Retry-After": str(POLL_SECONDS)}, mimetype="text/plain")
     # A client that stops reading would hold a thread until TCP gives up. Only gunicorn has this key.
-    if (connection := request.environ.get("gunicorn.socket")) is not None:
-        connection.settimeout(SEND_SECONDS)
-    response = Response(opened.messages(), mimetype="text/event-stream")
+    client: socket.socket | None = request.environ.get("gunicorn.socket")
+    if client is not None:
+        client.settimeout(SEND_SECONDS)
+    response = Response(opened.messages(lambda: _has_closed(client)), mimetype="text/event-stream")
     # Not in the generator: a generator that never begins would not free the place.
     response.call_on_close(opened.close)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # a proxy that buffers output would delay the board
     return response
+
+
+def _has_closed(client: socket.socket | None) -> bool:
+    """Return whether the client has closed its end, also where it sent something before that nobody reads."""
+    if client is None:
+        return False
+    poll = select.poll()  # not select.select, which refuses descriptors from 1024 on
+    poll.register(client, getattr(select, "POLLRDHUP", 0))
+    return bool(poll.poll(0))
 
 
 def board() -> Response:

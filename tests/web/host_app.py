@@ -14,6 +14,7 @@ app.register_blueprint(
         normalise_url(os.environ["DATABASE_URL"]),
         current_person=lambda: session.get("user"),
         organises=lambda _person_id: (),
+        most_streams_of_address=int(os.environ.get("MOST_STREAMS_OF_ADDRESS", "200")),
     ),
     url_prefix="/tunes",
 )

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import pytest
 from flask import Flask
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
@@ -12,6 +13,7 @@ from core.active_session_manager import check_in
 from tests import data
 from tests.scheduler.daemon_process import eventually
 from tests.web.site import Browser, World, reconcile
+from web.hub import party_of
 
 
 def first_events(client: Browser, count: int, path: str = "/stream") -> list[str]:
@@ -93,3 +95,30 @@ def test_the_pages_listener_notifies_itself_seldom(app: Connection, pages: Flask
     assert data.value(app, last, name) == begun
     assert hub.is_listening
     opened.close()
+
+
+def test_one_address_does_not_take_the_places_of_all(pages: Flask) -> None:
+    hub = pages.extensions["seisiun"].hub
+    hub._most_of_address = 2
+    client = Browser(pages).client
+
+    def status(address: str) -> int:
+        return client.get("/stream", environ_base={"REMOTE_ADDR": address}).status_code
+
+    assert [status("127.0.0.1") for _ in range(3)] == [200, 200, 503]
+    assert [status("127.0.0.2") for _ in range(3)] == [200, 200, 503]
+
+
+@pytest.mark.parametrize(
+    ("address", "party"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("", None),
+        (None, None),
+        ("unix:", None),
+    ],
+)
+def test_an_ipv6_client_counts_by_its_network(address: str | None, party: str | None) -> None:
+    assert party_of(address) == party

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -157,4 +158,26 @@ def test_streams_drain_on_sigterm(gunicorn: Gunicorn, world: World, figures: Cal
     figures(f"gunicorn with 30 open streams ended {seconds:.2f} s after SIGTERM")
     assert status == 0
     assert seconds < 5
+    assert world.muellers_now
+
+
+@pytest.mark.parametrize("unread", [b"", b"more"], ids=["closed", "closed with something unread"])
+def test_a_stream_whose_client_has_closed_gives_up_its_place(
+    gunicorn: Gunicorn, world: World, figures: Callable[[str], None], unread: bytes
+) -> None:
+    def streams() -> int:
+        return int(json.loads(get(gunicorn.port, "/tunes/healthz")[1])["streams"])
+
+    with OpenStreams(gunicorn.port, "/tunes/stream") as opened:
+        opened.open(10)
+        eventually(lambda: all(stream.events for stream in opened.streams), "each stream has its first board")
+        assert streams() == 10
+        for stream in opened.streams:
+            stream.connection.send(unread or b"\n")
+            stream.connection.shutdown(socket.SHUT_RDWR)
+        begun = time.monotonic()
+        eventually(lambda: streams() == 0, "no place is taken", 4)
+    took = time.monotonic() - begun
+    figures(f"ten clients closed: their places were free after {took:.2f} s")
+    assert took < 2
     assert world.muellers_now
