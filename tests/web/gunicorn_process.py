@@ -27,6 +27,10 @@ class Gunicorn:
         return self._log.read_text()
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def port(self) -> int:
         """The port, once it listens."""
 
