@@ -21,6 +21,9 @@ graceful_timeout = 2  # streams end at once; gunicorn waits two seconds more for
 timeout = 30
 keepalive = 5
 control_socket_disable = True
+# gunicorn takes SCRIPT_NAME and PATH_INFO from a request's headers if a proxy of this machine passes them on. A client
+# may have written them; for a proxy that takes a prefix away there is ProxyFix(x_prefix=1).
+forwarder_headers = ""
 
 SWITCH_SECONDS = 0.001
 """How long a thread may keep the interpreter while others wait: so a read of the board does not delay requests."""

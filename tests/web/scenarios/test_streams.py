@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -180,4 +181,16 @@ def test_a_stream_whose_client_has_closed_gives_up_its_place(
     took = time.monotonic() - begun
     figures(f"ten clients closed: their places were free after {took:.2f} s")
     assert took < 2
+    assert world.muellers_now
+
+
+@pytest.mark.parametrize("header", ["SCRIPT_NAME: /tunes", "SCRIPT_NAME: /evil", "PATH_INFO: /sign-in/1"])
+def test_a_header_does_not_move_the_pages(gunicorn: Gunicorn, world: World, header: str) -> None:
+    with socket.create_connection(("127.0.0.1", gunicorn.port), timeout=20) as client:
+        client.sendall(f"GET /tunes/ HTTP/1.0\r\nHost: localhost\r\n{header}\r\n\r\n".encode())
+        with client.makefile("rb") as answer:
+            text = answer.read().decode()
+
+    assert re.match(r"HTTP/1\.[01] 200 ", text), text[:200]
+    assert 'data-root="/tunes/"' in text
     assert world.muellers_now
