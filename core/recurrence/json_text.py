@@ -7,13 +7,13 @@ somebody is about to save, and a warning in stored text.
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import time, timedelta
 
 from core.errors import InvalidRecurrence
 from core.recurrence.leniency import Leniency
-from core.recurrence.schedules import EVERY_WEEK, LAST, WEEKDAYS, LocalHours, Schedule
+from core.recurrence.schedules import EVERY_WEEK, LAST, WEEKDAYS, LocalHours, Schedule, require_few
 
 MOST_SCHEDULES = 100
 MOST_WEEKS = 52
@@ -95,6 +95,13 @@ class _Node:
         return InvalidRecurrence(self.problem(expected))
 
 
+def _require_few(schedules: Iterable[Schedule]) -> None:
+    """Refuse more starts than a recurrence may have (R6); schedules that differ only in their ends share theirs."""
+    by_start = {(one.weekday, one.hours.start, one.every_n_weeks, one.which): one for one in schedules}
+    times = Counter(weekday for weekday, _ in {(one.weekday, one.hours.start) for one in by_start.values()})
+    require_few(max(times.values(), default=0), sum(one.most_a_year for one in by_start.values()))
+
+
 class _Reader:
     """Reads one document."""
 
@@ -107,7 +114,9 @@ class _Reader:
         schedules = document.member("schedules").items("a list of schedules")
         if len(schedules) > MOST_SCHEDULES:
             raise InvalidRecurrence(f"schedules has {len(schedules)} items; expected at most {MOST_SCHEDULES}")
-        return tuple(map(self._schedule, schedules))
+        found = tuple(map(self._schedule, schedules))
+        _require_few(found)
+        return found
 
     def _schedule(self, node: _Node) -> Schedule:
         members = self._object(node)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
+from core.errors import InvalidRecurrence
+
 DEFAULT_LENGTH = timedelta(hours=3)
 """How long an occurrence lasts if it states no end (T3)."""
 
@@ -16,6 +18,9 @@ LAST_DAY = date.max - timedelta(weeks=1)
 
 LONGEST_GAP = timedelta(weeks=53)
 """No two neighbouring occurrences of a schedule are further apart: `every_n_weeks` is at most 52."""
+
+MOST_A_DAY, MOST_A_YEAR = 48, 1000
+"""The most starts that a recurrence may have on a day and in a year (R6): a pass plans them while edges wait."""
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -94,10 +99,22 @@ class Schedule:
         """Whether it skips weeks; without an initiation date it may skip the wrong ones (R2)."""
         return self.every_n_weeks > 1
 
+    @property
+    def most_a_year(self) -> int:
+        """No calendar year has more occurrences: a weekday comes 53 times at most."""
+        return min(-(-53 // self.every_n_weeks), 12 * len(self.which))
+
     def _has(self, day: date) -> bool:
         days_in_month = monthrange(day.year, day.month)[1]
         is_last = day.day + 7 > days_in_month
         return (day.day - 1) // 7 + 1 in self.which or (is_last and LAST in self.which)
+
+
+def require_few(a_day: int, a_year: int) -> None:
+    """Raise InvalidRecurrence if these are more starts than a recurrence may have on a day or in a year (R6)."""
+    for number, period, most in ((a_day, "day", MOST_A_DAY), (a_year, "year", MOST_A_YEAR)):
+        if number > most:
+            raise InvalidRecurrence(f"the recurrence has up to {number} starts a {period}; expected at most {most}")
 
 
 def _after_longest_gap(day: date) -> date:

@@ -16,8 +16,9 @@ wrongly; the tests name them.
 
 from bisect import bisect_left, bisect_right
 from calendar import isleap, monthrange
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from heapq import merge
@@ -28,6 +29,12 @@ from typing import Literal
 from core.recurrence.schedules import LAST_DAY, Occurrence
 
 Frequency = Literal["DAILY", "WEEKLY", "MONTHLY", "YEARLY"]
+
+_INTERVALS: dict[Frequency, int] = {"DAILY": 366, "WEEKLY": 54, "MONTHLY": 12, "YEARLY": 1}
+"""How many intervals lie in a year, wholly or in part."""
+
+_LONGEST: dict[Frequency, int] = {"DAILY": 1, "WEEKLY": 7, "MONTHLY": 31, "YEARLY": 366}
+"""How many days the longest interval has."""
 
 EVERY = 0
 """In `Days.weekdays`: each such weekday, not only the n-th."""
@@ -55,6 +62,32 @@ class Days:
     def of_year(self, year: int, counted_from: date) -> tuple[int, ...]:
         """Return the selected days of a year, numbered from 0; intervals count from the one of `counted_from`."""
         return _days_of_year(self, _TWINS[year % 400], self._intervals_between(counted_from, year) % self.interval)
+
+    @property
+    def most_a_year(self) -> int:
+        """No calendar year has more of these days; counted from the parts, so it may be more than any year has."""
+        intervals = -(-_INTERVALS[self.frequency] // self.interval)
+        months = len(self.months) or 12
+        bounds = [intervals * _LONGEST[self.frequency], 31 * months]
+        if self.month_days:
+            bounds.append(months * len(self.month_days))
+        if self.year_days:
+            bounds.append(len(self.year_days))
+        if self.weeks:
+            bounds.append(7 * len(self.weeks) + 7)  # week 1 may come twice: at both ends of the year
+        if self.weekdays:
+            bounds.append(self._most_weekdays(intervals, months))
+        if self.positions:
+            bounds.append(intervals * len(self.positions))
+        return min(bounds)
+
+    def _most_weekdays(self, intervals: int, months: int) -> int:
+        if self.frequency == "WEEKLY":
+            return min(intervals, 53) * len(self.weekdays)
+        by_year = self.frequency == "YEARLY" and not self.months
+        numbered = 1 if by_year else months
+        every = 53 if by_year else min(53, 5 * months)
+        return sum(every if number == EVERY else numbered for number, _ in self.weekdays)
 
     def _intervals_between(self, day: date, year: int) -> int:
         """Return how many days, weeks, months or years the year's first day is after `day`."""
@@ -154,9 +187,31 @@ class Rule:
         )
         return starts if self.count is None else islice(starts, max(self.count - self._number_before(first), 0))
 
+    @property
+    def most_a_year(self) -> int:
+        """No calendar year has more starts; it may be more than any year has."""
+        starts = len(self.times) * min(self.days.most_a_year, (self._last - self.start.date()).days + 1)
+        return starts if self.count is None else min(starts, self.count)
+
     def has(self, start: datetime) -> bool:
         """Whether the rule yields that start."""
         return start in self.starts(start.date(), start.date())
+
+    def without_count(self) -> "Rule":
+        """Return the rule with the same starts that has no COUNT: its last start is its UNTIL, found once."""
+        left = self.count
+        if left is None:
+            return self
+        for year in range(self.start.year, self._last.year + 1):
+            few = len(self._year(year)[1]) * len(self.times)
+            if few < left and year > self.start.year:
+                left -= few
+                continue
+            starts = list(islice(replace(self, count=None).starts(date(year, 1, 1), date(year, 12, 31)), left))
+            left -= len(starts)
+            if not left:
+                return replace(self, count=None, until=starts[-1])
+        return replace(self, count=None)
 
     @property
     def first(self) -> datetime | None:
@@ -248,6 +303,28 @@ class RecurrenceSet:
     rules: tuple[Rule, ...] = ()
     added: tuple[Occurrence, ...] = ()
     excluded: frozenset[datetime] = frozenset()
+
+    @property
+    def most_a_day(self) -> int:
+        """No day has more starts; it may be more than any day has, because rules may fall on different days."""
+        times = {at for rule in self.rules for at in rule.times}
+        by_day: dict[date, set[time]] = {}
+        for start in self._added_starts:
+            by_day.setdefault(start.date(), set()).add(start.time())
+        return max((len(times | added) for added in by_day.values()), default=len(times))
+
+    @property
+    def most_a_year(self) -> int:
+        """No calendar year has more starts; it may be more than any year has, because rules may share starts."""
+        added = Counter(start.year for start in self._added_starts)
+        return sum(rule.most_a_year for rule in self.rules) + max(added.values(), default=0)
+
+    @property
+    def _added_starts(self) -> set[datetime]:
+        """The added starts, without DTSTART if a rule has its time: such a rule nearly always yields it."""
+        times = {at for rule in self.rules for at in rule.times}
+        starts = {occurrence.start for occurrence in self.added}
+        return starts - {self.start} if self.start.time() in times else starts
 
     needs_initiation_date = False
     """Intervals count from DTSTART (R5)."""

@@ -11,10 +11,7 @@ from core.errors import InvalidRecurrence
 from core.recurrence.leniency import Leniency
 from core.recurrence.rfc5545.expansion import EVERY, Days, Frequency, Rule
 from core.recurrence.rfc5545.values import Part, day, is_day, last_wall, moment
-from core.recurrence.schedules import WEEKDAYS
-
-MOST_TIMES = 100
-"""The most starts that a rule may have on one day, by BYHOUR and BYMINUTE."""
+from core.recurrence.schedules import MOST_A_DAY, WEEKDAYS
 
 BY_DAY = tuple(name[:2].upper() for name in WEEKDAYS)
 
@@ -168,8 +165,8 @@ class _RuleReader:
         hours = self._numbers("BYHOUR") or {self.start.hour}
         minutes = self._numbers("BYMINUTE") or {self.start.minute}
         times = tuple(time(hour, minute) for hour, minute in product(sorted(hours), sorted(minutes)))
-        if len(times) > MOST_TIMES:
-            raise InvalidRecurrence(f"{self.line.place} has {len(times)} starts a day; expected at most {MOST_TIMES}")
+        if len(times) > MOST_A_DAY:
+            raise InvalidRecurrence(f"{self.line.place} has {len(times)} starts a day; expected at most {MOST_A_DAY}")
         if len(times) > 1 and "BYSETPOS" in self.parts:
             raise self.parts["BYSETPOS"].refused("no BYSETPOS if BYHOUR or BYMINUTE give several starts a day")
         return times

@@ -17,7 +17,7 @@ from core.recurrence.leniency import Leniency
 from core.recurrence.rfc5545.expansion import RecurrenceSet, Rule
 from core.recurrence.rfc5545.rrule import read_rule
 from core.recurrence.rfc5545.values import DAY, Part, day, length, moment, walls
-from core.recurrence.schedules import Occurrence
+from core.recurrence.schedules import Occurrence, require_few
 from core.timezones import to_local
 
 MOST_RULES = 10
@@ -138,6 +138,7 @@ class _Reader:
         rules = self._rules(start)
         ruled = RecurrenceSet(start, stated or self.default_length, stated is not None, _less_start(rules, start))
         included = replace(ruled, added=self._added(ruled))
+        require_few(included.most_a_day, included.most_a_year)
         whole = replace(included, excluded=self._excluded(included))
         self._require_start(whole, rules, start_line.whole)
         return whole
@@ -248,7 +249,10 @@ class _Reader:
         self.leniency.forgive(part.problem(f"a start that an RRULE yields, such as {first:%Y%m%dT%H%M%S}"))
 
     def _excluded(self, whole: RecurrenceSet) -> frozenset[datetime]:
-        found = [self._exdate(line.type, part, whole) for line in self._named("EXDATE") for part in line.parts]
+        lines = self._named("EXDATE")
+        if lines:  # each EXDATE asks the rules for a day; counting up to it each time would take seconds
+            whole = replace(whole, rules=tuple(rule.without_count() for rule in whole.rules))
+        found = [self._exdate(line.type, part, whole) for line in lines for part in line.parts]
         return frozenset().union(*found)
 
     def _exdate(self, value_type: str, part: Part, whole: RecurrenceSet) -> frozenset[datetime]:

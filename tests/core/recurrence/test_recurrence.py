@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.errors import InvalidRecurrence
 from core.recurrence import DEFAULT_LENGTH, LAST_DAY, Occurrence, parse, validate
 from tests.core.recurrence.documents import Document, monthly, recurrence, text_of, weekly
 
@@ -356,3 +357,42 @@ def test_r1_first_on_or_after_is_the_first_of_all(
     found = read.first_on_or_after(day, initiation_date=initiation, termination_date=termination)
 
     assert next(iter(all_found), None) == found
+
+
+# R6: at most 48 starts a day, and 1,000 a year
+
+TEN_RULES = [f"RRULE:FREQ=DAILY;BYHOUR=0,1,2,3,4,5,6,7,8,9,10,11;BYMINUTE={minute}" for minute in range(10)]
+
+
+def at_hours(weekday: str, minutes: int, times: int) -> str:
+    at = [f"{number % 24}:{minutes + number // 24:02}" for number in range(times)]
+    schedule = '{"type": "weekly", "weekday": "%s", "start_time": "%s"}'
+    return f'{{"schedules": [{", ".join(schedule % (weekday, start) for start in at)}]}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("DTSTART:20260101T000000\n" + "\n".join(TEN_RULES), "up to 120 starts a day; expected at most 48"),
+        ("DTSTART:20260101T010000\nRRULE:FREQ=DAILY;BYHOUR=1,2,3", "up to 1098 starts a year; expected at most 1000"),
+        (at_hours("friday", 0, 49), "up to 49 starts a day; expected at most 48"),
+        (at_hours("friday", 0, 19), "up to 1007 starts a year; expected at most 1000"),
+    ],
+    ids=["rules together", "thrice a day", "JSON, a day", "JSON, a year"],
+)
+def test_r6_more_starts_than_anybody_needs_are_refused_by_both_doors(text: str, problem: str) -> None:
+    for read in (parse, validate):
+        with pytest.raises(InvalidRecurrence, match=problem):
+            read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "starts"),
+    [
+        (at_hours("friday", 0, 18), 18 * 52),
+        ("DTSTART:20260101T010000\nRRULE:FREQ=DAILY;BYHOUR=1,2", 2 * 365),
+        ("DTSTART:20260101T000000\nRRULE:FREQ=YEARLY;BYMINUTE=0,30;BYHOUR=" + ",".join(map(str, range(24))), 48),
+    ],
+)
+def test_r6_as_many_starts_as_may_be_are_accepted(text: str, starts: int) -> None:
+    assert len(validate(text).between(date(2026, 1, 1), date(2026, 12, 31))) == starts
