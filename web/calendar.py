@@ -6,6 +6,8 @@ comes from its occurrence in the recurrence, so it stays the same when its row i
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from hashlib import sha256
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from flask import Response, request, url_for
@@ -14,7 +16,7 @@ from icalendar import Calendar, Event, Timezone, TimezoneDaylight, TimezoneStand
 from core.db.transaction_settings import clock
 from core.errors import UnknownTimeZone
 from core.store.views.pages import SessionRow
-from core.timezones import clock_changes, require_zone, to_local
+from core.timezones import clock_changes, require_zone, to_local, zone_data_version
 from web import dates, words
 from web.dates import Date
 from web.host import host, require_session, transaction
@@ -32,13 +34,21 @@ def feed(session_id: int) -> Response:
         now = clock(connection)
         today = dates.today(session, now)
         found = dates.between(connection, session, today - PAST, today + AHEAD)
-    response = Response(_calendar(session, found, today), mimetype="text/calendar")
+    response = Response(mimetype="text/calendar")
+    response.set_etag(_etag(session, found, today))
+    response.make_conditional(request)
+    if response.status_code != HTTPStatus.NOT_MODIFIED:
+        response.set_data(_calendar(session, found, today))
     response.cache_control.public = True
     response.cache_control.max_age = int(FRESH.total_seconds())
     response.headers["Content-Disposition"] = f'inline; filename="session-{session_id}.ics"'
-    response.add_etag()
-    response.make_conditional(request)
     return response
+
+
+def _etag(session: SessionRow, found: list[Date], today: date) -> str:
+    """Return a tag of all that the calendar is made of: a program that has it asks for a query, and no more."""
+    made_of = (session, found, today, request.host_url, zone_data_version())
+    return sha256(repr(made_of).encode()).hexdigest()
 
 
 def _calendar(session: SessionRow, found: list[Date], today: date) -> bytes:

@@ -50,8 +50,14 @@ def today(session: SessionRow, now: datetime) -> date:
 
 
 def between(connection: Connection, session: SessionRow, first: date, last: date) -> list[Date]:
-    """Return the session's dates from `first` to `last`, both inclusive, by start."""
-    instances = pages.instances_since(connection, session.session_id, first)
+    """Return the session's dates from `first` to `last`, both inclusive, by start.
+
+    If the session has more rows than a page reads, the dates end the day before the last row that was read: what comes
+    after it may have rows too.
+    """
+    instances = pages.instances_between(connection, session.session_id, first, last)
+    if len(instances) == pages.MOST_INSTANCES:
+        last = instances[-1].date - timedelta(days=1)
     skipped = pages.skipped_since(connection, session.session_id, first)
     found = list(_existing(instances, last))
     taken = {bound.occurrence.start for bound in found if bound.occurrence} | skipped

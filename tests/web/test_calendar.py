@@ -1,6 +1,7 @@
 """The feed that calendar programs subscribe to, read back with the library that they use."""
 
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -9,6 +10,7 @@ import pytest
 from icalendar import Calendar, Component
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from core.store.views.pages import MOST_INSTANCES
 from core.timezones import to_local
 from tests import data
 from tests.web.site import Browser, reconcile
@@ -98,3 +100,55 @@ def test_a_feed_names_nobody(app: Connection, browser: Open) -> None:
     data.add_check_in(app, instance, person)
 
     assert "Fiach" not in browser().get(f"/sessions/{session_id}.ics")
+
+
+def test_r6_the_largest_feed_is_made_in_a_second(
+    app: Connection, browser: Open, figures: Callable[[str], None]
+) -> None:
+    """As many starts as a recurrence may have, beside more rows than a page reads."""
+    starts = ",".join(map(str, range(18)))
+    session_id = data.add_session(app, f"DTSTART:20200101T000000\nRRULE:FREQ=WEEKLY;BYHOUR={starts}", timezone="UTC")
+    path = f"/sessions/{session_id}.ics"
+    client = browser().client
+    client.get(path)
+    begun = time.perf_counter()
+    ruled = client.get(path)
+    ruled_took = time.perf_counter() - begun
+    data.execute(
+        app,
+        "INSERT INTO session_instance (session_id, date, start_time, end_time) "
+        "SELECT %s, current_date + n / 50, '10:00', '11:00' FROM generate_series(0, %s) n",
+        *(session_id, 2 * MOST_INSTANCES),
+    )
+    begun = time.perf_counter()
+    rows = client.get(path)
+    rows_took = time.perf_counter() - begun
+
+    assert 1000 < len(events(ruled.text)) < 1250
+    assert MOST_INSTANCES - 50 <= len(events(rows.text)) <= MOST_INSTANCES + 1250
+    figures(f"a feed of {len(events(ruled.text))} evenings: {ruled_took * 1000:.0f} ms, {len(ruled.data) // 1024} KB")
+    figures(f"a feed of {len(events(rows.text))} events: {rows_took * 1000:.0f} ms, {len(rows.data) // 1024} KB")
+    assert max(ruled_took, rows_took) < 3
+    begun = time.perf_counter()
+    again = client.get(path, headers={"If-None-Match": rows.headers["ETag"]})
+    again_took = time.perf_counter() - begun
+    assert (again.status_code, again.data) == (304, b"")
+    assert again_took < rows_took / 2, "the calendar is not made again"
+    figures(f"the same feed again: {again_took * 1000:.0f} ms")
+    assert rows.headers["ETag"] != ruled.headers["ETag"]
+
+
+def test_a_feed_ends_before_the_rows_that_it_does_not_read(app: Connection, browser: Open) -> None:
+    """A cancelled date whose row was not read would look like one that takes place."""
+    session_id = weekly(app, "UTC")
+    data.execute(
+        app,
+        "INSERT INTO session_instance (session_id, date, start_time, end_time, is_cancelled) "
+        "SELECT %s, current_date + 1 + n / 200, '10:00', '11:00', true FROM generate_series(0, %s) n",
+        *(session_id, MOST_INSTANCES),
+    )
+
+    found = events(browser().get(f"/sessions/{session_id}.ics")).values()
+
+    last = max(event.decoded("dtstart").date() for event in found)
+    assert last < datetime.now(UTC).date() + timedelta(days=1 + MOST_INSTANCES // 200)

@@ -203,12 +203,17 @@ def instance(connection: Connection, session_instance_id: int) -> InstanceRow | 
     return next((InstanceRow(*row) for row in found), None)
 
 
-def instances_since(connection: Connection, session_id: int, since: date) -> list[InstanceRow]:
-    """Return a session's instances dated `since` or later, in the order of date and start."""
+MOST_INSTANCES = 1000
+"""The most instances of one session that a page or a feed reads: a year of the busiest recurrence (R6)."""
+
+
+def instances_between(connection: Connection, session_id: int, first: date, last: date) -> list[InstanceRow]:
+    """Return a session's instances dated `first` to `last`, by date and start; at most `MOST_INSTANCES`, the first."""
     statement = (
         _instances()
-        .where(SessionInstance.session_id == session_id, SessionInstance.date >= since)
+        .where(SessionInstance.session_id == session_id, SessionInstance.date.between(first, last))
         .order_by(SessionInstance.date, SessionInstance.start_time, SessionInstance.session_instance_id)
+        .limit(MOST_INSTANCES)
     )
     return [InstanceRow(*row) for row in connection.execute(statement)]
 

@@ -306,7 +306,7 @@ def _pages() -> list[Call]:
         _call(pages.session, SESSION, for_update=True, variant="to write"),
         _call(pages.session_ids),
         _call(pages.instance, INSTANCE),
-        _call(pages.instances_since, SESSION, DAY),
+        _call(pages.instances_between, SESSION, DAY, DAY),
         _call(pages.skipped_since, SESSION, DAY),
         _call(pages.set_cancelled, INSTANCE, cancelled=True, variant="cancelled"),
         _call(pages.person, PERSON),

@@ -109,7 +109,7 @@ LEFT OUTER JOIN LATERAL (
 WHERE session_instance.session_instance_id = :session_instance_id;
 
 
--- views.pages.instances_since
+-- views.pages.instances_between
 SELECT
     session_instance.session_instance_id,
     session_instance.session_id,
@@ -137,8 +137,9 @@ LEFT OUTER JOIN LATERAL (
         activation_window.closes_at DESC
     LIMIT 1
 ) AS nearest ON true
-WHERE session_instance.session_id = :session_id AND session_instance.date >= :since_date
-ORDER BY session_instance.date, session_instance.start_time, session_instance.session_instance_id;
+WHERE session_instance.session_id = :session_id AND session_instance.date BETWEEN :since_date AND :since_date
+ORDER BY session_instance.date, session_instance.start_time, session_instance.session_instance_id
+LIMIT 1000;
 
 
 -- views.pages.skipped_since
