@@ -197,12 +197,12 @@ class Rule:
         """Whether the rule yields that start."""
         return start in self.starts(start.date(), start.date())
 
-    def without_count(self) -> "Rule":
-        """Return the rule with the same starts that has no COUNT: its last start is its UNTIL, found once."""
+    def without_count(self, last_year: int) -> "Rule":
+        """Return a rule without COUNT that has the same starts up to that year: its last start is its UNTIL."""
         left = self.count
         if left is None:
             return self
-        for year in range(self.start.year, self._last.year + 1):
+        for year in range(self.start.year, min(last_year, self._last.year) + 1):
             few = len(self._year(year)[1]) * len(self.times)
             if few < left and year > self.start.year:
                 left -= few

@@ -250,8 +250,9 @@ class _Reader:
 
     def _excluded(self, whole: RecurrenceSet) -> frozenset[datetime]:
         lines = self._named("EXDATE")
-        if lines:  # each EXDATE asks the rules for a day; counting up to it each time would take seconds
-            whole = replace(whole, rules=tuple(rule.without_count() for rule in whole.rules))
+        years = [int(part.value[:4]) for line in lines for part in line.parts if part.value[:4].isdigit()]
+        if years:  # each EXDATE asks the rules for a day; counting up to it each time would take seconds
+            whole = replace(whole, rules=tuple(rule.without_count(max(years)) for rule in whole.rules))
         found = [self._exdate(line.type, part, whole) for line in lines for part in line.parts]
         return frozenset().union(*found)
 

@@ -104,8 +104,11 @@ def walls(moment_in_utc: datetime, zone: str, times: Iterable[time]) -> frozense
     Raises UnknownTimeZone.
     """
     instant = moment_in_utc.replace(tzinfo=UTC)
+    local = to_local(instant, zone)
+    if local - to_local(instant - DAY, zone) == DAY:
+        return frozenset({local})  # no gap since a day before, and no gap is longer
     same = {wall for wall in _walls_near(instant, zone, times) if to_utc(wall, zone) == instant}
-    return frozenset({to_local(instant, zone), *same})
+    return frozenset({local, *same})
 
 
 def _walls_near(instant: datetime, zone: str, times: Iterable[time]) -> Iterator[datetime]:

@@ -361,7 +361,7 @@ def test_r5_a_rule_without_its_count_has_the_same_starts(rule: str) -> None:
     [counted] = the_set(f"DTSTART:20261105T193000\nRRULE:{rule}").rules
     first, last = date(2026, 1, 1), date(2040, 1, 1)
 
-    uncounted = counted.without_count()
+    uncounted = counted.without_count(last.year)
 
     assert uncounted.count is None
     assert list(uncounted.starts(first, last)) == list(counted.starts(first, last))
@@ -374,5 +374,20 @@ def test_r5_many_exdates_beside_counts_take_no_time() -> None:
     begun = clock.perf_counter()
 
     parse(f"DTSTART:19000101T000000\n{rules}\nEXDATE:" + ",".join(f"{day:%Y%m%d}T010000" for day in days))
+
+    assert clock.perf_counter() - begun < 1
+
+
+def test_r5_many_exdates_in_utc_take_no_time() -> None:
+    """For each EXDATE each time on five days was converted: over a second for this text."""
+    hours = ",".join(map(str, range(24)))
+    days = (date(2026, 1, 1) + number * timedelta(days=7) for number in range(550))
+    exdates = ",".join(f"{day:%Y%m%d}T000000Z" for day in days)
+    begun = clock.perf_counter()
+
+    parse(
+        f"DTSTART:20260101T000000\nRRULE:FREQ=MONTHLY;BYMINUTE=0,30;BYHOUR={hours}\nEXDATE:{exdates}",
+        zone="Europe/Dublin",
+    )
 
     assert clock.perf_counter() - begun < 1
