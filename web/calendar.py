@@ -47,7 +47,7 @@ def feed(session_id: int) -> Response:
 
 def _etag(session: SessionRow, found: list[Date], today: date) -> str:
     """Return a tag of all that the calendar is made of: a program that has it asks for a query, and no more."""
-    made_of = (session, found, today, request.host_url, zone_data_version())
+    made_of = (session, found, today, host().site_url, zone_data_version())
     return sha256(repr(made_of).encode()).hexdigest()
 
 
