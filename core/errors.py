@@ -13,6 +13,7 @@ SeisiunError
 ├── InvalidSessionFile      the file of sessions contains an error
 ├── InvalidSettings         an environment variable has a value that is not accepted
 ├── DatabaseUnavailable     no database is configured, or the configured one cannot be used
+├── UnknownRole             no such role on the database's server
 ├── SchemaNotReady          the database has not been migrated to this release's schema
 └── MigrationRefused        the existing tables cannot be adopted as they are
 """
@@ -72,6 +73,10 @@ class InvalidSettings(SeisiunError):
 
 class DatabaseUnavailable(SeisiunError):
     """No database is configured, or the configured one cannot be used."""
+
+
+class UnknownRole(SeisiunError):
+    """There is no such role."""
 
 
 class SchemaNotReady(SeisiunError):

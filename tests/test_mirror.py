@@ -27,6 +27,8 @@ COVERED_BY = {
     "core/migrations/versions/0001_first_schema.py": "core/migrations/test_triggers.py",
     "core/migrations/versions/0002_reliability.py": "core/migrations/test_adoption.py",
     "core/migrations/versions/0003_live_windows.py": "core/migrations/test_adoption.py",
+    "core/migrations/versions/0005_hardened.py": "core/migrations/test_privileges.py",
+    "core/migrations/definition.py": "core/migrations/test_damage.py",
     "core/migrations/versions/0004_true_whatever_is_written.py": "core/scenarios/test_whatever_is_written.py",
     "core/migrations/choices.py": "core/scenarios/test_whatever_is_written.py",
     "core/models.py": "core/migrations/test_fresh_database.py",

@@ -8,23 +8,26 @@ it stopped.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import sqlalchemy
 from alembic import command
-from alembic.config import Config
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from core.db import create_engine
 from core.errors import DatabaseUnavailable, MigrationRefused, SchemaNotReady
+from core.logs import logger
 from core.migrations import choices
+from core.migrations.damage import VERSION_TABLE, damage
+from core.migrations.definition import config, scripts
 
-VERSION_TABLE = "seisiun_schema_version"  # not Alembic's default name, because the app may use Alembic too
+__all__ = ["VERSION_TABLE", "migrate", "require_schema"]
+
 OLDEST_SERVER = 15
+log = logger(__name__)
+
 _LOCK_KEY = 5_005_200_505  # any number, the same in every run
 _LOCK_WAIT_SECONDS = 300
 
@@ -44,8 +47,9 @@ def migrate(url: str) -> str | None:
                 before = _revision(connection)
                 if before is None:
                     _refuse_what_cannot_be_adopted(connection)
-                command.upgrade(_config(connection), "head")
+                command.upgrade(config(connection), "head")
                 with Operations.context(MigrationContext.configure(connection)):
+                    _mend(connection, tell=before == scripts().get_current_head())
                     choices.settle()
                 return before
     except OperationalError as error:
@@ -54,9 +58,24 @@ def migrate(url: str) -> str | None:
         engine.dispose()
 
 
+def _mend(connection: Connection, *, tell: bool) -> None:
+    """Make what is missing, and undo what somebody changed by hand; log what cannot be mended, and go on.
+
+    After an upgrade there is always something: the trigger functions get the check of their table here, because only
+    all revisions together say which table that is. `tell` is false then.
+    """
+    for found in damage(connection):
+        try:
+            found.mend()
+        except DBAPIError as error:
+            log.error("not_mended", what=found.what, error=str(error.orig).strip())
+        else:
+            (log.warning if tell else log.debug)("mended", what=found.what)
+
+
 def require_schema(connection: Connection) -> None:
     """Raise `SchemaNotReady` unless the database is at exactly this release's revision."""
-    current, wanted = _revision(connection), ScriptDirectory.from_config(_config()).get_current_head()
+    current, wanted = _revision(connection), scripts().get_current_head()
     if current != wanted:
         found = f"is at revision {current}" if current else "has not been migrated"
         raise SchemaNotReady(f"the database {found}, this release needs {wanted}: run `python -m scheduler migrate`")
@@ -67,17 +86,9 @@ def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection, opts=options).get_current_revision()
 
 
-def _config(connection: Connection | None = None) -> Config:
-    config = Config(attributes={"connection": connection})
-    # ConfigParser would interpret % in the path.
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    config.set_main_option("path_separator", "newline")
-    return config
-
-
 def _refuse_what_cannot_be_adopted(connection: Connection) -> None:
     """Raise `MigrationRefused` before anything is written: the version table, too, would be a change."""
-    first = ScriptDirectory.from_config(_config()).get_revision("0001")
+    first = scripts().get_revision("0001")
     with Operations.context(MigrationContext.configure(connection)):
         first.module.refuse_what_cannot_be_adopted()
 

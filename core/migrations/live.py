@@ -10,6 +10,9 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 LOCK_TIMEOUT_MS = 1000
 
+Trigger = tuple[str, str, str, str]
+"""A trigger: its table, its name, when it fires, and the function that it calls."""
+
 
 def step(statement: str) -> None:
     """Run one statement as its own transaction; after a lock timeout try again, for up to two minutes.
@@ -43,6 +46,12 @@ def scalar(query: str, **values: object) -> object:
     return op.get_bind().scalar(sqlalchemy.text(query), values)
 
 
+def make_table(table: str, definitions: Mapping[str, str]) -> None:
+    """Create a table with these columns (name -> definition) if it is missing."""
+    body = ", ".join(f"{name} {definition}" for name, definition in definitions.items())
+    step(f"CREATE TABLE IF NOT EXISTS {table} ({body})")
+
+
 def add_column(table: str, column: str, definition: str) -> None:
     """Add a column if it is missing; `definition` must not make PostgreSQL rewrite the table."""
     if column not in columns(table):
@@ -62,15 +71,20 @@ def columns(table: str) -> dict[str, str]:
 
 
 def add_constraint(table: str, name: str, definition: str) -> None:
-    """Add a constraint if it is missing: first NOT VALID, then VALIDATE, which reads the table but blocks no writer."""
+    """Add a constraint if it is missing.
+
+    A foreign key or a check comes first NOT VALID, and then VALIDATE reads the table but blocks no writer. A primary
+    key or a unique constraint, which only our own tables get, has no such form.
+    """
     valid = scalar(
         "SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass(:table) AND conname = :name",
         table=table,
         name=name,
     )
+    is_key = definition.startswith(("PRIMARY KEY", "UNIQUE"))
     if valid is None:
-        step(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition} NOT VALID")
-    if not valid:
+        step(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}{'' if is_key else ' NOT VALID'}")
+    if not valid and not is_key:
         step(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}")
 
 
@@ -106,19 +120,48 @@ def has_index(table: str, leading: list[str], *, unique: bool = False) -> bool:
     return any(names[: len(leading)] == leading for names, _ in keys)
 
 
-def make_functions(functions: Mapping[str, str]) -> None:
-    """Make these functions (signature -> body), or replace them."""
+def make_functions(functions: Mapping[str, str], tables: Mapping[str, str] | None = None) -> None:
+    """Make these functions (signature -> body), or replace them; nobody but their owner may call them.
+
+    `tables`: the table that each trigger function serves (name -> table).
+    """
     schema = scalar("SELECT quote_ident(current_schema())")
     for signature, body in functions.items():
-        block = body if "BEGIN" in body else f"BEGIN {body} END;"
+        source = function_source(body, (tables or {}).get(function_name(signature)))
+        # One transaction: a new function can be called by everybody until that is revoked.
         step(
             f"CREATE OR REPLACE FUNCTION {signature} LANGUAGE plpgsql SECURITY DEFINER "
-            f"SET search_path = {schema}, pg_temp AS $body$ {block} $body$"
+            f"SET search_path = {schema}, pg_temp AS $body${source}$body$; "
+            f"REVOKE ALL ON FUNCTION {signature.partition(' RETURNS ')[0]} FROM PUBLIC"
         )
 
 
-def make_triggers(triggers: Iterable[tuple[str, str, str, str]]) -> None:
-    """Make these triggers, or replace them: table, name, when it fires, and the function that it calls."""
+def function_name(signature: str) -> str:
+    """Return the name in a signature, or in a call."""
+    return signature.partition("(")[0]
+
+
+def function_source(body: str, table: str | None) -> str:
+    """Return a function's source, as the catalogue has it; with `table`, it refuses other tables' triggers.
+
+    The function runs with its owner's rights, and whoever may create triggers on a table of their own chooses what
+    OLD and NEW are.
+    """
+    block = body if "BEGIN" in body else f"BEGIN {body} END;"
+    if table is None:
+        return f" {block} "
+    return f"""
+        BEGIN
+            IF TG_RELID <> '{table}'::regclass THEN
+                RAISE EXCEPTION 'this function serves the triggers of {table} only';
+            END IF;
+            {block}
+        END;
+    """
+
+
+def make_triggers(triggers: Iterable[Trigger]) -> None:
+    """Make these triggers, or replace them."""
     for table, name, when, function in triggers:
         call = function if "(" in function else f"{function}()"
         step(f"CREATE OR REPLACE TRIGGER {name} {when.format(table=table)} EXECUTE FUNCTION {call}")

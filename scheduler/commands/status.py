@@ -8,6 +8,7 @@ from rich.text import Text
 from sqlalchemy import Connection
 
 from core.db.transaction_settings import clock, is_read_only
+from core.migrations.damage import damage
 from core.reconcile.log import MISSED
 from core.reconcile.result import ZONE_VERSION
 from core.store import heartbeats
@@ -58,6 +59,7 @@ def status(connection: Connection) -> Status:
     unreadable = reports.unreadable(connection)
     problems = (
         *_database_problems(connection),
+        *_schema_problems(connection),
         *_daemon_problems(daemons),
         *_overdue_problems(overdue),
         *_unreadable_problems(unreadable),
@@ -80,6 +82,10 @@ def status(connection: Connection) -> Status:
 
 def _database_problems(connection: Connection) -> list[str]:
     return ["this database cannot be written to: it is a standby, or read-only"] * is_read_only(connection)
+
+
+def _schema_problems(connection: Connection) -> list[str]:
+    return [f"{found.what}: run `python -m scheduler migrate`" for found in damage(connection)]
 
 
 def _daemon_problems(daemons: list[HeartbeatRow]) -> list[str]:

@@ -13,27 +13,10 @@ from sqlalchemy.engine import make_url
 
 from core.db.embedded import EmbeddedPostgres, connect_or_start
 from core.migrations import migrate
+from core.migrations.privileges import DAEMON
 from tests.data import connected, execute
 
 ROLE, PASSWORD = "seisiun_daemon", "bench"
-
-# What a daemon needs of the app's tables; UPDATE also for the row locks (FOR KEY SHARE asks for it).
-GRANTS = {
-    "session": "SELECT, UPDATE",
-    "session_instance": "SELECT, INSERT, UPDATE, DELETE",
-    "person": "SELECT, UPDATE",
-    "session_instance_person": "SELECT",
-    "active_instance": "SELECT, UPDATE",
-    "plan_request": "SELECT, INSERT, DELETE",
-    "session_plan": "SELECT, INSERT, UPDATE",
-    "planned_instance": "SELECT, INSERT, UPDATE, DELETE",
-    "activation_window": "SELECT, INSERT, UPDATE, DELETE",
-    "skipped_occurrence": "SELECT, INSERT, DELETE",
-    "deactivated_person": "SELECT",
-    "seisiun_choice": "SELECT",
-    "daemon_heartbeat": "SELECT, INSERT, UPDATE, DELETE",
-    "activation_log": "SELECT, INSERT, DELETE",
-}
 
 
 class Server:
@@ -85,12 +68,7 @@ class Server:
 def make_role(admin: Connection) -> None:
     """Make the daemons' role, with the grants that it needs."""
     execute(admin, f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")
-    versions = execute(
-        admin, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE '%version%'"
-    )
-    for (table,) in versions:
-        execute(admin, f"GRANT SELECT ON {table} TO {ROLE}")
-    for table, rights in GRANTS.items():
+    for table, rights in DAEMON.items():
         execute(admin, f"GRANT {rights} ON {table} TO {ROLE}")
 
 

@@ -8,6 +8,7 @@ from core.migrations.live import (
     columns,
     has_index,
     make_functions,
+    make_table,
     make_triggers,
     scalar,
     step,
@@ -88,94 +89,96 @@ OLDER_FORMS = {
     ),
 }
 
-OWN_TABLES = (
-    """
-    CREATE TABLE IF NOT EXISTS active_instance (
-        session_instance_id bigint PRIMARY KEY
-            REFERENCES session_instance (session_instance_id) ON UPDATE CASCADE ON DELETE CASCADE,
-        session_id bigint NOT NULL CONSTRAINT one_active_instance_per_session UNIQUE
-    )
-    """,
-    """
-    CREATE TABLE IF NOT EXISTS plan_request (
-        request_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-        session_id bigint NOT NULL,
-        requested_at timestamptz NOT NULL DEFAULT clock_timestamp()
-    )
-    """,
-    """
-    CREATE TABLE IF NOT EXISTS session_plan (
-        session_id bigint PRIMARY KEY REFERENCES session (session_id) ON UPDATE CASCADE ON DELETE CASCADE,
-        planned_through timestamptz,
-        next_plan_at timestamptz DEFAULT '1970-01-01 00:00:00+00',
-        zone_version text COLLATE "C",
-        error text,
-        failures integer NOT NULL DEFAULT 0,
-        retry_at timestamptz
-    )
-    """,
-    """
-    CREATE TABLE IF NOT EXISTS planned_instance (
-        session_instance_id bigint PRIMARY KEY
-            REFERENCES session_instance (session_instance_id) ON UPDATE CASCADE ON DELETE CASCADE,
-        session_id bigint NOT NULL,
-        occurrence_start timestamp NOT NULL,
-        occurrence_end timestamp NOT NULL CHECK (occurrence_end > occurrence_start),
-        lost boolean NOT NULL DEFAULT false,
-        moved boolean NOT NULL DEFAULT false,
-        written jsonb
-    )
-    """,
-    """
-    CREATE TABLE IF NOT EXISTS activation_window (
-        session_instance_id bigint NOT NULL
-            REFERENCES session_instance (session_instance_id) ON UPDATE CASCADE ON DELETE CASCADE,
-        opens_at timestamptz NOT NULL,
-        closes_at timestamptz NOT NULL,
-        session_id bigint NOT NULL,
-        starts_at timestamptz NOT NULL,
-        phase text NOT NULL DEFAULT 'ahead' CHECK (phase IN ('ahead', 'open', 'over')),
-        planned_at timestamptz NOT NULL,
-        PRIMARY KEY (session_instance_id, opens_at),
-        CHECK (closes_at > opens_at)
-    )
-    """,
-    """
-    CREATE TABLE IF NOT EXISTS skipped_occurrence (
-        session_id bigint NOT NULL,
-        occurrence_start timestamp NOT NULL,
-        PRIMARY KEY (session_id, occurrence_start)
-    )
-    """,
-    """
-    CREATE TABLE IF NOT EXISTS daemon_heartbeat (
-        daemon_id uuid PRIMARY KEY,
-        host text NOT NULL,
-        pid integer NOT NULL,
-        version text NOT NULL,
-        started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-        beat_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-        last_look_at timestamptz,
-        listening_since timestamptz,
-        next_timer_at timestamptz,
-        clock_offset_ms double precision NOT NULL DEFAULT 0,
-        zone_version text NOT NULL
-    )
-    """,
-    """
-    CREATE TABLE IF NOT EXISTS activation_log (
-        activation_log_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-        session_instance_id bigint NOT NULL,
-        session_id bigint NOT NULL,
-        active boolean NOT NULL,
-        due_at timestamptz NOT NULL,
-        done_at timestamptz NOT NULL,
-        cause text NOT NULL
-            CHECK (cause IN ('timer', 'notify', 'start', 'resync', 'hook', 'sweep'))
-    )
-    """,
+OWN_TABLES = {
+    "active_instance": {"session_instance_id": "bigint NOT NULL", "session_id": "bigint NOT NULL"},
+    "plan_request": {
+        "request_id": "bigint GENERATED ALWAYS AS IDENTITY",
+        "session_id": "bigint NOT NULL",
+        "requested_at": "timestamptz NOT NULL DEFAULT clock_timestamp()",
+    },
+    "session_plan": {
+        "session_id": "bigint NOT NULL",
+        "planned_through": "timestamptz",
+        "next_plan_at": "timestamptz DEFAULT '1970-01-01 00:00:00+00'",
+        "zone_version": 'text COLLATE "C"',
+        "error": "text",
+        "failures": "integer NOT NULL DEFAULT 0",
+        "retry_at": "timestamptz",
+    },
+    "planned_instance": {
+        "session_instance_id": "bigint NOT NULL",
+        "session_id": "bigint NOT NULL",
+        "occurrence_start": "timestamp NOT NULL",
+        "occurrence_end": "timestamp NOT NULL",
+        "lost": "boolean NOT NULL DEFAULT false",
+        "moved": "boolean NOT NULL DEFAULT false",
+        "written": "jsonb",
+    },
+    "activation_window": {
+        "session_instance_id": "bigint NOT NULL",
+        "opens_at": "timestamptz NOT NULL",
+        "closes_at": "timestamptz NOT NULL",
+        "session_id": "bigint NOT NULL",
+        "starts_at": "timestamptz NOT NULL",
+        "phase": "text NOT NULL DEFAULT 'ahead'",
+        "planned_at": "timestamptz NOT NULL",
+    },
+    "skipped_occurrence": {"session_id": "bigint NOT NULL", "occurrence_start": "timestamp NOT NULL"},
+    "daemon_heartbeat": {
+        "daemon_id": "uuid NOT NULL",
+        "host": "text NOT NULL",
+        "pid": "integer NOT NULL",
+        "version": "text NOT NULL",
+        "started_at": "timestamptz NOT NULL DEFAULT clock_timestamp()",
+        "beat_at": "timestamptz NOT NULL DEFAULT clock_timestamp()",
+        "last_look_at": "timestamptz",
+        "listening_since": "timestamptz",
+        "next_timer_at": "timestamptz",
+        "clock_offset_ms": "double precision NOT NULL DEFAULT 0",
+        "zone_version": "text NOT NULL",
+    },
+    "activation_log": {
+        "activation_log_id": "bigint GENERATED ALWAYS AS IDENTITY",
+        "session_instance_id": "bigint NOT NULL",
+        "session_id": "bigint NOT NULL",
+        "active": "boolean NOT NULL",
+        "due_at": "timestamptz NOT NULL",
+        "done_at": "timestamptz NOT NULL",
+        "cause": "text NOT NULL",
+    },
+}
+
+_AT_ACTIVE = (
+    "FOREIGN KEY (active_session_instance_id) REFERENCES active_instance (session_instance_id) "
+    "ON UPDATE CASCADE ON DELETE SET NULL"
 )
-OWN_INDEXES = {
+_OF_INSTANCE = (
+    "FOREIGN KEY (session_instance_id) REFERENCES session_instance (session_instance_id) "
+    "ON UPDATE CASCADE ON DELETE CASCADE"
+)
+CONSTRAINTS = {
+    "active_instance_pkey": ("active_instance", "PRIMARY KEY (session_instance_id)"),
+    "active_instance_session_instance_id_fkey": ("active_instance", _OF_INSTANCE),
+    "one_active_instance_per_session": ("active_instance", "UNIQUE (session_id)"),
+    "plan_request_pkey": ("plan_request", "PRIMARY KEY (request_id)"),
+    "session_plan_pkey": ("session_plan", "PRIMARY KEY (session_id)"),
+    "session_plan_session_id_fkey": (
+        "session_plan",
+        "FOREIGN KEY (session_id) REFERENCES session (session_id) ON UPDATE CASCADE ON DELETE CASCADE",
+    ),
+    "planned_instance_pkey": ("planned_instance", "PRIMARY KEY (session_instance_id)"),
+    "planned_instance_session_instance_id_fkey": ("planned_instance", _OF_INSTANCE),
+    "planned_instance_check": ("planned_instance", "CHECK (occurrence_end > occurrence_start)"),
+    "activation_window_pkey": ("activation_window", "PRIMARY KEY (session_instance_id, opens_at)"),
+    "activation_window_session_instance_id_fkey": ("activation_window", _OF_INSTANCE),
+    "activation_window_phase_check": ("activation_window", "CHECK (phase IN ('ahead', 'open', 'over'))"),
+    "activation_window_check": ("activation_window", "CHECK (closes_at > opens_at)"),
+    "skipped_occurrence_pkey": ("skipped_occurrence", "PRIMARY KEY (session_id, occurrence_start)"),
+    "daemon_heartbeat_pkey": ("daemon_heartbeat", "PRIMARY KEY (daemon_id)"),
+    "activation_log_pkey": ("activation_log", "PRIMARY KEY (activation_log_id)"),
+    "person_at_active_instance": ("person", _AT_ACTIVE),
+}
+INDEXES = {
     "plan_request_session": "plan_request (session_id)",
     "session_plan_next": "session_plan (next_plan_at) WHERE next_plan_at IS NOT NULL",
     "session_plan_retry": "session_plan (retry_at) WHERE retry_at IS NOT NULL",
@@ -191,6 +194,12 @@ OWN_INDEXES = {
     "person_active_session_instance": (
         "person (active_session_instance_id) WHERE active_session_instance_id IS NOT NULL"
     ),
+}
+# Made only where the app has no index that serves as well: name -> table, its first columns, whether unique on them.
+INDEXES_UNLESS_THE_APP_HAS_ONE = {
+    "session_instance_session_date": ("session_instance", ("session_id", "date"), False),
+    "session_instance_person_person": ("session_instance_person", ("person_id",), False),
+    "session_instance_person_once": ("session_instance_person", ("session_instance_id", "person_id"), True),
 }
 
 # Triggers decide nothing. They insert a request and notify the daemons: no write is missed, and no writer waits for us.
@@ -438,13 +447,12 @@ def _app_tables() -> None:
                     # Old rows must not get the default: now() would say that every old check-in happened now.
                     add_column(table, name, definition.removesuffix(" DEFAULT now()"))
         else:
-            body = ", ".join(f"{name} {definition}" for name, definition in definitions.items())
-            step(f"CREATE TABLE {table} ({body})")
+            make_table(table, definitions)
 
 
 def _own_tables() -> None:
-    for statement in OWN_TABLES:
-        step(statement)
+    for table, definitions in OWN_TABLES.items():
+        make_table(table, definitions)
 
 
 def _own_columns() -> None:
@@ -453,27 +461,16 @@ def _own_columns() -> None:
     add_column("session_instance", "active", "boolean NOT NULL DEFAULT false")
     add_column("session_instance_person", "checked_in_at", "timestamptz")
     add_column("person", "active_session_instance_id", "bigint")
-    add_constraint(
-        "person",
-        "person_at_active_instance",
-        "FOREIGN KEY (active_session_instance_id) REFERENCES active_instance (session_instance_id) "
-        "ON UPDATE CASCADE ON DELETE SET NULL",
-    )
+    for name, (table, definition) in CONSTRAINTS.items():
+        add_constraint(table, name, definition)
 
 
 def _indexes() -> None:
-    for name, definition in OWN_INDEXES.items():
+    for name, definition in INDEXES.items():
         add_index(name, definition)
-    if not has_index("session_instance", ["session_id", "date"]):
-        add_index("session_instance_session_date", "session_instance (session_id, date)")
-    if not has_index("session_instance_person", ["person_id"]):
-        add_index("session_instance_person_person", "session_instance_person (person_id)")
-    if not has_index("session_instance_person", ["session_instance_id", "person_id"], unique=True):
-        add_index(
-            "session_instance_person_once",
-            "session_instance_person (session_instance_id, person_id)",
-            unique=True,
-        )
+    for name, (table, leading, unique) in INDEXES_UNLESS_THE_APP_HAS_ONE.items():
+        if not has_index(table, list(leading), unique=unique):
+            add_index(name, f"{table} ({', '.join(leading)})", unique=unique)
 
 
 def _functions_and_triggers() -> None:

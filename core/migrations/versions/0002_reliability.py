@@ -5,8 +5,11 @@ from core.migrations.live import add_column
 revision = "0002"
 down_revision = "0001"
 
+COLUMNS = {"session_plan": {"failed_at": "timestamptz"}, "daemon_heartbeat": {"trouble": "text"}}
+
 
 def upgrade() -> None:
     """Add two columns to our own tables; a daemon of the previous release still works with them."""
-    add_column("session_plan", "failed_at", "timestamptz")
-    add_column("daemon_heartbeat", "trouble", "text")
+    for table, columns in COLUMNS.items():
+        for name, definition in columns.items():
+            add_column(table, name, definition)

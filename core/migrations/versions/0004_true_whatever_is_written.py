@@ -1,19 +1,35 @@
 """What a request is about; repairs as a cause of their own; pointers and deactivated people; buffers as they come."""
 
-from core.migrations.live import add_column, add_constraint, make_functions, make_triggers, scalar, step
+from core.migrations.live import (
+    add_column,
+    add_constraint,
+    make_functions,
+    make_table,
+    make_triggers,
+    scalar,
+    step,
+)
 
 revision = "0004"
 down_revision = "0003"
 
-CAUSES = ("timer", "notify", "start", "resync", "hook", "sweep", "repair")
-OWN_TABLES = (
-    """
-    CREATE TABLE IF NOT EXISTS deactivated_person (
-        person_id bigint PRIMARY KEY REFERENCES person (person_id) ON UPDATE CASCADE ON DELETE CASCADE
-    )
-    """,
-    "CREATE TABLE IF NOT EXISTS seisiun_choice (name text PRIMARY KEY, value text NOT NULL)",
-)
+OWN_TABLES = {
+    "deactivated_person": {"person_id": "bigint NOT NULL"},
+    "seisiun_choice": {"name": "text NOT NULL", "value": "text NOT NULL"},
+}
+COLUMNS = {"plan_request": {"about": "text NOT NULL DEFAULT 'hours'"}}
+CONSTRAINTS = {
+    "deactivated_person_pkey": ("deactivated_person", "PRIMARY KEY (person_id)"),
+    "deactivated_person_person_id_fkey": (
+        "deactivated_person",
+        "FOREIGN KEY (person_id) REFERENCES person (person_id) ON UPDATE CASCADE ON DELETE CASCADE",
+    ),
+    "seisiun_choice_pkey": ("seisiun_choice", "PRIMARY KEY (name)"),
+    "activation_log_causes": (
+        "activation_log",
+        "CHECK (cause IN ('timer', 'notify', 'start', 'resync', 'hook', 'sweep', 'repair'))",
+    ),
+}
 
 # Roles that may read our tables already go on reading all that a pass or a hook reads.
 GRANTS = """
@@ -104,21 +120,19 @@ NO_LONGER_CHECKED = ("active_buffer_minutes_before", "active_buffer_minutes_afte
 
 def upgrade() -> None:
     """Add to tables of our own, and take two checks off the app's; a daemon of the previous release works on."""
-    for statement in OWN_TABLES:
-        step(statement)
+    for table, definitions in OWN_TABLES.items():
+        make_table(table, definitions)
     step(GRANTS)
-    add_column("plan_request", "about", "text NOT NULL DEFAULT 'hours'")
-    _accept_causes()
+    for table, columns in COLUMNS.items():
+        for name, definition in columns.items():
+            add_column(table, name, definition)
+    for name, (table, definition) in CONSTRAINTS.items():
+        add_constraint(table, name, definition)
+    _drop_constraint("activation_log", "activation_log_cause_check")
     for name in NO_LONGER_CHECKED:
         _drop_constraint("session", f"session_{name}_check")
     make_functions(FUNCTIONS)
     make_triggers(TRIGGERS)
-
-
-def _accept_causes() -> None:
-    accepted = ", ".join(f"'{cause}'" for cause in CAUSES)
-    add_constraint("activation_log", "activation_log_causes", f"CHECK (cause IN ({accepted}))")
-    _drop_constraint("activation_log", "activation_log_cause_check")
 
 
 def _drop_constraint(table: str, name: str) -> None:

@@ -110,7 +110,7 @@ def test_migrating_again_changes_nothing(every_empty_database_url: str) -> None:
     with connected(every_empty_database_url) as db:
         before = catalogue(db)
 
-        assert migrate(every_empty_database_url) == "0004"
+        assert migrate(every_empty_database_url) == "0005"
         assert catalogue(db) == before
         assert value(db, "SELECT count(*) FROM plan_request") == 0
 
@@ -119,7 +119,7 @@ def test_two_migrations_at_once_are_as_good_as_one(every_empty_database_url: str
     with ThreadPoolExecutor(2) as pool:
         before = list(pool.map(migrate, [every_empty_database_url] * 2))
 
-    assert sorted(before, key=str) == ["0004", None]
+    assert sorted(before, key=str) == ["0005", None]
 
 
 def test_migration_that_is_cut_off_at_any_step_goes_on_where_it_stopped(
@@ -159,12 +159,12 @@ def _migrates(url: str) -> bool:
 def test_schema_is_required_to_be_this_releases(empty_database_url: str) -> None:
     engine = create_engine(empty_database_url)
     with engine.connect() as connection:
-        with pytest.raises(SchemaNotReady, match="has not been migrated, this release needs 0004: run"):
+        with pytest.raises(SchemaNotReady, match="has not been migrated, this release needs 0005: run"):
             require_schema(connection)
         migrate(empty_database_url)
         require_schema(connection)
         with connected(empty_database_url) as db:
             execute(db, "UPDATE seisiun_schema_version SET version_num = '0000'")
-        with pytest.raises(SchemaNotReady, match="is at revision 0000, this release needs 0004"):
+        with pytest.raises(SchemaNotReady, match="is at revision 0000, this release needs 0005"):
             require_schema(connection)
     engine.dispose()

@@ -1,0 +1,227 @@
+"""What is missing of the schema, or was changed by hand: found by one query on the catalogue, and mended.
+
+The revisions say what should be there (`core.migrations.definition`), and the same steps that made a piece mend it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from core.migrations import choices
+from core.migrations.definition import Definition, definition
+from core.migrations.live import (
+    Trigger,
+    add_constraint,
+    add_index,
+    function_name,
+    function_source,
+    make_functions,
+    make_table,
+    make_triggers,
+    step,
+)
+from core.migrations.privileges import DAEMON
+
+VERSION_TABLE: Final = "seisiun_schema_version"  # not Alembic's default name, because the app may use Alembic too
+
+Row = tuple[str, str, str, tuple[str, ...]]
+Facts = dict[tuple[str, str], tuple[str, tuple[str, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Something that is not as this release makes it: `what`, in words, and the step that mends it."""
+
+    what: str
+    mend: Callable[[], None]
+
+
+def damage(connection: Connection) -> list[Damage]:
+    """Return what is missing, disabled, changed, revoked or open to everybody, the tables first."""
+    wanted = definition()
+    own = [*wanted.tables, VERSION_TABLE]
+    needed = [(table, one) for table, several in DAEMON.items() for one in several.split(", ")]
+    found = connection.execute(
+        _CATALOGUE,
+        {
+            "own": own,
+            "tables": [*wanted.app_tables, *own],
+            "functions": [function_name(signature) for signature in wanted.functions],
+            "needed_tables": [table for table, _ in needed],
+            "needed": [one for _, one in needed],
+        },
+    )
+    rows: list[Row] = [(kind, relation, name, tuple(facts)) for kind, relation, name, facts in found]
+    return [*_damage(wanted, rows, follows_people=_follows_people(connection, rows))]
+
+
+def _follows_people(connection: Connection, rows: Sequence[Row]) -> bool:
+    """Return whether this database follows the app's `person.active`, and the column is there."""
+    needed = {("column", "person"), ("table", "seisiun_choice")}
+    return needed <= {row[:2] for row in rows} and connection.scalar(text(choices.IS_CHOSEN)) is not None
+
+
+def _damage(wanted: Definition, rows: Sequence[Row], *, follows_people: bool) -> Iterator[Damage]:
+    facts: Facts = {(kind, name): (relation, values) for kind, relation, name, values in rows}
+    triggers = [*wanted.triggers.values(), *(choices.TRIGGERS if follows_people else ())]
+    yield from _tables(wanted, rows)
+    yield from _constraints(wanted, facts)
+    yield from _indexes(wanted, rows)
+    yield from _functions(wanted, facts)
+    yield from _triggers(triggers, facts)
+    yield from _changed_by_hand(rows)
+
+
+def _tables(wanted: Definition, rows: Sequence[Row]) -> Iterator[Damage]:
+    there = {relation for kind, relation, *_ in rows if kind == "table"}
+    for table, columns in wanted.tables.items():
+        if table not in there:
+            yield Damage(f"the table {table} is missing", partial(make_table, table, columns))
+
+
+def _constraints(wanted: Definition, facts: Facts) -> Iterator[Damage]:
+    for name, (table, text_) in wanted.constraints.items():
+        where, values = facts.get(("constraint", name), ("", ()))
+        if where != table or values != ("valid",):
+            state = "is not validated" if where == table else "is missing"
+            yield Damage(f"the constraint {name} of {table} {state}", partial(add_constraint, table, name, text_))
+
+
+def _indexes(wanted: Definition, rows: Sequence[Row]) -> Iterator[Damage]:
+    """Compare by name, as `add_index` does, and where the app may have one that serves as well, by columns."""
+    found = [(relation, name, values) for kind, relation, name, values in rows if kind == "index"]
+    valid = {name for _, name, values in found if values[0] == "valid"}
+    for name, text_ in wanted.indexes.items():
+        if name not in valid:
+            yield Damage(f"the index {name} of {text_.partition(' ')[0]} is missing", partial(add_index, name, text_))
+    for name, (table, leading, unique) in wanted.indexes_unless_equal.items():
+        if not any(relation == table and _serves(values, leading, unique=unique) for relation, _, values in found):
+            text_ = f"{table} ({', '.join(leading)})"
+            yield Damage(f"the index {name} of {table} is missing", partial(add_index, name, text_, unique=unique))
+
+
+def _serves(values: tuple[str, ...], leading: tuple[str, ...], *, unique: bool) -> bool:
+    """Return whether a valid index of all rows begins with these columns; with `unique`: is unique on exactly these."""
+    validity, is_unique, is_whole, *columns = values
+    if (validity, is_whole) != ("valid", "whole"):
+        return False
+    if unique:
+        return is_unique == "unique" and sorted(columns) == sorted(leading)
+    return tuple(columns[: len(leading)]) == leading
+
+
+def _functions(wanted: Definition, facts: Facts) -> Iterator[Damage]:
+    tables = wanted.tables_of_functions()
+    for signature, body in wanted.functions.items():
+        name = function_name(signature)
+        source = function_source(body, tables.get(name))
+        found = facts.get(("function", name))
+        if found is None or found[1] != (source, "definer", "safe"):
+            state = "is missing" if found is None else "is not as this release makes it"
+            yield Damage(f"the function {name} {state}", partial(make_functions, {signature: body}, tables))
+
+
+def _triggers(wanted: Sequence[Trigger], facts: Facts) -> Iterator[Damage]:
+    for trigger in wanted:
+        table, name, _, call = trigger
+        where, values = facts.get(("trigger", name), ("", ("", "")))
+        if where != table or values[1] != function_name(call):
+            yield Damage(f"the trigger {name} of {table} is missing", partial(make_triggers, [trigger]))
+        elif values[0] not in "OA":  # enabled: in all sessions but replicas', or always
+            yield Damage(
+                f"the trigger {name} of {table} is disabled",
+                partial(step, f"ALTER TABLE {table} ENABLE TRIGGER {name}"),
+            )
+
+
+def _changed_by_hand(rows: Sequence[Row]) -> Iterator[Damage]:
+    """Find foreign keys that are not enforced, and privileges that were given or taken."""
+    for kind, relation, name, values in rows:
+        if kind == "unenforced":
+            statement = f"ALTER TABLE {relation} ENABLE TRIGGER {values[0]}"
+            yield Damage(f"the foreign key {name} is disabled on {relation}", partial(step, statement))
+        elif kind == "denied":
+            statement = f"GRANT {values[0]} ON {relation} TO {name}"
+            yield Damage(f"the role {name} may not {values[0]} {relation}", partial(step, statement))
+        elif kind == "public":
+            statement = f"REVOKE ALL ON {name} FROM PUBLIC"
+            yield Damage(f"everybody may use the {name.lower()}", partial(step, statement))
+
+
+# Raw SQL, because SQLAlchemy Core has no tables for the catalogue. "denied" asks for the functions' owner, with whose
+# rights the triggers write, and for the roles of the daemons that are connected.
+_CATALOGUE = text(
+    r"""
+    WITH wanted AS MATERIALIZED (
+        SELECT name, to_regclass(name)::oid AS oid FROM unnest(CAST(:tables AS text[])) name
+    ), schema AS MATERIALIZED (
+        SELECT oid, quote_ident(nspname) AS name FROM pg_namespace WHERE nspname = current_schema()
+    )
+    SELECT 'table' AS kind, w.name AS relation, w.name AS name, ARRAY[c.relkind::text] AS facts
+    FROM wanted w JOIN pg_class c ON c.oid = w.oid
+    UNION ALL
+    SELECT 'column', w.name, a.attname, '{}' FROM wanted w
+    JOIN pg_attribute a ON a.attrelid = w.oid AND attname = 'active' AND atttypid = 'bool'::regtype
+    WHERE w.name = 'person'
+    UNION ALL
+    SELECT 'constraint', w.name, conname, ARRAY[CASE WHEN convalidated THEN 'valid' ELSE 'not valid' END]
+    FROM wanted w JOIN pg_constraint ON conrelid = w.oid WHERE contype <> 'n'
+    UNION ALL
+    SELECT 'index', w.name, c.relname, ARRAY[
+        CASE WHEN indisvalid THEN 'valid' ELSE 'invalid' END,
+        CASE WHEN indisunique THEN 'unique' ELSE '' END,
+        CASE WHEN indpred IS NULL AND indexprs IS NULL THEN 'whole' ELSE 'part' END
+    ] || ARRAY(
+        SELECT a.attname::text FROM unnest(indkey::int2[]) WITH ORDINALITY k(attnum, n)
+        JOIN pg_attribute a ON a.attrelid = indrelid AND a.attnum = k.attnum ORDER BY n
+    )
+    FROM wanted w JOIN pg_index ON indrelid = w.oid JOIN pg_class c ON c.oid = indexrelid
+    UNION ALL
+    SELECT 'function', '', proname, ARRAY[
+        prosrc,
+        CASE WHEN prosecdef THEN 'definer' ELSE 'invoker' END,
+        CASE WHEN proconfig = ARRAY['search_path=' || s.name || ', pg_temp'] THEN 'safe' ELSE 'unsafe' END
+    ]
+    FROM pg_proc JOIN schema s ON s.oid = pronamespace WHERE proname = ANY (CAST(:functions AS text[]))
+    UNION ALL
+    SELECT 'trigger', w.name, tgname, ARRAY[tgenabled::text, p.proname]
+    FROM wanted w JOIN pg_trigger ON tgrelid = w.oid JOIN pg_proc p ON p.oid = tgfoid WHERE NOT tgisinternal
+    UNION ALL
+    SELECT 'unenforced', w.name, k.conname, ARRAY[quote_ident(tgname)]
+    FROM wanted w JOIN pg_trigger ON tgrelid = w.oid JOIN pg_constraint k ON k.oid = tgconstraint
+    WHERE tgisinternal AND tgenabled NOT IN ('O', 'A')
+    UNION ALL
+    SELECT 'denied', n.name, quote_ident(r.rolname), ARRAY[n.privilege]
+    FROM unnest(CAST(:needed_tables AS text[]), CAST(:needed AS text[])) n(name, privilege)
+    JOIN wanted w ON w.name = n.name AND w.oid IS NOT NULL
+    CROSS JOIN (
+        SELECT pg_get_userbyid(proowner) AS rolname FROM pg_proc JOIN schema s ON s.oid = pronamespace
+        WHERE proname = ANY (CAST(:functions AS text[]))
+        UNION
+        SELECT usename FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'seisiun daemon' AND usename IS NOT NULL
+    ) r
+    WHERE NOT has_table_privilege(r.rolname, w.oid, n.privilege)
+    UNION ALL
+    SELECT DISTINCT 'public', '', CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || c.oid::regclass,
+        '{}'::text[]
+    FROM wanted w
+    JOIN LATERAL (
+        SELECT w.oid
+        UNION ALL
+        SELECT objid FROM pg_depend
+        WHERE refobjid = w.oid AND classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass
+    ) o ON true
+    JOIN pg_class c ON c.oid = o.oid AND c.relkind IN ('r', 'S')
+    CROSS JOIN aclexplode(c.relacl) a
+    WHERE a.grantee = 0 AND w.name = ANY (CAST(:own AS text[]))
+    UNION ALL
+    SELECT DISTINCT 'public', '', 'FUNCTION ' || p.oid::regprocedure, '{}'::text[]
+    FROM pg_proc p JOIN schema s ON s.oid = pronamespace
+    CROSS JOIN aclexplode(coalesce(proacl, acldefault('f', proowner))) a
+    WHERE a.grantee = 0 AND proname = ANY (CAST(:functions AS text[]))
+    """
+)
