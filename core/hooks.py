@@ -6,7 +6,7 @@ in any case.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
@@ -14,7 +14,14 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from core.db.transaction_settings import HOOK_SETTINGS, clock, temporary_settings
-from core.db.transactions import AppDatabase, has_failed_already, is_contention, is_disconnected, joined
+from core.db.transactions import (
+    AppDatabase,
+    has_failed_already,
+    is_contention,
+    is_disconnected,
+    is_privilege_missing,
+    joined,
+)
 from core.errors import InvalidAttendance, InvalidComment, SeisiunError, UnknownInstance, UnknownPerson
 from core.logs import logger
 from core.reconcile.chunk import reconcile_chunk
@@ -102,8 +109,8 @@ def check_in(
         saved = check_ins.save(connection, person_id, session_instance_id, attendance, comment, now=now)
         if saved is None:
             raise _unknown(connection, person_id, session_instance_id)
-        checked_in = _move(connection, person_id, saved, now)
-        return _with_reason(connection, checked_in, session_instance_id, now) if attendance == "yes" else checked_in
+        asked = session_instance_id if attendance == "yes" else None
+        return _moved(connection, person_id, saved, asked, now)
 
 
 def remove_check_in(
@@ -114,12 +121,11 @@ def remove_check_in(
     Raises `UnknownPerson` and `UnknownInstance`, and then writes nothing.
     """
     with joined(db) as connection:
-        session_id, person_exists, hours_requested = check_ins.parties(connection, session_instance_id, person_id)
+        session_id, person_exists = check_ins.parties(connection, session_instance_id, person_id)
         if session_id is None or not person_exists:
             raise _unknown(connection, person_id, session_instance_id)
         check_ins.remove(connection, person_id, session_instance_id)
-        removed = check_ins.Saved(session_id, now or clock(connection), hours_requested)
-        return _move(connection, person_id, removed, now)
+        return _moved(connection, person_id, check_ins.Saved(session_id, now or clock(connection)), None, now)
 
 
 def _unknown(connection: Connection, person_id: int, session_instance_id: int) -> SeisiunError:
@@ -138,10 +144,10 @@ def _pass(connection: Connection, session_id: int, now: datetime | None) -> Reco
     return reconcile_chunk(connection, PassOptions(Cause.HOOK, load_settings(), now, is_hook=True), [session_id])
 
 
-def _or_deferred(connection: Connection, work: Callable[[], Result]) -> Result | None:
+def _or_deferred(connection: Connection, work: Callable[[], Result], *, tell: bool = True) -> Result | None:
     """Do the work in a savepoint, and return its result; return None if the daemon must do it.
 
-    Either way the app can go on with its transaction.
+    Either way the app can go on with its transaction. `tell`: log an error that is not another transaction's doing.
     """
     try:
         with connection.begin_nested(), temporary_settings(connection, HOOK_SETTINGS) as is_read_committed:
@@ -149,20 +155,39 @@ def _or_deferred(connection: Connection, work: Callable[[], Result]) -> Result |
     except Exception as error:
         if is_disconnected(error) or has_failed_already(error):
             raise  # the app's own transaction has failed, so its save is lost anyway
-        if not is_contention(error):
+        if not tell:
+            pass
+        elif is_privilege_missing(error):
+            log.warning("hook_refused", error=str(error.orig).strip())
+        elif not is_contention(error):
             log.exception("hook_failed")
         return None
 
 
-def _move(connection: Connection, person_id: int, saved: check_ins.Saved, now: datetime | None) -> CheckedIn:
-    result = _or_deferred(connection, lambda: _move_now(connection, person_id, saved, now))
-    return CheckedIn(places.place_of(connection, person_id), None, deferred=result is None or bool(result.deferred))
+def _moved(
+    connection: Connection, person_id: int, saved: check_ins.Saved, asked: int | None, now: datetime | None
+) -> CheckedIn:
+    """Move the person if necessary; say where they are now, and why not at the instance `asked` (None: not a yes)."""
+    moved = _or_deferred(connection, lambda: _move_now(connection, person_id, saved, now))
+    if moved is not None:
+        return _checked_in(connection, person_id, asked, now, deferred=bool(moved.deferred))
+    # Perhaps our tables cannot be read, so that this fails too: then we know only that the daemon will move the person.
+    found = _or_deferred(connection, lambda: _checked_in(connection, person_id, asked, now, deferred=True), tell=False)
+    return found or CheckedIn(None, WhyNot.DEFERRED if asked else None, deferred=True)
+
+
+def _checked_in(
+    connection: Connection, person_id: int, asked: int | None, now: datetime | None, *, deferred: bool
+) -> CheckedIn:
+    at = places.place_of(connection, person_id)
+    is_there = asked is None or (at is not None and at.session_instance_id == asked)
+    return CheckedIn(at, None if is_there or asked is None else _why_not(connection, asked, now), deferred=deferred)
 
 
 def _move_now(connection: Connection, person_id: int, saved: check_ins.Saved, now: datetime | None) -> ReconcileResult:
     """Reconcile the session first, so that nobody waits for an edit or a bit that lags (A3); then move the person."""
     result = ReconcileResult()
-    if saved.hours_requested or _bit_lags(connection, saved):
+    if check_ins.hours_requested(connection, saved.session_id) or _bit_lags(connection, saved):
         result = _pass(connection, saved.session_id, now)
     move_person(connection, person_id, now)
     return result
@@ -171,15 +196,6 @@ def _move_now(connection: Connection, person_id: int, saved: check_ins.Saved, no
 def _bit_lags(connection: Connection, saved: check_ins.Saved) -> bool:
     [state] = store_flips.states(connection, [saved.session_id], saved.at)
     return not rules_flips.decide(state, saved.at).is_nothing
-
-
-def _with_reason(
-    connection: Connection, checked_in: CheckedIn, session_instance_id: int, now: datetime | None
-) -> CheckedIn:
-    """Add the reason why the person is not at the instance that they said yes to, if they are not."""
-    if checked_in.at is not None and checked_in.at.session_instance_id == session_instance_id:
-        return checked_in
-    return replace(checked_in, why_not=_why_not(connection, session_instance_id, now))
 
 
 def _why_not(connection: Connection, session_instance_id: int, now: datetime | None) -> WhyNot:

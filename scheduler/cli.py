@@ -19,7 +19,7 @@ from core.db import create_engine, database, is_embedded
 from core.db.embedded import connect_or_start
 from core.errors import SeisiunError
 from core.migrations import migrate as migrate_database
-from core.migrations import require_schema
+from core.migrations import privileges, require_schema
 from core.settings import Settings, load_settings
 from core.store.views import schedule
 from scheduler.commands import loading, screens
@@ -113,6 +113,16 @@ def migrate() -> None:
     click.echo("the schema is created" if before is None else f"the schema was at revision {before} and is up to date")
     for note in notes:
         click.echo(f"note: {note}", err=True)
+
+
+@main.command()
+@click.argument("role")
+@click.option("--daemon", is_flag=True, help="What the daemon, the sweep and `status` need, instead.")
+def grants(*, role: str, daemon: bool) -> None:
+    """Print the SQL that grants ROLE what an app's hooks and pages need. It executes nothing."""
+    with _connection() as connection:
+        statements = privileges.grants(connection, role, daemon=daemon)
+    click.echo("\n".join(statements))
 
 
 @main.command()

@@ -7,13 +7,14 @@ it is flushed. So a notification that fails, or waits, costs no flip.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 import psycopg2
 from psycopg2.errors import (
     DeadlockDetected,
     ForeignKeyViolation,
     InFailedSqlTransaction,
+    InsufficientPrivilege,
     LockNotAvailable,
     QueryCanceled,
     SerializationFailure,
@@ -139,6 +140,11 @@ def _savepoint(connection: Connection) -> Iterator[Connection]:
 def is_contention(error: Exception) -> bool:
     """Return whether another transaction caused this error: a lock timeout, a deadlock, a statement timeout, ..."""
     return isinstance(error, DBAPIError) and isinstance(error.orig, _CONTENTION)
+
+
+def is_privilege_missing(error: Exception) -> TypeGuard[DBAPIError]:
+    """Return whether our role lacks a privilege."""
+    return isinstance(error, DBAPIError) and isinstance(error.orig, InsufficientPrivilege)
 
 
 def has_failed_already(error: Exception) -> bool:

@@ -40,14 +40,10 @@ class InstanceStatus:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A saved check-in: the session of its instance, and the instant of saving.
-
-    `hours_requested`: whether an edit of the session's hours waits to be reconciled.
-    """
+    """A saved check-in: the session of its instance, and the instant of saving."""
 
     session_id: int
     at: datetime
-    hours_requested: bool
 
 
 def save(
@@ -61,6 +57,7 @@ def save(
 ) -> Saved | None:
     """Insert or update what a person says about an instance; return None if there is no such person or instance.
 
+    The statement uses the app's tables only: it is the app's own write, and needs no privilege on ours.
     A repeated yes counts from now on (`checked_in_at` is updated). Without a `comment`, the old comment stays. `now`
     None means the database's clock when the row is written.
     """
@@ -75,7 +72,7 @@ def save(
     return Saved(*saved) if saved else None
 
 
-def _insert_or_update() -> ReturningInsert[int, datetime, bool]:
+def _insert_or_update() -> ReturningInsert[int, datetime]:
     row, at = SessionInstancePerson, func.coalesce(bindparam("now", type_=INSTANT), func.clock_timestamp(type_=INSTANT))
     attendance = bindparam("said", type_=Text())
     columns = {
@@ -104,17 +101,12 @@ def _insert_or_update() -> ReturningInsert[int, datetime, bool]:
             "checked_in_at": case((new.attendance == "yes", at), else_=row.checked_in_at),
         },
     )
-    return saved.returning(_SESSION_OF.scalar_subquery(), at, _hours_requested())
+    return saved.returning(_SESSION_OF.scalar_subquery(), at)
 
 
 _SESSION_OF = select(SessionInstance.session_id).where(
     SessionInstance.session_instance_id == bindparam("instance", type_=BigInteger())
 )
-
-
-def _hours_requested() -> ColumnElement[bool]:
-    """Say whether the session of the instance has a request that is not merely about its people."""
-    return exists().where(PlanRequest.session_id == _SESSION_OF.scalar_subquery(), PlanRequest.about == HOURS)
 
 
 _SAVE = _insert_or_update()
@@ -146,18 +138,29 @@ def session_of(connection: Connection, session_instance_id: int) -> int | None:
     return connection.scalar(_SESSION_OF, {"instance": session_instance_id})
 
 
-def parties(connection: Connection, session_instance_id: int, person_id: int) -> tuple[int | None, bool, bool]:
-    """Return the session of an instance (None: no such one), whether there is such a person, and `hours_requested`."""
-    session_id, person_exists, hours_requested = connection.execute(
-        _PARTIES, {"instance": session_instance_id, "person": person_id}
-    ).one()
-    return session_id, person_exists, hours_requested
+def hours_requested(connection: Connection, session_id: int) -> bool:
+    """Return whether an edit of the session's hours waits to be reconciled."""
+    return connection.execute(_HOURS_REQUESTED, {"session_id": session_id}).scalar_one()
+
+
+_HOURS_REQUESTED = select(
+    exists().where(
+        PlanRequest.session_id == bindparam("session_id", type_=BigInteger()),
+        PlanRequest.about == HOURS,  # a request that is merely about people changes no bit
+    )
+)
+
+
+def parties(connection: Connection, session_instance_id: int, person_id: int) -> tuple[int | None, bool]:
+    """Return the session of an instance (None: no such one), and whether there is such a person."""
+    values = {"instance": session_instance_id, "person": person_id}
+    session_id, person_exists = connection.execute(_PARTIES, values).one()
+    return session_id, person_exists
 
 
 _PARTIES = select(
     _SESSION_OF.scalar_subquery(),
     exists().where(Person.person_id == bindparam("person", type_=BigInteger())),
-    _hours_requested(),
 )
 
 

@@ -1,25 +1,33 @@
 """Hooks in databases whose schema has more, or less, than we expect: the app's own triggers and columns."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
 
 from core.active_session_manager import (
     ReconcileResult,
     WhyNot,
+    active_instances,
     check_in,
+    elsewhere_in_town,
     instance_saved,
     remove_check_in,
     session_saved,
+    whereabouts,
+    who_is_here,
 )
+from core.errors import UnknownRole
+from core.migrations.privileges import grants
 from tests.core.passes import DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.data import (
     active_of,
     add_check_in,
+    add_instance,
     add_person,
     add_session,
     change_instance,
@@ -128,3 +136,73 @@ def test_a2_person_whose_best_instance_could_never_open_goes_on_when_it_is_over(
 
     assert person_at(app, person) == second
     assert not reconcile_at(engine, after).deferred
+
+
+# A role that was granted only the app's own tables
+
+
+CLERK = 'the "clerk" of hooks'
+
+
+@pytest.fixture
+def clerk(database_url: str) -> Iterator[Connection]:
+    """The app, in a transaction, as a role that may use the app's four tables and nothing of ours."""
+    quoted = '"' + CLERK.replace('"', '""') + '"'
+    with connected(database_url) as owner:
+        execute(owner, f"DROP ROLE IF EXISTS {quoted}; CREATE ROLE {quoted} LOGIN PASSWORD 'clerk'")
+        execute(owner, f"GRANT ALL ON session, session_instance, person, session_instance_person TO {quoted}")
+        url = make_url(database_url).set(username=CLERK, password="clerk")
+        with connected(url.render_as_string(hide_password=False), autocommit=False) as connection:
+            yield connection
+        execute(owner, f"DROP OWNED BY {quoted}; DROP ROLE {quoted}")
+
+
+def test_a_hook_of_a_role_without_our_grants_costs_a_log_line_and_no_save(
+    clerk: Connection, app: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session_id = add_session(app)
+    instance_id, person_id = add_instance(app, session_id, "2026-12-01", "19:00"), add_person(app)
+    hooks: dict[str, Callable[[], object]] = {
+        "session_saved": lambda: session_saved(clerk, session_id).deferred == {session_id},
+        "instance_saved": lambda: instance_saved(clerk, instance_id).deferred == {session_id},
+        "check_in": lambda: check_in(clerk, person_id, instance_id, "yes").why_not is WhyNot.DEFERRED,
+        "remove_check_in": lambda: remove_check_in(clerk, person_id, instance_id).deferred,
+    }
+    for name, hook in hooks.items():
+        execute(clerk, "UPDATE session SET city = %s", name)
+        assert hook(), name
+        clerk.commit()
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 1, lines
+        assert "hook_refused" in lines[0]
+        assert "permission denied for table" in lines[0]
+        assert value(app, "SELECT city FROM session") == name
+
+
+def test_the_grants_that_are_printed_are_all_that_hooks_and_queries_need(
+    clerk: Connection, engine: Engine, app: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with engine.connect() as connection:
+        for statement in grants(connection, CLERK):
+            execute(app, statement)
+    session_id = add_session(app, "FREQ=DAILY", timezone="Europe/Dublin")
+    now = value(app, "SELECT date_trunc('hour', now() AT TIME ZONE 'Europe/Dublin')")
+    add_instance(app, session_id, str(now.date()), str(now.time()))
+    person_id = add_person(app)
+
+    assert session_saved(clerk, session_id).flips
+    assert check_in(clerk, person_id, 1, "yes").at is not None
+    assert whereabouts(clerk, person_id)
+    assert who_is_here(clerk, 1).here
+    assert len(active_instances(clerk)) == 1
+    assert elsewhere_in_town(clerk, 1) == ()
+    execute(clerk, "UPDATE session_instance SET is_cancelled = true")
+    assert instance_saved(clerk, 1).flips
+    assert remove_check_in(clerk, person_id, 1).at is None
+    clerk.commit()
+    assert "hook" not in capsys.readouterr().out
+
+
+def test_grants_for_a_role_that_does_not_exist_are_an_error_that_names_it(engine: Engine) -> None:
+    with engine.connect() as connection, pytest.raises(UnknownRole, match="there is no role 'nobody; --'"):
+        grants(connection, "nobody; --")

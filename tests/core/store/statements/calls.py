@@ -268,6 +268,7 @@ def _presence() -> list[Call]:
         _call(check_ins.session_of, INSTANCE),
         _call(check_ins.count_yeses, [INSTANCE]),
         _call(check_ins.parties, INSTANCE, PERSON),
+        _call(check_ins.hours_requested, SESSION),
         _call(locations.at, [INSTANCE]),
         _call(locations.affected_by, [SESSION], DAY),
         _call(locations.lock_who_said_yes, [INSTANCE]),

@@ -14,11 +14,11 @@ INSERT INTO session_instance_person (
 SELECT
     session_instance.session_instance_id,
     person.person_id,
-    :said AS anon_3,
-    :note AS anon_4,
+    :said AS anon_2,
+    :note AS anon_3,
     coalesce(:now, clock_timestamp()) AS coalesce_1,
     coalesce(:now, clock_timestamp()) AS coalesce__1,
-    CASE WHEN (:said = 'yes') THEN coalesce(:now, clock_timestamp()) END AS anon_5
+    CASE WHEN (:said = 'yes') THEN coalesce(:now, clock_timestamp()) END AS anon_4
 FROM session_instance
 JOIN person ON person.person_id = :person
 WHERE session_instance.session_instance_id = :instance
@@ -37,17 +37,7 @@ RETURNING
         FROM session_instance
         WHERE session_instance.session_instance_id = :instance
     ) AS anon_1,
-    coalesce(:now, clock_timestamp()) AS coalesce_1,
-    EXISTS (
-        SELECT *
-        FROM plan_request
-        WHERE plan_request.session_id = (
-            SELECT session_instance.session_id
-            FROM session_instance
-            WHERE session_instance.session_instance_id = :instance
-        )
-            AND plan_request.about = 'hours'
-    ) AS anon_2;
+    coalesce(:now, clock_timestamp()) AS coalesce_1;
 
 
 -- presence.check_ins.remove
@@ -131,14 +121,12 @@ SELECT
         FROM session_instance
         WHERE session_instance.session_instance_id = :instance
     ) AS anon_1,
-    EXISTS (SELECT * FROM person WHERE person.person_id = :person) AS anon_2,
-    EXISTS (
-        SELECT *
-        FROM plan_request
-        WHERE plan_request.session_id = (
-            SELECT session_instance.session_id
-            FROM session_instance
-            WHERE session_instance.session_instance_id = :instance
-        )
-            AND plan_request.about = 'hours'
-    ) AS anon_3;
+    EXISTS (SELECT * FROM person WHERE person.person_id = :person) AS anon_2;
+
+
+-- presence.check_ins.hours_requested
+SELECT EXISTS (
+    SELECT *
+    FROM plan_request
+    WHERE plan_request.session_id = :session_id AND plan_request.about = 'hours'
+) AS anon_1;
