@@ -16,6 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from core import __version__
 from core.db import create_engine
 from core.errors import DatabaseUnavailable, MigrationRefused, SchemaNotReady
 from core.logs import logger
@@ -37,7 +38,7 @@ def migrate(url: str) -> str | None:
 
     Safe to run twice, from two places at once, and beside a live app. Raises `MigrationRefused` if the existing tables
     cannot be adopted as they are, and then changes nothing; raises `DatabaseUnavailable` if the server does not answer,
-    or another migration runs for too long.
+    or another migration runs for too long; raises `SchemaNotReady` if a newer release has migrated the database.
     """
     engine = create_engine(url, application_name="seisiun migrate")
     try:
@@ -45,12 +46,14 @@ def migrate(url: str) -> str | None:
             _require_server(connection)
             with _only_one(connection):
                 before = _revision(connection)
+                _refuse_newer(connection, before)
                 if before is None:
                     _refuse_what_cannot_be_adopted(connection)
                 command.upgrade(config(connection), "head")
                 with Operations.context(MigrationContext.configure(connection)):
-                    _mend(connection, tell=before == scripts().get_current_head())
+                    _mend(connection, tell=before == _head())
                     choices.settle()
+                    choices.note_release(__version__)
                 return before
     except OperationalError as error:
         raise DatabaseUnavailable(f"the database cannot be migrated: {' '.join(str(error.orig).split())}") from error
@@ -76,10 +79,26 @@ def _mend(connection: Connection, *, tell: bool) -> None:
 
 def require_schema(connection: Connection) -> None:
     """Raise `SchemaNotReady` unless the database is at exactly this release's revision."""
-    current, wanted = _revision(connection), scripts().get_current_head()
+    current, wanted = _revision(connection), _head()
     if current != wanted:
+        _refuse_newer(connection, current)
         found = f"is at revision {current}" if current else "has not been migrated"
         raise SchemaNotReady(f"the database {found}, this release needs {wanted}: run `python -m scheduler migrate`")
+
+
+def _refuse_newer(connection: Connection, current: str | None) -> None:
+    """Raise `SchemaNotReady`, which names the release that is needed, if this release does not know the revision."""
+    if current is None or current in {script.revision for script in scripts().walk_revisions()}:
+        return
+    release = choices.release(connection)
+    raise SchemaNotReady(
+        f"the database is at revision {current}, which is newer than this release, {__version__} (revision {_head()}): "
+        f"run release {release + ' or newer' if release else 'that has this revision'}"
+    )
+
+
+def _head() -> str:
+    return str(scripts().get_current_head())
 
 
 def _revision(connection: Connection) -> str | None:

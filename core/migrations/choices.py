@@ -1,7 +1,9 @@
-"""What this database has chosen, kept in one small table of ours: `seisiun_choice`.
+"""What this database has chosen, and which release made its schema, in one small table of ours: `seisiun_choice`.
 
 `migrate` reads it, so that it makes each choice once. An environment variable could differ from run to run.
 """
+
+from sqlalchemy import Connection, text
 
 from core.migrations.live import columns, make_triggers, scalar, step
 
@@ -43,3 +45,19 @@ def settle() -> None:
     make_triggers(TRIGGERS)
     for statement in STEPS:
         step(statement)
+
+
+def note_release(version: str) -> None:
+    """Note which release made this schema, for the error of an older one."""
+    if scalar("SELECT value FROM seisiun_choice WHERE name = 'release'") != version:
+        step("DELETE FROM seisiun_choice WHERE name = 'release'")
+        step(f"INSERT INTO seisiun_choice VALUES ('release', '{version}')")  # noqa: S608 -- our own version
+
+
+def release(connection: Connection) -> str | None:
+    """Return which release made this schema, or None if our role may not read it, or it was none that noted it."""
+    may_read = "SELECT has_table_privilege(to_regclass('seisiun_choice'), 'SELECT')"
+    if not connection.scalar(text(may_read)):
+        return None
+    found = connection.scalar(text("SELECT value FROM seisiun_choice WHERE name = 'release'"))
+    return None if found is None else str(found)

@@ -17,8 +17,9 @@ from core.db.transactions import AppDatabase, Begin, is_contention, is_disconnec
 from core.logs import logger
 from core.reconcile.chunk import reconcile_chunk
 from core.reconcile.result import ZONE_VERSION, PassOptions, ReconcileResult
+from core.store import mirror
 from core.store.queue import due, retries
-from core.store.queue.due import EVERYTHING, Search
+from core.store.queue.due import EVERYTHING, Reason, Search
 
 CHUNK = 175  # sessions in one transaction: few enough that nobody waits long for its locks
 PARALLEL = 2  # chunks at once: while one waits for the server, the other decides
@@ -75,12 +76,16 @@ def _search(connection: Connection, options: PassOptions, search: Search, limit:
 def _one_round(begin: Begin, options: PassOptions, search: Search, limit: int) -> ReconcileResult | None:
     """Reconcile the most urgent sessions; return None if none is due.
 
+    When nothing is left to do, compare the bits with their mirror: somebody may have written with the triggers off.
     A single chunk is reconciled in the transaction that found it: an edge then does not wait for a second transaction.
     """
     found: list[int] = []
     try:
         with begin() as connection:
             found = _search(connection, options, search, limit)
+            if not found and Reason.BIT in search.reasons and (differing := mirror.differing(connection)):
+                mirror.settle(connection, differing)
+                found = _search(connection, options, search, limit)
             if len(found) <= CHUNK:
                 return reconcile_chunk(connection, options, found) if found else None
     except Exception as error:

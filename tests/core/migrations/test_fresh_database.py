@@ -3,9 +3,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from core import __version__
 from core.db import create_engine
 from core.errors import SchemaNotReady
 from core.migrations import migrate, require_schema
+from tests.commands import run
 from tests.core.migrations.catalogue import catalogue
 from tests.data import connected, execute, value
 
@@ -164,7 +166,33 @@ def test_schema_is_required_to_be_this_releases(empty_database_url: str) -> None
         migrate(empty_database_url)
         require_schema(connection)
         with connected(empty_database_url) as db:
-            execute(db, "UPDATE seisiun_schema_version SET version_num = '0000'")
-        with pytest.raises(SchemaNotReady, match="is at revision 0000, this release needs 0005"):
+            execute(db, "UPDATE seisiun_schema_version SET version_num = '0003'")
+        with pytest.raises(SchemaNotReady, match="is at revision 0003, this release needs 0005"):
             require_schema(connection)
     engine.dispose()
+
+
+def test_a_database_of_a_newer_release_is_named_and_left_alone(database_url: str) -> None:
+    with connected(database_url) as db:
+        execute(db, "UPDATE seisiun_schema_version SET version_num = '0009'")
+        execute(db, "UPDATE seisiun_choice SET value = '0.9.1' WHERE name = 'release'")
+        before = catalogue(db)
+        newer = f"revision 0009, which is newer than this release, {__version__} .*: run release 0.9.1 or newer"
+        with pytest.raises(SchemaNotReady, match=newer):
+            migrate(database_url)
+        engine = create_engine(database_url)
+        with engine.connect() as connection, pytest.raises(SchemaNotReady, match=newer):
+            require_schema(connection)
+        engine.dispose()
+        assert catalogue(db) == before
+
+
+@pytest.mark.process
+def test_commands_and_daemon_end_with_one_line_where_a_newer_release_was_here(database_url: str) -> None:
+    with connected(database_url) as db:
+        execute(db, "UPDATE seisiun_schema_version SET version_num = '0009'")
+    for command in ("migrate", "status", "run"):
+        done = run("-m", "scheduler", command, settings={"DATABASE_URL": database_url})
+        told = [line for line in done.stderr.splitlines() if "newer than this release" in line]
+        assert (done.returncode, len(told)) == (1, 1), done.stderr
+        assert "Traceback" not in done.stderr

@@ -17,7 +17,7 @@ from core.db import transaction_settings
 from core.rules.flips import Decision, Flip, PhaseChange
 from core.rules.overlaps import ActiveSpan
 from core.rules.planner import Binding, NewInstance, Plan, RetimedInstance
-from core.store import activation_windows, flips, heartbeats, notify, sessions
+from core.store import activation_windows, flips, heartbeats, mirror, notify, sessions
 from core.store.activation_windows import StoredWindow
 from core.store.heartbeats import Beat
 from core.store.planning import instances, plans, snapshots
@@ -110,6 +110,8 @@ def calls() -> list[Call]:
         *_transaction_settings(),
         *_sessions(),
         *_flips(),
+        _call(mirror.differing),
+        _call(mirror.settle, [INSTANCE]),
         *_activation_windows(),
         *_heartbeats(),
         _call(notify.active_changed, [INSTANCE]),
