@@ -8,13 +8,14 @@ it stopped.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 
 import sqlalchemy
 from alembic import command
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from core import __version__
 from core.db import create_engine
@@ -31,6 +32,8 @@ log = logger(__name__)
 
 _LOCK_KEY = 5_005_200_505  # any number, the same in every run
 _LOCK_WAIT_SECONDS = 300
+_WATCH_SECONDS = 0.3  # shorter than a step's lock timeout
+_TELL_AGAIN_SECONDS = 30
 
 
 def migrate(url: str) -> str | None:
@@ -44,7 +47,7 @@ def migrate(url: str) -> str | None:
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             _require_server(connection)
-            with _only_one(connection):
+            with _only_one(connection), _telling_who_holds_it_up(engine, connection):
                 before = _revision(connection)
                 _refuse_newer(connection, before)
                 if before is None:
@@ -70,7 +73,7 @@ def _mend(connection: Connection, *, tell: bool) -> None:
     for found in damage(connection):
         try:
             found.mend()
-        except DBAPIError as error:
+        except (ProgrammingError, IntegrityError) as error:  # a privilege is missing, or rows break the constraint
             log.error("not_mended", what=found.what, error=str(error.orig).strip())  # noqa: TRY400 -- it says it all
         else:
             if tell:
@@ -136,3 +139,41 @@ def _only_one(connection: Connection) -> Iterator[None]:
         yield
     finally:
         connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:key)"), key)
+
+
+@contextmanager
+def _telling_who_holds_it_up(engine: Engine, connection: Connection) -> Iterator[None]:
+    """Log who holds a lock that the migration waits for, while the block runs: only a second connection can see it."""
+    pid, done = connection.scalar(sqlalchemy.text("SELECT pg_backend_pid()")), Event()
+
+    def watch() -> None:
+        told: dict[int, float] = {}
+        try:
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as watching:
+                while not done.wait(_WATCH_SECONDS):
+                    for holder in watching.execute(_HOLDERS, {"pid": pid}).mappings():
+                        now = time.monotonic()
+                        if now > told.get(holder["pid"], 0.0):
+                            told[holder["pid"]] = now + _TELL_AGAIN_SECONDS
+                            log.warning("waits_for", **holder)
+        except DBAPIError as error:
+            log.debug("cannot_watch", error=str(error.orig).strip())
+
+    watcher = Thread(target=watch, name="seisiun migrate watch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join(5)
+
+
+# Raw SQL, because SQLAlchemy Core has no tables for the catalogue.
+_HOLDERS = sqlalchemy.text(
+    """
+    SELECT pid, coalesce(application_name, '') AS application, coalesce(usename, '') AS role,
+        coalesce(state, backend_type) AS state,
+        to_char(xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SSZ') AS since
+    FROM pg_stat_activity WHERE pid = ANY (pg_blocking_pids(:pid))
+    """
+)

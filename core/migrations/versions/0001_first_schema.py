@@ -89,6 +89,13 @@ OLDER_FORMS = {
     ),
 }
 
+OTHER_KINDS = {
+    "p": "a partitioned table",
+    "v": "a view",
+    "m": "a materialized view",
+    "f": "a foreign table",
+}
+
 OWN_TABLES = {
     "active_instance": {"session_instance_id": "bigint NOT NULL", "session_id": "bigint NOT NULL"},
     "plan_request": {
@@ -395,9 +402,34 @@ def upgrade() -> None:
 
 def refuse_what_cannot_be_adopted() -> None:
     """Raise `MigrationRefused` that names everything that is in the way; nothing has been changed by then."""
-    problems = [*_older_forms(), *_unfit_columns(), *_duplicate_check_ins()]
+    problems = [*_unfit_tables(), *_older_forms(), *_unfit_columns(), *_duplicate_check_ins()]
     if problems:
         raise MigrationRefused("nothing was changed, because " + "; ".join(problems))
+
+
+def _unfit_tables() -> list[str]:
+    """Refuse tables in another schema than ours would be in: our functions look in one schema only, which is safe."""
+    here = scalar("SELECT current_schema()")
+    if here is None:
+        return ["search_path names no schema that exists"]
+    problems = []
+    for table in APP_TABLES:
+        there, kind = _schema_of(table), _kind_of(table)
+        if there not in {None, scalar("SELECT quote_ident(current_schema())")}:
+            problems.append(
+                f"{table} is in the schema {there}, and our tables would be in {here}: put {there} first in search_path"
+            )
+        if kind not in {None, "r"}:
+            problems.append(f"{table} is {OTHER_KINDS.get(str(kind), 'of another kind')}; accepted: an ordinary table")
+    return problems
+
+
+def _schema_of(table: str) -> object:
+    return scalar("SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass(:table)", table=table)
+
+
+def _kind_of(table: str) -> object:
+    return scalar("SELECT relkind::text FROM pg_class WHERE oid = to_regclass(:table)", table=table)
 
 
 def _older_forms() -> list[str]:

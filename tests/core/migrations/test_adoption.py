@@ -2,10 +2,12 @@ from collections.abc import Iterator
 
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy.engine import make_url
 
 from core.db import create_engine
 from core.errors import MigrationRefused
 from core.migrations import migrate
+from core.migrations.damage import damage
 from tests.core.migrations.catalogue import catalogue
 from tests.core.migrations.existing_app import columns_of, install, rows_of
 from tests.core.passes import DURING, reconcile_at
@@ -162,6 +164,18 @@ REFUSED = {
         "ALTER TABLE session_instance DROP CONSTRAINT session_instance_pkey CASCADE",
         r"session_instance\.session_instance_id is not a primary key",
     ),
+    "partitioned": (
+        (
+            "DROP TABLE session_tune, session_instance_person, session_instance; "
+            "CREATE TABLE session_instance (session_instance_id integer PRIMARY KEY, session_id integer, date date, "
+            "start_time time, end_time time) PARTITION BY HASH (session_instance_id)"
+        ),
+        "session_instance is a partitioned table; accepted: an ordinary table",
+    ),
+    "a view": (
+        "ALTER TABLE session RENAME TO sessions; CREATE VIEW session AS SELECT * FROM sessions",
+        "session is a view; accepted: an ordinary table",
+    ),
     "doubled check-ins": (
         (
             "ALTER TABLE session_instance_person DROP CONSTRAINT one_answer_each; INSERT INTO session_instance_person "
@@ -189,6 +203,35 @@ def test_what_cannot_be_adopted_is_refused_and_nothing_is_changed(other_app: Con
         {"constraint": 0, "index": 0},
         {"constraint": 1, "index": 1},  # of the version table
     )
+
+
+def test_tables_in_another_schema_than_ours_would_be_are_refused_and_nothing_is_changed(other_app: Connection) -> None:
+    execute(other_app, "CREATE SCHEMA other")
+    before = catalogue(other_app)
+    url = make_url(url_of(other_app))
+    for path, message in (
+        ("other,public", "session is in the schema public, and our tables would be in other: put public first"),
+        ("nowhere", "search_path names no schema that exists"),
+    ):
+        elsewhere = url.update_query_dict({"options": f"-csearch_path={path}"}).render_as_string(hide_password=False)
+        with pytest.raises(MigrationRefused, match=f"^nothing was changed, because {message}"):
+            migrate(elsewhere)
+        assert catalogue(other_app) == before
+        assert value(other_app, "SELECT count(*) FROM pg_class WHERE relnamespace = 'other'::regnamespace") == 0
+
+
+def test_tables_in_a_schema_of_their_own_are_adopted_there(other_app: Connection) -> None:
+    execute(other_app, 'ALTER SCHEMA public RENAME TO "The App"; CREATE SCHEMA public')
+    url = make_url(url_of(other_app)).update_query_dict({"options": '-csearch_path="The\\ App",public'})
+    assert migrate(url.render_as_string(hide_password=False)) is None
+    assert migrate(url.render_as_string(hide_password=False)) == "0005"
+
+    engine = create_engine(url.render_as_string(hide_password=False))
+    with engine.connect() as connection:
+        assert damage(connection) == []
+    engine.dispose()
+    execute(other_app, 'SET search_path = "The App"')
+    assert add_session(other_app, path="new") in requests(other_app)
 
 
 def test_all_problems_are_named_at_once(other_app: Connection) -> None:
