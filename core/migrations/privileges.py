@@ -11,7 +11,7 @@ APP = {
     "person": "SELECT, UPDATE",
     "session_instance_person": "SELECT, INSERT, UPDATE, DELETE",
     "active_instance": "SELECT, INSERT, UPDATE, DELETE",
-    "plan_request": "SELECT, INSERT, DELETE",
+    "plan_request": "SELECT, INSERT, UPDATE, DELETE",
     "session_plan": "SELECT, INSERT, UPDATE",
     "planned_instance": "SELECT, INSERT, UPDATE, DELETE",
     "activation_window": "SELECT, INSERT, UPDATE, DELETE",

@@ -62,6 +62,7 @@ GRANTS = """
             AND grantee NOT IN ('PUBLIC', current_user)
         LOOP
             EXECUTE 'GRANT INSERT, DELETE ON active_instance TO ' || worker;
+            EXECUTE 'GRANT UPDATE ON plan_request TO ' || worker;
             EXECUTE 'GRANT EXECUTE ON FUNCTION seisiun_request_about(bigint, text) TO ' || worker;
         END LOOP;
     END $$

@@ -199,6 +199,8 @@ def test_the_grants_that_are_printed_are_all_that_hooks_and_queries_need(
     execute(clerk, "UPDATE session_instance SET is_cancelled = true")
     assert instance_saved(clerk, 1).flips
     assert remove_check_in(clerk, person_id, 1).at is None
+    execute(app, "INSERT INTO plan_request (session_id) VALUES (999)")
+    session_saved(clerk, 999)  # it drops the request of a session that is no more
     clerk.commit()
     assert "hook" not in capsys.readouterr().out
 

@@ -265,3 +265,23 @@ def test_roles_that_read_our_tables_may_read_those_that_a_later_revision_adds(
         for table in ("deactivated_person", "seisiun_choice"):
             assert value(db, "SELECT has_table_privilege('reader of ours', %s, 'SELECT')", table)
         execute(db, 'DROP OWNED BY "reader of ours"; DROP ROLE "reader of ours"')
+
+
+def test_roles_that_do_a_daemons_work_may_do_what_a_later_revision_asks_of_them(empty_database_url: str) -> None:
+    migrate(empty_database_url)
+    with connected(empty_database_url) as db:
+        execute(db, 'DROP ROLE IF EXISTS "worker of ours"; CREATE ROLE "worker of ours"')
+        execute(db, 'GRANT INSERT ON plan_request TO "worker of ours"')
+        execute(db, "UPDATE seisiun_schema_version SET version_num = '0004'")
+
+        assert migrate(empty_database_url) == "0004"
+
+        may = (
+            "SELECT has_table_privilege(rolname, 'active_instance', 'INSERT') "
+            "AND has_table_privilege(rolname, 'active_instance', 'DELETE') "
+            "AND has_table_privilege(rolname, 'plan_request', 'UPDATE') "
+            "AND has_function_privilege(rolname, 'seisiun_request_about(bigint, text)', 'EXECUTE') "
+            "FROM pg_roles WHERE rolname = 'worker of ours'"
+        )
+        assert value(db, may)
+        execute(db, 'DROP OWNED BY "worker of ours"; DROP ROLE "worker of ours"')
