@@ -158,7 +158,7 @@ def clerk(database_url: str) -> Iterator[Connection]:
 
 
 def test_a_hook_of_a_role_without_our_grants_costs_a_log_line_and_no_save(
-    clerk: Connection, app: Connection, capsys: pytest.CaptureFixture[str]
+    clerk: Connection, app: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     session_id = add_session(app)
     instance_id, person_id = add_instance(app, session_id, "2026-12-01", "19:00"), add_person(app)
@@ -172,7 +172,8 @@ def test_a_hook_of_a_role_without_our_grants_costs_a_log_line_and_no_save(
         execute(clerk, "UPDATE session SET city = %s", name)
         assert hook(), name
         clerk.commit()
-        lines = capsys.readouterr().out.splitlines()
+        lines = [*caplog.messages]
+        caplog.clear()
         assert len(lines) == 1, lines
         assert "hook_refused" in lines[0]
         assert "permission denied for table" in lines[0]
@@ -180,7 +181,7 @@ def test_a_hook_of_a_role_without_our_grants_costs_a_log_line_and_no_save(
 
 
 def test_the_grants_that_are_printed_are_all_that_hooks_and_queries_need(
-    clerk: Connection, engine: Engine, app: Connection, capsys: pytest.CaptureFixture[str]
+    clerk: Connection, engine: Engine, app: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     with engine.connect() as connection:
         for statement in grants(connection, CLERK):
@@ -202,7 +203,7 @@ def test_the_grants_that_are_printed_are_all_that_hooks_and_queries_need(
     execute(app, "INSERT INTO plan_request (session_id) VALUES (999)")
     session_saved(clerk, 999)  # it drops the request of a session that is no more
     clerk.commit()
-    assert "hook" not in capsys.readouterr().out
+    assert "hook" not in caplog.text
 
 
 def test_grants_for_a_role_that_does_not_exist_are_an_error_that_names_it(engine: Engine) -> None:
