@@ -179,6 +179,15 @@ class SkippedOccurrence(Base):
     occurrence_start: Mapped[datetime] = mapped_column(LocalDateTime, primary_key=True)
 
 
+class Choice(Base):
+    """What this database has chosen; `migrate` writes it."""
+
+    __tablename__ = "seisiun_choice"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+
+
 class DeactivatedPerson(Base):
     """A person that the app has deactivated; a trigger keeps this table. Such a person is nowhere."""
 

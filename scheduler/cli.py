@@ -101,13 +101,18 @@ def demo() -> None:
 
 
 @main.command()
-def migrate() -> None:
+@click.option(
+    "--notifications",
+    type=click.Choice(["on", "off"]),
+    help="Choose whether the app's own transactions notify (at first: on). Off: the daemon asks for edits every 50 ms.",
+)
+def migrate(*, notifications: str | None) -> None:
     """Create the schema, adopt an app's tables, or update the schema.
 
     You can run it again at any time, also while the app runs.
     """
     with database(load_settings()) as url:
-        before = migrate_database(url)
+        before = migrate_database(url, notifications=None if notifications is None else notifications == "on")
         with _connected(url) as connection:
             notes = adoption_notes(connection)
     click.echo("the schema is created" if before is None else f"the schema was at revision {before} and is up to date")

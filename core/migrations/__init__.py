@@ -36,8 +36,10 @@ _WATCH_SECONDS = 0.3  # shorter than a step's lock timeout
 _TELL_AGAIN_SECONDS = 30
 
 
-def migrate(url: str) -> str | None:
+def migrate(url: str, *, notifications: bool | None = None) -> str | None:
     """Bring the database at `url` to this release's schema; return its revision before that (None: fresh).
+
+    `notifications`: choose whether the app's own transactions notify; None leaves that as it is (at first: they do).
 
     Safe to run twice, from two places at once, and beside a live app. Raises `MigrationRefused` if the existing tables
     cannot be adopted as they are, and then changes nothing; raises `DatabaseUnavailable` if the server does not answer,
@@ -57,6 +59,9 @@ def migrate(url: str) -> str | None:
                     _mend(connection, tell=before == _head())
                     choices.settle()
                     choices.note_release(__version__)
+                    if notifications is not None:
+                        choices.choose_notifications(on=notifications)
+                        _mend(connection, tell=False)  # the choice says what a function must be
                 return before
     except OperationalError as error:
         raise DatabaseUnavailable(f"the database cannot be migrated: {' '.join(str(error.orig).split())}") from error

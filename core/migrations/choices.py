@@ -61,3 +61,22 @@ def release(connection: Connection) -> str | None:
         return None
     found = connection.scalar(text("SELECT value FROM seisiun_choice WHERE name = 'release'"))
     return None if found is None else str(found)
+
+
+NOTIFICATIONS_ARE_OFF = "SELECT 1 FROM seisiun_choice WHERE name = 'notifications' AND value = 'off'"
+# With notifications off the triggers only insert; the daemons poll. The choice replaces the function that notifies: a
+# trigger that read the choice each time would make each of the app's writes dearer.
+QUIET_FUNCTIONS = {
+    "seisiun_request_about(wanted bigint, subject text) RETURNS void": """
+        INSERT INTO plan_request (session_id, about) VALUES (wanted, subject);
+    """,
+}
+
+
+def choose_notifications(*, on: bool) -> None:
+    """Choose whether the app's own transactions notify; daemons follow within a second."""
+    value = "on" if on else "off"
+    step(
+        f"INSERT INTO seisiun_choice (name, value) VALUES ('notifications', '{value}') "  # noqa: S608 -- our own value
+        "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+    )

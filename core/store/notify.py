@@ -1,4 +1,6 @@
-"""The two notification channels. A payload is only an id: the receiver reads from the tables what is true now.
+"""The two notification channels, and whether the app's own transactions notify.
+
+A payload is only an id: the receiver reads from the tables what is true now.
 
 session_changed  our triggers send an empty payload: "serve the requests"; an app may send a session id
 active_changed   a pass sends a session instance id with each flip, or an empty payload for "read everything again"
@@ -6,9 +8,11 @@ active_changed   a pass sends a session instance id with each flip, or an empty 
 
 from collections.abc import Collection
 
-from sqlalchemy import ARRAY, Connection, Text, bindparam, func, select
+from sqlalchemy import Connection, Text, case, cast, exists, func, select
 
 from core.db.transactions import after_commit
+from core.models import Choice, SessionInstance
+from core.store.arrays import is_in
 
 SESSION_CHANGED = "session_changed"
 ACTIVE_CHANGED = "active_changed"
@@ -18,13 +22,39 @@ MOST_PAYLOADS = 20  # per call; for more instances we send one empty payload
 def active_changed(connection: Connection, instance_ids: Collection[int]) -> None:
     """Notify the app and its pages that these instances flipped or that people joined them.
 
-    A transaction of our own notifies after its commit, and as well as can be; a hook's notifies at the app's commit.
+    A transaction of our own notifies after its commit, and as well as can be. A hook's notifies at the app's commit;
+    or, if the app's transactions do not notify, it requests these sessions, and the daemon notifies.
     """
     if not instance_ids:
         return
     payloads = [str(id_) for id_ in sorted(instance_ids)] if len(instance_ids) <= MOST_PAYLOADS else [""]
     if not after_commit(connection, ACTIVE_CHANGED, payloads):
-        connection.execute(_NOTIFY_ACTIVE_CHANGED, {"payloads": payloads})
+        connection.execute(_TELL_AT_COMMIT[payloads == [""]], {"ids": sorted(instance_ids)})
 
 
-_NOTIFY_ACTIVE_CHANGED = select(func.pg_notify(ACTIVE_CHANGED, func.unnest(bindparam("payloads", type_=ARRAY(Text)))))
+def app_notifies(connection: Connection) -> bool:
+    """Return whether the app's own transactions notify, as this database has chosen."""
+    return not connection.scalar(select(_CHOSEN_OFF))
+
+
+_CHOSEN_OFF = exists().where(Choice.name == "notifications", Choice.value == "off")
+
+
+def queue_usage(connection: Connection) -> float:
+    """Return how full the server's notification queue is, 0 to 1; at 1 commits that notify fail."""
+    return float(connection.scalar(_QUEUE_USAGE) or 0)
+
+
+_QUEUE_USAGE = select(func.pg_notification_queue_usage())
+
+
+# One statement: in a hook the app's user waits.
+_TELL_AT_COMMIT = {
+    everything: select(
+        case(
+            (_CHOSEN_OFF, func.seisiun_request_about(SessionInstance.session_id, "people")),
+            else_=func.pg_notify(ACTIVE_CHANGED, "" if everything else cast(SessionInstance.session_instance_id, Text)),
+        )
+    ).where(is_in(SessionInstance.session_instance_id))
+    for everything in (False, True)
+}

@@ -11,7 +11,7 @@ from core.db.transaction_settings import clock, is_read_only
 from core.migrations.damage import damage
 from core.reconcile.log import MISSED
 from core.reconcile.result import ZONE_VERSION
-from core.store import heartbeats
+from core.store import heartbeats, notify
 from core.store.heartbeats import HeartbeatRow
 from core.store.views import places, reports, schedule
 from core.store.views.places import Place
@@ -26,6 +26,7 @@ PASS_STALE = timedelta(seconds=60)
 LATE = timedelta(seconds=2)
 SKEW_MS = SKEW_REPORTED / timedelta(milliseconds=1)
 DAY = timedelta(days=1)
+FILLING = 0.5  # PostgreSQL warns in its log from here on
 MOST_NAMES = 10
 MOST_MISSES = 20
 
@@ -35,6 +36,8 @@ class Status:
     """What is true at `at`, by the database's clock; `problems` is empty when all is well.
 
     notes  what an operator should know although nothing is wrong
+    app_notifies  whether the app's own transactions notify
+    notification_queue  which part of the server's notification queue is full, 0 to 1
     """
 
     at: datetime
@@ -49,17 +52,21 @@ class Status:
     holders: list[Holder]
     misses: list[Miss]
     zone_version: str
+    app_notifies: bool
+    notification_queue: float
 
 
 def status(connection: Connection) -> Status:
     """Read the status from the database."""
     at = clock(connection)
     daemons = heartbeats.heartbeats(connection)
+    queue = notify.queue_usage(connection)
     overdue = reports.overdue(connection, LATE)
     unreadable = reports.unreadable(connection)
     problems = (
         *_database_problems(connection),
         *_schema_problems(connection),
+        *_queue_problems(queue),
         *_daemon_problems(daemons),
         *_overdue_problems(overdue),
         *_unreadable_problems(unreadable),
@@ -77,6 +84,8 @@ def status(connection: Connection) -> Status:
         holders=reports.holders(connection, LATE) if overdue else [],
         misses=reports.misses(connection, DAY, MISSED),
         zone_version=ZONE_VERSION,
+        app_notifies=notify.app_notifies(connection),
+        notification_queue=queue,
     )
 
 
@@ -86,6 +95,11 @@ def _database_problems(connection: Connection) -> list[str]:
 
 def _schema_problems(connection: Connection) -> list[str]:
     return [f"{found.what}: run `python -m scheduler migrate`" for found in damage(connection)]
+
+
+def _queue_problems(usage: float) -> list[str]:
+    full = f"the server's notification queue is {usage:.0%} full: a session that LISTENs stays in a transaction"
+    return [full] * (usage >= FILLING)
 
 
 def _daemon_problems(daemons: list[HeartbeatRow]) -> list[str]:
@@ -162,6 +176,8 @@ def print_status(out: Console, status: Status, *, everything: bool) -> None:
         out.print(Text(f"  {problem}", "red"))
     for note in status.notes:
         out.print(Text(f"  note: {note}", "yellow"))
+    word = "on" if status.app_notifies else "off: the daemons ask for edits"
+    out.print(f"notifications {word}; the server's queue of them is {status.notification_queue:.0%} full")
     _print_daemons(out, status)
     if status.next_edge:
         edge = status.next_edge

@@ -3,6 +3,7 @@
 Every `now` is monotonic seconds.
 """
 
+import random
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ TICK_SECONDS: Final = 1.0
 NEAR_SECONDS: Final = 0.01  # longer than the work of a tick takes
 MOST_TICK_DELAYS: Final = 25
 PRUNE_SECONDS: Final = 3600.0
+POLL_SECONDS: Final = 0.05  # how often to ask for requests where the app's own transactions do not notify
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class Agenda:
         self._edge: datetime | None = None  # the latest edge that a timer fired for
         self._next_resync = self._next_prune = 0.0
         self._next_retry: float | None = None  # when to retry a session whose pass failed
+        self._next_poll: float | None = None
         self.backoff = Backoff()
         self.tick = Tick()
         self.is_ready = False
@@ -119,7 +122,7 @@ class Agenda:
         """Return how long the worker may sleep if nobody wakes it."""
         if self._pending:
             return 0.0
-        at = (self.tick.next_at, self._next_resync, self.backoff.next_at(), self._next_retry)
+        at = (self.tick.next_at, self._next_resync, self.backoff.next_at(), self._next_retry, self._next_poll)
         return max(0.0, min(each for each in at if each is not None) - now)
 
     def edge_is_pending(self) -> bool:
@@ -162,6 +165,20 @@ class Agenda:
     def retry_in(self, wait: timedelta | None, now: float) -> None:
         """Note when to retry the next session whose pass failed; None: there is none."""
         self._next_retry = None if wait is None else now + wait.total_seconds()
+
+    def poll(self, now: float, *, on: bool) -> None:
+        """Begin or end to ask for requests; begin at a random moment, so that daemons take turns."""
+        if not on:
+            self._next_poll = None
+        elif self._next_poll is None:
+            self._next_poll = now + random.uniform(0, POLL_SECONDS)  # noqa: S311 -- nothing secret
+
+    def poll_is_due(self, now: float) -> bool:
+        """Return whether to ask for requests now: not while they are read anyway."""
+        if self._next_poll is None or now < self._next_poll:
+            return False
+        self._next_poll = now + POLL_SECONDS
+        return NOTIFICATIONS not in self._pending
 
     def prune_is_due(self, now: float) -> bool:
         """Return whether to prune the history now; if so, the next time is in an hour."""

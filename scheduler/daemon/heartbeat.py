@@ -15,7 +15,7 @@ from core.clock import utc_now
 from core.db.listener import Listener
 from core.logs import lines_lost, logger
 from core.reconcile.result import ZONE_VERSION
-from core.store import heartbeats
+from core.store import heartbeats, notify
 from core.store.heartbeats import Beat
 from scheduler.daemon.agenda import NEAR_SECONDS
 from scheduler.daemon.clock_offset import STEP_SECONDS, ClockOffset
@@ -51,6 +51,7 @@ class Heartbeat:
         self._armed_offset = timedelta(0)
         self._skew_reported = timedelta(0)
         self._pass_finished = False
+        self.app_notifies = True  # whether the app's own transactions notify, as of the last beat
 
     @property
     def database_now(self) -> datetime:
@@ -75,7 +76,7 @@ class Heartbeat:
         return bool(step)
 
     def beat(self) -> None:
-        """Write the heartbeat, and measure the database's clock."""
+        """Write the heartbeat, measure the database's clock, and read whether the app notifies."""
         offset_ms = self._offset.value.total_seconds() * 1000
         beat = Beat(
             daemon_id=self._daemon_id,
@@ -93,6 +94,7 @@ class Heartbeat:
             asked_at = utc_now()
             database_clock = heartbeats.beat(connection, beat)
             self._offset.measure(asked_at, database_clock, utc_now())
+            self.app_notifies = notify.app_notifies(connection)
         self._pass_finished = False
 
     def _troubles(self) -> list[str]:

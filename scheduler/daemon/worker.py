@@ -14,14 +14,16 @@ from core.clock import utc_now
 from core.db import create_engine
 from core.db.listener import Listener
 from core.db.transaction_settings import clock
-from core.db.transactions import is_contention, is_disconnected, transactions
+from core.db.transactions import after_commit, is_contention, is_disconnected, transactions
 from core.logs import OUTAGES, logger
 from core.migrations import require_schema
 from core.reconcile.batches import reconcile
 from core.reconcile.log import log_dropped, log_result
 from core.reconcile.result import PassOptions
 from core.settings import Settings
+from core.store.notify import ACTIVE_CHANGED
 from core.store.queue import requests, retries
+from core.store.queue.due import Reason
 from core.store.views import schedule
 from scheduler.daemon import agenda as tasks
 from scheduler.daemon.agenda import TICK_SECONDS, Agenda, Task
@@ -62,6 +64,7 @@ class Worker:
         self._heartbeat = Heartbeat(self._transaction, timers, listener, self._outage)
         self._housekeeping = Housekeeping(self._transaction, self._agenda, settings.keep_days)
         self._dropped = 0  # requests of deleted sessions, since a task was finished
+        self._polled: str | None = None  # the snapshot of the latest poll
         self.progress_at = time.monotonic()
 
     def run(self) -> None:
@@ -90,6 +93,7 @@ class Worker:
             require_schema(connection)
             requests.make_missing_plans(connection)
         self._best_effort(self._housekeeping.warm_up)
+        self._polled = None  # after a failover the other server may count transactions anew
         self._agenda.restart()
 
     def _work(self) -> None:
@@ -98,9 +102,17 @@ class Worker:
             wakeup = self._wakeups.take(self._agenda.idle_seconds(time.monotonic()))
             self._agenda.take(wakeup, time.monotonic(), is_receiving=self._listener.listening_since is not None)
             self._tick_if_due()
+            if self._agenda.poll_is_due(time.monotonic()):
+                self._best_effort(self._poll)
             if task := self._agenda.next_task():
                 self._do_round(task)
             self._outage.over()
+
+    def _poll(self) -> None:
+        with self._transaction() as connection:
+            is_new, self._polled = requests.new_since(connection, self._polled)
+        if is_new:
+            self._agenda.add(tasks.NOTIFICATIONS)
 
     def _end(self) -> None:
         try:
@@ -130,8 +142,15 @@ class Worker:
         log_result(task.cause, result, self._heartbeat.database_now, self._housekeeping.held_by)
         self._housekeeping.forget(result.sessions - result.deferred)
         self._dropped += result.dropped
+        if not self._heartbeat.app_notifies and Reason.REQUEST in task.reasons and result.sessions - result.deferred:
+            self._best_effort(self._tell_pages)
         if result.is_empty and not self._was_early(task):
             self._finish(task)
+
+    def _tell_pages(self) -> None:
+        """Tell the pages to read everything after a batch of requests: no edit and no hook has told them."""
+        with self._transaction() as connection:
+            after_commit(connection, ACTIVE_CHANGED, [""])
 
     def _was_early(self, task: Task) -> bool:
         """Wait while the database says that the timer's edge is still ahead: the host's clock only wakes us (L1).
@@ -188,6 +207,7 @@ class Worker:
             self._agenda.add(tasks.RESYNC)
         if self._listener.listening_since is None:
             self._agenda.add(tasks.POLL)
+        self._agenda.poll(time.monotonic(), on=not self._heartbeat.app_notifies)
 
     def _best_effort(self, work: Callable[[], None]) -> None:
         """Do work that no pass may wait for: if the database refuses it or is busy, leave it for the next time."""

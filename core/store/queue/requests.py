@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Text, bindparam, case, delete, exists, func, insert, select
+from sqlalchemy import Connection, Text, bindparam, case, delete, exists, func, insert, select, text
 from sqlalchemy.dialects import postgresql
 
 from core.db.transactions import after_commit
@@ -146,6 +146,30 @@ def add_and_notify(connection: Connection, session_ids: Collection[int], about: 
 
 
 _ADD_AND_NOTIFY = select(func.seisiun_request_about(func.unnest(id_array("ids")), bindparam("about", type_=Text())))
+
+
+def new_since(connection: Connection, polled: str | None) -> tuple[bool, str]:
+    """Return whether there are requests that the snapshot `polled` did not show (None: yes), and the present snapshot.
+
+    We ask for exactly the transactions that were unknown or still running then. A request that such a transaction wrote
+    is found when it commits, however late, and the rows of all others are not visited. Those would be many behind an
+    old snapshot: deleted requests, which vacuum must keep.
+    """
+    is_new, now = connection.execute(_NEW_SINCE, {"polled": polled}).one()
+    return polled is None or is_new, now
+
+
+_NEW_SINCE = text(
+    """
+    SELECT
+        EXISTS (SELECT FROM plan_request WHERE xact_id >= pg_snapshot_xmax(CAST(:polled AS pg_snapshot)))
+        OR EXISTS (
+            SELECT FROM pg_snapshot_xip(CAST(:polled AS pg_snapshot)) AS running
+            JOIN plan_request ON xact_id = running
+        ),
+        CAST(pg_current_snapshot() AS text)
+    """
+)
 
 
 def make_missing_plans(connection: Connection) -> None:

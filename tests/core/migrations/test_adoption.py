@@ -90,7 +90,7 @@ def test_the_apps_own_migrations_go_on_beside_ours(other_app: Connection) -> Non
     migrate(url_of(other_app))
 
     assert value(other_app, "SELECT version_num FROM alembic_version") == "0a1b2c3d4e5f"
-    assert value(other_app, "SELECT version_num FROM seisiun_schema_version") == "0005"
+    assert value(other_app, "SELECT version_num FROM seisiun_schema_version") == "0006"
 
 
 def test_adopting_again_changes_nothing(existing_app: Connection) -> None:

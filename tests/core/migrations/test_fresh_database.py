@@ -112,7 +112,7 @@ def test_migrating_again_changes_nothing(every_empty_database_url: str) -> None:
     with connected(every_empty_database_url) as db:
         before = catalogue(db)
 
-        assert migrate(every_empty_database_url) == "0005"
+        assert migrate(every_empty_database_url) == "0006"
         assert catalogue(db) == before
         assert value(db, "SELECT count(*) FROM plan_request") == 0
 
@@ -121,7 +121,7 @@ def test_two_migrations_at_once_are_as_good_as_one(every_empty_database_url: str
     with ThreadPoolExecutor(2) as pool:
         before = list(pool.map(migrate, [every_empty_database_url] * 2))
 
-    assert sorted(before, key=str) == ["0005", None]
+    assert sorted(before, key=str) == ["0006", None]
 
 
 def test_migration_that_is_cut_off_at_any_step_goes_on_where_it_stopped(
@@ -161,13 +161,13 @@ def _migrates(url: str) -> bool:
 def test_schema_is_required_to_be_this_releases(empty_database_url: str) -> None:
     engine = create_engine(empty_database_url)
     with engine.connect() as connection:
-        with pytest.raises(SchemaNotReady, match="has not been migrated, this release needs 0005: run"):
+        with pytest.raises(SchemaNotReady, match="has not been migrated, this release needs 0006: run"):
             require_schema(connection)
         migrate(empty_database_url)
         require_schema(connection)
         with connected(empty_database_url) as db:
             execute(db, "UPDATE seisiun_schema_version SET version_num = '0003'")
-        with pytest.raises(SchemaNotReady, match="is at revision 0003, this release needs 0005"):
+        with pytest.raises(SchemaNotReady, match="is at revision 0003, this release needs 0006"):
             require_schema(connection)
     engine.dispose()
 

@@ -34,6 +34,7 @@ NAME, CITY, COUNTRY, WORD, LAST_NAME = "a name", "a city", "a country", "word", 
 COMMENT, ATTENDANCE, ERROR, ZONE_VERSION = "a comment", "maybe", "an error", "2026z"
 HOST, VERSION, TROUBLE, OFFSET, BOUND = "a host", "a version", "a trouble", 1008.5, 1009.5
 DAEMON = UUID(int=1010)
+SNAPSHOT = "1011:1012:1011"
 NOW, SINCE, UNTIL = (datetime(2026, 12, day, 19, tzinfo=UTC) for day in (1, 2, 3))
 START, END = datetime(2026, 12, 1, 20), datetime(2026, 12, 1, 23)
 DAY, MIDNIGHT = date(2026, 11, 27), datetime(2026, 11, 27)
@@ -63,6 +64,7 @@ ARGUMENTS: dict[object, str] = {
     OFFSET: "clock_offset_ms",
     BOUND: "bound",
     DAEMON: "daemon_id",
+    SNAPSHOT: "polled",
     NOW: "now",
     SINCE: "since",
     UNTIL: "until",
@@ -114,7 +116,10 @@ def calls() -> list[Call]:
         _call(mirror.settle, [INSTANCE]),
         *_activation_windows(),
         *_heartbeats(),
-        _call(notify.active_changed, [INSTANCE]),
+        _call(notify.active_changed, [INSTANCE], variant="a few"),
+        _call(notify.active_changed, range(21), variant="many"),
+        _call(notify.app_notifies),
+        _call(notify.queue_usage),
         *_queue(),
         *_planning(),
         *_presence(),
@@ -208,6 +213,7 @@ def _queue() -> list[Call]:
         _call(requests.drop_orphaned),
         _call(requests.add, [SESSION, OTHER_SESSION]),
         _call(requests.add_and_notify, [SESSION]),
+        _call(requests.new_since, SNAPSHOT),
         _call(requests.make_missing_plans),
         _call(retries.record, {SESSION: ERROR}, None, failed_at=NOW),
         _call(retries.forget, {SESSION: ERROR}),

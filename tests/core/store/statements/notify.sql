@@ -1,5 +1,39 @@
 -- The statements of core.store.notify. `make sql` writes this file.
 
 
--- notify.active_changed
-SELECT pg_notify('active_changed', unnest(:payloads)) AS pg_notify_1;
+-- notify.active_changed: a few
+SELECT CASE
+    WHEN (EXISTS (
+        SELECT *
+        FROM seisiun_choice
+        WHERE seisiun_choice.name = 'notifications' AND seisiun_choice.value = 'off'
+    )) THEN seisiun_request_about(session_instance.session_id, 'people')
+    ELSE pg_notify('active_changed', CAST(session_instance.session_instance_id AS TEXT))
+END AS anon_1
+FROM session_instance
+WHERE session_instance.session_instance_id = any(CAST(:ids AS BIGINT[]));
+
+
+-- notify.active_changed: many
+SELECT CASE
+    WHEN (EXISTS (
+        SELECT *
+        FROM seisiun_choice
+        WHERE seisiun_choice.name = 'notifications' AND seisiun_choice.value = 'off'
+    )) THEN seisiun_request_about(session_instance.session_id, 'people')
+    ELSE pg_notify('active_changed', '')
+END AS anon_1
+FROM session_instance
+WHERE session_instance.session_instance_id = any(CAST(:ids AS BIGINT[]));
+
+
+-- notify.app_notifies
+SELECT EXISTS (
+    SELECT *
+    FROM seisiun_choice
+    WHERE seisiun_choice.name = 'notifications' AND seisiun_choice.value = 'off'
+) AS anon_1;
+
+
+-- notify.queue_usage
+SELECT pg_notification_queue_usage() AS pg_notification_queue_usage_1;

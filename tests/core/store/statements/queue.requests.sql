@@ -74,6 +74,16 @@ VALUES (:session_id, :about);
 SELECT seisiun_request_about(unnest(CAST(:ids AS BIGINT[])), :about) AS seisiun_request_about_1;
 
 
+-- queue.requests.new_since
+SELECT
+    EXISTS (SELECT FROM plan_request WHERE xact_id >= pg_snapshot_xmax(CAST(:polled AS pg_snapshot)))
+    OR EXISTS (
+        SELECT FROM pg_snapshot_xip(CAST(:polled AS pg_snapshot)) AS running
+        JOIN plan_request ON xact_id = running
+    ),
+    CAST(pg_current_snapshot() AS text);
+
+
 -- queue.requests.make_missing_plans
 INSERT INTO session_plan (session_id)
 SELECT session.session_id
