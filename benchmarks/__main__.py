@@ -9,13 +9,14 @@ from benchmarks.cold_start import cold_start
 from benchmarks.edits import edits
 from benchmarks.hooks import hooks
 from benchmarks.lateness import lateness
+from benchmarks.notifications import notifications
 from benchmarks.passes import passes
 from benchmarks.planning import planning
 from benchmarks.program import RESULTS, SCRATCH, Run, measure
 from benchmarks.result import console, targets_table
 from benchmarks.server import server
 
-BENCHMARKS = (lateness, edits, hooks, passes, planning, cold_start)
+BENCHMARKS = (lateness, edits, hooks, notifications, passes, planning, cold_start)
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""What the six programs share: their options, and what is done with a result."""
+"""What the programs share: their options, and what is done with a result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

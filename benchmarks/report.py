@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.result import amount
 
-ORDER = ("lateness", "edits", "hooks", "passes", "planning", "cold_start")
+ORDER = ("lateness", "edits", "hooks", "notifications", "passes", "planning", "cold_start")
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- figures: made by `python -m benchmarks.report` -->\n", "<!-- end of figures -->\n"
 
