@@ -224,7 +224,7 @@ def test_tables_in_a_schema_of_their_own_are_adopted_there(other_app: Connection
     execute(other_app, 'ALTER SCHEMA public RENAME TO "The App"; CREATE SCHEMA public')
     url = make_url(url_of(other_app)).update_query_dict({"options": '-csearch_path="The\\ App",public'})
     assert migrate(url.render_as_string(hide_password=False)) is None
-    assert migrate(url.render_as_string(hide_password=False)) == "0005"
+    assert migrate(url.render_as_string(hide_password=False)) == "0006"
 
     engine = create_engine(url.render_as_string(hide_password=False))
     with engine.connect() as connection:

@@ -14,6 +14,7 @@ from scheduler.daemon.agenda import (
     NEAR_SECONDS,
     NOTIFICATIONS,
     POLL,
+    POLL_SECONDS,
     PRUNE_SECONDS,
     RESYNC,
     START,
@@ -252,3 +253,34 @@ def test_one_that_was_asked_for_lets_no_edge_pass() -> None:
     tick.at_once()
     assert tick.is_due(100.1, edge_is_near=True)
     assert not tick.is_due(101.1, edge_is_near=True)
+
+
+# Asking for requests, where the app does not notify
+
+
+def test_it_asks_for_requests_at_a_phase_of_its_own_and_not_while_they_are_read() -> None:
+    phases = set()
+    for _ in range(20):
+        agenda = idle()
+        agenda.poll(NOW, on=True)
+        phases.add(agenda.idle_seconds(NOW))
+    assert len(phases) == 20
+    assert all(0 <= phase <= POLL_SECONDS for phase in phases)
+
+    now = NOW + POLL_SECONDS
+    agenda.poll(now, on=True)
+    assert agenda.poll_is_due(now)
+    assert not agenda.poll_is_due(now + 0.9 * POLL_SECONDS)
+    assert agenda.idle_seconds(now) == pytest.approx(POLL_SECONDS)
+    agenda.add(NOTIFICATIONS)
+    assert not agenda.poll_is_due(now + POLL_SECONDS)
+    agenda.finish(NOTIFICATIONS, now)
+    assert agenda.poll_is_due(now + 2 * POLL_SECONDS)
+
+
+def test_it_ends_asking_when_the_app_notifies_again() -> None:
+    agenda = idle()
+    agenda.poll(NOW, on=True)
+    agenda.poll(NOW, on=False)
+    assert not agenda.poll_is_due(NOW + 1)
+    assert agenda.idle_seconds(NOW) > POLL_SECONDS

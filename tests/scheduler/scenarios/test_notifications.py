@@ -115,6 +115,7 @@ def test_l6_a_pass_while_the_notification_queue_is_full_commits(
 def quiet_url(small_server: EmbeddedPostgres) -> Iterator[str]:
     """A database whose app does not notify."""
     migrate(small_server.url, notifications=False)
+    migrate(small_server.url)  # migrating again leaves the choice as it is
     yield small_server.url
     migrate(small_server.url, notifications=True)
 
@@ -255,6 +256,7 @@ def test_l6_a_full_queue_stops_neither_the_app_nor_its_edits_with_notifications_
         with engine.connect() as connection:
             found = status(connection)
     assert "notification queue is 100% full" in " ".join(found.problems)
+    assert "seisiun_request_about" not in " ".join(found.problems), "the choice is no damage"
     assert not found.app_notifies
     engine.dispose()
 
