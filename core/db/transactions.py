@@ -102,12 +102,16 @@ def _own_transaction(engine: Engine) -> Iterator[Connection]:
             _send(connection, unsent)
 
 
+def is_own(connection: Connection) -> bool:
+    """Return whether the transaction is our own, which we commit, and not the app's."""
+    return _UNSENT in connection.get_execution_options()
+
+
 def after_commit(connection: Connection, channel: str, payloads: Iterable[str]) -> bool:
     """Notify this channel after the commit of our own transaction; return False in a transaction that is the app's."""
-    unsent: set[tuple[str, str]] | None = connection.get_execution_options().get(_UNSENT)
-    if unsent is None:
+    if not is_own(connection):
         return False
-    unsent.update((channel, payload) for payload in payloads)
+    connection.get_execution_options()[_UNSENT].update((channel, payload) for payload in payloads)
     return True
 
 

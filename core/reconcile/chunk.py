@@ -12,6 +12,7 @@ from itertools import chain
 from sqlalchemy import Connection
 
 from core.db.transaction_settings import clock
+from core.db.transactions import is_own
 from core.errors import UnknownSession
 from core.reconcile import presence
 from core.reconcile.result import ZONE_VERSION, LeftBehind, PassOptions, ReconcileResult
@@ -49,11 +50,11 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
     2. Read the clock and then, in the same statement, their requests.
     3. Plan the sessions that somebody requested, or whose `next_plan_at` has come, or whose zone data is old.
     4. Activate all sessions: compare the bits with the windows and the clock, write the difference, move the people.
-    5. Delete the requests of step 2, but only of finished sessions. A hook leaves them, so that the daemon reconciles
-       the session again after the app's commit.
+    5. Delete the requests of step 2, but only of finished sessions. In the app's transaction they stay: somebody may
+       commit a check-in between this pass and the app's commit, and the daemon then reconciles the session once more.
     """
     locked = requests.lock_plans(connection, session_ids, wait=options.is_hook)
-    missing = _missing(connection, frozenset(session_ids) - locked, is_hook=options.is_hook)
+    missing = _missing(connection, frozenset(session_ids) - locked)
     if not locked:
         return missing
     states = requests.plan_states(connection, locked)
@@ -69,25 +70,25 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
     activated = _activate(connection, options, locked - planned.blocked, to_plan, now, requested=requested)
     unfinished = planned.blocked | activated.blocked | activated.unmoved
     not_requested = frozenset(id_ for id_ in activated.unmoved if not states[id_].requests)
-    if options.is_hook:
-        requests.add_and_notify(connection, not_requested)
-    else:
+    if is_own(connection):
         requests.add(connection, not_requested)
         _finish(connection, [state for id_, state in states.items() if id_ not in unfinished])
+    else:
+        requests.add_and_notify(connection, not_requested)
     return missing + planned.result + activated.result + ReconcileResult(sessions=locked, deferred=unfinished)
 
 
-def _missing(connection: Connection, session_ids: frozenset[int], *, is_hook: bool) -> ReconcileResult:
+def _missing(connection: Connection, session_ids: frozenset[int]) -> ReconcileResult:
     """Defer the sessions that another pass holds. If one no longer exists, drop requests of deleted sessions.
 
     Somebody may have deleted thousands of sessions, and what was requested after that waits. So drop more requests
-    than those of this chunk. If another pass is dropping all of them, come back: it may fail. A hook leaves that to the
-    daemon.
+    than those of this chunk. If another pass is dropping all of them, come back: it may fail. In the app's
+    transaction leave that to the daemon.
     """
     if not session_ids:
         return ReconcileResult()
     held = requests.existing(connection, session_ids)
-    if is_hook or held == session_ids:
+    if not is_own(connection) or held == session_ids:
         return ReconcileResult(deferred=held)
     dropped = requests.drop_orphaned(connection)
     return ReconcileResult(deferred=held if dropped else session_ids, dropped=dropped)

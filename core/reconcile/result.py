@@ -16,8 +16,8 @@ class PassOptions:
     """How a pass runs. `now` None means the database's clock, read after the locks are held (L1).
 
     `look_ahead`: how long before its window an instance may open (L2). `is_hook`: the pass runs inside the app's
-    transaction; it waits for another pass up to the lock timeout, and leaves the requests for the daemon. `notified`:
-    sessions to plan without a request: notifications named them.
+    transaction; it waits for another pass up to the lock timeout. `notified`: sessions to plan without a request:
+    notifications named them.
     """
 
     cause: Cause

@@ -141,7 +141,7 @@ def windows_between(connection: Connection, since: datetime, until: datetime) ->
             window.closes_at,
         )
         .join(instance, instance.session_instance_id == window.session_instance_id)
-        .join(session, session.session_id == instance.session_id)
+        .join(session, (session.session_id == instance.session_id) & (session.session_id == window.session_id))
         .outerjoin(bound, bound.session_instance_id == window.session_instance_id)
         .where(window.opens_at < until, window.closes_at > since)
         .order_by(window.opens_at, session.name, window.session_instance_id)

@@ -80,7 +80,8 @@ def place_of(connection: Connection, person_id: int) -> Place | None:
 
 def _places() -> Select[*tuple[Any, ...]]:
     instance, session, window = SessionInstance, MusicSession, ActivationWindow
-    its_own = (window.session_instance_id == instance.session_instance_id) & is_open(window)
+    # An instance that was given to another session has the window of its old one until the next pass there.
+    its_own = (window.session_instance_id == instance.session_instance_id) & (window.session_id == instance.session_id)
     people = (
         select(func.count())
         .where(Person.active_session_instance_id == instance.session_instance_id)
@@ -110,7 +111,7 @@ def _places() -> Select[*tuple[Any, ...]]:
         .select_from(ActiveInstance)
         .join(instance, instance.session_instance_id == ActiveInstance.session_instance_id)
         .join(session, session.session_id == instance.session_id)
-        .outerjoin(window, its_own)
+        .outerjoin(window, its_own & is_open(window))
         .order_by(session.country, session.city, session.name, instance.session_instance_id)
     )
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from core.db.listener import Listener
 from core.store.notify import ACTIVE_CHANGED, SESSION_CHANGED, active_changed
-from tests.data import add_session, execute, value
+from tests.data import add_instance, add_session, execute, value
 
 LONG = 5.0
 
@@ -169,6 +169,11 @@ def test_flips_notify_once_each_and_many_are_one_empty_payload(
 ) -> None:
     hearer = db_connect()
     hearer.autocommit = True
+    execute(hearer, "INSERT INTO session (session_id, name) VALUES (1, 'Mueller''s')")
+    for id_ in ids:
+        execute(
+            hearer, "INSERT INTO session_instance (session_instance_id, session_id, date) VALUES (%s, 1, now())", id_
+        )
     execute(hearer, f"LISTEN {ACTIVE_CHANGED}")
     with engine.begin() as connection:
         active_changed(connection, ids)

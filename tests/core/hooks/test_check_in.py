@@ -31,6 +31,21 @@ from tests.data import (
 # A yes
 
 
+def test_a_yes_to_an_open_instance_that_was_given_to_another_session_finds_one_place(
+    engine: Engine, app: Connection
+) -> None:
+    instance, person = tuesday(app, engine), add_person(app)
+    reconcile_at(engine, DURING)
+    # The other session's window opens at another instant, and stands beside the old one until the old session's pass.
+    other = add_session(app, active_buffer_minutes_before=0)
+    change_instance(app, instance, session_id=other)
+
+    checked_in = say(app, person, instance, "yes", DURING)
+
+    assert checked_in.at is not None
+    assert (checked_in.at.session_instance_id, checked_in.at.session_id) == (instance, other)
+
+
 def test_a3_yes_before_the_window_waits_and_is_moved_at_the_opening(engine: Engine, app: Connection) -> None:
     instance, person = tuesday(app, engine), add_person(app)
 

@@ -20,12 +20,15 @@ from tests.core.rules.planner_model import utc
 from tests.data import (
     active_of,
     actives,
+    add_check_in,
     add_fleet,
+    add_person,
     add_session,
     change_instance,
     change_session,
     execute,
     only_instance,
+    person_at,
     plan_of,
     requests,
     spans_of,
@@ -355,3 +358,22 @@ def test_two_passes_at_once_share_the_work_and_flip_each_edge_once(
     assert all(sum(flips) >= 200 for flips in zip(*shares, strict=True)), shares  # a chunk at least
     assert value(app, "SELECT count(*) FROM activation_log") == 1200
     assert value(app, "SELECT count(DISTINCT (session_instance_id, active)) FROM activation_log") == 1200
+
+
+def test_l6_a_pass_in_the_apps_transaction_loses_no_check_in_that_is_committed_before_it(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    """The app gives tonight's instance to another session and reconciles; meanwhile somebody says yes to it."""
+    old, new = add_session(app, TUESDAYS), add_session(app)
+    reconcile_at(engine, DURING)
+    instance, person = only_instance(app, old), add_person(app)
+    theirs = db_connect()
+    change_instance(theirs, instance, session_id=new)
+    reconcile_at(theirs, DURING)
+    add_check_in(app, instance, person)  # its request names the old session
+    theirs.commit()
+
+    reconcile_at(engine, DURING)
+
+    assert active_of(app, new) == instance
+    assert person_at(app, person) == instance

@@ -20,10 +20,10 @@ SUMMER = timezone(timedelta(hours=5, minutes=30))
         (BigInteger(), [0, -1, 2**63 - 1, None]),
         (Boolean(), [True, False, None]),
         (Text(), [*TEXTS, None]),
-        (Date(), [date(1, 1, 1), date(9999, 12, 31), None]),
+        (Date(), [date(10, 1, 1), date(9990, 12, 31), None]),
         (Time(), [time.min, time(19, 0), time.max, None]),
-        (LocalDateTime, [datetime(2026, 10, 25, 1, 30), datetime(1, 1, 1), None]),
-        (INSTANT, [datetime(2026, 3, 1, 12, 0, 0, 1, UTC), datetime(9999, 12, 31, tzinfo=UTC), None]),
+        (LocalDateTime, [datetime(2026, 10, 25, 1, 30), datetime(10, 1, 1), None]),
+        (INSTANT, [datetime(2026, 3, 1, 12, 0, 0, 1, UTC), datetime(9990, 12, 30, tzinfo=UTC), None]),
     ],
     ids=str,
 )

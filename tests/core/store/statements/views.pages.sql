@@ -20,6 +20,7 @@ SELECT
 FROM activation_window
 JOIN session_instance ON session_instance.session_instance_id = activation_window.session_instance_id
 JOIN session ON session.session_id = session_instance.session_id
+    AND session.session_id = activation_window.session_id
 LEFT OUTER JOIN planned_instance ON planned_instance.session_instance_id = activation_window.session_instance_id
 WHERE activation_window.opens_at < :until AND activation_window.closes_at > :since
 ORDER BY activation_window.opens_at, session.name, activation_window.session_instance_id;

@@ -27,6 +27,7 @@ FROM active_instance
 JOIN session_instance ON session_instance.session_instance_id = active_instance.session_instance_id
 JOIN session ON session.session_id = session_instance.session_id
 LEFT OUTER JOIN activation_window ON activation_window.session_instance_id = session_instance.session_instance_id
+    AND activation_window.session_id = session_instance.session_id
     AND activation_window.phase != 'over'
     AND activation_window.phase != 'ahead'
 ORDER BY session.country, session.city, session.name, session_instance.session_instance_id;
@@ -58,6 +59,7 @@ FROM active_instance
 JOIN session_instance ON session_instance.session_instance_id = active_instance.session_instance_id
 JOIN session ON session.session_id = session_instance.session_id
 LEFT OUTER JOIN activation_window ON activation_window.session_instance_id = session_instance.session_instance_id
+    AND activation_window.session_id = session_instance.session_id
     AND activation_window.phase != 'over'
     AND activation_window.phase != 'ahead'
 WHERE session_instance.session_instance_id = :session_instance_id
@@ -90,6 +92,7 @@ FROM active_instance
 JOIN session_instance ON session_instance.session_instance_id = active_instance.session_instance_id
 JOIN session ON session.session_id = session_instance.session_id
 LEFT OUTER JOIN activation_window ON activation_window.session_instance_id = session_instance.session_instance_id
+    AND activation_window.session_id = session_instance.session_id
     AND activation_window.phase != 'over'
     AND activation_window.phase != 'ahead'
 WHERE session.session_id = :session_id
@@ -122,6 +125,7 @@ FROM active_instance
 JOIN session_instance ON session_instance.session_instance_id = active_instance.session_instance_id
 JOIN session ON session.session_id = session_instance.session_id
 LEFT OUTER JOIN activation_window ON activation_window.session_instance_id = session_instance.session_instance_id
+    AND activation_window.session_id = session_instance.session_id
     AND activation_window.phase != 'over'
     AND activation_window.phase != 'ahead'
 WHERE lower(btrim(coalesce(session.city, ''))) = lower(btrim(:city))
@@ -154,6 +158,7 @@ FROM active_instance
 JOIN session_instance ON session_instance.session_instance_id = active_instance.session_instance_id
 JOIN session ON session.session_id = session_instance.session_id
 LEFT OUTER JOIN activation_window ON activation_window.session_instance_id = session_instance.session_instance_id
+    AND activation_window.session_id = session_instance.session_id
     AND activation_window.phase != 'over'
     AND activation_window.phase != 'ahead'
 WHERE lower(btrim(coalesce(session.country, ''))) = lower(btrim(:country))
@@ -186,6 +191,7 @@ FROM active_instance
 JOIN session_instance ON session_instance.session_instance_id = active_instance.session_instance_id
 JOIN session ON session.session_id = session_instance.session_id
 LEFT OUTER JOIN activation_window ON activation_window.session_instance_id = session_instance.session_instance_id
+    AND activation_window.session_id = session_instance.session_id
     AND activation_window.phase != 'over'
     AND activation_window.phase != 'ahead'
 WHERE (EXISTS (
@@ -240,6 +246,7 @@ FROM active_instance
 JOIN session_instance ON session_instance.session_instance_id = active_instance.session_instance_id
 JOIN session ON session.session_id = session_instance.session_id
 LEFT OUTER JOIN activation_window ON activation_window.session_instance_id = session_instance.session_instance_id
+    AND activation_window.session_id = session_instance.session_id
     AND activation_window.phase != 'over'
     AND activation_window.phase != 'ahead'
 WHERE session_instance.session_instance_id = (
