@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from core.db.listener import Listener
 from core.store.notify import ACTIVE_CHANGED, SESSION_CHANGED, active_changed
-from tests.data import add_instance, add_session, execute, value
+from tests.data import add_session, execute, value
 
 LONG = 5.0
 
