@@ -80,15 +80,19 @@ def _one_round(begin: Begin, options: PassOptions, search: Search, limit: int) -
     A single chunk is reconciled in the transaction that found it: an edge then does not wait for a second transaction.
     """
     found: list[int] = []
+    compares = False
     try:
         with begin() as connection:
             found = _search(connection, options, search, limit)
-            if not found and Reason.BIT in search.reasons and (differing := mirror.differing(connection)):
+            compares = not found and Reason.BIT in search.reasons
+            if compares and (differing := mirror.differing(connection)):
                 mirror.settle(connection, differing)
                 found = _search(connection, options, search, limit)
             if len(found) <= CHUNK:
                 return reconcile_chunk(connection, options, found) if found else None
     except Exception as error:
+        if compares and not found and is_contention(error):
+            return None  # somebody holds the app's table, or one of its rows: the next resync compares again
         if not found or is_disconnected(error):
             raise
         log.debug("chunk_failed", sessions=len(found), exc_info=True)
