@@ -7,6 +7,7 @@ with a traceback, and a traceback never shows the values of local variables, bec
 
 import json
 import logging
+import sys
 import time
 import traceback
 from collections.abc import Mapping
@@ -72,8 +73,20 @@ class Logger:
     def _log(self, level: int, event: str, fields: dict[str, object]) -> None:
         if self._logger.isEnabledFor(level):
             if fields.pop("exc_info", False):
+                _hide_parameters(sys.exception())
                 fields["exception"] = _without_marks(traceback.format_exc())
             self._logger.log(level, Event(event, fields), stacklevel=3)
+
+
+def _hide_parameters(error: BaseException | None) -> None:
+    """Let SQLAlchemy's errors not show the parameters of a statement: an app's engine shows them, names and comments.
+
+    Our own engines hide them anyway.
+    """
+    while error is not None:
+        if hasattr(error, "hide_parameters"):
+            error.hide_parameters = True
+        error = error.__cause__ or error.__context__
 
 
 def logger(name: str) -> Logger:

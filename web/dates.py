@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -46,7 +46,7 @@ def today(session: SessionRow, now: datetime) -> date:
     try:
         return to_local(now, session.timezone or "").date()
     except UnknownTimeZone:
-        return now.date()
+        return now.astimezone(UTC).date()
 
 
 def between(connection: Connection, session: SessionRow, first: date, last: date) -> list[Date]:
@@ -94,5 +94,5 @@ def _is_over(date: Date, session: SessionRow, now: datetime) -> bool:
     try:
         local = to_local(now, session.timezone or "")
     except UnknownTimeZone:
-        local = now.replace(tzinfo=None)
+        local = now.astimezone(UTC).replace(tzinfo=None)
     return date.hours.end <= local if date.hours else date.day < local.date()

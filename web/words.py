@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from core.errors import UnknownTimeZone
@@ -72,7 +72,7 @@ def local_clock(at: datetime, zone_name: str | None) -> str:
     try:
         return clock(to_local(at, zone_name or ""))
     except UnknownTimeZone:
-        return f"{at:%H:%M} UTC"
+        return f"{at.astimezone(UTC):%H:%M} UTC"
 
 
 def local_day_and_clock(at: datetime, zone_name: str | None) -> str:
@@ -80,6 +80,7 @@ def local_day_and_clock(at: datetime, zone_name: str | None) -> str:
     try:
         local = to_local(at, zone_name or "")
     except UnknownTimeZone:
+        at = at.astimezone(UTC)
         return f"{_DAYS[at.weekday()][:3]} {at:%H:%M} UTC"
     return f"{_DAYS[local.weekday()][:3]} {clock(local)}"
 

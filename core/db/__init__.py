@@ -126,6 +126,7 @@ def create_engine(
 ) -> Engine:
     """Return an engine for `url`; its transactions are READ COMMITTED, whatever the server's default is.
 
+    The text of its errors shows no parameters of a statement: they may be names and comments of people.
     `response_timeout_seconds`: cut a connection that waits longer for an answer; None means never.
     """
     engine = sqlalchemy.create_engine(
@@ -134,6 +135,7 @@ def create_engine(
         pool_size=pool_size,
         max_overflow=2,
         pool_pre_ping=False,
+        hide_parameters=True,
     )
     parameters = {**connection_parameters(url), "application_name": application_name}
     if response_timeout_seconds is not None:

@@ -208,7 +208,7 @@ def wrap_psycopg2(raw: Psycopg2Connection) -> Iterator[Connection]:
 def _wrapped(raw: Psycopg2Connection) -> Connection:
     # Not create_engine: at its first connect it queries the server, and then rolls back the app's transaction.
     pool = StaticPool(lambda: raw, reset_on_return=None)  # type: ignore[arg-type] # a DBAPI connection it is
-    return Engine(pool, _DIALECT, _URL).connect().execution_options(compiled_cache=_COMPILED)
+    return Engine(pool, _DIALECT, _URL, hide_parameters=True).connect().execution_options(compiled_cache=_COMPILED)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Output for people: tables for a terminal, just as readable when piped."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 from rich.table import Table
@@ -29,8 +29,8 @@ def local(at: datetime, zone: str | None) -> str:
 
 
 def utc(at: datetime) -> str:
-    """Return an instant in UTC."""
-    return f"{at:%Y-%m-%d %H:%M:%S}"
+    """Return an instant in UTC; behind a pooler that refuses our options, the server's own zone may have read it."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def place(city: str | None, country: str | None) -> str:
@@ -76,7 +76,7 @@ def flip_line(flip: FlipRow) -> Text:
     late = round((flip.done_at - flip.due_at).total_seconds() * 1000)
     where = place(flip.city, flip.country)
     return Text.assemble(
-        f"{flip.done_at:%H:%M:%S}  ",
+        f"{flip.done_at.astimezone(UTC):%H:%M:%S}  ",
         ("● on   " if flip.active else "○ over ", "green" if flip.active else "dim"),
         f"{flip.name}",
         (f", {where}" if where else "", "dim"),

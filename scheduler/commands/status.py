@@ -1,7 +1,7 @@
 """The operator's screen: is a daemon alive and listening, what is on, what is late, what could not be read."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 from rich.text import Text
@@ -162,7 +162,9 @@ def _reconciles(daemon: HeartbeatRow) -> bool:
 
 
 def _overdue_problems(overdue: list[Overdue]) -> list[str]:
-    return [f"sessions overdue: {len(overdue)}, the oldest since {overdue[0].since:%H:%M:%S} UTC"] if overdue else []
+    if not overdue:
+        return []
+    return [f"sessions overdue: {len(overdue)}, the oldest since {overdue[0].since.astimezone(UTC):%H:%M:%S} UTC"]
 
 
 # The operator's screen

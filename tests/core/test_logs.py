@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import pytest
+from sqlalchemy.exc import StatementError
 
 from core.logs import ThrottledLog, configure, logger
 from core.settings import Settings
@@ -147,3 +148,19 @@ def test_a_value_that_cannot_be_shown_ends_nothing(capsys: pytest.CaptureFixture
 
     assert "event=went_on" in stream.getvalue()
     assert "it cannot be shown" in capsys.readouterr().err
+
+
+def test_a_traceback_shows_no_parameters_of_a_statement(caplog: pytest.LogCaptureFixture) -> None:
+    """An app's engine may show them in its errors, and they may be a person's name, also in an error before this."""
+    refused = StatementError("refused", "INSERT INTO person", {"first_name": "Nóirín"}, ValueError("no"))
+    try:
+        _fail_after(refused)
+    except ValueError:
+        logger("core.test").exception("hook_failed")
+
+    assert "INSERT INTO person" in caplog.text
+    assert "Nóirín" not in caplog.text
+
+
+def _fail_after(error: Exception) -> None:
+    raise ValueError("later") from error

@@ -2,12 +2,14 @@
 
 import json
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from scheduler.commands import screens
 from tests.commands import run
 from tests.data import add_session, change_instance, connected, execute
 from tests.scheduler.daemon_process import Daemons, eventually
@@ -201,3 +203,9 @@ def test_what_an_adopted_table_holds_is_noted_by_migrate_and_status(database_url
     for told in (migrated[2], out):
         assert "note: sessions with a buffer outside 0 to 1440 minutes: 1" in told
         assert "note: session_instance.fee: NOT NULL and without a default" in told
+
+
+def test_an_instant_is_shown_in_utc_also_behind_a_pooler_that_refuses_our_time_zone() -> None:
+    at = datetime(2026, 11, 27, 1, 0, tzinfo=timezone(timedelta(hours=9)))
+
+    assert screens.utc(at) == "2026-11-26 16:00:00"

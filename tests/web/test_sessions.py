@@ -3,13 +3,15 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from core.store.views.pages import SessionRow
 from tests import data
 from tests.web.site import Browser, World
+from web import dates
 
 Open = Callable[[], Browser]
 
@@ -245,3 +247,9 @@ def test_buffers_and_zone_and_last_date_are_saved(form: Form, world: World, app:
     )
     assert saved == [(15, 0, "Europe/Dublin", "2027-12-31")]
     assert "Until Friday 31 December 2027." in page
+
+
+def test_today_of_an_unknown_zone_is_the_date_in_utc_whatever_zone_the_hosts_engine_reads_instants_in() -> None:
+    session = SessionRow(7, "One", None, None, None, None, "Mars/Olympus", None, None, None, 60, 60, None)
+
+    assert dates.today(session, datetime(2026, 11, 27, 1, tzinfo=timezone(timedelta(hours=9)))) == date(2026, 11, 26)

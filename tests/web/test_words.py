@@ -1,4 +1,4 @@
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -37,3 +37,10 @@ def test_t1_a_start_that_the_clocks_skip_is_said_to_be_so(zone: str, start: str,
 
 def test_t1_of_no_hours_nothing_is_skipped() -> None:
     assert words.skipped(None, "Europe/Dublin") is None
+
+
+def test_an_instant_of_an_unknown_zone_is_shown_in_utc_whatever_zone_the_hosts_engine_reads_it_in() -> None:
+    at = datetime(2026, 11, 27, 1, 0, tzinfo=timezone(timedelta(hours=9)))
+
+    assert words.local_clock(at, "Mars/Olympus") == "16:00 UTC"
+    assert words.local_day_and_clock(at, "Mars/Olympus") == "Thu 16:00 UTC"

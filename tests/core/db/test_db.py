@@ -1,10 +1,14 @@
 import traceback
+from contextlib import closing
 
+import psycopg2
 import pytest
 import sqlalchemy
 from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
 
-from core.db import connection_parameters, create_engine, database, is_embedded, normalise_url
+from core.db import connect, connection_parameters, create_engine, database, is_embedded, normalise_url
+from core.db.transactions import wrap_psycopg2
 from core.errors import DatabaseUnavailable
 from core.settings import Settings
 
@@ -138,3 +142,22 @@ def test_engine_reads_what_is_committed_in_utc_whatever_the_database_says(empty_
     engine.dispose()
 
     assert shown == ["UTC", "read committed", "seisiun test", "5"]
+
+
+def test_errors_of_our_engines_show_no_parameters(empty_database_url: str) -> None:
+    engine = create_engine(empty_database_url)
+    statement = sqlalchemy.text("SELECT 1 / length(left(:name, 0))")
+    with engine.connect() as ours, pytest.raises(DBAPIError, match="division by zero") as error:
+        ours.execute(statement, {"name": "Nóirín"})
+    engine.dispose()
+    parameters = connection_parameters(empty_database_url)
+    with (
+        closing(connect(parameters)) as raw,  # an app's connection, on which a hook works
+        pytest.raises(psycopg2.Error) as raised,
+        wrap_psycopg2(raw) as wrapped,
+    ):
+        wrapped.execute(statement, {"name": "Nóirín"})
+
+    assert "Nóirín" not in str(error.value)
+    assert "division by zero" in str(raised.value.__cause__)
+    assert "Nóirín" not in str(raised.value.__cause__)
