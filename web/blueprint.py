@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException
 from wtforms import ValidationError
 
 from core.db import create_engine
-from core.db.transactions import is_disconnected
+from core.db.transactions import is_disconnected, joined
 from core.errors import SeisiunError, SessionBusy
 from core.logs import logger
 from web import board, calendar, edit, health, instances, metrics, now, sessions, stream, words
@@ -148,7 +148,7 @@ def _board_reader(app: Flask, engine: Engine) -> Callable[[], Boards]:
     members, public = board.Renderer(board.renderer(app)), board.Renderer(board.renderer(app))
 
     def read() -> Boards:
-        with engine.begin() as connection:
+        with engine.begin() as connection, joined(connection):
             snapshot = board.read(connection)
         return Boards(members.board(snapshot, "members"), public.board(snapshot.public(), "public"))
 

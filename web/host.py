@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flask import abort, current_app, g, request, session
 from sqlalchemy import Connection, Engine
 
+from core.db.transactions import joined
 from core.errors import UnknownTimeZone
 from core.store.views import pages
 from core.store.views.pages import InstanceRow, PersonRow, SessionRow
@@ -59,8 +60,8 @@ def host() -> Host:
 
 @contextmanager
 def transaction() -> Iterator[Connection]:
-    """Yield a connection; what was written is committed at the end."""
-    with host().engine.begin() as connection:
+    """Yield a connection, whose values our casts read; what was written is committed at the end."""
+    with host().engine.begin() as connection, joined(connection):
         yield connection
 
 

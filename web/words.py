@@ -7,10 +7,9 @@ from typing import Any
 
 from core.errors import UnknownTimeZone
 from core.recurrence import Occurrence, Recurrence, describe
-from core.recurrence.schedules import WEEKDAYS
+from core.recurrence.schedules import WEEKDAYS, LocalHours
 from core.store.views.pages import InstanceRow, PersonRow, WindowRow
 from core.timezones import to_local, to_utc
-from core.windows import stated_span
 
 NOBODY = "Somebody"
 _MONTHS = (
@@ -88,8 +87,7 @@ def local_day_and_clock(at: datetime, zone_name: str | None) -> str:
 def occurrence(row: InstanceRow | WindowRow, default_length: timedelta) -> Occurrence | None:
     """Return the local hours of an instance: its own, else those of the occurrence that it is bound to (T3, P2)."""
     if row.start_time is not None:
-        start, end = stated_span(row.date, row.start_time, row.end_time, default_length=default_length)
-        return Occurrence(start, end, states_end=row.end_time not in {None, row.start_time})
+        return LocalHours(row.start_time, row.end_time, default_length).on(row.date)
     if row.occurrence_start and row.occurrence_end:
         return Occurrence(row.occurrence_start, row.occurrence_end)
     return None

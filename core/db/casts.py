@@ -2,7 +2,8 @@
 
 PostgreSQL's dates go from 4713 BC to the year 5874897, and to infinity. Python's go from year 1 to 9999, and close to
 these ends a buffer or a time zone overflows. We read a date before `FIRST` or after `LAST` as that bound: it lies so
-far from now that the difference changes no decision.
+far from now that the difference changes no decision. PostgreSQL's times go up to 24:00; the standard cast reads it as
+0:00, and ours as `END_OF_DAY`.
 
 An app may register casts of its own, for its connection or for the process: dates as text, or numbers as Decimal.
 psycopg2 asks a cursor's own casts first. So our cursors carry the standard ones.
@@ -10,13 +11,15 @@ psycopg2 asks a cursor's own casts first. So our cursors carry the standard ones
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from functools import cache
 from typing import Any, TypeVar
 
 from psycopg2 import extensions
 from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812 -- it is a class
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 -- it is a class
+
+from core.recurrence.schedules import END_OF_DAY
 
 FIRST, LAST = datetime.fromisoformat("0010-01-01"), datetime.fromisoformat("9990-12-31")
 
@@ -40,6 +43,13 @@ def _bounded(standard: Any, first: AnyDate, last: AnyDate) -> Any:
     return extensions.new_type(standard.values, f"BOUNDED_{standard.name}", read)
 
 
+def _time(text: Any, cursor: Cursor) -> time | None:
+    if text is not None and text.startswith("24:"):  # PostgreSQL accepts 24:00:00 and nothing later
+        return END_OF_DAY
+    found: time | None = extensions.PYTIME(text, cursor)
+    return found
+
+
 CASTS = (
     extensions.BOOLEAN,
     extensions.INTEGER,
@@ -47,7 +57,7 @@ CASTS = (
     extensions.FLOAT,
     extensions.DECIMAL,
     extensions.UNICODE,
-    extensions.PYTIME,
+    extensions.new_type(extensions.PYTIME.values, "TIME_UNTIL_24", _time),
     extensions.PYINTERVAL,
     _bounded(extensions.PYDATE, FIRST.date(), LAST.date()),
     _bounded(extensions.PYDATETIME, FIRST, LAST),

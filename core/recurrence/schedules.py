@@ -33,6 +33,11 @@ COUNTING_STARTS = date(1970, 1, 5)
 """If a session has no initiation date, its weeks are counted from this Monday, 5 January 1970 (R2)."""
 
 
+END_OF_DAY = time(0, fold=1)
+"""24:00, which PostgreSQL accepts as a time: the midnight at the end of a day. It equals the one that begins the day,
+but for its fold."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Occurrence:
     """A naive local start and end; if no end is stated, it is the default length after the start (T3)."""
@@ -54,13 +59,20 @@ class LocalHours:
         """Return these hours on that date.
 
         An end before the start is on the next day; a missing end, or one equal to the start, counts as the
-        default length after it (T3).
+        default length after it; 24:00 is the midnight at the end of the date (T3).
         """
-        start = datetime.combine(day, self.start)
-        if self.end is None or self.end == self.start:
+        start = _on(day, self.start)
+        end = start if self.end is None else _on(day, self.end)
+        if end < start:
+            end += timedelta(days=1)
+        if end == start:
             return Occurrence(start, start + self.default_length, states_end=False)
-        end = datetime.combine(day, self.end)
-        return Occurrence(start, end if end > start else end + timedelta(days=1))
+        return Occurrence(start, end)
+
+
+def _on(day: date, at: time) -> datetime:
+    wall = datetime.combine(day, at)
+    return wall.replace(fold=0) + timedelta(days=1) if at.fold else wall
 
 
 @dataclass(frozen=True, slots=True)

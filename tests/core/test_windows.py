@@ -5,6 +5,7 @@ import pytz
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.recurrence.schedules import END_OF_DAY
 from core.windows import StatedHours, Window, activation_window, stated_hours, stated_span
 from tests.core import oracle
 from tests.core.test_timezones import transitions, zones_that_change
@@ -57,6 +58,26 @@ def test_t3_end_before_the_start_is_next_day_and_no_end_is_three_hours(
     day = date(2026, 11, 5)
 
     assert (datetime.combine(day, start), wall(expected_end)) == stated_span(day, start, end)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (time(21), END_OF_DAY, ("2026-11-05 21:00", "2026-11-06 00:00")),
+        (time(0), END_OF_DAY, ("2026-11-05 00:00", "2026-11-06 00:00")),
+        (END_OF_DAY, time(2), ("2026-11-06 00:00", "2026-11-06 02:00")),
+        (END_OF_DAY, None, ("2026-11-06 00:00", "2026-11-06 03:00")),
+        (END_OF_DAY, time(0), ("2026-11-06 00:00", "2026-11-06 03:00")),
+        (END_OF_DAY, END_OF_DAY, ("2026-11-06 00:00", "2026-11-06 03:00")),
+    ],
+)
+def test_t3_24_00_is_the_midnight_at_the_end_of_the_date(
+    start: time, end: time | None, expected: tuple[str, str]
+) -> None:
+    span = stated_span(date(2026, 11, 5), start, end)
+
+    assert span == tuple(map(wall, expected))
+    assert [at.fold for at in span] == [0, 0]
 
 
 def test_t3_default_length_is_a_setting() -> None:

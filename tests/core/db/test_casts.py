@@ -51,6 +51,21 @@ def test_a_date_beyond_pythons_calendar_is_read_as_the_bound(engine: Engine, exp
         assert connection.scalar(text(f"SELECT {expression}")) == expected
 
 
+def test_t3_an_instance_until_24_00_is_on_until_midnight_at_the_end_of_its_date(
+    engine: Engine, app: Connection
+) -> None:
+    session = add_session(app, None)
+    until_midnight = add_instance(app, session, "2026-12-01", "21:00", "24:00")
+    from_midnight = add_instance(app, session, "2026-12-02", "24:00", "02:00")  # the third of December, from 0:00
+    reconcile_at(engine, "2026-12-01 12:00")
+
+    windows = "SELECT opens_at::text, closes_at::text FROM activation_window WHERE session_instance_id = %s"
+    reconcile_at(engine, "2026-12-02 12:00")
+    assert value(app, "SELECT error FROM session_plan") is None
+    assert execute(app, windows, until_midnight) == [("2026-12-01 20:00:00+00", "2026-12-02 01:00:00+00")]
+    assert execute(app, windows, from_midnight) == [("2026-12-02 23:00:00+00", "2026-12-03 03:00:00+00")]
+
+
 @pytest.fixture
 def other_settings(app: Connection) -> None:
     for name, setting in OTHERS.items():

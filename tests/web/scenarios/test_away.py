@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+import sqlalchemy
 from flask import Flask
 from icalendar import Calendar, vText
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
@@ -91,6 +92,23 @@ def test_dates_beyond_pythons_calendar_are_a_page(world: World, app: Connection,
         visitor.post(f"/instances/{instance}/say", attendance="yes")
     for path in ("/", "/board", "/metrics"):
         visitor.get(path)
+
+
+def test_pages_on_a_hosts_own_engine_read_values_as_ours_do(world: World, app: Connection, database_url: str) -> None:
+    """psycopg2 itself cannot read the year 10000, and reads 24:00 as 0:00."""
+    all_day = data.add_instance(app, world.muellers, "2026-12-01", "00:00", "24:00")
+    data.execute(app, "UPDATE activation_window SET closes_at = '10000-01-01' WHERE phase = 'open'")
+    engine = sqlalchemy.create_engine(normalise_url(database_url))
+    host = Flask(__name__)
+    host.config["SECRET_KEY"] = "the host's own"
+    host.register_blueprint(create_blueprint(engine, current_person=lambda: None, organises=lambda _: ()))
+    visitor = Browser(host)
+
+    assert "midnight–midnight" in visitor.get(f"/instances/{all_day}")
+    for path in (f"/instances/{world.muellers_now}", f"/sessions/{world.muellers}", "/board"):
+        visitor.get(path)
+    drain()
+    engine.dispose()
 
 
 def test_what_is_in_a_name_stays_in_it(world: World, app: Connection, browser: Open) -> None:
