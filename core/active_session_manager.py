@@ -12,12 +12,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.db.transactions import AppDatabase, Begin, is_contention, transactions
-from core.errors import SessionBusy
+from core.errors import NoSuchOccurrence, SessionBusy
 from core.hooks import CheckedIn, WhyNot, check_in, instance_saved, remove_check_in, session_saved
 from core.queries import Attendee, Place, WhoIsHere, active_instances, elsewhere_in_town, whereabouts, who_is_here
 from core.reconcile.batches import reconcile
 from core.reconcile.chunk import ensure
 from core.reconcile.result import LeftBehind, PassOptions, ReconcileResult
+from core.recurrence.schedules import FIRST_YEAR, LAST_YEAR
 from core.rules.flips import Cause
 from core.settings import Settings, load_settings
 from core.store.queue.due import Search
@@ -77,10 +78,15 @@ def ensure_instance(
 ) -> int:
     """Return the instance of the occurrence at `local_start` (naive, in the session's zone); make it if missing (P1).
 
-    An app needs it, for example, before it can record an early yes. Raises `NoSuchOccurrence`, `UnknownSession`,
-    `InvalidRecurrence` and `UnknownTimeZone`; and `SessionBusy` if another transaction holds the session for longer
-    than two seconds.
+    An app needs it, for example, before it can record an early yes. Raises `NoSuchOccurrence` (also for an aware
+    `local_start`, or one in a year that makes no sense), `UnknownSession`, `InvalidRecurrence` and `UnknownTimeZone`;
+    and `SessionBusy` if another transaction holds the session for longer than two seconds.
     """
+    if local_start.tzinfo is not None or not FIRST_YEAR <= local_start.year <= LAST_YEAR:
+        raise NoSuchOccurrence(
+            f"nothing can start at {local_start}; expected a local time without a zone, in a year from {FIRST_YEAR} to "
+            f"{LAST_YEAR}"
+        )
     settings = settings or load_settings()
     with transactions(db) as begin:
         for pause in (0.05, 0.1, 0.2, 0.4, 0.6, 0.6, 0):

@@ -15,7 +15,7 @@ from werkzeug.datastructures import MultiDict
 from core.errors import InvalidRecurrence, UnknownTimeZone
 from core.recurrence import Recurrence, validate
 from core.recurrence.json_text import MOST_WEEKS
-from core.recurrence.schedules import WEEKDAYS
+from core.recurrence.schedules import FIRST_YEAR, LAST_YEAR, WEEKDAYS
 from core.settings import load_settings
 from core.store.views.pages import SessionRow
 from core.timezones import require_zone
@@ -211,8 +211,8 @@ def _date(name: str, text: str, errors: dict[str, str]) -> date | None:
     except ValueError:
         errors[name] = "Give a date such as 2026-11-26."
         return None
-    if not 1900 <= found.year <= 2200:
-        errors[name] = "Give a year from 1900 to 2200."
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        errors[name] = f"Give a year from {FIRST_YEAR} to {LAST_YEAR}."
     return found
 
 

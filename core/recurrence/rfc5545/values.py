@@ -7,11 +7,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import product
 
 from core.errors import InvalidRecurrence
-from core.recurrence.schedules import LAST_DAY
+from core.recurrence.schedules import FIRST_YEAR, LAST_DAY
 from core.timezones import to_local, to_utc
 
-FIRST_DAY = date(1900, 1, 1)
-"""Earlier dates are mistakes."""
+FIRST_DAY = date(FIRST_YEAR, 1, 1)
 
 DAY = timedelta(days=1)
 

@@ -1,3 +1,4 @@
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -150,6 +151,21 @@ def test_session_that_cannot_be_read_is_refused(
 
     with pytest.raises(error):
         ensure_instance(engine, session, LATER)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [datetime(1, 1, 1, 19), datetime(1899, 12, 26, 19), datetime(2201, 1, 6, 19), LATER.replace(tzinfo=UTC)],
+    ids=str,
+)
+def test_a_start_that_makes_no_sense_is_refused_with_what_is_accepted(
+    engine: Engine, app: Connection, start: datetime
+) -> None:
+    session = add_session(app, TEXT)
+
+    with pytest.raises(NoSuchOccurrence, match=rf"at {re.escape(str(start))}; expected a local .* from 1900 to 2200$"):
+        ensure_instance(engine, session, start)
+    assert instances_of(app, session) == []
 
 
 def test_unknown_session_is_refused(engine: Engine) -> None:
