@@ -134,11 +134,13 @@ def grants(*, role: str, daemon: bool) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def load(file: Path) -> None:
     """Load sessions from a JSON FILE; update those that exist already (same name and city)."""
-    found, warnings = loading.read(file)
     err = screens.console(stderr=True)
-    with _connection() as connection, Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
-        task = progress.add_task("loading", total=len(found))
-        loaded = loading.load(connection, found, warnings, lambda: progress.advance(task))
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task("reading", total=None)
+        found, warnings = loading.read(file)
+        progress.update(task, description="loading", total=len(found))
+        with _connection() as connection:
+            loaded = loading.load(connection, found, warnings, lambda number: progress.advance(task, number))
     click.echo(f"sessions: {loaded.inserted} new, {loaded.updated} changed, {loaded.unchanged} unchanged")
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)

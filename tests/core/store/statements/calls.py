@@ -31,6 +31,7 @@ from tests.data import add_instance, add_person, add_session, execute
 SESSION, INSTANCE, PERSON, LIMIT, PID, ROW, MINUTES = 1001, 1002, 1003, 1004, 1005, 1006, 1007
 OTHER_SESSION, OTHER_INSTANCE = 1014, 1015
 NAME, CITY, COUNTRY, WORD, LAST_NAME = "a name", "a city", "a country", "word", "a last name"
+STORED = "the name of the session that is there"
 COMMENT, ATTENDANCE, ERROR, ZONE_VERSION = "a comment", "maybe", "an error", "2026z"
 HOST, VERSION, TROUBLE, OFFSET, BOUND = "a host", "a version", "a trouble", 1008.5, 1009.5
 DAEMON = UUID(int=1010)
@@ -82,7 +83,7 @@ ARGUMENTS: dict[object, str] = {
 
 def add_scene(app: Psycopg2Connection) -> None:
     """Add the few rows without which a function would not come to its second statement."""
-    add_session(app, session_id=SESSION)
+    add_session(app, session_id=SESSION, name=STORED)
     add_instance(app, SESSION, "2026-12-01", "20:00", "23:00", session_instance_id=INSTANCE)
     add_instance(app, SESSION, "2026-12-08", "20:00", "23:00", session_instance_id=OTHER_INSTANCE)
     add_person(app, person_id=PERSON)
@@ -164,6 +165,8 @@ def _sessions() -> list[Call]:
         _call(sessions.find_session, NAME, CITY),
         _call(sessions.insert_session, values),
         _call(sessions.update_session, SESSION, values),
+        _call(sessions.save_all, [values], variant="one that is new"),
+        _call(sessions.save_all, [values | {"name": STORED, "city": None}], variant="one that is stored"),
         _call(sessions.insert_instance, SESSION, START, END),
         _call(sessions.count_planned),
         _call(sessions.count_sessions),

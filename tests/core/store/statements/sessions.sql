@@ -27,6 +27,52 @@ WHERE session.session_id = :session_id
 RETURNING session.session_id;
 
 
+-- sessions.save_all: one that is new
+SELECT
+    session.session_id,
+    session.name,
+    session.path,
+    session.city,
+    session.state,
+    session.country,
+    session.timezone,
+    session.recurrence,
+    session.initiation_date,
+    session.termination_date,
+    session.active_buffer_minutes_before,
+    session.active_buffer_minutes_after
+FROM session
+WHERE session.name = any(CAST(:names AS TEXT[]))
+ORDER BY session.session_id DESC;
+
+INSERT INTO session (name, city, active_buffer_minutes_before)
+VALUES (:name, :city, :active_buffer_minutes_before)
+RETURNING session.session_id;
+
+
+-- sessions.save_all: one that is stored
+SELECT
+    session.session_id,
+    session.name,
+    session.path,
+    session.city,
+    session.state,
+    session.country,
+    session.timezone,
+    session.recurrence,
+    session.initiation_date,
+    session.termination_date,
+    session.active_buffer_minutes_before,
+    session.active_buffer_minutes_after
+FROM session
+WHERE session.name = any(CAST(:names AS TEXT[]))
+ORDER BY session.session_id DESC;
+
+UPDATE session
+SET name=:name, city=:city, active_buffer_minutes_before=:active_buffer_minutes_before
+WHERE session.session_id = :id;
+
+
 -- sessions.insert_instance
 INSERT INTO session_instance (session_id, date, start_time, end_time)
 VALUES (:session_id, :start_date, :start_time, :end_time)
