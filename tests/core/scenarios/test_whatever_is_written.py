@@ -4,17 +4,24 @@ Unreadable texts, bits and pointers written by hand, deactivated people, rows ma
 columns of other people. Each is put right by hooks and passes alone; `tests/scheduler/scenarios` has the daemon.
 """
 
+import json
+import re
 from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
+from werkzeug.datastructures import MultiDict
 
-from core.active_session_manager import LeftBehind, WhyNot, check_in, instance_saved, session_saved
+from core.active_session_manager import LeftBehind, WhyNot, check_in, ensure_instance, instance_saved, session_saved
 from core.db import create_engine
-from core.errors import InvalidComment
+from core.errors import InvalidComment, InvalidSessionFile, UnknownTimeZone
 from core.migrations import migrate
 from core.store.views import reports
+from core.timezones import require_zone
+from scheduler.commands import loading
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, reconcile_at
 from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.core.scenarios.host_app import TABLES
@@ -30,12 +37,14 @@ from tests.data import (
     delete_instance,
     execute,
     flips_of,
+    instances_of,
     only_instance,
     person_at,
     plan_of,
     times_of,
     value,
 )
+from web import forms
 
 TUESDAYS = recurring(weekly("tuesday", "19:00", "22:00"))
 WEDNESDAYS = recurring(weekly("wednesday", "19:00", "22:00"))
@@ -170,6 +179,55 @@ def test_p6_with_an_unknown_zone_what_can_be_known_counts(engine: Engine, app: C
     reconcile_at(engine, DURING)
 
     assert (active_of(app, session), active_of(app, other)) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "EST5EDT,M3.2.0,M11.1.0",
+        "<+03>-3",
+        "../x",
+        "/etc/localtime",
+        "posixrules",
+        "localtime",
+        "right/UTC",
+        "europe/dublin",
+        "Europe/Dublin\n",
+        "Dublin time",
+        "",
+        " \t",
+        None,
+    ],
+    ids=repr,
+)
+def test_t1_what_is_no_zone_name_is_refused_in_one_way_wherever_it_is_written(
+    engine: Engine, app: Connection, zone: str | None, tmp_path: Path
+) -> None:
+    """In forms, files, hooks, passes, and where somebody asks for a row: with the value, and what would be accepted."""
+    with pytest.raises(UnknownTimeZone) as refused:
+        require_zone(zone)
+    said = str(refused.value)
+    assert (
+        "expected 'Europe/Dublin'" in said or "expected 'Etc/UTC'" in said or "a name such as 'Europe/Dublin'" in said
+    )
+
+    session = add_session(app, TUESDAYS, timezone=zone)
+    assert reconcile_at(engine, NOON).unreadable == {session: said}
+    assert session_saved(app, session, now=utc(NOON)).unreadable == {session: said}
+    assert plan_of(app, session)["error"] == said
+    assert instances_of(app, session) == []
+    with pytest.raises(UnknownTimeZone, match=re.escape(said)):
+        ensure_instance(engine, session, datetime(2026, 12, 1, 19))
+
+    file = tmp_path / "sessions.json"
+    file.write_text(json.dumps({"sessions": [{"name": "One", "timezone": zone}]}))
+    with pytest.raises(InvalidSessionFile) as of_file:
+        loading.read(file)
+    assert str(of_file.value).endswith(f"\n  sessions[0]: {said}")
+
+    if zone == (zone or "").strip():  # a form leaves out what stands around a value
+        form = forms.checked(forms.submitted(MultiDict({"timezone": zone})))
+        assert form.errors["timezone"].removesuffix(".").lower() == said.lower()
 
 
 def test_p6_only_what_has_something_on_or_ahead_is_live(engine: Engine, app: Connection) -> None:
