@@ -16,8 +16,8 @@ DEFAULT_LENGTH = timedelta(hours=3)
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 """If somebody gives a date in another year, it is a mistake: in a form, in a file, or where they ask for a row."""
 
-LAST_DAY = date.max - timedelta(weeks=1)
-"""Nothing occurs later, so that every occurrence also ends within the calendar."""
+LAST_DAY = date(LAST_YEAR, 12, 31)
+"""Nothing occurs later: a rule that never matches, or whose COUNT is high, is followed no further (R6)."""
 
 LONGEST_GAP = timedelta(weeks=53)
 """No two neighbouring occurrences of a schedule are further apart: `every_n_weeks` is at most 52."""

@@ -1,29 +1,28 @@
 """The local starts that an RRULE yields (RFC 5545 3.3.10), and the occurrences of all the lines together (3.8.5).
 
-The days of a rule in a year depend on two things only: the kind of the year (its weekdays and leap days), and where
-in the rule's interval the year begins. So the expansion works by years:
+A set of days of one year is a whole number: bit 0 is 1 January. So a part of a rule, such as BYMONTH, costs one
+operation a year, not one a day; a text of the worst kind is read in milliseconds (R6).
 
-1. `Days.of_year` selects the days of a year, and caches them by these two things. A year far from DTSTART costs no
-   more than a near one.
-2. `Rule.starts` puts the rule's times on these days, from DTSTART to UNTIL. For COUNT it counts whole years.
-3. `Rule.first` looks at 400 years times the interval, because the days repeat after that. So it recognises a rule that
-   never matches.
+1. `Days.of_year` selects the days of a year. They depend on two things only: the kind of the year (its weekdays and
+   leap days), and where in the rule's interval the year begins. It caches them by these.
+2. `Rule.last` turns COUNT into a last start, once: it counts the bits of whole years.
+3. `Rule.starts` puts the rule's times on the days, from DTSTART to `last`.
 4. `RecurrenceSet.occurrences` merges the starts of all rules with the added ones, and leaves out the excluded ones.
 
 python-dateutil walks from DTSTART instead, up to the year 9999 for a rule that never matches, and expands some rules
 wrongly; the tests name them.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from calendar import isleap, monthrange
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from functools import lru_cache
+from functools import lru_cache, reduce
 from heapq import merge
-from itertools import groupby, islice
-from operator import attrgetter
+from itertools import accumulate, groupby, islice, pairwise, takewhile
+from operator import attrgetter, or_
 from typing import Literal
 
 from core.recurrence.schedules import LAST_DAY, Occurrence
@@ -59,9 +58,10 @@ class Days:
     weekdays: frozenset[tuple[int, int]] = frozenset()
     positions: frozenset[int] = frozenset()
 
-    def of_year(self, year: int, counted_from: date) -> tuple[int, ...]:
-        """Return the selected days of a year, numbered from 0; intervals count from the one of `counted_from`."""
-        return _days_of_year(self, _TWINS[year % 400], self._intervals_between(counted_from, year) % self.interval)
+    def of_year(self, year: int, counted_from: date) -> int:
+        """Return the selected days of a year; intervals count from the one of `counted_from`."""
+        phase = self._intervals_between(counted_from, year) % self.interval if self.interval > 1 else 0
+        return _days_of_year(self, _TWINS[year % 400], phase)
 
     @property
     def most_a_year(self) -> int:
@@ -100,75 +100,75 @@ class Days:
                 return 12 * (year - day.year) - (day.month - 1)
         return year - day.year
 
-    def intervals(self, year: int, phase: int) -> Iterator[range]:
-        """Yield the ordinals of each interval that lies in the year, or begins or ends there, in order.
+    def intervals(self, year: int, phase: int) -> Iterable[range]:
+        """Return the days of each interval that lies in the year, or begins or ends there; 0 is 1 January.
 
+        Not of a daily rule: each day is an interval there.
         `phase` counts days, weeks, months or years up to the year's first, modulo `interval`.
         """
-        first_day, last_day = date(year, 1, 1), date(year, 12, 31)
-        first, last = first_day.toordinal(), last_day.toordinal()
         ahead = -phase % self.interval
-        match self.frequency:
-            case "DAILY":
-                for day in range(first + ahead, last + 1, self.interval):
-                    yield range(day, day + 1)
-            case "WEEKLY":
-                for week in range(self._week_start(first_day) + 7 * ahead, last + 1, 7 * self.interval):
-                    yield range(week, week + 7)
-            case "MONTHLY":
-                for month in range(1 + ahead, 13, self.interval):
-                    start = date(year, month, 1).toordinal()
-                    yield range(start, start + monthrange(year, month)[1])
-            case "YEARLY" if not ahead:
-                yield range(first, last + 1)
+        if self.frequency == "WEEKLY":
+            first = self._first_week(year) + 7 * ahead
+            return [range(day, day + 7) for day in range(first, _length(year), 7 * self.interval)]
+        if self.frequency == "MONTHLY":
+            return _months(year)[ahead :: self.interval]
+        return [] if ahead else [range(_length(year))]
 
-    def has(self, day: date) -> bool:
-        """Whether a day is selected, without regard to `interval` and `positions`."""
-        year_day, days_in_year = _day_of_year(day), 365 + isleap(day.year)
-        days_in_month = monthrange(day.year, day.month)[1]
-        return (
-            (not self.months or day.month in self.months)
-            and _is_one_of(self.month_days, day.day, days_in_month)
-            and _is_one_of(self.year_days, year_day, days_in_year)
-            and (not self.weeks or _is_one_of(self.weeks, *self._week(day)))
-            and (
-                self._has_weekday(day.weekday(), day.day, days_in_month)
-                if self.months or self.frequency == "MONTHLY"
-                else self._has_weekday(day.weekday(), year_day, days_in_year)
-            )
-        )
+    def in_step(self, year: int, phase: int) -> int:
+        """Return the days of a year in every `interval`-th day, week, month or year; `phase` as in `intervals`."""
+        ahead = -phase % self.interval
+        if self.frequency == "DAILY":
+            return _evenly(self.interval, len(range(ahead, _length(year), self.interval))) << ahead
+        if self.frequency == "WEEKLY":
+            first, step = self._first_week(year) + 7 * ahead, 7 * self.interval
+            weeks = _evenly(step, len(range(first, _length(year), step))) * _bits(range(7))
+            return _shifted(weeks, first) & _bits(range(_length(year)))
+        return _all(map(_bits, self.intervals(year, phase)))
 
-    def chosen(self, days: list[int]) -> list[int]:
-        """Return the days of one interval that are at `positions`."""
-        if not self.positions:
-            return days
-        return [day for number, day in enumerate(days, start=1) if _is_one_of(self.positions, number, len(days))]
+    def selected(self, year: int) -> int:
+        """Return the days of a year that are selected without regard to `interval` and `positions`."""
+        whole = range(_length(year))
+        months = [_months(year)[month - 1] for month in self.months] or _months(year)
+        found = _all(map(_bits, months)) if self.months else _bits(whole)
+        if self.month_days:
+            found &= _all(_numbered(self.month_days, len(month)) << month.start for month in months)
+        if self.year_days:
+            found &= _numbered(self.year_days, len(whole))
+        if self.weeks:
+            found &= _all(self._weeks(year, of) for of in (year - 1, year, year + 1))
+        if self.weekdays:
+            spans = months if self.months or self.frequency == "MONTHLY" else [whole]
+            found &= _all(_weekdays(year, weekday, numbers, spans) for weekday, numbers in self._by_weekday())
+        return found
 
-    def _has_weekday(self, weekday: int, number: int, of: int) -> bool:
-        from_front, from_back = (number - 1) // 7 + 1, -((of - number) // 7 + 1)
-        return not self.weekdays or not self.weekdays.isdisjoint(
-            {(EVERY, weekday), (from_front, weekday), (from_back, weekday)}
-        )
-
-    def _week_start(self, day: date) -> int:
-        return day.toordinal() - (day.weekday() - self.week_starts_on) % 7
-
-    def _week(self, day: date) -> tuple[int, int]:
-        """Return the number of a day's week, and how many weeks the week's year has.
+    def _weeks(self, year: int, of: int) -> int:
+        """Return the days of a year in the selected weeks of another year, or of the same one.
 
         Week 1 is the first with at least four days in the year: a week belongs to the year of its fourth day.
         """
-        fourth = date.fromordinal(self._week_start(day) + 3)
-        year_day = _day_of_year(fourth)
-        days_before_first = (year_day - 1) % 7
-        return (year_day - 1) // 7 + 1, (365 + isleap(fourth.year) - days_before_first - 1) // 7 + 1
+        first, following = (self._week_start(date(start, 1, 4)) for start in (of, of + 1))
+        weeks = _numbered(self.weeks, (following - first) // 7, 7) * _bits(range(7))
+        return _shifted(weeks, first - date(year, 1, 1).toordinal()) & _bits(range(_length(year)))
+
+    def _by_weekday(self) -> Iterator[tuple[int, frozenset[int]]]:
+        for weekday in range(7):
+            if numbers := frozenset(number for number, other in self.weekdays if other == weekday):
+                yield weekday, numbers
+
+    def _first_week(self, year: int) -> int:
+        """Return on which day the week of 1 January begins: 0 to -6."""
+        return (self.week_starts_on - date(year, 1, 1).weekday() + 6) % 7 - 6
+
+    def _week_start(self, day: date) -> int:
+        return day.toordinal() - (day.weekday() - self.week_starts_on) % 7
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """An RRULE: `times` on each of `days`, from DTSTART to `until` (inclusive) or for `count` starts.
 
-    `text` is the rule as it was written, in capitals.
+    `text` is the rule as it was written, in capitals. `last` is the latest start that `count` and `until` allow; None:
+    they set no end.
     """
 
     start: datetime
@@ -177,103 +177,173 @@ class Rule:
     count: int | None = None
     until: datetime | None = None
     text: str = ""
+    last: datetime | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Count once what COUNT allows."""
+        object.__setattr__(self, "last", self._last_counted())
 
     def starts(self, first: date, last: date) -> Iterator[datetime]:
         """Yield, soonest first, the starts on the dates `first` to `last`, both inclusive."""
-        starts = (
-            start
-            for ordinal in self._ordinals(max(first, self.start.date()), min(last, self._last))
-            for start in self._starts_on(date.fromordinal(ordinal))
-        )
-        return starts if self.count is None else islice(starts, max(self.count - self._number_before(first), 0))
+        first = max(first, self.start.date())
+        last = min(last, self.last.date() if self.last else LAST_DAY, LAST_DAY)
+        for year in range(first.year, last.year + 1):
+            days = self.of_year(year)
+            if year == first.year:
+                days &= -1 << _number(first)
+            if year == last.year:
+                days &= _bits(range(_number(last) + 1))
+            for number in _each(days):
+                yield from self.starts_on(date.fromordinal(date(year, 1, 1).toordinal() + number), self.times)
 
     @property
     def most_a_year(self) -> int:
         """No calendar year has more starts; it may be more than any year has."""
-        starts = len(self.times) * min(self.days.most_a_year, (self._last - self.start.date()).days + 1)
+        last = self.until.date() if self.until else date.max
+        starts = len(self.times) * min(self.days.most_a_year, (last - self.start.date()).days + 1)
         return starts if self.count is None else min(starts, self.count)
 
     def has(self, start: datetime) -> bool:
         """Whether the rule yields that start."""
         return start in self.starts(start.date(), start.date())
 
-    def without_count(self, last_year: int) -> "Rule":
-        """Return a rule without COUNT that has the same starts up to that year: its last start is its UNTIL."""
-        left = self.count
-        if left is None:
-            return self
-        for year in range(self.start.year, min(last_year, self._last.year) + 1):
-            few = len(self._year(year)[1]) * len(self.times)
-            if few < left and year > self.start.year:
-                left -= few
-                continue
-            starts = list(islice(replace(self, count=None).starts(date(year, 1, 1), date(year, 12, 31)), left))
-            left -= len(starts)
-            if not left:
-                return replace(self, count=None, until=starts[-1])
-        return replace(self, count=None)
-
     @property
     def first(self) -> datetime | None:
-        """The first start, or None; a rule's days repeat after 400 years times its interval, so it looks no further."""
-        last_year = self.start.year + 400 * self.days.interval
-        last = LAST_DAY if last_year >= LAST_DAY.year else date(last_year, 12, 31)
-        return next(self.starts(self.start.date(), last), None)
+        """The first start, or None."""
+        return next(self.starts(self.start.date(), LAST_DAY), None)
 
-    @property
-    def _last(self) -> date:
-        return self.until.date() if self.until else date.max
+    def of_year(self, year: int) -> int:
+        """Return the rule's days in a year, without regard to where it starts and ends."""
+        return self.days.of_year(year, self.start.date())
 
-    def _starts_on(self, day: date) -> Iterator[datetime]:
-        for at in self.times:
+    def starts_on(self, day: date, times: Iterable[time]) -> Iterator[datetime]:
+        """Yield the starts at these of its times on one of the rule's days."""
+        for at in times:
             start = datetime.combine(day, at)
-            if self.start <= start and not (self.until and start > self.until):
+            if self.start <= start and not (self.last and start > self.last):
                 yield start
 
-    def _ordinals(self, first: date, last: date) -> Iterator[int]:
-        """Yield the ordinals of the rule's days from `first` to `last`, both inclusive."""
-        for year in range(first.year, last.year + 1):
-            new_year, days = self._year(year)
-            selected = slice(
-                bisect_left(days, first.toordinal() - new_year), bisect_right(days, last.toordinal() - new_year)
-            )
-            yield from (new_year + day for day in days[selected])
+    def _last_counted(self) -> datetime | None:
+        if self.count is None:
+            return self.until
+        left = self.count + self._number_before_start()
+        for year in range(self.start.year, LAST_DAY.year + 1):
+            days = self.of_year(year)
+            starts = days.bit_count() * len(self.times)
+            if left <= starts:
+                day, at = divmod(left - 1, len(self.times))
+                on = date(year, 1, 1) + timedelta(days=next(islice(_each(days), day, None)))
+                last = datetime.combine(on, self.times[at])
+                return min(last, self.until or last)
+            left -= starts
+        return self.until
 
-    def _year(self, year: int) -> tuple[int, tuple[int, ...]]:
-        """Return the ordinal of a year's first day, and the days of that year, numbered from 0."""
-        return date(year, 1, 1).toordinal(), self.days.of_year(year, self.start.date())
-
-    def _number_before(self, day: date) -> int:
-        """Return how many starts there are from DTSTART to before a date, without regard to COUNT and UNTIL."""
-        first = self.start.date()
-        if day <= first:
-            return 0
-        days = self._days_before(day) - self._days_before(first)
-        missed_on_first_day = bisect_left(self.times, self.start.time()) if any(self._ordinals(first, first)) else 0
-        return days * len(self.times) - missed_on_first_day
-
-    def _days_before(self, day: date) -> int:
-        """Return how many of the rule's days there are from 1 January of DTSTART's year to before a date."""
-        whole_years = sum(len(self._year(year)[1]) for year in range(self.start.year, day.year))
-        new_year, days = self._year(day.year)
-        return whole_years + bisect_left(days, day.toordinal() - new_year)
+    def _number_before_start(self) -> int:
+        """Return how many starts there would be in DTSTART's year before DTSTART."""
+        days, day = self.of_year(self.start.year), _number(self.start.date())
+        missed = bisect_left(self.times, self.start.time()) if days >> day & 1 else 0
+        return (days & _bits(range(day))).bit_count() * len(self.times) + missed
 
 
-@lru_cache(maxsize=2048)
-def _days_of_year(days: Days, year: int, phase: int) -> tuple[int, ...]:
-    """Return a year's selected days, numbered from 0, in order; `phase` as in `Days.intervals`."""
-    new_year, next_new_year = date(year, 1, 1).toordinal(), date(year + 1, 1, 1).toordinal()
-    return tuple(
-        day - new_year
-        for interval in days.intervals(year, phase)
-        for day in days.chosen([day for day in interval if days.has(date.fromordinal(day))])
-        if new_year <= day < next_new_year
-    )
+# Sets of days
 
 
-def _is_one_of(wanted: frozenset[int], number: int, of: int) -> bool:
-    """Whether the `number`-th of `of` is wanted, counted from the front or the back; an empty set wants all."""
-    return not wanted or number in wanted or number - of - 1 in wanted
+@lru_cache(maxsize=4096)
+def _days_of_year(days: Days, year: int, phase: int) -> int:
+    """Return a year's selected days; `phase` as in `Days.intervals`."""
+    if days.positions:
+        return _chosen(days, year, phase)
+    if days.interval == 1:
+        return days.selected(year)
+    lying = days.in_step(year, phase)
+    return lying and days.selected(year) & lying
+
+
+def _chosen(days: Days, year: int, phase: int) -> int:
+    """Return the days at `positions` in their intervals; the first week and the last may lie in two years."""
+    if days.frequency == "DAILY":
+        return 0 if days.positions.isdisjoint({1, -1}) else days.selected(year) & days.in_step(year, phase)
+    before, length = _length(year - 1), _length(year)
+    selected = _selected(days, year) << before
+    if days.frequency == "WEEKLY":
+        selected |= _selected(days, _TWINS[(year - 1) % 400])
+        selected |= _selected(days, _TWINS[(year + 1) % 400]) << before + length
+    chosen = 0
+    for interval in days.intervals(year, phase):
+        first = before + interval.start
+        if inside := selected >> first & (1 << len(interval)) - 1:
+            chosen |= _at_positions(inside, days.positions) << first
+    return chosen >> before & _bits(range(length))
+
+
+@lru_cache(maxsize=4096)
+def _selected(days: Days, year: int) -> int:
+    return days.selected(year)
+
+
+@lru_cache(maxsize=4096)
+def _at_positions(days: int, positions: frozenset[int]) -> int:
+    wanted = _numbered(positions, days.bit_count())
+    return _all(1 << day for number, day in enumerate(_each(days)) if wanted >> number & 1)
+
+
+@lru_cache(maxsize=4096)
+def _numbered(numbers: frozenset[int], of: int, step: int = 1) -> int:
+    """Return a bit for each of these numbers, from 1 or, if negative, from the end; the bits are `step` apart."""
+    places = {number - 1 if number > 0 else of + number for number in numbers}
+    return _all(1 << step * place for place in places if 0 <= place < of)
+
+
+def _weekdays(year: int, weekday: int, numbers: frozenset[int], spans: Iterable[range]) -> int:
+    """Return the days of a year on a weekday that have one of the numbers in their month, or in the year."""
+    first = (weekday - date(year, 1, 1).weekday()) % 7
+    if EVERY in numbers:
+        return _evenly(7, len(range(first, _length(year), 7))) << first
+    found = 0
+    for span in spans:
+        soonest = span.start + (first - span.start) % 7
+        found |= _numbered(numbers, len(range(soonest, span.stop, 7)), 7) << soonest
+    return found
+
+
+def _evenly(step: int, number: int) -> int:
+    """Return so many days, from the first on, `step` days apart."""
+    return ((1 << step * number) - 1) // ((1 << step) - 1) if number > 1 else number
+
+
+@lru_cache
+def _months(year: int) -> tuple[range, ...]:
+    ends = accumulate((monthrange(year, month)[1] for month in range(1, 13)), initial=0)
+    return tuple(range(first, end) for first, end in pairwise(ends))
+
+
+def _length(year: int) -> int:
+    return 365 + isleap(year)
+
+
+def _number(day: date) -> int:
+    return day.toordinal() - date(day.year, 1, 1).toordinal()
+
+
+def _all(sets: Iterable[int]) -> int:
+    return reduce(or_, sets, 0)
+
+
+def _bits(days: range) -> int:
+    return (1 << len(days)) - 1 << days.start
+
+
+def _shifted(days: int, by: int) -> int:
+    """Return the days moved `by` days later; those that come before the first fall away."""
+    return days << by if by >= 0 else days >> -by
+
+
+def _each(days: int) -> Iterator[int]:
+    """Yield the numbers of the days, in order."""
+    while days:
+        lowest = days & -days
+        yield lowest.bit_length() - 1
+        days ^= lowest
 
 
 def _kind(year: int) -> tuple[int, bool, bool, bool]:
@@ -284,10 +354,6 @@ def _kind(year: int) -> tuple[int, bool, bool, bool]:
 _first_of_kind: dict[tuple[int, bool, bool, bool], int] = {}
 _TWINS = tuple(_first_of_kind.setdefault(_kind(year), year) for year in range(2000, 2400))
 """For each year, modulo 400, a year of the same kind."""
-
-
-def _day_of_year(day: date) -> int:
-    return day.toordinal() - date(day.year, 1, 1).toordinal() + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,11 +401,26 @@ class RecurrenceSet:
         If several have the same start, it yields only the one with the latest end (R4).
         """
         by_rules = (map(self.lasting, rule.starts(first, last)) for rule in self.rules)
-        added = (occurrence for occurrence in self.added if first <= occurrence.start.date() <= last)
+        begin = bisect_left(self.added, first, key=_date_of)
+        added = takewhile(lambda occurrence: _date_of(occurrence) <= last, islice(self.added, begin, None))
         for start, same in groupby(merge(*by_rules, added), attrgetter("start")):
             if start not in self.excluded:
                 *_, longest = same
                 yield longest
+
+    def starts_among(self, walls: Collection[datetime], days: Collection[date]) -> set[datetime]:
+        """Return which of these wall times are starts, and all starts on these days; excluded ones too."""
+        found = {start for start in (one.start for one in self.added) if start in walls or start.date() in days}
+        times: dict[date, set[time]] = {day: set() for day in sorted({*days, *(wall.date() for wall in walls)})}
+        for wall in walls:
+            times[wall.date()].add(wall.time())
+        for rule in self.rules:
+            for year, same in groupby(times, attrgetter("year")):
+                of_year = rule.of_year(year)
+                for day in same:
+                    if of_year >> _number(day) & 1:
+                        found.update(rule.starts_on(day, rule.times if day in days else times[day] & {*rule.times}))
+        return found
 
     def soonest(self, first: date, last: date, _initiation_date: date | None = None) -> Occurrence | None:
         """Return the soonest occurrence that starts on the dates `first` to `last`, both inclusive."""
@@ -348,3 +429,7 @@ class RecurrenceSet:
     def lasting(self, start: datetime) -> Occurrence:
         """Return the occurrence at a start, with the length of the set."""
         return Occurrence(start, start + self.length, self.states_end)
+
+
+def _date_of(occurrence: Occurrence) -> date:
+    return occurrence.start.date()

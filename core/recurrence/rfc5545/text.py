@@ -8,7 +8,7 @@ clocks change.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -20,7 +20,8 @@ from core.recurrence.rfc5545.values import DAY, Part, day, length, moment, walls
 from core.recurrence.schedules import Occurrence, require_few
 from core.timezones import to_local
 
-MOST_RULES = 10
+MOST_RULES, MOST_EXDATES = 10, 366
+"""The most RRULE lines and dates in EXDATE that a text may have (R6): a pass reads them while edges wait."""
 
 _DATE = "20261105"
 _LOCAL = f"a local time such as {_DATE}T193000"
@@ -249,36 +250,31 @@ class _Reader:
         self.leniency.forgive(part.problem(f"a start that an RRULE yields, such as {first:%Y%m%dT%H%M%S}"))
 
     def _excluded(self, whole: RecurrenceSet) -> frozenset[datetime]:
-        lines = self._named("EXDATE")
-        years = [int(part.value[:4]) for line in lines for part in line.parts if part.value[:4].isdigit()]
-        if years:  # each EXDATE asks the rules for a day; counting up to it each time would take seconds
-            whole = replace(whole, rules=tuple(rule.without_count(max(years)) for rule in whole.rules))
-        found = [self._exdate(line.type, part, whole) for line in lines for part in line.parts]
-        return frozenset().union(*found)
+        parts = [(line.type, part) for line in self._named("EXDATE") for part in line.parts]
+        if len(parts) > MOST_EXDATES:
+            raise InvalidRecurrence(f"there are {len(parts)} dates in EXDATE; expected at most {MOST_EXDATES}")
+        days = {part: self._exdate(part, whole.start) for type_, part in parts if type_ == "DATE"}
+        meant = {part: self._meant(part) for type_, part in parts if type_ != "DATE"}
+        excluded = whole.starts_among(frozenset().union(*meant.values()), frozenset(days.values()))
+        excluded_days = {start.date() for start in excluded}
+        for type_, part in parts:
+            if not (days[part] in excluded_days if type_ == "DATE" else meant[part] & excluded):
+                self.leniency.forgive(part.problem("the local start of an occurrence"))
+        return frozenset(excluded)
 
-    def _exdate(self, value_type: str, part: Part, whole: RecurrenceSet) -> frozenset[datetime]:
-        if value_type == "DATE":
-            on = day(part, f"a date such as {_DATE}")
-            self.leniency.forgive(part.problem(f"a start such as {on:%Y%m%d}T{whole.start:%H%M%S}"))
-            excluded = self._starts_on(whole, [on])
-        else:
-            meant = self._meant(part, whole)
-            excluded = self._starts_on(whole, {wall.date() for wall in meant}) & meant
-        if not excluded:
-            self.leniency.forgive(part.problem("the local start of an occurrence"))
-        return excluded
+    def _exdate(self, part: Part, start: datetime) -> date:
+        on = day(part, f"a date such as {_DATE}")
+        self.leniency.forgive(part.problem(f"a start such as {on:%Y%m%d}T{start:%H%M%S}"))
+        return on
 
-    def _meant(self, part: Part, whole: RecurrenceSet) -> frozenset[datetime]:
+    def _meant(self, part: Part) -> frozenset[datetime]:
         """Return the wall times that a time, local or in UTC, may mean."""
         found = moment(part, _LOCAL)
         if not found.in_utc:
             return frozenset({found.wall})
         if self.zone is None:
             raise part.refused(f"{_LOCAL}, because the session's zone is not given")
-        return walls(found.wall, self.zone, {at for rule in whole.rules for at in rule.times} | {whole.start.time()})
-
-    def _starts_on(self, whole: RecurrenceSet, days: Iterable[date]) -> frozenset[datetime]:
-        return frozenset(occurrence.start for on in days for occurrence in whole.occurrences(on, on))
+        return walls(found.wall, self.zone)
 
 
 def _is_yielded(start: datetime, rules: tuple[Rule, ...]) -> bool:
@@ -292,5 +288,4 @@ def _less_start(rules: tuple[Rule, ...], start: datetime) -> tuple[Rule, ...]:
     """
     if _is_yielded(start, rules):
         return rules
-    less = (replace(rule, count=rule.count and rule.count - 1) for rule in rules)
-    return tuple(rule for rule in less if rule.count != 0)
+    return tuple(replace(rule, count=rule.count and rule.count - 1) for rule in rules if rule.count != 1)

