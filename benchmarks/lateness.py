@@ -1,9 +1,13 @@
-"""How late a flip is: from an edge's instant until another connection sees it, for 1 to 10,000 sessions at once."""
+"""How late a flip is: from an edge's instant until another connection sees it, for 1 to 10,000 sessions at once.
+
+And how late one edge is while other sessions are planned, whose recurrences are as costly as they may be (R6).
+"""
 
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import cycle
 
 from benchmarks import floor, process, wave
 from benchmarks.lock_watch import LockWatch
@@ -11,7 +15,7 @@ from benchmarks.observer import Observer, VisibleAfter
 from benchmarks.process import Process
 from benchmarks.program import Run, program
 from benchmarks.result import Figure, Result, Target
-from benchmarks.server import Server, connected
+from benchmarks.server import Server, connected, run
 from benchmarks.spread import Spread
 from benchmarks.wave import Wave
 
@@ -25,22 +29,30 @@ ALL_VISIBLE = "all sessions and their people visible"
 FIRST_VISIBLE = "the first session visible"
 NAIVE = "all visible, with a job for each instance"
 LOCKED = "longest lock held"
+EDITED = "visible, with an edit of six sessions just before: "
+EDITS = 6
+JUST_BEFORE = timedelta(milliseconds=5)
+MANY_COUNTS, MANY_STARTS = "nine COUNTs since 1900, 366 EXDATEs", "48 starts a day"
 
 
-def lateness(run: Run) -> Result:
+def lateness(this: Run) -> Result:
     """Open waves of each size, beside the floor and the naive design."""
     result = Result("lateness", __doc__ or "", "sessions")
-    for size in run.pick([1, 100, 1000, 10_000], [1, 100, 1000, 10_000, 50_000], [1, 100]):
-        _measure(run, result, size)
+    for size in this.pick([1, 100, 1000, 10_000], [1, 100, 1000, 10_000, 50_000], [1, 100]):
+        _measure(this, result, size)
+        if size == 1:
+            for text in (MANY_COUNTS, MANY_STARTS):
+                beside, alone = _beside_edits(this.server, text, 20 if this.quick else EDGES_OF_ONE)
+                result.figures.append(_figure(EDITED + text, 1, beside, alone))
     _targets(result)
     return result
 
 
-def _measure(run: Run, result: Result, size: int) -> None:
-    rounds = min(ROUNDS.get(size, 2), 20 if run.quick else EDGES_OF_ONE)
-    gap = _gap(run.server, size)
-    product, raw, locked, raw_locked = _alternate(run.server, size, rounds, gap)
-    naive = _naive(run.server, size, gap)
+def _measure(this: Run, result: Result, size: int) -> None:
+    rounds = min(ROUNDS.get(size, 2), 20 if this.quick else EDGES_OF_ONE)
+    gap = _gap(this.server, size)
+    product, raw, locked, raw_locked = _alternate(this.server, size, rounds, gap)
+    naive = _naive(this.server, size, gap)
     result.figures += [
         _figure(
             ALL_VISIBLE,
@@ -155,10 +167,58 @@ def _naive(server: Server, size: int, gap: timedelta) -> list[VisibleAfter]:
         return [observer.watch(opening) for opening in waves]
 
 
+def _beside_edits(server: Server, text: str, rounds: int) -> tuple[list[float], list[float]]:
+    """Return how late edges are of which every second one comes just after an edit, and how late the others are."""
+    seconds: list[list[float]] = [[], []]
+    with ExitStack() as stack:
+        url = stack.enter_context(server.database())
+        app = stack.enter_context(connected(url))
+        session_ids = wave.draft(app, EDITS, 1, people_each=0).session_ids
+        gap = timedelta(seconds=2 * SHORTEST_GAP)
+        [waves] = _open(stack, [url], [process.daemon(url)], size=1, count=2 * rounds, gap=gap)
+        observer = stack.enter_context(closing(Observer(url)))
+        for number, (opening, measured) in enumerate(zip(waves, cycle(seconds), strict=False)):
+            if measured is seconds[0]:
+                texts = [_costly(text, number * EDITS + n) for n in range(EDITS)]
+                time.sleep(max(0.0, (opening.opens_at - JUST_BEFORE - datetime.now(UTC)).total_seconds()))
+                run(app, _EDIT, session_ids, texts)
+            measured.append(observer.watch(opening).all)
+    return seconds[0], seconds[1]
+
+
+_EDIT = (
+    "UPDATE session SET recurrence = text FROM unnest(%s::bigint[], %s::text[]) edited (id, text) WHERE session_id = id"
+)
+
+
+def _costly(text: str, number: int) -> str:
+    """Return a recurrence that costs a pass as much as one may, and that no pass has seen yet."""
+    if text == MANY_STARTS:
+        hours = ",".join(map(str, range(24)))
+        today = datetime.now(UTC).date()
+        days = ",".join(str(max(1, (today + timedelta(days=day)).timetuple().tm_yday)) for day in range(-9, 10))
+        rule = f"FREQ=YEARLY;BYYEARDAY={days};BYMINUTE=0,30;BYHOUR={hours}"
+        return f"DTSTART:{1950 + number % 60}0101T000000\nDURATION:PT{20 + number % 9}M\nRRULE:{rule}"
+    counts = (
+        "WEEKLY;BYDAY=MO;COUNT=6700", "WEEKLY;BYDAY=TU,WE;COUNT=13300", "MONTHLY;BYDAY=1TH,2FR;COUNT=3100",
+        "MONTHLY;BYMONTHDAY=1,5,9;COUNT=4700", "YEARLY;BYWEEKNO=1,20,30;BYDAY=MO,TU;COUNT=790",
+        "YEARLY;BYYEARDAY=1,50,100,-1;COUNT=540", "WEEKLY;INTERVAL=53;BYDAY=SA,SU;COUNT=300",
+        "DAILY;INTERVAL=7;COUNT=6800", "DAILY;INTERVAL=3;COUNT=15600",
+    )  # fmt: skip
+    rules = "".join(f"\nRRULE:FREQ={rule};WKST={'MO' if number % 2 else 'SU'}" for rule in counts)
+    first = date(2026, 1, 1) + timedelta(days=number)
+    excluded = ",".join(f"{first + timedelta(days=3 * n):%Y%m%d}T190000" for n in range(366))
+    return f"DTSTART:19000101T190000\nDURATION:PT{1 + number % 9}H{rules}\nEXDATE:{excluded}"
+
+
 def _targets(result: Result) -> None:
     if 1 in result.sizes(ALL_VISIBLE):
         one = result.figure(ALL_VISIBLE, 1)
         result.targets.append(Target("one edge: lateness, p99", one.product.p99, 10, "ms"))
+        for text in (MANY_COUNTS, MANY_STARTS):
+            edited = result.figure(EDITED + text, 1)
+            more = edited.product.p99 - (edited.floor.p99 if edited.floor else 0.0)
+            result.targets.append(Target(f"one edge after six edits, {text}: later by (p99)", more, 20, "ms"))
     if 1000 in result.sizes(ALL_VISIBLE):
         thousand = result.figure(ALL_VISIBLE, 1000)
         what = "1,000 sessions and 5,000 people at one instant: all visible"

@@ -49,6 +49,11 @@ class Drafts:
     size: int
     people_each: int
 
+    @property
+    def session_ids(self) -> list[int]:
+        """The sessions of all waves."""
+        return list(range(self.first_session, self.first_session + self.count * self.size))
+
 
 def add(connection: Connection, at: Sequence[datetime], size: int, people_each: int = PEOPLE_EACH) -> list[Wave]:
     """Add waves of so many sessions, one for each instant."""

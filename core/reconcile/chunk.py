@@ -4,7 +4,8 @@ A pass never asks why it was started, only what is true now. If another transact
 row's session; the caller reconciles it again milliseconds later.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import chain
@@ -27,11 +28,16 @@ from core.store.presence import check_ins, locations
 from core.store.queue import requests, retries
 from core.store.queue.requests import PlanState
 
+PLANNING_SECONDS, EACH_SECONDS = 0.01, 0.0003  # for a pass, and for each session more: most take half of that
+
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
+    """`blocked` sessions were not planned; nor were those `left` for the next pass."""
+
     result: ReconcileResult
     blocked: frozenset[int]
+    left: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +54,9 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
 
     1. Lock their plans, except those that another pass holds; a hook waits for those.
     2. Read the clock and then, in the same statement, their requests.
-    3. Plan the sessions that somebody requested, or whose `next_plan_at` has come, or whose zone data is old.
-    4. Activate all sessions: compare the bits with the windows and the clock, write the difference, move the people.
+    3. Plan the sessions that somebody requested, or whose `next_plan_at` has come, or whose zone data is old. Leave
+       those that there is no time for: they stay due, and are no part of the result. An edge may be waiting.
+    4. Activate all the others: compare the bits with the windows and the clock, write the difference, move the people.
     5. Delete the requests of step 2, but only of finished sessions. In the app's transaction they stay: somebody may
        commit a check-in between this pass and the app's commit, and the daemon then reconciles the session once more.
     """
@@ -67,15 +74,16 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
     # Requests are stamped by the real clock: beside a stated `now` they mean nothing.
     requested = {} if options.now else {id_: state.requested_at for id_, state in states.items() if state.requested_at}
     planned = _plan(connection, options, to_plan, now, requested)
-    activated = _activate(connection, options, locked - planned.blocked, to_plan, now, requested=requested)
+    done = locked - planned.left
+    activated = _activate(connection, options, done - planned.blocked, to_plan, now, requested=requested)
     unfinished = planned.blocked | activated.blocked | activated.unmoved
     not_requested = frozenset(id_ for id_ in activated.unmoved if not states[id_].requests)
     if is_own(connection):
         requests.add(connection, not_requested)
-        _finish(connection, [state for id_, state in states.items() if id_ not in unfinished])
+        _finish(connection, [states[id_] for id_ in done - unfinished])
     else:
         requests.add_and_notify(connection, not_requested)
-    return missing + planned.result + activated.result + ReconcileResult(sessions=locked, deferred=unfinished)
+    return missing + planned.result + activated.result + ReconcileResult(sessions=done, deferred=unfinished)
 
 
 def _missing(connection: Connection, session_ids: frozenset[int]) -> ReconcileResult:
@@ -107,10 +115,9 @@ def _plan(
     requested: Mapping[int, datetime],
 ) -> _Planned:
     if not session_ids:
-        return _Planned(ReconcileResult(), frozenset())
+        return _Planned(ReconcileResult(), frozenset(), frozenset())
     read = snapshots.snapshots(connection, session_ids, first_date(now))
-    horizon, default_length = options.settings.plan_horizon, options.settings.default_length
-    decided = [plan_or_freeze(one, now, horizon=horizon, default_length=default_length) for one in read]
+    decided = _decide(read, now, options.settings)
     locked = plans.lock_for(connection, decided, now)
     blocked = locked.blocked | _edited_meanwhile(connection, read, decided, first_date(now))
     free = [plan for plan in decided if plan.session_id not in blocked]
@@ -120,7 +127,7 @@ def _plan(
         now,
         stored=locked.stored,
         requested=requested,
-        planned_through=now + horizon,
+        planned_through=now + options.settings.plan_horizon,
         zone_version=ZONE_VERSION,
     )
     result = ReconcileResult(
@@ -132,7 +139,19 @@ def _plan(
         left_behind=_left_behind(connection, free, frozenset(written.deleted)) if options.is_hook else (),
         edges=written.edges,
     )
-    return _Planned(result, blocked)
+    left = frozenset(one.session_id for one in read) - {plan.session_id for plan in decided}
+    return _Planned(result, blocked, left)
+
+
+def _decide(read: Sequence[SessionSnapshot], now: datetime, settings: Settings) -> list[Plan]:
+    """Plan one session after the other, until the time for those planned so far is used up; at least one."""
+    started = time.thread_time()
+    decided: list[Plan] = []
+    for one in read:
+        if decided and time.thread_time() - started > PLANNING_SECONDS + EACH_SECONDS * len(decided):
+            break
+        decided.append(plan_or_freeze(one, now, horizon=settings.plan_horizon, default_length=settings.default_length))
+    return decided
 
 
 def _left_behind(connection: Connection, decided: Iterable[Plan], deleted: frozenset[int]) -> tuple[LeftBehind, ...]:

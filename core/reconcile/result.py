@@ -46,7 +46,7 @@ class LeftBehind:
 class ReconcileResult:
     """What a pass changed, and what it could not change.
 
-    sessions     ids of the sessions that the pass locked
+    sessions     ids of the sessions that the pass locked, and did not leave for the next pass
     activated    flips that turned an instance on; `deactivated`: off
     planned      ids of the instances that the pass made; `retimed` and `deleted`: that it retimed and deleted
     unwindowed   ids of instances that have no window although they are not cancelled (P4, R3)

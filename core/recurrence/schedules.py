@@ -13,7 +13,7 @@ from core.errors import InvalidRecurrence
 DEFAULT_LENGTH = timedelta(hours=3)
 """How long an occurrence lasts if it states no end (T3)."""
 
-FIRST_YEAR, LAST_YEAR = 1900, 2200
+FIRST_YEAR, LAST_YEAR = 1900, 2199
 """If somebody gives a date in another year, it is a mistake: in a form, in a file, or where they ask for a row."""
 
 LAST_DAY = date(LAST_YEAR, 12, 31)

@@ -163,7 +163,7 @@ def test_a_start_that_makes_no_sense_is_refused_with_what_is_accepted(
 ) -> None:
     session = add_session(app, TEXT)
 
-    with pytest.raises(NoSuchOccurrence, match=rf"at {re.escape(str(start))}; expected a local .* from 1900 to 2200$"):
+    with pytest.raises(NoSuchOccurrence, match=rf"at {re.escape(str(start))}; expected a local .* from 1900 to 2199$"):
         ensure_instance(engine, session, start)
     assert instances_of(app, session) == []
 

@@ -6,6 +6,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
+from core.reconcile import chunk
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.data import (
@@ -490,3 +491,37 @@ def test_t5_only_newer_zone_data_makes_a_plan_stale(
 
     assert spans_of(app, session) == (["01 18:00 - 01 23:00"] if is_stale else ["01 17:00 - 01 23:00"])
     assert (plan_of(app, session)["zone_version"] == stored) is not is_stale
+
+
+# How long a pass plans
+
+
+def test_a_pass_leaves_what_it_has_no_time_to_plan_to_the_next(
+    engine: Engine, app: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = [planned(engine, app)[0] for _ in range(4)]
+    for session in sessions[:3]:
+        change_session(app, session, recurrence=WEDNESDAYS)
+    monkeypatch.setattr(chunk, "PLANNING_SECONDS", -1.0)
+
+    rounds = [reconcile_at(engine, OPENS, rounds=1) for _ in range(4)]
+
+    # One more in each round. The fourth session has an edge and no edit: it does not wait for them.
+    assert [result.sessions for result in rounds] == [{sessions[0], sessions[3]}, {sessions[1]}, {sessions[2]}, set()]
+    assert [len(result.activated) for result in rounds] == [1, 0, 0, 0]
+    assert [result.deferred for result in rounds] == [frozenset()] * 4
+    assert requests(app) == []
+    assert [len(instances_of(app, session)) for session in sessions] == [1, 1, 1, 1]
+
+
+def test_a_reconcile_without_rounds_plans_what_each_pass_left(
+    engine: Engine, app: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = [add_session(app, TUESDAYS) for _ in range(5)]
+    monkeypatch.setattr(chunk, "PLANNING_SECONDS", -1.0)
+
+    result = reconcile_at(engine, NOON)
+
+    assert result.sessions == set(sessions)
+    assert len(result.planned) == 5
+    assert requests(app) == []

@@ -59,7 +59,7 @@ def load(engine: Engine, file: Path) -> Loaded:
             {"initiation_date": "9999-01-01"},
             "initiation_date is '9999-01-01'; expected a date such as 2026-03-17, in a",
         ),
-        ({"termination_date": "0001-01-01"}, "in a year from 1900 to 2200"),
+        ({"termination_date": "0001-01-01"}, "in a year from 1900 to 2199"),
         ({"name": "a\0b"}, "name has '\\x00' at character 2; expected text without NUL"),
         ({"city": "\ud800"}, "city has '\\ud800' at character 1; expected text without NUL and half surrogates"),
         ({"name": [["x"] * 50] * 50}, "[['x', 'x'"),

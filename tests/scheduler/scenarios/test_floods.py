@@ -116,3 +116,42 @@ def test_an_edit_beside_many_sessions_that_somebody_holds_takes_effect_in_a_seco
     figures(f"beside {MANY} sessions that are held: an edit took effect after {took * 1000:.0f} ms")
     assert took < BOUND_SECONDS
     wait_until_reconciled(app)
+
+
+def costly(number: int) -> str:
+    """Return a recurrence that costs a pass as much as one may (R6), and that it has not read yet."""
+    rules = "".join(
+        f"\nRRULE:FREQ=MONTHLY;BYDAY=1MO,-{n}TU,3WE;BYMONTHDAY=-{n + number % 20},3,4;COUNT=99999" for n in range(1, 10)
+    )
+    excluded = ",".join(f"{1900 + n % 299}{1 + n % 12:02}{1 + n % 28:02}T190000" for n in range(number, number + 366))
+    return f"DTSTART:19000101T190000{rules}\nEXDATE:{excluded}"
+
+
+def test_an_edge_does_not_wait_for_the_edits_of_costly_recurrences(
+    daemons: Daemons, database_url: str, app: Connection, figures: Figures
+) -> None:
+    edited = [session_here(app) for _ in range(40)]
+    daemons.ready(database_url)
+    instance_id = instance_soon(app, session_here(app), 3, 3600)
+    wait_until_reconciled(app)
+    texts = [costly(number) for number in range(len(edited))]
+    [[seconds]] = execute(
+        app,
+        "SELECT extract(epoch FROM opens_at - clock_timestamp())::float FROM activation_window WHERE phase = 'ahead'",
+    )
+    time.sleep(max(0.0, seconds - 0.1))
+
+    execute(
+        app,
+        "UPDATE session SET recurrence = text FROM unnest(%s::bigint[], %s::text[]) edit (id, text) "
+        "WHERE session_id = id",
+        *(edited, texts),
+    )
+    flipped = "SELECT extract(epoch FROM done_at - due_at)::float FROM activation_log WHERE session_instance_id = %s"
+    eventually(lambda: value(app, flipped, instance_id), "the edge has been flipped")
+    wait_until_reconciled(app)
+
+    late = value(app, flipped, instance_id)
+    figures(f"an edge beside {len(edited)} edits of costly recurrences: {late * 1000:.0f} ms late")
+    assert late < BOUND_SECONDS
+    assert value(app, "SELECT count(*) FROM session_plan WHERE error IS NOT NULL") == 0
