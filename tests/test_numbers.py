@@ -192,6 +192,11 @@ LESS = (
         "check_active_sessions.RESPONSE_TIMEOUT_SECONDS",
         "the server ends it first",
     ),
+    (
+        "chunk.PLANNING_SECONDS + 175 * chunk.EACH_SECONDS",
+        "PASS_SETTINGS.idle_in_transaction_session_timeout",
+        "the server does not end a pass that plans a whole chunk",
+    ),
     ("batches.ISOLATE_SECONDS + agenda.TICK_SECONDS", "status.BEAT_STALE", "the heartbeat waits while a pass isolates"),
     ("retries.LAST_RETRY", "outage.ISOLATE_FOR_SECONDS", "isolation lasts until the culprit backs off for longest"),
     # retries

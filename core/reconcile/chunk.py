@@ -28,7 +28,8 @@ from core.store.presence import check_ins, locations
 from core.store.queue import requests, retries
 from core.store.queue.requests import PlanState
 
-PLANNING_SECONDS, EACH_SECONDS = 0.01, 0.0003  # for a pass, and for each session more: most take half of that
+PLANNING_SECONDS = 0.01  # of the processor's time; then a pass leaves the other sessions, because edges wait meanwhile
+EACH_SECONDS = 0.0003  # more for each session that is planned: most take half of that
 
 
 @dataclass(frozen=True, slots=True)
