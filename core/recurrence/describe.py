@@ -1,16 +1,25 @@
 """A recurrence in plain English, as a musician would write it: "Every other Thursday, 7-10:30pm"."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
+from itertools import combinations, islice
+from typing import TypeVar
 
 from core.recurrence import Recurrence
 from core.recurrence.rfc5545.expansion import EVERY, Days, RecurrenceSet, Rule
-from core.recurrence.schedules import EVERY_WEEK, LAST, WEEKDAYS, Occurrence, Schedule
+from core.recurrence.schedules import EVERY_WEEK, LAST, LAST_DAY, WEEKDAYS, Occurrence, Schedule
 
 NEVER = "No regular times"
 
 MOST_DATES = 3
-"""If there are more single dates than this, the text gives their number and does not list them."""
+"""If there are more single dates than this, the text gives their number and does not list them.
+
+A rule with so few starts is described by its dates.
+"""
+
+LATER_END_COUNTS = "where two begin together, the later end counts"
+"""The text says so of schedules that end differently on some of their days (R4)."""
 
 _WEEKDAYS = tuple(name.capitalize() for name in WEEKDAYS)
 _MONTHS = (
@@ -27,9 +36,17 @@ _NOON, _MIDNIGHT = time(12), time(0)
 _ALL_NUMBERS = EVERY_WEEK - {5} | {LAST}
 """A session that meets on all of these in each month meets every week."""
 
+_YEARS_OF_SCHEDULES = 12
+"""Hours that a schedule does not have within so many years are not told."""
+
+Value = TypeVar("Value")
+
 
 def describe(recurrence: Recurrence) -> str:
-    """Return the days and hours of a recurrence; a rule that is too complicated for English is quoted."""
+    """Return the days and hours of a recurrence; a rule that is too complicated for English is quoted.
+
+    Each date, weekday and hour that it names is one of an occurrence, except after "but not" and "counted from".
+    """
     text = "; ".join(dict.fromkeys(_phrases(recurrence)))
     return text[0].upper() + text[1:] if text else NEVER
 
@@ -58,6 +75,8 @@ def _phrases(recurrence: Recurrence) -> Iterator[str]:
 
 def _schedule_phrases(schedules: list[Schedule]) -> Iterator[str]:
     """Yield days and hours: one phrase for weekly schedules with the same hours, and one for hours on the same days."""
+    if any(_ends_differ(*pair) for pair in combinations(schedules, 2)):
+        schedules = _that_count(schedules)
     weekdays: dict[str, set[int]] = {}
     for schedule in filter(_is_weekly, schedules):
         weekdays.setdefault(_schedule_hours(schedule), set()).add(schedule.weekday)
@@ -65,7 +84,30 @@ def _schedule_phrases(schedules: list[Schedule]) -> Iterator[str]:
     for schedule in schedules:
         at = _schedule_hours(schedule)
         times.setdefault(_weekly(weekdays[at]) if _is_weekly(schedule) else _schedule_days(schedule), []).append(at)
-    return (f"{days}, {_listed(list(dict.fromkeys(at)))}" for days, at in times.items())
+    yield from (f"{days}, {_listed(list(dict.fromkeys(at)))}" for days, at in times.items())
+    if any(_ends_differ(*pair) for pair in combinations(schedules, 2)):
+        yield LATER_END_COUNTS
+
+
+def _that_count(schedules: list[Schedule]) -> list[Schedule]:
+    """Leave out the schedules beside which, whenever they begin, others begin too and end later (R4)."""
+    last = date(_ANY_DAY.year + _YEARS_OF_SCHEDULES, 12, 31)
+    counting = {*Recurrence(tuple(schedules)).between(_ANY_DAY, last)}
+    return [one for one in schedules if not counting.isdisjoint(one.occurrences(_ANY_DAY, last, None))]
+
+
+def _ends_differ(one: Schedule, other: Schedule) -> bool:
+    """Whether the schedules begin together on a day that both may have, and end differently there."""
+    return (
+        (one.weekday, one.hours.start) == (other.weekday, other.hours.start)
+        and not _weeks_of_month(one).isdisjoint(_weeks_of_month(other))
+        and one.hours.on(_ANY_DAY) != other.hours.on(_ANY_DAY)
+    )
+
+
+def _weeks_of_month(schedule: Schedule) -> frozenset[int]:
+    """Return which of a month's such weekdays a schedule may fall on; the last is the fourth or the fifth."""
+    return schedule.which | {4, 5} if LAST in schedule.which else schedule.which
 
 
 def _schedule_hours(schedule: Schedule) -> str:
@@ -85,26 +127,123 @@ def _schedule_days(schedule: Schedule) -> str:
 # RFC 5545 texts
 
 
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """A rule of which the text names the days: without COUNT, and without what it never yields.
+
+    `first` is its first start, and `rule.until` its last, if there is one; `number`: how many a rule with COUNT has.
+    """
+
+    rule: Rule
+    first: datetime
+    number: int | None
+
+    def has(self, start: datetime) -> bool:
+        return self.first <= start and self.rule.has(start)
+
+
 def _set_phrases(found: RecurrenceSet) -> Iterator[str]:
-    yield from (_rule_phrase(rule, found) for rule in found.rules)
-    singles: dict[str, list[date]] = {}
-    for occurrence in found.added:
-        ruled = any(rule.has(occurrence.start) for rule in found.rules)
-        if not ruled and occurrence.start not in found.excluded:
-            singles.setdefault(hours(occurrence), []).append(occurrence.start.date())
-    for at, dates in singles.items():
-        yield f"{'also ' if found.rules else ''}{_dates(dates)}, {at}"
-    if left_out := sorted(start.date() for start in found.excluded if any(rule.has(start) for rule in found.rules)):
-        yield f"but not {_dates(left_out)}"
+    """Yield a phrase for each rule with many starts, then the single dates, then what is left out."""
+    counts = [rule.count for rule in found.rules]
+    found = replace(found, rules=tuple(replace(rule, count=None, until=rule.last) for rule in found.rules))
+    patterns: list[_Pattern] = []
+    singles = {*found.added}
+    for rule, count in zip(found.rules, counts, strict=True):
+        starts = list(islice(_starts(rule, found.excluded), MOST_DATES + 1))
+        if len(starts) <= MOST_DATES:
+            singles |= {*map(found.lasting, starts)}
+        else:
+            patterns.append(_pattern(rule, count, starts[0], found.excluded))
+    yield from dict.fromkeys(_rule_phrase(pattern, found) for pattern in patterns)
+    yield from _single_phrases(singles, patterns, found)
+    yield from _left_out_phrases(patterns, found)
 
 
-def _rule_phrase(rule: Rule, found: RecurrenceSet) -> str:
+def _starts(rule: Rule, excluded: frozenset[datetime]) -> Iterator[datetime]:
+    return (start for start in rule.starts(rule.start.date(), LAST_DAY) if start not in excluded)
+
+
+def _pattern(rule: Rule, count: int | None, first: datetime, excluded: frozenset[datetime]) -> _Pattern:
+    number = None
+    if count is not None and rule.until:
+        number = count - sum(map(rule.has, excluded))
+    rule = replace(rule, until=rule.until and _last(rule, rule.until, excluded))
+    return _Pattern(_without_idle_parts(rule, excluded), first, number)
+
+
+def _last(rule: Rule, until: datetime, excluded: frozenset[datetime]) -> datetime:
+    """Return the last start of a rule that has any."""
+    years = range(until.year, rule.start.year - 1, -1)
+    by_year = (list(rule.starts(date(year, 1, 1), date(year, 12, 31))) for year in years)
+    return next(start for starts in by_year for start in reversed(starts) if start not in excluded)
+
+
+def _without_idle_parts(rule: Rule, excluded: frozenset[datetime]) -> Rule:
+    """Leave out the weekdays, months, days and times on which the rule never starts: it may end before they come."""
+
+    def used(values: Collection[Value], with_only: Callable[[Value], Rule]) -> list[Value]:
+        if len(values) == 1:
+            return [*values]
+        return [value for value in values if any(_starts(with_only(value), excluded))]
+
+    days = rule.days
+    return replace(
+        rule,
+        days=days
+        if days.positions
+        else replace(
+            days,
+            weekdays=frozenset(
+                used(days.weekdays, lambda one: replace(rule, days=replace(days, weekdays=frozenset({one}))))
+            ),
+            month_days=frozenset(
+                used(days.month_days, lambda one: replace(rule, days=replace(days, month_days=frozenset({one}))))
+            ),
+            months=frozenset(used(days.months, lambda one: replace(rule, days=replace(days, months=frozenset({one}))))),
+        ),
+        times=tuple(used(rule.times, lambda one: replace(rule, times=(one,)))),
+    )
+
+
+def _rule_phrase(pattern: _Pattern, found: RecurrenceSet) -> str:
+    rule = pattern.rule
     days = _rule_days(rule.days) or f"on the days that {rule.text} gives, counted from {_date(rule.start.date())}"
     at = _listed([hours(found.lasting(datetime.combine(_ANY_DAY, start))) for start in rule.times])
-    until = f", until {_date(rule.until.date())}" if rule.until else ""
-    times = "" if rule.count is None else f", {rule.count} {'time' if rule.count == 1 else 'times'}"
-    since = f" from {_date(rule.start.date())}" if times else ""
-    return f"{days}, {at}{times}{since}{until}"
+    if pattern.number is not None:
+        return f"{days}, {at}, {pattern.number} times from {_date(pattern.first.date())}"
+    if rule.until is None:
+        return f"{days}, {at}"
+    is_whole_day = rule.until.time() == max(rule.times)
+    return f"{days}, {at}, until {_date(rule.until.date()) if is_whole_day else _moment(rule.until)}"
+
+
+def _single_phrases(
+    singles: Collection[Occurrence], patterns: Collection[_Pattern], found: RecurrenceSet
+) -> Iterator[str]:
+    """Yield single dates by their hours; of those with one start the latest end counts (R4), also beside a pattern."""
+    longest = {single.start: single for single in sorted(singles) if single.start not in found.excluded}
+    phrases: dict[tuple[str, str], list[date]] = {}
+    for single in longest.values():
+        prefix = "also " if patterns else ""
+        if any(pattern.has(single.start) for pattern in patterns):
+            prefix = "but "
+            if single <= found.lasting(single.start):
+                continue
+        phrases.setdefault((prefix, hours(single)), []).append(single.start.date())
+    return (f"{prefix}{_dates(dates)}, {at}" for (prefix, at), dates in phrases.items())
+
+
+def _left_out_phrases(patterns: Collection[_Pattern], found: RecurrenceSet) -> Iterator[str]:
+    """Yield the dates on which nothing starts, and the starts that are left out on a date that has others."""
+    left_out = sorted(start for start in found.excluded if any(pattern.has(start) for pattern in patterns))
+    empty = {day for day in {start.date() for start in left_out} if found.soonest(day, day) is None}
+    if empty:
+        yield f"but not {_dates(sorted(empty))}"
+    starts = [start for start in left_out if start.date() not in empty]
+    if len(starts) > MOST_DATES:
+        yield f"but not {len(starts)} starts from {_moment(starts[0])} to {_moment(starts[-1])}"
+    elif starts:
+        yield f"but not {_listed(list(map(_moment, starts)))}"
 
 
 def _rule_days(days: Days) -> str | None:
@@ -139,7 +278,12 @@ def _of_months(days: Days) -> str | None:
     months = _listed([_MONTHS[month - 1] for month in sorted(days.months)])
     if days.weekdays and all(number == EVERY for number, _ in days.weekdays):
         return f"{_weekly({weekday for _, weekday in days.weekdays})} in {months}"
-    return _days_of(days, f"of {months}, every year")
+    return _days_of(days, f"of {months}{', every year' if _are_in_each_year(days) else ''}")
+
+
+def _are_in_each_year(days: Days) -> bool:
+    """Whether each year has the same number of these days: no 29 February, and no fifth weekday."""
+    return len({days.of_year(year, _ANY_DAY).bit_count() for year in range(2000, 2028)}) == 1
 
 
 def _days_of(days: Days, of: str) -> str | None:
@@ -199,6 +343,10 @@ def _dates(dates: list[date]) -> str:
 
 def _date(day: date) -> str:
     return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+def _moment(start: datetime) -> str:
+    return f"{_date(start.date())} at {_clock(start.time())}"
 
 
 def _ordinal(number: int) -> str:

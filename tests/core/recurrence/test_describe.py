@@ -1,5 +1,7 @@
 import json
-from datetime import time
+import re
+from calendar import day_name, month_name
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.recurrence import Recurrence, parse, validate
-from core.recurrence.describe import describe
+from core.recurrence.describe import describe, hours
 from tests.core.recurrence.documents import Document, monthly, recurrence, text_of, weekly
 
 START = "DTSTART:20261105T193000\nDTEND:20261105T223000\n"
@@ -69,6 +71,29 @@ START = "DTSTART:20261105T193000\nDTEND:20261105T223000\n"
             [weekly(day, "17:00", None, every_n_weeks=2) for day in ("monday", "thursday")],
             "Every other Monday, from 5pm; every other Thursday, from 5pm",  # each counts for itself (R2)
         ),
+        # two ends at one start (R4)
+        ([weekly("monday", "20:00", "22:00"), weekly("monday", "20:00", "0:00")], "Mondays, 8pm-midnight"),
+        ([weekly("monday", "20:00", "0:00"), monthly([1], "monday", "20:00", "22:00")], "Mondays, 8pm-midnight"),
+        (
+            [weekly("monday", "20:00", "22:00"), monthly([1], "monday", "20:00", "0:00")],
+            "Mondays, 8-10pm; first Monday of the month, 8pm-midnight; where two begin together, the later end counts",
+        ),
+        (
+            [monthly([4], "monday", "20:00", "22:00"), monthly([-1], "monday", "20:00", "0:00")],
+            (
+                "Fourth Monday of the month, 8-10pm; last Monday of the month, 8pm-midnight; "
+                "where two begin together, the later end counts"
+            ),
+        ),
+        (
+            [monthly([5], "monday", "20:00", "22:00"), monthly([-1], "monday", "20:00", "0:00")],
+            "Last Monday of the month, 8pm-midnight",
+        ),
+        (
+            [monthly([1], "monday", "20:00", "22:00"), monthly([-1], "monday", "20:00", "0:00")],
+            "First Monday of the month, 8-10pm; last Monday of the month, 8pm-midnight",
+        ),
+        ([weekly("monday", "20:00", None), weekly("monday", "20:00", "23:00")], "Mondays, 8-11pm"),
     ],
 )
 def test_json_in_words(schedules: list[Document], expected: str) -> None:
@@ -117,12 +142,12 @@ def test_what_never_happens_has_no_words() -> None:
         ("RRULE:FREQ=YEARLY;BYMONTH=11;BYDAY=1TH", "First Thursday of November, every year, 7:30-10:30pm"),
         ("RRULE:FREQ=YEARLY;BYMONTH=11;BYDAY=TH", "Thursdays in November, 7:30-10:30pm"),
         ("RRULE:FREQ=YEARLY", "5th of November, every year, 7:30-10:30pm"),
-        ("RRULE:FREQ=WEEKLY;COUNT=1", "Thursdays, 7:30-10:30pm, 1 time from 5 November 2026"),
+        ("RRULE:FREQ=WEEKLY;COUNT=1", "5 November 2026, 7:30-10:30pm"),
         ("RRULE:FREQ=WEEKLY;COUNT=10", "Thursdays, 7:30-10:30pm, 10 times from 5 November 2026"),
         ("RRULE:FREQ=WEEKLY;UNTIL=20261231T193000", "Thursdays, 7:30-10:30pm, until 31 December 2026"),
         (
             "RRULE:FREQ=DAILY;BYDAY=TH,SU;BYHOUR=0,19\nEXDATE:20261108T003000",
-            "Thursdays and Sundays, 12:30-3:30am and 7:30-10:30pm; but not 8 November 2026",
+            "Thursdays and Sundays, 12:30-3:30am and 7:30-10:30pm; but not 8 November 2026 at 12:30am",
         ),
         (
             "RRULE:FREQ=WEEKLY\nRRULE:FREQ=MONTHLY;BYMONTHDAY=30",
@@ -141,6 +166,60 @@ def test_what_never_happens_has_no_words() -> None:
         (
             "RRULE:FREQ=WEEKLY\nEXDATE:20261112T193000,20261119T193000,20261126T193000,20261203T193000",
             "Thursdays, 7:30-10:30pm; but not 4 dates from 12 November 2026 to 3 December 2026",
+        ),
+        # only what is so
+        ("RRULE:FREQ=WEEKLY;UNTIL=20261231T120000", "Thursdays, 7:30-10:30pm, until 24 December 2026"),
+        ("RRULE:FREQ=WEEKLY;UNTIL=20270103T120000", "Thursdays, 7:30-10:30pm, until 31 December 2026"),
+        (
+            "RRULE:FREQ=WEEKLY;UNTIL=20261231T193000\nEXDATE:20261231T193000",
+            "Thursdays, 7:30-10:30pm, until 24 December 2026",
+        ),
+        (
+            "RRULE:FREQ=WEEKLY;BYHOUR=19,22;UNTIL=20261231T200000",
+            "Thursdays, 7:30-10:30pm and 10:30pm-1:30am, until 31 December 2026 at 7:30pm",
+        ),
+        (
+            "RRULE:FREQ=WEEKLY;COUNT=10\nEXDATE:20261105T193000,20261119T193000,20270107T193000",
+            "Thursdays, 7:30-10:30pm, 7 times from 12 November 2026; but not 19 November 2026",
+        ),
+        (
+            "RRULE:FREQ=WEEKLY;COUNT=4\nEXDATE:20261119T193000",
+            "5 November 2026, 12 November 2026 and 26 November 2026, 7:30-10:30pm",
+        ),
+        ("RRULE:FREQ=WEEKLY;COUNT=2\nEXDATE:20261105T193000,20261112T193000", "No regular times"),
+        (
+            "RRULE:FREQ=WEEKLY;BYDAY=TH,FR,SA,SU,MO,TU,WE;COUNT=4",
+            "Thursday to Sunday, 7:30-10:30pm, 4 times from 5 November 2026",
+        ),
+        (
+            "RRULE:FREQ=WEEKLY;BYMONTH=10,11,12;UNTIL=20261224T193000",
+            "Thursdays in November and December, 7:30-10:30pm, until 24 December 2026",
+        ),
+        (
+            "RRULE:FREQ=MONTHLY;BYMONTHDAY=31,5;BYMONTH=11,6",
+            "5th of the month in June and November, 7:30-10:30pm",
+        ),
+        (
+            "RRULE:FREQ=WEEKLY\nRDATE;VALUE=PERIOD:20261112T193000/PT5H,20261119T193000/PT1H",
+            "Thursdays, 7:30-10:30pm; but 12 November 2026, 7:30pm-12:30am",
+        ),
+        (
+            "RDATE;VALUE=PERIOD:20261112T193000/PT1H,20261112T193000/PT5H",
+            "5 November 2026, 7:30-10:30pm; 12 November 2026, 7:30pm-12:30am",
+        ),
+        (
+            "RRULE:FREQ=WEEKLY\nRDATE:20261112T120000\nEXDATE:20261112T193000,20261119T193000",
+            (
+                "Thursdays, 7:30-10:30pm; also 12 November 2026, noon-3pm; but not 19 November 2026; "
+                "but not 12 November 2026 at 7:30pm"
+            ),
+        ),
+        (
+            "RRULE:FREQ=DAILY;BYHOUR=8,19\nEXDATE:" + ",".join(f"202611{day}T083000" for day in range(10, 15)),
+            (
+                "Every day, 8:30-11:30am and 7:30-10:30pm; "
+                "but not 5 starts from 10 November 2026 at 8:30am to 14 November 2026 at 8:30am"
+            ),
         ),
         # quoted, where English is not made for it
         (
@@ -174,6 +253,27 @@ def test_rfc5545_without_an_end_in_words() -> None:
     assert describe(validate("DTSTART:20261105T193000\nRRULE:FREQ=WEEKLY")) == "Thursdays, from 7:30pm"
 
 
+def test_a_dtstart_that_no_rule_yields_is_a_date_beside_the_pattern() -> None:
+    words = describe(parse(f"{START}RRULE:FREQ=WEEKLY;BYDAY=SU;COUNT=10"))
+
+    assert words == "Sundays, 7:30-10:30pm, 9 times from 8 November 2026; also 5 November 2026, 7:30-10:30pm"
+
+
+@pytest.mark.parametrize(
+    ("rule", "days"),
+    [
+        ("BYMONTH=2;BYMONTHDAY=29", "29th of February"),
+        ("BYMONTH=11;BYDAY=5TH", "Fifth Thursday of November"),
+        ("BYMONTH=11;BYDAY=-1TH", "Last Thursday of November, every year"),
+        ("BYMONTH=2;BYMONTHDAY=-1", "Last day of February, every year"),
+    ],
+)
+def test_a_day_that_not_each_year_has_is_not_said_to_be_every_year(rule: str, days: str) -> None:
+    text = parse(f"{START}RRULE:FREQ=YEARLY;{rule}\nEXDATE:20261105T193000")
+
+    assert describe(text) == f"{days}, 7:30-10:30pm"
+
+
 def test_the_real_sessions_in_words() -> None:
     """Each reads as the page that it was taken from, or nearly."""
     path = Path(__file__).parents[3] / "scheduler" / "commands" / "data" / "real_sessions.json"
@@ -200,6 +300,77 @@ def test_hours_can_be_read_back(start: time, end: time) -> None:
             clock(first + half),
             clock(last),
         ]
+
+
+# Whatever is drawn, the words say what `between` yields
+
+YEARS = (date(2026, 1, 1), date(2037, 12, 31))
+CLOCK = r"(?:noon|midnight|\d[\d:]*[ap]m)"
+DATE = re.compile(rf"(\d+) ({'|'.join(month_name[1:])}) (\d{{4}})(?: at ({CLOCK}))?")
+HOURS = re.compile(rf"(?:noon|midnight|\d[\d:]*(?:am|pm)?)-{CLOCK}|from {CLOCK}")
+QUOTED = re.compile("on the days that .* gives, counted from [^,]*", re.IGNORECASE)  # names no date of an occurrence
+DAYS = [
+    "FREQ=DAILY;INTERVAL=3", "FREQ=WEEKLY", "FREQ=WEEKLY;BYDAY=TH,SU", "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,TH",
+    "FREQ=WEEKLY;INTERVAL=3;BYDAY=MO,TU,WE,TH,FR,SA,SU", "FREQ=WEEKLY;BYMONTH=1,6,11", "FREQ=MONTHLY",
+    "FREQ=MONTHLY;BYDAY=1TH,3SU", "FREQ=MONTHLY;BYMONTHDAY=5,31;BYMONTH=6,11", "FREQ=YEARLY",
+]  # fmt: skip
+
+
+@st.composite
+def rfc5545(draw: st.DrawFn) -> Recurrence:
+    """Up to two rules that may end soon, with periods beside them, and some of all that left out."""
+    times = st.sampled_from(["", ";BYHOUR=19", ";BYHOUR=0,19", ";BYHOUR=12,19,22"])
+    rules = st.builds("RRULE:{}{}{}".format, st.sampled_from(DAYS), times, ENDS)
+    positions = st.builds("RRULE:FREQ=MONTHLY;BYDAY=MO,TU,FR;BYSETPOS=1,-1{}".format, ENDS)
+    periods = st.builds(
+        "RDATE;VALUE=PERIOD:202611{:02}T{}/PT{}H".format,
+        st.integers(5, 20),
+        st.sampled_from(["193000", "120000"]),
+        st.sampled_from([1, 3, 5]),
+    )
+    lines = START + "\n".join(draw(st.lists(rules | positions, max_size=2)) + draw(st.lists(periods, max_size=3)))
+    starts = [one.start for one in parse(lines).between(*YEARS)][:30]
+    left_out = draw(st.sets(st.sampled_from(starts), max_size=6)) if starts else ()
+    return parse("\n".join([lines, *(f"EXDATE:{start:%Y%m%dT%H%M%S}" for start in sorted(left_out))]))
+
+
+ENDS = st.sampled_from(["", ";COUNT=1", ";COUNT=2", ";COUNT=4", ";COUNT=5", ";COUNT=9"]) | st.dates(
+    date(2026, 11, 5), date(2027, 3, 1)
+).map(";UNTIL={:%Y%m%d}T120000".format)
+
+
+@st.composite
+def json_text(draw: st.DrawFn) -> Recurrence:
+    """Schedules of which many begin together."""
+    days, times = st.sampled_from(["monday", "thursday"]), st.sampled_from(["19:00", "20:00"])
+    ends, which = st.sampled_from(["22:00", "0:30", None]), st.lists(st.sampled_from([1, 2, 3, 4, 5, -1]), min_size=1)
+    weeks = st.builds(weekly, days, times, ends, every_n_weeks=st.integers(1, 4))
+    return recurrence(*draw(st.lists(weeks | st.builds(monthly, which, days, times, ends), max_size=4)))
+
+
+@given(rfc5545() | json_text())
+def test_the_words_name_only_what_is_so_and_all_the_hours(found: Recurrence) -> None:
+    occurrences = found.between(*YEARS)
+    starts = {one.start for one in occurrences} | {one.start.date() for one in occurrences}
+    words = describe(found)
+    assert bool(occurrences) == (words != "No regular times")
+
+    told = [QUOTED.sub("", phrase) for phrase in words.split("; ")]
+    left_out = [phrase for phrase in told if phrase.startswith("but not")]
+    names = [phrase for phrase in told if phrase not in left_out]
+
+    assert starts >= {moment for phrase in names for moment in moments(phrase)}
+    assert starts.isdisjoint(moment for phrase in left_out for moment in moments(phrase))
+    assert {day for day in day_name if day in words} <= {f"{one.start:%A}" for one in occurrences}
+    assert {at for phrase in names for at in HOURS.findall(phrase)} == {hours(one) for one in occurrences}
+
+
+def moments(phrase: str) -> list[date]:
+    """The dates that a phrase names, or the starts where it names their times."""
+    dates = [
+        (date(int(year), [*month_name].index(month), int(day)), at) for day, month, year, at in DATE.findall(phrase)
+    ]
+    return [datetime.combine(day, clock(at)) if at else day for day, at in dates]
 
 
 def clock(words: str) -> time:
