@@ -62,7 +62,7 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
        commit a check-in between this pass and the app's commit, and the daemon then reconciles the session once more.
     """
     locked = requests.lock_plans(connection, session_ids, wait=options.is_hook)
-    missing = _missing(connection, frozenset(session_ids) - locked)
+    missing = _missing(connection, frozenset(session_ids) - locked, is_hook=options.is_hook)
     if not locked:
         return missing
     states = requests.plan_states(connection, locked)
@@ -87,17 +87,17 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
     return missing + planned.result + activated.result + ReconcileResult(sessions=done, deferred=unfinished)
 
 
-def _missing(connection: Connection, session_ids: frozenset[int]) -> ReconcileResult:
+def _missing(connection: Connection, session_ids: frozenset[int], *, is_hook: bool) -> ReconcileResult:
     """Defer the sessions that another pass holds. If one no longer exists, drop requests of deleted sessions.
 
     Somebody may have deleted thousands of sessions, and what was requested after that waits. So drop more requests
-    than those of this chunk. If another pass is dropping all of them, come back: it may fail. In the app's
-    transaction leave that to the daemon.
+    than those of this chunk. If another pass is dropping all of them, come back: it may fail. A hook leaves
+    that to the daemon.
     """
     if not session_ids:
         return ReconcileResult()
     held = requests.existing(connection, session_ids)
-    if not is_own(connection) or held == session_ids:
+    if is_hook or held == session_ids:
         return ReconcileResult(deferred=held)
     dropped = requests.drop_orphaned(connection)
     return ReconcileResult(deferred=held if dropped else session_ids, dropped=dropped)

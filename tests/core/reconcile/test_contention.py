@@ -377,3 +377,18 @@ def test_l6_a_pass_in_the_apps_transaction_loses_no_check_in_that_is_committed_b
 
     assert active_of(app, new) == instance
     assert person_at(app, person) == instance
+
+
+@pytest.mark.timeout(20)
+def test_l6_a_pass_in_the_apps_transaction_ends_beside_requests_of_deleted_sessions(
+    app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    session = add_session(app, TUESDAYS)
+    execute(app, "DELETE FROM session WHERE session_id = %s", session)
+    assert requests(app)
+
+    theirs = db_connect()
+    reconcile_at(theirs, DURING)
+    theirs.commit()
+
+    assert not requests(app)
