@@ -22,7 +22,7 @@ from core.rules.flips import Cause, Decision, Flip
 from core.rules.planner import Plan, SessionSnapshot, first_date, plan, plan_or_freeze
 from core.settings import Settings
 from core.store import flips as store_flips
-from core.store import notify
+from core.store import activation_windows, notify
 from core.store.planning import plans, snapshots
 from core.store.presence import check_ins, locations
 from core.store.queue import requests, retries
@@ -99,7 +99,8 @@ def _missing(connection: Connection, session_ids: frozenset[int], *, is_hook: bo
     held = requests.existing(connection, session_ids)
     if is_hook or held == session_ids:
         return ReconcileResult(deferred=held)
-    dropped = requests.drop_orphaned(connection)
+    # An instance that was given to another session keeps the window of its old one, which nobody else would delete.
+    dropped = requests.drop_orphaned(connection) + activation_windows.delete_of(connection, session_ids - held)
     return ReconcileResult(deferred=held if dropped else session_ids, dropped=dropped)
 
 

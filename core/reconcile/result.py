@@ -55,7 +55,7 @@ class ReconcileResult:
     failed       sessions whose pass failed: id -> error (L5)
     left_behind  in a hook: evenings that lose their occurrence by the edit
     edges        instants after now at which windows planned in this pass open or close
-    dropped      how many requests of deleted sessions the pass deleted
+    dropped      how many requests and windows of deleted sessions the pass deleted
     """
 
     sessions: frozenset[int] = frozenset()

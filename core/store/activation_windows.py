@@ -1,6 +1,6 @@
 """Reads the stored windows, which are the schedule itself, and replaces them by the planned ones."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -98,6 +98,14 @@ _DELETE = delete(ActivationWindow).where(
     ActivationWindow.session_instance_id == _GONE.c.session_instance_id,
     ActivationWindow.opens_at == _GONE.c.opens_at,
 )
+
+
+def delete_of(connection: Connection, session_ids: Collection[int]) -> int:
+    """Delete the windows of these sessions, which exist no more; return how many."""
+    return connection.execute(_DELETE_OF, {"ids": sorted(session_ids)}).rowcount
+
+
+_DELETE_OF = delete(ActivationWindow).where(is_in(ActivationWindow.session_id))
 
 
 _PLANNED = ValueTable(

@@ -58,3 +58,8 @@ SET
         WHEN (activation_window.phase = 'over') THEN excluded.planned_at
         ELSE least(activation_window.planned_at, excluded.planned_at)
     END;
+
+
+-- activation_windows.delete_of
+DELETE FROM activation_window
+WHERE activation_window.session_id = any(CAST(:ids AS BIGINT[]));

@@ -188,6 +188,7 @@ def _activation_windows() -> list[Call]:
     return [
         _call(activation_windows.stored, [SESSION], NOW),
         _call(activation_windows.replace, gone, new, {}, NOW),
+        _call(activation_windows.delete_of, [SESSION]),
     ]
 
 
