@@ -21,8 +21,8 @@ from core.rules import flips as rules_flips
 from core.rules.flips import Cause, Decision, Flip
 from core.rules.planner import Plan, SessionSnapshot, first_date, plan, plan_or_freeze
 from core.settings import Settings
-from core.store import flips as store_flips
 from core.store import activation_windows, notify
+from core.store import flips as store_flips
 from core.store.planning import plans, snapshots
 from core.store.presence import check_ins, locations
 from core.store.queue import requests, retries

@@ -27,6 +27,7 @@ from tests.data import (
     change_instance,
     change_session,
     execute,
+    forget_requests,
     only_instance,
     person_at,
     plan_of,
@@ -392,3 +393,23 @@ def test_l6_a_pass_in_the_apps_transaction_ends_beside_requests_of_deleted_sessi
     theirs.commit()
 
     assert not requests(app)
+
+
+def test_l5_a_deleted_sessions_window_of_an_instance_given_away_holds_nobody_up(
+    engine: Engine, app: Connection
+) -> None:
+    """The window is due, names the deleted session, and belongs to an instance that somebody said yes to."""
+    old, new = add_session(app, TUESDAYS), add_session(app)
+    reconcile_at(engine, NOON)
+    instance, person = only_instance(app, old), add_person(app)
+    add_check_in(app, instance, person)
+    change_instance(app, instance, session_id=new, is_cancelled=True)
+    execute(app, "DELETE FROM session WHERE session_id = %s", old)
+    forget_requests(app)
+    execute(app, "INSERT INTO plan_request (session_id, about) VALUES (%s, 'people')", new)
+
+    for _ in range(3):
+        result = reconcile_at(engine, DURING)
+
+    assert result == ReconcileResult()
+    assert value(app, "SELECT count(*) FROM activation_window") == 0
