@@ -22,7 +22,7 @@ from tests.workers import GroupScheduling, MachineLock, group_of
 
 VERSIONS = every_version()
 FIGURE = "figure"
-STARTS_PROCESSES = {"servers", "own_server", "daemons"}  # fixtures
+STARTS_PROCESSES = {"small_server", "servers", "own_server", "daemons"}  # fixtures
 
 # Hypothesis uses milder settings where it recognises a CI; these are the same everywhere.
 settings.register_profile(
