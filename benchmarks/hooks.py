@@ -92,7 +92,7 @@ def _rounds(app: Connection, choice: _App) -> Iterator[tuple[str, float]]:
         yield from _save_with_hook(app, choice)
         yield f"{SAVED} (floor)", _timed(app, choice.save)
         yield from _check_in_with_hook(app, choice)
-        yield f"{CHECKED_IN} (floor)", _timed(app, lambda: _raw_check_in(app, *choice.yes()))
+        yield f"{CHECKED_IN} (floor)", _timed(app, lambda: raw_check_in(app, *choice.yes()))
 
 
 def _save_with_hook(app: Connection, choice: _App) -> Iterator[tuple[str, float]]:
@@ -125,7 +125,7 @@ def _timed(app: Connection, work: Callable[[], object]) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-def _raw_check_in(app: Connection, person_id: int, instance_id: int) -> None:
+def raw_check_in(app: Connection, person_id: int, instance_id: int) -> None:
     """Write the row that says yes, and nothing else: where the person is, is left to the daemon."""
     run(
         app,

@@ -168,7 +168,7 @@ def _naive(server: Server, size: int, gap: timedelta) -> list[VisibleAfter]:
 
 
 def _beside_edits(server: Server, text: str, rounds: int) -> tuple[list[float], list[float]]:
-    """Return how late edges are of which every second one comes just after an edit, and how late the others are."""
+    """Return how late edges are that come just after an edit, and how late the edges between them are."""
     seconds: list[list[float]] = [[], []]
     with ExitStack() as stack:
         url = stack.enter_context(server.database())

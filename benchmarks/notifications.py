@@ -11,6 +11,7 @@ from threading import Event
 from psycopg2.extensions import connection as Connection  # noqa: N812 -- it is a class
 
 from benchmarks import process, wave
+from benchmarks.hooks import raw_check_in
 from benchmarks.program import Run, program
 from benchmarks.result import Figure, Result
 from benchmarks.server import connect, connected, run
@@ -57,7 +58,7 @@ def _rate(url: str, apps: Sequence[Connection], instances: list[int], people: li
         for person in cycle(people[number :: len(apps)]):
             if stop.is_set():
                 return done
-            _check_in(apps[number], person, instances[number % len(instances)])
+            raw_check_in(apps[number], person, instances[number % len(instances)])
             done += 1
         return done
 
@@ -68,17 +69,6 @@ def _rate(url: str, apps: Sequence[Connection], instances: list[int], people: li
         stop.set()
         done = sum(each.result() for each in writing)
         return done / (time.perf_counter() - begun)
-
-
-def _check_in(app: Connection, person_id: int, instance_id: int) -> None:
-    run(
-        app,
-        "INSERT INTO session_instance_person (session_instance_id, person_id, attendance, created_date, checked_in_at) "
-        "VALUES (%s, %s, 'yes', clock_timestamp(), clock_timestamp()) "
-        "ON CONFLICT (session_instance_id, person_id) DO UPDATE SET checked_in_at = clock_timestamp()",
-        instance_id,
-        person_id,
-    )
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ def function_name(signature: str) -> str:
 def function_source(body: str, table: str | None) -> str:
     """Return a function's source, as the catalogue has it; with `table`, it refuses other tables' triggers.
 
-    The function runs with its owner's rights, and whoever may create triggers on a table of their own chooses what
+    The function runs with its owner's rights, and a role that may create triggers on a table of its own chooses what
     OLD and NEW are.
     """
     block = body if "BEGIN" in body else f"BEGIN {body} END;"

@@ -129,7 +129,7 @@ def _schedule_days(schedule: Schedule) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """A rule of which the text names the days: without COUNT, and without what it never yields.
+    """A rule whose days the text names: without COUNT, and without what it never yields.
 
     `first` is its first start, and `rule.until` its last, if there is one; `number`: how many a rule with COUNT has.
     """

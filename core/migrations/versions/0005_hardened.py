@@ -19,7 +19,7 @@ FUNCTIONS = {
         RETURN NULL;
     """,
     # Ask the bits whether the write is right, and not who writes. Any trigger could pass for ours (a depth, a setting),
-    # but a row that agrees with the bits does no harm, whoever writes it. The foreign key's cascade is the one that
+    # but a row that agrees with the bits does no harm from any writer. The foreign key's cascade is the one that
     # updates: the row follows its instance to another id.
     "seisiun_guard_mirror() RETURNS trigger": """
         DECLARE

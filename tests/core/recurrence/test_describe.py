@@ -341,7 +341,7 @@ ENDS = st.sampled_from(["", ";COUNT=1", ";COUNT=2", ";COUNT=4", ";COUNT=5", ";CO
 
 @st.composite
 def json_text(draw: st.DrawFn) -> Recurrence:
-    """Schedules of which many begin together."""
+    """Schedules, many with the same start."""
     days, times = st.sampled_from(["monday", "thursday"]), st.sampled_from(["19:00", "20:00"])
     ends, which = st.sampled_from(["22:00", "0:30", None]), st.lists(st.sampled_from([1, 2, 3, 4, 5, -1]), min_size=1)
     weeks = st.builds(weekly, days, times, ends, every_n_weeks=st.integers(1, 4))

@@ -1,4 +1,4 @@
-"""A flood of notifications: whoever may connect to the database may send them."""
+"""A flood of notifications: every role that may connect to the database may send them."""
 
 import sys
 import time
