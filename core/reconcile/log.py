@@ -37,10 +37,10 @@ def log_result(
         log.error("failed", session=session_id, error=error)
 
 
-def log_dropped(requests: int) -> None:
-    """Log how many requests of deleted sessions passes have deleted; nothing if none."""
-    if requests:
-        log.info("dropped", requests=requests, why="their sessions were deleted")
+def log_dropped(rows: int) -> None:
+    """Log how many requests and windows of deleted sessions passes have deleted; nothing if none."""
+    if rows:
+        log.info("dropped", rows=rows, why="their sessions were deleted")
 
 
 def _log_flip(cause: Cause, flip: Flip, now: datetime, *, dry_run: bool) -> None:

@@ -74,7 +74,7 @@ class ReconcileResult:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the search found nothing: no session, and no request of a deleted one."""
+        """Whether the search found nothing: no session, and no row of a deleted one."""
         return not (self.sessions or self.deferred or self.failed or self.dropped)
 
     @property

@@ -63,7 +63,7 @@ class Worker:
         self._outage = Outage()
         self._heartbeat = Heartbeat(self._transaction, timers, listener, self._outage)
         self._housekeeping = Housekeeping(self._transaction, self._agenda, settings.keep_days)
-        self._dropped = 0  # requests of deleted sessions, since a task was finished
+        self._dropped = 0  # rows of deleted sessions, since a task was finished
         self._polled: str | None = None  # the snapshot of the latest poll
         self.progress_at = time.monotonic()
 

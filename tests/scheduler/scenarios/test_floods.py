@@ -92,7 +92,7 @@ def test_an_edit_after_a_flood_takes_effect_in_a_second(
 
 
 def dropped(line: str) -> int:
-    return int(line.partition("requests=")[2].split()[0])
+    return int(line.partition("rows=")[2].split()[0])
 
 
 def value_of_flood(flood: str) -> int:
