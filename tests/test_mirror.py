@@ -65,7 +65,7 @@ COVERED_BY = {
     "scheduler/daemon/heartbeat.py": "scheduler/scenarios/test_health.py",
     "scheduler/daemon/outage.py": "scheduler/scenarios/test_silence.py",
     "scheduler/daemon/worker.py": "scheduler/daemon/test_daemon.py",
-    "web/__main__.py": "web/scenarios/test_refusals.py",
+    "web/__main__.py": "web/scenarios/test_command.py",
     "web/app.py": "web/scenarios/test_refusals.py",
     "web/blueprint.py": "web/test_host.py",
     "web/dates.py": "web/test_sessions.py",

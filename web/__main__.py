@@ -18,6 +18,7 @@ from web import create_app, drain
 
 HOST = "127.0.0.1"
 PORT = 8080
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,14 +37,15 @@ def main(*, port: int, with_parent: bool) -> None:
         raise click.ClickException(str(error)) from error
     server = make_server(HOST, port if _is_free(port) else 0, app, threaded=True)
     server.daemon_threads = True  # type: ignore[attr-defined] # of socketserver.ThreadingMixIn
-    signal.signal(signal.SIGTERM, _end)
+    for number in ENDING_SIGNALS:
+        signal.signal(number, _end)
     if with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     click.echo(f"http://{HOST}:{server.server_port}/")
     sys.stdout.flush()
     try:
         server.serve_forever()
-    except (KeyboardInterrupt, SystemExit):
+    except SystemExit:
         drain()
 
 
@@ -58,6 +60,10 @@ def _is_free(port: int) -> bool:
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
+    # We are often told twice: a terminal's Ctrl-C reaches us and our parent, which then ends us too. A second exception
+    # would interrupt Python's exit.
+    for number in ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     raise SystemExit(0)
 
 

@@ -3,10 +3,13 @@
 import contextlib
 import ctypes
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.scheduler.daemon_process import eventually
 
 ATTACH, DETACH = 16, 17  # PTRACE_ATTACH, PTRACE_DETACH
 WAIT_FOR_ANY_KIND = 0x40000000  # __WALL: a thread is no child of ours
@@ -14,8 +17,10 @@ WAIT_FOR_ANY_KIND = 0x40000000  # __WALL: a thread is no child of ours
 
 @contextlib.contextmanager
 def held(pid: int, name: str) -> Iterator[None]:
-    """Hold the thread with this name."""
-    thread = next(int(task.name) for task in Path(f"/proc/{pid}/task").iterdir() if _name(task) == name)
+    """Hold the thread with this name, while it sleeps: a thread that runs has the interpreter's lock, which all need."""
+    task = next(task for task in Path(f"/proc/{pid}/task").iterdir() if _name(task) == name)
+    thread = int(task.name)
+    eventually(lambda: _sleeps(task), f"the thread {name} sleeps")
     if _ptrace(ATTACH, thread) != 0:
         pytest.skip(f"this machine does not let us hold a thread: {os.strerror(ctypes.get_errno())}")
     os.waitpid(thread, WAIT_FOR_ANY_KIND)
@@ -27,6 +32,17 @@ def held(pid: int, name: str) -> Iterator[None]:
 
 def _name(task: Path) -> str:
     return (task / "comm").read_text().strip()
+
+
+def _sleeps(task: Path) -> bool:
+    """Tell whether this thread sleeps for 50 ms at a stretch."""
+    before = _switches(task)
+    time.sleep(0.05)
+    return "S (sleeping)" in (task / "status").read_text() and _switches(task) == before
+
+
+def _switches(task: Path) -> list[str]:
+    return [line for line in (task / "status").read_text().splitlines() if "ctxt_switches" in line]
 
 
 def _ptrace(request: int, thread: int) -> int:

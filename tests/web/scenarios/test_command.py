@@ -1,0 +1,38 @@
+"""`python -m web` ends when it is told to: also when it is told more than once, as the demonstration does."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.commands import ROOT, environment
+
+pytestmark = pytest.mark.process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_without_a_traceback_although_it_is_told_again_and_again(
+    database_url: str, number: signal.Signals
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "web", "--port", "0"],
+        cwd=ROOT,
+        env=environment(DATABASE_URL=database_url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        deadline = time.monotonic() + 20
+        while process.poll() is None and time.monotonic() < deadline:
+            process.send_signal(number)
+            time.sleep(0.0005)
+        _, errors = process.communicate(timeout=1)
+    finally:
+        process.kill()
+        process.wait()
+    assert (process.returncode, errors) == (0, "")
