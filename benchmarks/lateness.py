@@ -22,6 +22,7 @@ from benchmarks.wave import Wave
 EDGES_OF_ONE = 200
 ROUNDS = {1: EDGES_OF_ONE, 100: 10, 1000: 5, 10_000: 3}
 SHORTEST_GAP = 0.08  # seconds between two edges
+EDIT_GAP = 0.4  # as long as edits and their passes take: an edge between two edits has none beside it
 START_SECONDS = 8  # what a program may take to start on a busy machine
 WARM_UP_TIME = timedelta(seconds=2)
 WARM_UP = 3  # edges of one session, before those that count: the daemon of a week is no daemon of a second
@@ -29,9 +30,9 @@ ALL_VISIBLE = "all sessions and their people visible"
 FIRST_VISIBLE = "the first session visible"
 NAIVE = "all visible, with a job for each instance"
 LOCKED = "longest lock held"
-EDITED = "visible, with an edit of six sessions just before: "
+EDITED = "visible, with an edit of six sessions 5 to 50 ms before: "
 EDITS = 6
-JUST_BEFORE = timedelta(milliseconds=5)
+BEFORE = [timedelta(milliseconds=each) for each in (5, 20, 35, 50)]  # an edit, before an edge
 MANY_COUNTS, MANY_STARTS = "nine COUNTs since 1900, 366 EXDATEs", "48 starts a day"
 
 
@@ -174,13 +175,14 @@ def _beside_edits(server: Server, text: str, rounds: int) -> tuple[list[float], 
         url = stack.enter_context(server.database())
         app = stack.enter_context(connected(url))
         session_ids = wave.draft(app, EDITS, 1, people_each=0).session_ids
-        gap = timedelta(seconds=2 * SHORTEST_GAP)
+        gap = timedelta(seconds=EDIT_GAP)
         [waves] = _open(stack, [url], [process.daemon(url)], size=1, count=2 * rounds, gap=gap)
         observer = stack.enter_context(closing(Observer(url)))
         for number, (opening, measured) in enumerate(zip(waves, cycle(seconds), strict=False)):
             if measured is seconds[0]:
                 texts = [_costly(text, number * EDITS + n) for n in range(EDITS)]
-                time.sleep(max(0.0, (opening.opens_at - JUST_BEFORE - datetime.now(UTC)).total_seconds()))
+                before = BEFORE[number // 2 % len(BEFORE)]
+                time.sleep(max(0.0, (opening.opens_at - before - datetime.now(UTC)).total_seconds()))
                 run(app, _EDIT, session_ids, texts)
             measured.append(observer.watch(opening).all)
     return seconds[0], seconds[1]

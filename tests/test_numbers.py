@@ -17,7 +17,6 @@ import yaml
 from core.db import KEEPALIVES
 from core.settings import Settings
 from core.store.queue.retries import MOST_FAILURES_COUNTED
-from scheduler.daemon.agenda import MOST_TICK_DELAYS
 from tests.commands import ROOT
 
 PAGE = ROOT / "docs" / "numbers.md"
@@ -170,10 +169,16 @@ LESS = (
     ("flips.EARLY_OPENING", "flips.TOLERATED", "an instance that was opened as early as allowed is no mistake"),
     ("2 * the longest resync_seconds", "worker.TIMERS_AHEAD", "each resync arms the timers until after the next"),
     (
-        f"{MOST_TICK_DELAYS} * agenda.NEAR_SECONDS",
+        "agenda.GIVE_WAY_SECONDS",
         "agenda.TICK_SECONDS",
         "a tick lets edges pass, and still comes each second",
     ),
+    (
+        "agenda.NEAR_SECONDS",
+        "agenda.GIVE_WAY_SECONDS",
+        "what lets an edge pass waits until the edge is served",
+    ),
+    ("agenda.TIMER_SECONDS", "agenda.NEAR_SECONDS", "an edge stays near until its timer has fired"),
     ("active_session_manager.LEFT_TO_DAEMON", "status.LATE", "what is left to the timers is not overdue yet"),
     ("active_session_manager.LEFT_TO_DAEMON", "log.MISSED", "nor missed"),
     ("status.LATE", "log.MISSED", "`status` tells it before the sweep mails it"),

@@ -17,9 +17,10 @@ from scheduler.daemon.wakeups import Wakeup
 
 GRACE = LEFT_TO_DAEMON  # what is due for less than this a resync leaves to timers and notifications
 TICK_SECONDS: Final = 1.0
-NEAR_SECONDS: Final = 0.01  # longer than the work of a tick takes
-MOST_TICK_DELAYS: Final = 25
+NEAR_SECONDS: Final = 0.025  # longer than a tick takes, or a round that plans
+GIVE_WAY_SECONDS: Final = 0.1
 PRUNE_SECONDS: Final = 3600.0
+TIMER_SECONDS: Final = 0.001  # a timer may fire so much after its edge
 POLL_SECONDS: Final = 0.05  # how often to ask for requests where the app's own transactions do not notify
 
 
@@ -46,25 +47,19 @@ EVERYTHING = frozenset({EDGES, NOTIFICATIONS, RESYNC})
 
 
 class Tick:
-    """Due once a second. If an edge is near, the tick waits until it is served, but a quarter second at most."""
+    """Due once a second."""
 
     def __init__(self) -> None:
         self.next_at = 0.0
-        self._delays = 0
 
     def at_once(self) -> None:
-        """Make the next tick due now, even if an edge is near: the heartbeat has news."""
-        self.next_at, self._delays = 0.0, MOST_TICK_DELAYS
+        """Make the next tick due now: the heartbeat has news."""
+        self.next_at = 0.0
 
-    def is_due(self, now: float, *, edge_is_near: bool) -> bool:
+    def is_due(self, now: float) -> bool:
         """Return whether to tick now; if so, the next tick is due in a second."""
         if now < self.next_at:
             return False
-        if edge_is_near and self._delays < MOST_TICK_DELAYS:
-            self._delays += 1
-            self.next_at = now + NEAR_SECONDS
-            return False
-        self._delays = 0
         self.next_at = now + TICK_SECONDS
         return True
 
@@ -81,6 +76,8 @@ class Agenda:
         self._next_resync = self._next_prune = 0.0
         self._next_retry: float | None = None  # when to retry a session whose pass failed
         self._next_poll: float | None = None
+        self._edge_at = 0.0  # when the next edge comes, if it is near
+        self._giving_way_since: float | None = None
         self.backoff = Backoff()
         self.tick = Tick()
         self.is_ready = False
@@ -114,20 +111,36 @@ class Agenda:
             self._next_retry = None
             self._pending |= EVERYTHING
 
+    def note_edge(self, to_edge: float | None, now: float) -> None:
+        """Note that the next edge comes `to_edge` seconds from now; None: there is none.
+
+        While an edge is near or pending, everything else gives way, but only for `GIVE_WAY_SECONDS` at a stretch.
+        """
+        wait = max(to_edge, TIMER_SECONDS) if to_edge is not None and abs(to_edge) < NEAR_SECONDS else 0.0
+        since = now if self._giving_way_since is None else self._giving_way_since
+        is_urgent = (wait > 0 or EDGES in self._pending) and START not in self._pending
+        gives_way = is_urgent and now - since < GIVE_WAY_SECONDS
+        self._giving_way_since = since if gives_way else None
+        self._edge_at = now + wait
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether nothing but edges may be worked on now."""
+        return self._giving_way_since is not None
+
     def next_task(self) -> Task | None:
-        """Return the most urgent task that is pending."""
-        return next((task for task in MOST_URGENT_FIRST if task in self._pending), None)
+        """Return the most urgent task that is pending and need not give way."""
+        in_order = (EDGES,) if self.gives_way else MOST_URGENT_FIRST
+        return next((task for task in in_order if task in self._pending), None)
 
     def idle_seconds(self, now: float) -> float:
         """Return how long the worker may sleep if nobody wakes it."""
+        if self.gives_way and EDGES not in self._pending:
+            return max(0.0, self._edge_at - now)
         if self._pending:
             return 0.0
         at = (self.tick.next_at, self._next_resync, self.backoff.next_at(), self._next_retry, self._next_poll)
         return max(0.0, min(each for each in at if each is not None) - now)
-
-    def edge_is_pending(self) -> bool:
-        """Return whether an edge is pending."""
-        return EDGES in self._pending
 
     def take_edge(self) -> datetime | None:
         """Return the latest edge that a timer fired for since the last call."""

@@ -17,7 +17,6 @@ from core.logs import lines_lost, logger
 from core.reconcile.result import ZONE_VERSION
 from core.store import heartbeats, notify
 from core.store.heartbeats import Beat
-from scheduler.daemon.agenda import NEAR_SECONDS
 from scheduler.daemon.clock_offset import STEP_SECONDS, ClockOffset
 from scheduler.daemon.outage import Outage
 from scheduler.daemon.timers import Timers
@@ -58,10 +57,10 @@ class Heartbeat:
         """The database's clock, as the host's clock and the measured offset tell it."""
         return utc_now() + self._offset.value
 
-    def edge_is_near(self) -> bool:
-        """Say whether the next edge is so near that a tick would be in its way."""
+    def seconds_to_edge(self) -> float | None:
+        """Return in how many seconds the next timer fires; less than 0: it is late. None: there is none."""
         edge = self._timers.next_at
-        return edge is not None and abs(edge - self.database_now) < timedelta(seconds=NEAR_SECONDS)
+        return None if edge is None else (edge - self.database_now).total_seconds()
 
     def note_pass(self) -> None:
         """Report with the next beat that a pass has finished."""

@@ -71,7 +71,8 @@ class Worker:
         """Work until the wakeups say stop.
 
         1. Begin: check the schema, warm up, make everything pending.
-        2. Again and again: wait for a wakeup, tick if a second has passed, do one round of the most urgent task.
+        2. Again and again: wait for a wakeup, tick if a second has passed, do one round of the most urgent task. While
+           an edge is near, do nothing but wait for it.
         3. On a database error log it, pause, and begin again; a new connection may find a database that serves.
         """
         while not self._wakeups.stopping:
@@ -101,9 +102,11 @@ class Worker:
             self.progress_at = time.monotonic()
             wakeup = self._wakeups.take(self._agenda.idle_seconds(time.monotonic()))
             self._agenda.take(wakeup, time.monotonic(), is_receiving=self._listener.listening_since is not None)
-            self._tick_if_due()
-            if self._agenda.poll_is_due(time.monotonic()):
-                self._best_effort(self._poll)
+            self._agenda.note_edge(self._heartbeat.seconds_to_edge(), time.monotonic())
+            if not self._agenda.gives_way:
+                self._tick_if_due()
+                if self._agenda.poll_is_due(time.monotonic()):
+                    self._best_effort(self._poll)
             if task := self._agenda.next_task():
                 self._do_round(task)
             self._outage.over()
@@ -196,8 +199,7 @@ class Worker:
             self._agenda.retry_in(retries.time_to_next(connection), time.monotonic())
 
     def _tick_if_due(self) -> None:
-        edge_is_near = self._agenda.edge_is_pending() or self._heartbeat.edge_is_near()
-        if not self._agenda.tick.is_due(time.monotonic(), edge_is_near=edge_is_near):
+        if not self._agenda.tick.is_due(time.monotonic()):
             return
         if self._heartbeat.clock_was_set():
             self._agenda.add(tasks.RESYNC)

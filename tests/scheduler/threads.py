@@ -17,7 +17,7 @@ WAIT_FOR_ANY_KIND = 0x40000000  # __WALL: a thread is no child of ours
 
 @contextlib.contextmanager
 def held(pid: int, name: str) -> Iterator[None]:
-    """Hold the thread with this name, while it sleeps: a thread that runs has the interpreter's lock, which all need."""
+    """Hold the thread with this name when it sleeps: one that runs has the interpreter's lock, which all need."""
     task = next(task for task in Path(f"/proc/{pid}/task").iterdir() if _name(task) == name)
     thread = int(task.name)
     eventually(lambda: _sleeps(task), f"the thread {name} sleeps")

@@ -10,7 +10,7 @@ from core.store.queue.due import Reason, Search
 from scheduler.daemon.agenda import (
     EDGES,
     EVERYTHING,
-    MOST_TICK_DELAYS,
+    GIVE_WAY_SECONDS,
     NEAR_SECONDS,
     NOTIFICATIONS,
     POLL,
@@ -19,6 +19,7 @@ from scheduler.daemon.agenda import (
     RESYNC,
     START,
     TICK_SECONDS,
+    TIMER_SECONDS,
     Agenda,
     Task,
     Tick,
@@ -41,7 +42,7 @@ def idle() -> Agenda:
     agenda.is_ready = True
     for task in (START, RESYNC):
         agenda.finish(task, NOW)
-    assert agenda.tick.is_due(NOW, edge_is_near=False)
+    assert agenda.tick.is_due(NOW)
     return agenda
 
 
@@ -94,7 +95,7 @@ def test_after_a_reconnect_everything_is_pending(pending: Collection[Task], *, i
     agenda.restart()
 
     assert set(drained(agenda)) == set(pending)
-    assert agenda.tick.is_due(NOW, edge_is_near=True)
+    assert agenda.tick.is_due(NOW)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_of_several_edges_the_latest_is_taken_and_taken_once() -> None:
         edge = NOON + timedelta(minutes=minutes)
         agenda.take(Wakeup(edge=edge, notification=False, resync=False), NOW, is_receiving=True)
 
-    assert agenda.edge_is_pending()
+    assert agenda.next_task() == EDGES
     assert agenda.take_edge() == NOON + timedelta(minutes=3)
     assert agenda.take_edge() is None
 
@@ -220,39 +221,81 @@ def test_history_is_pruned_once_an_hour_and_not_before_the_daemon_is_ready() -> 
 def test_it_is_due_at_once_and_then_each_second() -> None:
     tick = Tick()
 
-    assert tick.is_due(100.0, edge_is_near=False)
-    assert not tick.is_due(100.0, edge_is_near=False)
-    assert not tick.is_due(100.0 + TICK_SECONDS - 0.001, edge_is_near=False)
-    assert tick.is_due(tick.next_at, edge_is_near=False)
+    assert tick.is_due(100.0)
+    assert not tick.is_due(100.0)
+    assert not tick.is_due(100.0 + TICK_SECONDS - 0.001)
+    assert tick.is_due(tick.next_at)
     assert tick.next_at == 100.0 + 2 * TICK_SECONDS
 
 
-def test_it_lets_an_edge_pass() -> None:
-    tick = Tick()
-
-    assert not tick.is_due(100.0, edge_is_near=True)
-    assert tick.next_at == 100.0 + NEAR_SECONDS
-    assert not tick.is_due(100.0 + NEAR_SECONDS / 2, edge_is_near=False)
-    assert tick.is_due(100.0 + NEAR_SECONDS, edge_is_near=False)
+# Giving way to edges
 
 
-def test_edge_upon_edge_holds_it_up_for_a_quarter_of_a_second_each_time() -> None:
-    tick, now, ticked = Tick(), 100.0, []
-    while now < 103.0:
-        if tick.is_due(now, edge_is_near=True):
-            ticked.append(now)
-        now = max(now + 0.001, tick.next_at)
+@pytest.mark.parametrize("task", [NOTIFICATIONS, POLL, RESYNC])
+@pytest.mark.parametrize("to_edge", [-0.9 * NEAR_SECONDS, 0.0, 0.9 * NEAR_SECONDS])
+def test_while_an_edge_is_near_all_else_waits_for_it(task: Task, to_edge: float) -> None:
+    agenda = idle()
+    agenda.add(task)
 
-    apart = [round(later - earlier, 6) for earlier, later in pairwise(ticked)]
-    assert apart == [TICK_SECONDS + MOST_TICK_DELAYS * NEAR_SECONDS] * 2
+    agenda.note_edge(to_edge, NOW)
+    assert agenda.next_task() is None
+    assert agenda.idle_seconds(NOW) == pytest.approx(max(to_edge, TIMER_SECONDS))
+
+    agenda.take(EDGE, NOW, is_receiving=True)
+    assert agenda.idle_seconds(NOW) == 0
+    assert agenda.next_task() == EDGES
+
+    agenda.finish(EDGES, NOW)
+    agenda.note_edge(3600.0, NOW)
+    assert not agenda.gives_way
+    assert agenda.idle_seconds(NOW) == 0
+    assert agenda.next_task() == task
 
 
-def test_one_that_was_asked_for_lets_no_edge_pass() -> None:
-    tick = Tick()
-    assert tick.is_due(100.0, edge_is_near=False)
-    tick.at_once()
-    assert tick.is_due(100.1, edge_is_near=True)
-    assert not tick.is_due(101.1, edge_is_near=True)
+@pytest.mark.parametrize("to_edge", [None, -2 * NEAR_SECONDS, 2 * NEAR_SECONDS], ids=["none", "long ago", "far"])
+def test_nothing_waits_for_an_edge_that_is_not_near(to_edge: float | None) -> None:
+    agenda = idle()
+    agenda.add(RESYNC)
+
+    agenda.note_edge(to_edge, NOW)
+
+    assert not agenda.gives_way
+    assert agenda.next_task() == RESYNC
+
+
+def test_no_sleep_is_longer_because_an_edge_was_pending() -> None:
+    agenda = idle()
+    agenda.take(EDGE, NOW, is_receiving=True)
+    agenda.add(NOTIFICATIONS)
+    agenda.note_edge(3600.0, NOW)
+    assert agenda.gives_way
+
+    agenda.finish(EDGES, NOW)
+
+    assert agenda.idle_seconds(NOW) == 0
+
+
+def test_edge_upon_edge_holds_up_the_others_for_a_while_and_then_they_have_a_turn() -> None:
+    agenda, now, turns = idle(), NOW, []
+    while now < NOW + 1:
+        agenda.take(EDGE, now, is_receiving=True)
+        agenda.note_edge(0.0, now)
+        if not agenda.gives_way:
+            turns.append(now)
+        now += 0.001
+
+    apart = [later - earlier for earlier, later in pairwise([NOW, *turns])]
+    assert len(turns) == 9
+    assert all(GIVE_WAY_SECONDS <= gap < GIVE_WAY_SECONDS + 0.002 for gap in apart)
+
+
+def test_the_start_gives_way_to_nothing() -> None:
+    agenda = Agenda(RESYNC_SECONDS)
+    agenda.take(EDGE, NOW, is_receiving=True)
+
+    agenda.note_edge(0.0, NOW)
+
+    assert agenda.next_task() == START
 
 
 # Asking for requests, where the app does not notify
