@@ -23,7 +23,7 @@ def active_changed(connection: Connection, instance_ids: Collection[int]) -> Non
     """Notify the app and its pages that these instances flipped or that people joined them.
 
     A transaction of our own notifies after its commit, and as well as can be. A hook's notifies at the app's commit;
-    or, if the app's transactions do not notify, it requests these sessions, and the daemon notifies.
+    or, if the app's transactions do not notify now, it requests these sessions, and the daemon notifies.
     """
     if not instance_ids:
         return
@@ -33,11 +33,13 @@ def active_changed(connection: Connection, instance_ids: Collection[int]) -> Non
 
 
 def app_notifies(connection: Connection) -> bool:
-    """Return whether the app's own transactions notify, as this database has chosen."""
-    return not connection.scalar(select(_CHOSEN_OFF))
+    """Return whether the app's own transactions notify: this database has not chosen otherwise, and there is room."""
+    return not connection.scalar(select(_IS_QUIET))
 
 
+_ALMOST_FULL = 0.9  # as in the function of the triggers
 _CHOSEN_OFF = exists().where(Choice.name == "notifications", Choice.value == "off")
+_IS_QUIET = _CHOSEN_OFF | (func.pg_notification_queue_usage() >= _ALMOST_FULL)
 
 
 def queue_usage(connection: Connection) -> float:
@@ -52,7 +54,7 @@ _QUEUE_USAGE = select(func.pg_notification_queue_usage())
 _TELL_AT_COMMIT = {
     everything: select(
         case(
-            (_CHOSEN_OFF, func.seisiun_request_about(SessionInstance.session_id, "people")),
+            (_IS_QUIET, func.seisiun_request_about(SessionInstance.session_id, "people")),
             else_=func.pg_notify(ACTIVE_CHANGED, "" if everything else cast(SessionInstance.session_instance_id, Text)),
         )
     ).where(is_in(SessionInstance.session_instance_id))

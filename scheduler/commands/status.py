@@ -36,7 +36,7 @@ class Status:
     """What is true at `at`, by the database's clock; `problems` is empty when all is well.
 
     notes  what an operator should know although nothing is wrong
-    app_notifies  whether the app's own transactions notify
+    app_notifies  whether the app's own transactions notify now
     notification_queue  which part of the server's notification queue is full, 0 to 1
     """
 

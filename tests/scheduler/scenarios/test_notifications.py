@@ -244,15 +244,27 @@ def test_l6_an_old_snapshot_does_not_slow_the_poll(quiet_url: str, small_app: Co
     assert median(took) < 0.005
 
 
-def test_l6_a_full_queue_stops_neither_the_app_nor_its_edits_with_notifications_off(
-    daemons: Daemons, quiet_url: str, small_app: Connection
+@pytest.fixture(params=["on", "off"])
+def either_url(request: pytest.FixtureRequest, small_server: EmbeddedPostgres) -> str:
+    """A database with this choice of notifications."""
+    return str(request.getfixturevalue("quiet_url") if request.param == "off" else small_server.url)
+
+
+def test_l6_a_full_queue_stops_neither_the_app_nor_its_edits(
+    daemons: Daemons, either_url: str, small_app: Connection
 ) -> None:
-    daemons.ready(quiet_url)
-    session = session_here(small_app)
-    engine = create_engine(quiet_url)
-    with full_queue(quiet_url):
+    daemons.ready(either_url)
+    session, person = session_here(small_app), add_person(small_app)
+    engine = create_engine(either_url)
+    with full_queue(either_url), connected(either_url, autocommit=False) as hooked:
         instance = instance_soon(small_app, session, -60, HOUR)
         eventually(lambda: on(small_app, session) == instance, "the edit is found", seconds=2)
+        execute(hooked, "UPDATE session SET active_buffer_minutes_before = 30 WHERE session_id = %s", session)
+        session_saved(hooked, session)
+        check_in(hooked, person, instance, "yes")
+        hooked.commit()
+        assert person_at(small_app, person) == instance
+        wait_until_reconciled(small_app)
         with engine.connect() as connection:
             found = status(connection)
     assert "notification queue is 100% full" in " ".join(found.problems)

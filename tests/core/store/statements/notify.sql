@@ -3,11 +3,14 @@
 
 -- notify.active_changed: a few
 SELECT CASE
-    WHEN (EXISTS (
-        SELECT *
-        FROM seisiun_choice
-        WHERE seisiun_choice.name = 'notifications' AND seisiun_choice.value = 'off'
-    )) THEN seisiun_request_about(session_instance.session_id, 'people')
+    WHEN (
+        (EXISTS (
+            SELECT *
+            FROM seisiun_choice
+            WHERE seisiun_choice.name = 'notifications' AND seisiun_choice.value = 'off'
+        ))
+            OR pg_notification_queue_usage() >= 0.9
+    ) THEN seisiun_request_about(session_instance.session_id, 'people')
     ELSE pg_notify('active_changed', CAST(session_instance.session_instance_id AS TEXT))
 END AS anon_1
 FROM session_instance
@@ -16,11 +19,14 @@ WHERE session_instance.session_instance_id = any(CAST(:ids AS BIGINT[]));
 
 -- notify.active_changed: many
 SELECT CASE
-    WHEN (EXISTS (
-        SELECT *
-        FROM seisiun_choice
-        WHERE seisiun_choice.name = 'notifications' AND seisiun_choice.value = 'off'
-    )) THEN seisiun_request_about(session_instance.session_id, 'people')
+    WHEN (
+        (EXISTS (
+            SELECT *
+            FROM seisiun_choice
+            WHERE seisiun_choice.name = 'notifications' AND seisiun_choice.value = 'off'
+        ))
+            OR pg_notification_queue_usage() >= 0.9
+    ) THEN seisiun_request_about(session_instance.session_id, 'people')
     ELSE pg_notify('active_changed', '')
 END AS anon_1
 FROM session_instance
@@ -28,11 +34,12 @@ WHERE session_instance.session_instance_id = any(CAST(:ids AS BIGINT[]));
 
 
 -- notify.app_notifies
-SELECT EXISTS (
+SELECT (EXISTS (
     SELECT *
     FROM seisiun_choice
     WHERE seisiun_choice.name = 'notifications' AND seisiun_choice.value = 'off'
-) AS anon_1;
+))
+    OR pg_notification_queue_usage() >= 0.9 AS anon_1;
 
 
 -- notify.queue_usage
