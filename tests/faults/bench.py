@@ -8,14 +8,14 @@
 
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from tests.data import execute
 from tests.faults import history, kill_points, storm
 from tests.faults.checker import Fault
-from tests.faults.draw import STORM, draw
+from tests.faults.draw import MASS_DELETE, STORM, Planned, draw
 from tests.faults.growth import Uses
 from tests.faults.judgement import Case, judge
 from tests.faults.load import Load
@@ -47,7 +47,13 @@ POISON = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is to be; `without` kinds of faults, and under a storm of edits that never ends."""
+    """What a run is to be.
+
+    without        no faults of these kinds
+    endless_storm  under a storm of edits that never ends
+    many           how many sessions a mass deletion deletes
+    deletes        whether one comes in the middle
+    """
 
     seed: int
     seconds: float
@@ -55,6 +61,8 @@ class Plan:
     faults: bool = True
     without: tuple[str, ...] = ()
     endless_storm: bool = False
+    many: int = 2000
+    deletes: bool = False
 
 
 class Bench:
@@ -112,10 +120,9 @@ class Bench:
             self._first.take()
             self._first.daemon.wait_for("ready")
         load = self._load()
-        nemesis = Nemesis(self._server, self._app, self._platform, load.untouched, self._clock)
+        nemesis = Nemesis(self._server, self._app, self._platform, load.untouched, self._clock, many=self._plan.many)
         if self._plan.faults:
-            until = self._plan.seconds - LAST_FAULT_SECONDS
-            nemesis.run(draw(self._plan.seed, until, without=self._without()), load.began)
+            nemesis.run(self._faults(), load.began)
         load.wait()
         load.end()
         return judge(self._server.admin, self._case(nemesis, load))
@@ -131,6 +138,13 @@ class Bench:
         self._ended.callback(load.end)
         load.start(*([self.uses.run] if self._plan.daemons else []))
         return load
+
+    def _faults(self) -> list[Planned]:
+        faults = draw(self._plan.seed, self._plan.seconds - LAST_FAULT_SECONDS, without=self._without())
+        if self._plan.deletes:
+            middle = len(faults) // 2
+            faults[middle] = replace(faults[middle], kind=MASS_DELETE)
+        return faults
 
     def _without(self) -> list[str]:
         return [*self._plan.without, *([] if self._clock else ["set the clock"])]

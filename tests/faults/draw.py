@@ -12,6 +12,7 @@ from tests.faults.kill_points import POINTS
 FIRST_FAULT_SECONDS = 4.0
 PAUSES = (0.5, 3.5)
 STORM = "storm of edits"
+MASS_DELETE = "delete many"
 
 # How long each kind lasts, in seconds; what is over at once has no length.
 LENGTHS = {
@@ -27,6 +28,7 @@ LENGTHS = {
     "lock a table": (0.2, 1.5),
     "set the clock": (0.5, 3.0),
     STORM: (0.5, 2.0),
+    MASS_DELETE: (0.2, 1.0),
     "revoke": (1.0, 2.0),
     "poison": (1.0, 3.0),
     "daemons come": (0.0, 0.0),

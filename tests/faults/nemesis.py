@@ -12,7 +12,7 @@ from tests.data import execute
 from tests.faults import kill_points, storm
 from tests.faults.book import instance_subject
 from tests.faults.checker import Fault
-from tests.faults.draw import STORM, Planned
+from tests.faults.draw import MASS_DELETE, STORM, Planned
 from tests.faults.platform import Platform, Seat
 from tests.faults.proxy import Proxy
 from tests.faults.server import ROLE, Server, until_it_answers
@@ -24,6 +24,7 @@ KILLED_SECONDS = 2.0  # from the new process' start until all is right
 SILENCE_SECONDS = 15.0  # from the moment of silence, however long it lasts (up to 12 s)
 LEASE_SECONDS = 2.0  # a daemon that is gone, with locks: its transaction ends by itself
 BACKOFF_SECONDS = 10.0  # a session at which passes failed is tried again after 2, 4, 8 s (L5)
+MASS_DELETE_SECONDS = 2.0  # from the commit that deletes many sessions until an edit takes effect in time again
 REFUSED_ALIKE_SECONDS = 3.5  # of those that failed alike one tries each second, and calls the others
 POINT_PATIENCE_SECONDS = 4.0
 START_PATIENCE_SECONDS = 20.0
@@ -42,12 +43,15 @@ class Nemesis:
         platform: Platform,
         untouched: Untouched,
         clock: FakeClock | None,
+        *,
+        many: int,
     ) -> None:
         self._server = server
         self._app = app
         self._platform = platform
         self._untouched = untouched
         self._clock = clock
+        self._many = many
         self.faults: list[Fault] = []
         self.problems: list[str] = []
         self.server_down: list[tuple[float, float]] = []
@@ -228,6 +232,15 @@ class Nemesis:
             storm.rage(admin, fault.seconds)
         self._note(fault.kind, begun, 2)
 
+    def delete_many(self, fault: Planned) -> None:
+        """Add sessions, and delete them while some are planned and some are not."""
+        begun = time.time()
+        with self._admin() as admin:
+            storm.add_many(admin, self._many)
+            time.sleep(fault.seconds)
+            storm.delete_many(admin)
+        self._note(fault.kind, begun, MASS_DELETE_SECONDS)
+
     def revoke(self, fault: Planned) -> None:
         table, begun = _choose(_REVOKED, fault.chance), time.time()
         with self._admin() as admin:
@@ -282,6 +295,7 @@ KINDS: dict[str, Callable[[Nemesis, Planned], None]] = {
     "lock a table": Nemesis.lock_a_table,
     "set the clock": Nemesis.set_the_clock,
     STORM: Nemesis.storm_of_edits,
+    MASS_DELETE: Nemesis.delete_many,
     "revoke": Nemesis.revoke,
     "poison": Nemesis.poison,
     "daemons come": Nemesis.daemons_come,

@@ -43,6 +43,22 @@ def rage(admin: Connection, seconds: float) -> int:
     return edits
 
 
+def add_many(admin: Connection, sessions: int) -> None:
+    """Add sessions that meet an hour ahead, for `delete_many`."""
+    ahead = HOUR + random.uniform(0, 600)
+    execute(
+        admin,
+        "INSERT INTO session (name, timezone, recurrence) SELECT 'one of many', %s, %s FROM generate_series(1, %s)",
+        NOON,
+        weekly(ahead, ahead + LENGTH_SECONDS),
+        sessions,
+    )
+
+
+def delete_many(admin: Connection) -> None:
+    execute(admin, "DELETE FROM session WHERE name = 'one of many'")
+
+
 def blow(admin: Connection) -> int:
     """Edit each of them once; return how many that are."""
     ahead = HOUR + random.uniform(0, 600)

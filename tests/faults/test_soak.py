@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.bench import Bench, Plan
+from tests.faults.draw import MASS_DELETE
 from tests.faults.growth import grown, thirds
 
 pytestmark = pytest.mark.process
@@ -16,12 +17,13 @@ MINUTES = float(os.environ.get("NEMESIS_SOAK_MINUTES") or 0)
 SEED = int(os.environ.get("NEMESIS_SEED") or random.randrange(1_000_000))
 # One that is started again has forgotten what it leaked.
 ENDINGS = ("kill", "kill at a point", "daemons come", "daemons go")
+PLAN = Plan(SEED, MINUTES * 60, without=(*ENDINGS, MASS_DELETE), endless_storm=True, many=20_000, deletes=True)
 
 
 @pytest.mark.skipif(not MINUTES, reason="runs for as long as it is told to: make soak MINUTES=n")
 @pytest.mark.timeout(MINUTES * 90 + 300)
 def test_nothing_grows(tmp_path: Path, figures: Callable[[str], None]) -> None:
-    with Bench(tmp_path, Plan(SEED, MINUTES * 60, without=ENDINGS, endless_storm=True)) as running:
+    with Bench(tmp_path, PLAN) as running:
         report = running.run()
 
     for line in report.lines():
