@@ -30,9 +30,9 @@ ALL_VISIBLE = "all sessions and their people visible"
 FIRST_VISIBLE = "the first session visible"
 NAIVE = "all visible, with a job for each instance"
 LOCKED = "longest lock held"
-EDITED = "visible, with an edit of six sessions 5 to 50 ms before: "
+EDITED = "visible, with an edit of six sessions 5 to 65 ms before: "
 EDITS = 6
-BEFORE = [timedelta(milliseconds=each) for each in (5, 20, 35, 50)]  # an edit, before an edge
+BEFORE = [timedelta(milliseconds=each) for each in (5, 25, 45, 65)]  # an edit, before an edge
 MANY_COUNTS, MANY_STARTS = "nine COUNTs since 1900, 366 EXDATEs", "48 starts a day"
 
 

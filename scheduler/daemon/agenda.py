@@ -17,7 +17,7 @@ from scheduler.daemon.wakeups import Wakeup
 
 GRACE = LEFT_TO_DAEMON  # what is due for less than this a resync leaves to timers and notifications
 TICK_SECONDS: Final = 1.0
-NEAR_SECONDS: Final = 0.025  # longer than a tick takes, or a round that plans
+NEAR_SECONDS: Final = 0.05  # longer than a tick takes, or a round that plans a few sessions
 GIVE_WAY_SECONDS: Final = 0.1
 PRUNE_SECONDS: Final = 3600.0
 TIMER_SECONDS: Final = 0.001  # a timer may fire so much after its edge
