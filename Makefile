@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-long test-faults soak bench bench-large check format sql clean
+.PHONY: help setup run test test-fast test-long test-faults soak mutants bench bench-large check format sql clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -35,6 +35,9 @@ test-faults: setup ## a long draw of faults: MINUTES=10, and SEED=n to draw the 
 
 soak: setup ## faults and a storm of edits for MINUTES=n, and nothing may grow
 	NEMESIS_SOAK_MINUTES=$(or $(MINUTES),60) NEMESIS_SEED=$(SEED) $(PY) -m pytest tests/faults/test_soak.py
+
+mutants: setup ## print the changes of the code that no test notices: hours; MODULES="core/hooks.py web/", AGAIN=1
+	$(PY) -m tests.mutants $(if $(AGAIN),--again) $(MODULES)
 
 $(VENV)/.installed-bench: requirements-bench.txt $(VENV)/.installed
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt

@@ -1,0 +1,68 @@
+"""`make mutants`: changes the product in small ways, and prints the changes that no test notices.
+
+It goes on where it was ended. With --again it runs the survivors once more.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tests.mutants.explained import EXPLAINED
+from tests.mutants.operators import Mutant, mutants_of
+from tests.mutants.runner import FailsUnchanged, Result, read, report, run, write
+from tests.mutants.table import TESTS_OF, tests_of
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / ".mutants.jsonl"
+
+
+def mutants_in(prefixes: tuple[str, ...]) -> dict[str, Mutant]:
+    """Return the mutants of the modules whose paths begin so, by name."""
+    modules = sorted(
+        str(path.relative_to(ROOT))
+        for package in ("core", "scheduler", "jobs", "web")
+        for path in (ROOT / package).rglob("*.py")
+    )
+    chosen = [module for module in modules if tests_of(module) and module.startswith(prefixes)]
+    return {mutant.name: mutant for module in chosen for mutant in mutants_of(module, (ROOT / module).read_bytes())}
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser.add_argument("modules", nargs="*", default=list(TESTS_OF), help="how the paths of the modules begin")
+    parser.add_argument("--jobs", type=int, default=2, help="how many run at once")
+    parser.add_argument("--again", action="store_true", help="run the survivors once more, but not the explained ones")
+    parser.add_argument("--report", action="store_true", help="run nothing")
+    options = parser.parse_args()
+
+    mutants, results = mutants_in(tuple(options.modules)), read(RESULTS)
+    explained = {name for names in EXPLAINED.values() for name in names}
+
+    def is_left(mutant: Mutant) -> bool:
+        known = results.get(mutant.name)
+        return not known or (options.again and known.killed_by is None and mutant.name not in explained)
+
+    def done(result: Result) -> None:
+        write(RESULTS, result)
+        results[result.name] = result
+        say(f"{result.seconds:6.1f} s  {'killed  ' if result.killed_by else 'SURVIVED'}  {result.name}")
+
+    status = 0
+    try:
+        left = [] if options.report else [mutant for mutant in mutants.values() if is_left(mutant)]
+        run(ROOT, [(mutant, tests_of(mutant.module)) for mutant in left], options.jobs, done)
+    except FailsUnchanged as error:
+        say(str(error))
+        status = 1
+    for line in report(mutants, results, explained):
+        say(line)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""Runs tests on mutants, each in a copy of the project, until the first test fails."""
+
+import itertools
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from tempfile import TemporaryDirectory
+
+from tests.mutants.operators import Mutant
+
+NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__")
+# Not those that measure time: beside others they fail by themselves. `--ff`: what has noticed the last mutant comes
+# first. The hanging mutant of a wait fails soon.
+PYTEST = ("-m", "pytest", "-x", "-q", "--ff", "-m", "not alone", "-o", "timeout=40")
+PASSED, NO_TESTS = 0, 5
+LONGEST_RUNS = 3  # times the time that the same tests take without a mutant
+LEAST_SECONDS = 60.0
+FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`killed_by`: the test that failed first, or how else the run ended; None if all tests passed."""
+
+    name: str
+    killed_by: str | None
+    seconds: float
+
+
+class FailsUnchanged(Exception):
+    """Tests fail without a mutant, so they tell nothing."""
+
+
+class Copy:
+    """A copy of the project, in which one module at a time is mutated."""
+
+    def __init__(self, root: Path, directory: Path) -> None:
+        self._root = directory / "project"
+        self._temporary = directory / "temporary"
+        self._ages = itertools.count(1)
+        shutil.copytree(root, self._root, ignore=NOT_COPIED)
+
+    def run(self, tests: Iterable[str], seconds: float | None = None) -> str | None:
+        """Run these tests; return what failed first, None if nothing did. After `seconds` we end them: a failure."""
+        process = subprocess.Popen(
+            [sys.executable, *PYTEST, f"--basetemp={self._temporary}", *tests],
+            cwd=self._root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            output, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return "time limit"
+        if process.returncode == PASSED:
+            return None
+        if process.returncode == NO_TESTS:
+            raise FailsUnchanged(f"there are no tests in {', '.join(tests)}")
+        failed = FAILURE.search(output)
+        return failed[1] if failed else (output.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
+
+    @contextmanager
+    def mutated(self, mutant: Mutant) -> Iterator[None]:
+        """Mutate the module in the block. Python knows compiled files by size and second: each has its own second."""
+        path = self._root / mutant.module
+        source, age = path.read_bytes(), path.stat().st_mtime
+        path.write_bytes(mutant.applied_to(source))
+        os.utime(path, (age, age + next(self._ages)))
+        try:
+            yield
+        finally:
+            path.write_bytes(source)
+            os.utime(path, (age, age))
+
+
+def run(
+    root: Path, mutants: Iterable[tuple[Mutant, tuple[str, ...]]], jobs: int, done: Callable[[Result], None]
+) -> None:
+    """Run its tests on each mutant; call `done` with each result, in one thread at a time.
+
+    Raises `FailsUnchanged` if the tests of a mutant fail without it.
+    """
+    mutants = list(mutants)
+    with TemporaryDirectory(prefix="mutants-") as directory, ThreadPoolExecutor(jobs) as pool:
+        copies: SimpleQueue[Copy] = SimpleQueue()
+        for number in range(jobs):
+            copies.put(Copy(root, Path(directory) / str(number)))
+
+        def timed(name: str, tests: tuple[str, ...], mutant: Mutant | None, seconds: float | None) -> Result:
+            copy = copies.get()
+            begun = time.monotonic()
+            try:
+                with copy.mutated(mutant) if mutant else nullcontext():
+                    killed_by = copy.run(tests, seconds)
+                return Result(name, killed_by, round(time.monotonic() - begun, 1))
+            finally:
+                copies.put(copy)
+
+        limits = {}
+        selections = dict.fromkeys(tests for _, tests in mutants)
+        for tests, result in zip(
+            selections, pool.map(lambda each: timed("", each, None, None), selections), strict=True
+        ):
+            if result.killed_by:
+                raise FailsUnchanged(f"{result.killed_by} fails without a mutant")
+            limits[tests] = max(LEAST_SECONDS, LONGEST_RUNS * result.seconds)
+        for result in pool.map(lambda each: timed(each[0].name, each[1], each[0], limits[each[1]]), mutants):
+            done(result)
+
+
+def read(path: Path) -> dict[str, Result]:
+    """Return the last result of each mutant, by its name."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {result.name: result for result in (Result(**json.loads(line)) for line in lines)}
+
+
+def write(path: Path, result: Result) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(result), ensure_ascii=False) + "\n")
+
+
+def report(mutants: Mapping[str, Mutant], results: Mapping[str, Result], explained: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each module, and then the survivors that nobody has explained."""
+    known = frozenset(explained)
+    survivors = [m for m in mutants.values() if m.name in results and results[m.name].killed_by is None]
+    yield f"{'module':44} {'mutants':>8} {'run':>8} {'killed':>8} {'survived':>8} {'explained':>9}"
+    for module in dict.fromkeys(mutant.module for mutant in mutants.values()):
+        of_module = [mutant.name for mutant in mutants.values() if mutant.module == module]
+        run = [name for name in of_module if name in results]
+        left = [mutant.name for mutant in survivors if mutant.module == module]
+        counts = (len(of_module), len(run), len(run) - len(left), len(left))
+        yield f"{module:44} {''.join(f'{count:>9}' for count in counts)[1:]} {sum(name in known for name in left):>9}"
+    for mutant in survivors:
+        if mutant.name not in known:
+            yield f"{mutant.module}:{mutant.line}: {mutant.name.removeprefix(mutant.module).strip()}"

@@ -1,0 +1,149 @@
+"""The tool that asks what no test notices, on a project of two functions."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.__main__ import ROOT, mutants_in
+from tests.mutants.explained import EXPLAINED
+from tests.mutants.operators import mutants_of
+from tests.mutants.runner import Copy, FailsUnchanged, Result, read, report, run, write
+from tests.mutants.table import TESTS_OF
+
+pytestmark = pytest.mark.process
+
+MODULE = b"""\
+def is_open(now, opens, closes):
+    return opens <= now and now < closes
+"""
+TESTS = """\
+from module import is_open
+
+def test_edges():
+    assert not is_open(0, 1, 3)
+    assert not is_open(3, 1, 3)
+    assert is_open(2, 1, 3)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "original"
+    root.mkdir()
+    (root / "module.py").write_bytes(MODULE)
+    (root / "test_module.py").write_text(TESTS)
+    (root / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
+    return root
+
+
+def run_all(root: Path) -> dict[str, Result]:
+    results: dict[str, Result] = {}
+    mutants = mutants_of("module.py", MODULE)
+    run(root, [(each, ("test_module.py",)) for each in mutants], 2, lambda each: results.update({each.name: each}))
+    return results
+
+
+def test_what_the_tests_notice_is_killed_and_what_they_miss_survives(project: Path) -> None:
+    killed_by = {name.partition(": ")[2]: result.killed_by for name, result in run_all(project).items()}
+    both, first, second = "opens <= now and now < closes", "opens <= now", "now < closes"
+    noticed = "test_module.py::test_edges"
+    assert killed_by == {
+        f"{both} => ((now < closes))": noticed,
+        f"{both} => ((opens <= now))": noticed,
+        f"{first} => (opens) < (now)": None,  # the test does not ask at the opening
+        f"{second} => (now) <= (closes)": noticed,
+    }
+    assert (project / "module.py").read_bytes() == MODULE
+
+
+def test_tests_that_fail_without_a_mutant_tell_nothing(project: Path) -> None:
+    (project / "test_module.py").write_text("def test_wrong():\n    assert False\n")
+    with pytest.raises(FailsUnchanged, match="test_wrong"):
+        run_all(project)
+
+
+def test_a_mutant_that_hangs_is_ended_and_counts_as_noticed(project: Path, tmp_path: Path) -> None:
+    (project / "test_module.py").write_text("import time\n\ndef test_hangs():\n    time.sleep(60)\n")
+    assert Copy(project, tmp_path).run(("test_module.py",), 1.0) == "time limit"
+
+
+def test_a_module_that_cannot_be_imported_is_noticed(project: Path, tmp_path: Path) -> None:
+    (project / "module.py").write_text("raise RuntimeError\n")
+    assert Copy(project, tmp_path).run(("test_module.py",)) == "test_module.py"
+
+
+STATEMENTS = """\
+def due(connection, ids: list[int]) -> list[int]:
+    if not ids:
+        return []
+    note(connection)
+    found = connection.scalars(select(Plan.id).where(Plan.id.in_(ids), free & due).order_by(Plan.id).limit(5)
+        .with_for_update(skip_locked=True))
+    with lock:
+        notify(connection)
+    return found[:5]
+"""
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        "never: not ids => False",
+        "drop call: note(connection) => pass",
+        "drop operand: free & due => (due)",
+        "turn flag: skip_locked=True => skip_locked=False",
+        "drop with: with lock => if True",
+        "drop slice: found[:5] => found",
+        "return: found[:5] => []",
+    ],
+)
+def test_operators(mutant: str) -> None:
+    names = [each.name for each in mutants_of("module.py", STATEMENTS.encode())]
+    assert f"module.py due {mutant}" in names
+
+
+@pytest.mark.parametrize(
+    ("operator", "gone"),
+    [
+        ("drop .with_for_update", ".with_for_update(skip_locked=True)"),
+        ("drop .limit", ".limit(5)"),
+        ("drop .order_by", ".order_by(Plan.id)"),
+        ("drop condition", "Plan.id.in_(ids), "),
+        ("drop condition", ", free & due"),
+    ],
+)
+def test_a_statement_loses_exactly_one_part(operator: str, gone: str) -> None:
+    source = STATEMENTS.encode()
+    mutated = [each.applied_to(source).decode() for each in mutants_of("m", source) if f" {operator}:" in each.name]
+    assert "".join(STATEMENTS.replace(gone, "").split()) in ["".join(each.split()) for each in mutated]
+
+
+def test_results_are_kept_and_the_last_one_counts(tmp_path: Path) -> None:
+    [mutant] = mutants_of("module.py", b"notify()")
+    path = tmp_path / "results"
+    for killed_by in (None, "test_module.py::test_edges", None):
+        write(path, Result(mutant.name, killed_by, 1.0))
+    survived = read(path)
+    assert survived == {mutant.name: Result(mutant.name, None, 1.0)}
+    *_, counts, survivor = report({mutant.name: mutant}, survived, ())
+    assert counts.split() == ["module.py", "1", "1", "0", "1", "0"]
+    assert survivor == "module.py:1: - drop call: notify() => pass"
+    assert "drop call" not in "".join(report({mutant.name: mutant}, survived, [mutant.name]))
+
+
+@pytest.mark.parametrize("module", ["core/store/flips.py", "core/store/queue/due.py", "scheduler/daemon/worker.py"])
+def test_every_mutant_is_python(module: str) -> None:
+    source = (ROOT / module).read_bytes()
+    for mutant in mutants_of(module, source):
+        compile(mutant.applied_to(source), mutant.name, "exec")
+
+
+def test_every_mutant_that_is_explained_exists() -> None:
+    explained = [name for names in EXPLAINED.values() for name in names]
+    modules = {name.partition(" ")[0] for name in explained}
+    assert set(explained) - mutants_in(tuple(modules)).keys() == set()
+
+
+@pytest.mark.parametrize("path", [path for tests in TESTS_OF.values() for path in tests])
+def test_the_table_names_tests_that_exist(path: str) -> None:
+    assert (ROOT / path).exists()
