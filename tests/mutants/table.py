@@ -5,24 +5,58 @@ every change, and tell nothing of what the change breaks.
 """
 
 HOOKS = ("tests/core/hooks", "tests/core/active_session_manager/test_app_transactions.py")
-DAEMON = ("tests/scheduler/daemon", "tests/scheduler/scenarios/test_daemon_faults.py")
-WEB = ("tests/web/test_host.py", "tests/web/test_sessions.py", "tests/web/test_instances.py")
-PASS = ("tests/core/reconcile", *HOOKS, "tests/core/scenarios/test_austin.py")
+PASS = ("tests/core/reconcile", *HOOKS)
+WORKER = "tests/scheduler/daemon/test_worker.py"
+PAGES = (
+    "tests/web/scenarios/test_refusals.py",
+    "tests/web/test_instances.py",
+    "tests/web/test_sessions.py",
+    "tests/web/test_host.py",
+    "tests/web/test_edit.py",
+)
 
 TESTS_OF: dict[str, tuple[str, ...]] = {
     "core/hooks.py": HOOKS,
     "core/db/embedded": (),  # the development server
-    "core/db/casts.py": ("tests/core/db/test_casts.py", *HOOKS),
+    "core/db/__init__.py": ("tests/core/db/test_db.py", "tests/core/db/test_casts.py"),
+    "core/db/casts.py": ("tests/core/db/test_casts.py", "tests/core/hooks/test_connections.py"),
     "core/db/listener.py": ("tests/core/db/test_listener.py",),
-    "core/db/pauses.py": ("tests/core/db/test_listener.py",),
+    "core/db/pauses.py": ("tests/scheduler/daemon/test_outage.py", "tests/core/db/test_listener.py"),
     "core/db/timeouts.py": ("tests/core/db/test_timeouts.py",),
-    "core/db/__init__.py": ("tests/core/db/test_db.py",),
-    "core/db/": (*HOOKS, "tests/core/reconcile"),
+    "core/db/": (*HOOKS, "tests/core/reconcile/test_batches.py"),
     "core/reconcile/": PASS,
-    "core/store/views/": ("tests/core/test_queries.py", "tests/web"),
-    "core/store/": PASS,
-    "scheduler/daemon/": DAEMON,
-    "web/": WEB,
+    "core/store/heartbeats.py": ("tests/core/store/test_heartbeats.py", "tests/scheduler/daemon/test_heartbeat.py"),
+    "core/store/sessions.py": ("tests/scheduler/commands/test_loading.py", "tests/web/test_sessions.py"),
+    "core/store/views/": ("tests/core/test_queries.py", "tests/scheduler/test_cli.py", "tests/web"),
+    "core/store/": (*PASS, "tests/core/store/test_mirror.py", "tests/core/test_queries.py"),
+    "scheduler/daemon/__init__.py": ("tests/scheduler/scenarios/test_daemon_faults.py",),
+    "scheduler/daemon/agenda.py": ("tests/scheduler/daemon/test_agenda.py", WORKER),
+    "scheduler/daemon/backoff.py": (
+        "tests/scheduler/daemon/test_backoff.py",
+        "tests/scheduler/daemon/test_agenda.py",
+        "tests/scheduler/daemon/test_housekeeping.py",
+    ),
+    "scheduler/daemon/clock_offset.py": (
+        "tests/scheduler/daemon/test_clock_offset.py",
+        "tests/scheduler/daemon/test_heartbeat.py",
+    ),
+    "scheduler/daemon/heartbeat.py": ("tests/scheduler/daemon/test_heartbeat.py", WORKER),
+    "scheduler/daemon/housekeeping.py": ("tests/scheduler/daemon/test_housekeeping.py", WORKER),
+    "scheduler/daemon/outage.py": ("tests/scheduler/daemon/test_outage.py", WORKER),
+    "scheduler/daemon/timers.py": (
+        "tests/scheduler/daemon/test_timers.py",
+        "tests/scheduler/daemon/test_heartbeat.py",
+        WORKER,
+    ),
+    "scheduler/daemon/wakeups.py": ("tests/scheduler/daemon/test_wakeups.py", WORKER),
+    "scheduler/daemon/worker.py": (WORKER,),
+    "web/blueprint.py": PAGES,
+    "web/dates.py": PAGES,
+    "web/edit.py": PAGES,
+    "web/forms.py": PAGES,
+    "web/host.py": PAGES,
+    "web/instances.py": PAGES,
+    "web/sessions.py": PAGES,
 }
 
 

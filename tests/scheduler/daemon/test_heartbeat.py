@@ -1,0 +1,221 @@
+"""The heartbeat: what it writes, and how the timers follow the database's clock."""
+
+import logging
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from threading import Thread
+from typing import Any
+
+import pytest
+from freezegun import freeze_time
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Engine
+
+from core import logs
+from core.clock import utc_now
+from core.db.listener import Listener
+from scheduler.daemon.heartbeat import MOST_PROBES_MISSED, OFFSET_TOLERANCE, Heartbeat
+from scheduler.daemon.outage import Outage
+from scheduler.daemon.timers import Timers
+from tests.data import execute, value
+from tests.scheduler.daemon_process import eventually
+
+NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
+SECOND, HOUR, MS = timedelta(seconds=1), timedelta(hours=1), timedelta(milliseconds=1)
+
+
+class Parts:
+    """A heartbeat and the parts that it tells of."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.timers = Timers(lambda _: None)
+        self.listener = Listener("postgresql://nobody@nowhere/nothing", "nothing", lambda _: None, lambda: None)
+        self.outage = Outage()
+        self.heartbeat = Heartbeat(engine.begin, self.timers, self.listener, self.outage)
+
+    def measure(self, ahead: timedelta, took: timedelta = MS) -> None:
+        """Note an exchange with a database whose clock is so far ahead."""
+        self.heartbeat._offset.measure(NOON, NOON + took / 2 + ahead, NOON + took)
+
+
+@pytest.fixture
+def parts(engine: Engine, caplog: pytest.LogCaptureFixture) -> Parts:
+    caplog.set_level(logging.INFO, logs.ROOT)
+    return Parts(engine)
+
+
+def logged(caplog: pytest.LogCaptureFixture, event: str) -> list[logs.Fields]:
+    events = [record.msg for record in caplog.records if isinstance(record.msg, logs.Event)]
+    return [each.fields for each in events if each.name == event]
+
+
+def row(app: Connection) -> dict[str, Any]:
+    found: dict[str, Any] = value(app, "SELECT to_jsonb(d) FROM daemon_heartbeat d")
+    return found
+
+
+def test_a_beat_says_who_it_is_and_what_comes_next(parts: Parts, app: Connection) -> None:
+    edge = NOON + 365 * 24 * HOUR
+    parts.timers.add([edge, edge + HOUR])
+
+    parts.heartbeat.beat()
+
+    beat = row(app)
+    assert (beat["pid"], beat["trouble"], beat["listening_since"]) == (os.getpid(), None, None)
+    assert datetime.fromisoformat(beat["next_timer_at"]) == edge
+    assert abs(parts.heartbeat._offset.value) < SECOND, "the clock was measured"
+    assert parts.heartbeat._offset.is_measured
+
+
+def test_a_pass_is_told_with_the_next_beat_and_not_again(parts: Parts, app: Connection) -> None:
+    parts.heartbeat.beat()
+    assert row(app)["last_look_at"] is None
+    parts.heartbeat.note_pass()
+    parts.heartbeat.beat()
+    told = row(app)["last_look_at"]
+    assert told is not None
+    parts.heartbeat.beat()
+
+    assert row(app)["last_look_at"] == told
+
+
+def test_a_pass_is_told_by_the_next_beat_that_can_be_written(parts: Parts, app: Connection) -> None:
+    execute(app, "ALTER TABLE daemon_heartbeat RENAME TO away")
+    parts.heartbeat.note_pass()
+    with pytest.raises(Exception, match="daemon_heartbeat"):
+        parts.heartbeat.beat()
+    execute(app, "ALTER TABLE away RENAME TO daemon_heartbeat")
+    parts.heartbeat.beat()
+
+    assert row(app)["last_look_at"] is not None
+
+
+TROUBLES: dict[str, Callable[[Parts], object]] = {
+    "it receives no notifications": lambda parts: setattr(parts.listener, "not_receiving", True),
+    "its timers are stuck": lambda parts: setattr(parts.timers, "probes_missed", MOST_PROBES_MISSED + 1),
+    "the database refuses its work: no": lambda parts: setattr(parts.outage, "refused", "no"),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_each_trouble_is_told(parts: Parts, app: Connection, trouble: str) -> None:
+    TROUBLES[trouble](parts)
+    parts.heartbeat.beat()
+
+    assert row(app)["trouble"].startswith(trouble)
+    assert ";" not in row(app)["trouble"]
+
+
+def test_a_few_probes_without_an_answer_are_no_trouble(parts: Parts, app: Connection) -> None:
+    parts.timers.probes_missed = MOST_PROBES_MISSED
+    parts.heartbeat.beat()
+
+    assert row(app)["trouble"] is None
+
+
+@pytest.mark.parametrize(("choice", "notifies"), [("off", False), ("on", True)])
+def test_it_reads_whether_the_app_notifies(parts: Parts, app: Connection, choice: str, *, notifies: bool) -> None:
+    execute(app, "INSERT INTO seisiun_choice VALUES ('notifications', %s)", choice)
+    parts.heartbeat.beat()
+
+    assert parts.heartbeat.app_notifies is notifies
+
+
+@pytest.mark.parametrize(
+    ("edge_in", "is_near"), [(None, False), (9 * MS, True), (-9 * MS, True), (30 * MS, False), (-30 * MS, False)]
+)
+def test_a_tick_lets_a_near_edge_pass(parts: Parts, edge_in: timedelta | None, *, is_near: bool) -> None:
+    with freeze_time(NOON):
+        parts.measure(5 * SECOND)  # the edge is at an instant of the database's clock
+        if edge_in is not None:
+            parts.timers.add([NOON + 5 * SECOND + edge_in])
+
+        assert parts.heartbeat.edge_is_near() is is_near
+
+
+def test_two_clocks_that_drift_apart_are_followed_without_a_word(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    edge = utc_now() + HOUR
+    parts.timers.add([edge])
+    parts.measure(OFFSET_TOLERANCE)
+    assert not parts.heartbeat.follow_clock()
+    assert parts.timers._clock_offset == timedelta(0)
+
+    parts.measure(30 * MS)
+
+    assert not parts.heartbeat.follow_clock()
+    assert parts.timers._clock_offset == 30 * MS
+    assert parts.timers.next_at == edge
+    assert not parts.heartbeat.follow_clock()
+    assert logged(caplog, "clock_skew") == []
+
+
+def test_a_clock_that_was_set_asks_for_a_resync_and_is_told_when_it_is_far_off(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    for ahead, is_set, told in [
+        (SECOND, True, []),
+        (SECOND + 400 * MS, False, []),
+        (10 * SECOND, True, [10.0]),
+        (10 * SECOND + 900 * MS, True, [10.0]),
+        (-10 * SECOND, True, [10.0, -10.0]),
+        (timedelta(0), True, [10.0, -10.0, 0.0]),
+    ]:
+        parts.measure(ahead)
+        assert parts.heartbeat.follow_clock() is is_set
+        assert [line["database_ahead_s"] for line in logged(caplog, "clock_skew")] == told
+
+
+@pytest.mark.parametrize(
+    ("edge_in", "late"), [(None, []), (HOUR, []), (-999 * MS, []), (-SECOND, [1.0]), (-7 * SECOND, [7.0])]
+)
+def test_an_edge_that_the_timers_missed_is_noticed(
+    parts: Parts, caplog: pytest.LogCaptureFixture, edge_in: timedelta | None, late: list[float]
+) -> None:
+    with freeze_time(NOON):
+        parts.measure(5 * SECOND)
+        if edge_in is not None:
+            parts.timers.add([NOON + 5 * SECOND + edge_in])
+
+        assert parts.heartbeat.timers_are_late() is bool(late)
+    assert [line["seconds"] for line in logged(caplog, "timers_late")] == late
+    assert parts.timers.probes_missed == 1
+
+
+def test_before_the_database_was_asked_no_timer_is_late(parts: Parts) -> None:
+    parts.timers.add([utc_now() - HOUR])
+
+    assert not parts.heartbeat.timers_are_late()
+
+
+def test_when_the_hosts_clock_is_set_the_timers_compute_their_wait_again(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    fired: list[datetime] = []
+    timers = Timers(fired.append)
+    parts.heartbeat._timers = timers
+    thread = Thread(target=timers.run, daemon=True)
+    thread.start()
+    with freeze_time(NOON, ignore=["scheduler.daemon.clock_offset", "threading"]) as clock:
+        parts.heartbeat._offset._wall = NOON
+        timers.add([NOON + HOUR])
+        assert not parts.heartbeat.clock_was_set()
+        clock.move_to(NOON + HOUR)
+
+        assert parts.heartbeat.clock_was_set()
+        eventually(lambda: fired, "the timer fires", 5)
+        assert not parts.heartbeat.clock_was_set()
+    timers.stop()
+    thread.join(5)
+    [line] = logged(caplog, "clock_stepped")
+    assert line["seconds"] == pytest.approx(3600, abs=1)
+
+
+def test_its_row_goes_with_it_and_no_other(parts: Parts, app: Connection, engine: Engine) -> None:
+    Parts(engine).heartbeat.beat()
+    parts.heartbeat.beat()
+    parts.heartbeat.stop()
+
+    assert value(app, "SELECT count(*) FROM daemon_heartbeat") == 1

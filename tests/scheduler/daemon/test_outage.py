@@ -1,0 +1,96 @@
+"""Outages: lost, refused and busy are told apart, and when each session gets a transaction of its own."""
+
+import logging
+
+import psycopg2
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from core import logs
+from scheduler.daemon.outage import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, MOST_PASSES_LOST, Outage
+
+
+def lost() -> DBAPIError:
+    return DBAPIError(
+        "SELECT 1", None, psycopg2.OperationalError("server closed the connection"), connection_invalidated=True
+    )
+
+
+class Answer(psycopg2.Error):
+    """An error that the server tells."""
+
+    pgcode = "42501"
+
+
+class Held(psycopg2.errors.LockNotAvailable):
+    pgcode = "55P03"
+
+
+def refused() -> DBAPIError:
+    return DBAPIError("SELECT 1", None, Answer("permission denied\nLINE 1: ..."))
+
+
+def busy() -> DBAPIError:
+    return DBAPIError("SELECT 1", None, Held("canceling statement due to lock timeout"))
+
+
+def events(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.msg.name for record in caplog.records if isinstance(record.msg, logs.Event)]
+
+
+@pytest.fixture(autouse=True)
+def unthrottled(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    caplog.set_level(logging.INFO, logs.ROOT)
+    monkeypatch.setattr("scheduler.daemon.outage.OUTAGES", logs.ThrottledLog(0))
+
+
+def test_each_kind_is_told_by_its_name_and_only_a_refusal_is_kept_for_status(caplog: pytest.LogCaptureFixture) -> None:
+    outage = Outage()
+    outage.note(lost())
+    outage.note(busy())
+    assert outage.refused is None
+    outage.note(refused())
+
+    assert events(caplog) == ["database_lost", "database_busy", "database_refused"]
+    assert outage.refused == "permission denied"
+
+
+def test_its_end_is_told_once_and_with_how_long_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    outage = Outage()
+    outage.over()
+    outage.note(refused())
+    outage.note(refused())
+    outage.over()
+    outage.over()
+
+    assert events(caplog).count("database_back") == 1
+    assert outage.refused is None
+
+
+def test_the_pauses_grow_and_begin_anew_after_a_try_that_lasted() -> None:
+    outage = Outage()
+    outage.begin()
+    pauses = [outage.note(lost()) for _ in range(6)]
+
+    assert pauses[:3] == [FIRST_RETRY_SECONDS, 2 * FIRST_RETRY_SECONDS, 4 * FIRST_RETRY_SECONDS]
+    assert pauses[-1] == LAST_RETRY_SECONDS
+    outage._pauses._begun -= LAST_RETRY_SECONDS + 0.1
+    assert outage.note(lost()) == FIRST_RETRY_SECONDS
+    outage._pauses._begun -= LAST_RETRY_SECONDS + 0.1
+    outage.begin()
+    assert outage.note(lost()) == 2 * FIRST_RETRY_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("error", "passes", "isolates"),
+    [(lost, MOST_PASSES_LOST, True), (lost, MOST_PASSES_LOST - 1, False), (busy, 9, False), (refused, 9, False)],
+)
+def test_sessions_stand_alone_after_several_passes_in_a_row_lost_the_connection(
+    error: object, passes: int, *, isolates: bool
+) -> None:
+    outage = Outage()
+    outage.passes_lost = passes
+    assert callable(error)
+    outage.note(error())
+
+    assert outage.isolate is isolates

@@ -1,0 +1,383 @@
+"""The worker in a thread of this process. Its timers do not run and nobody listens: each test says what has come."""
+
+import gc
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from core import logs
+from core.active_session_manager import session_saved
+from core.clock import utc_now
+from core.db.listener import Listener
+from core.errors import SchemaNotReady
+from core.settings import Settings
+from core.store.notify import ACTIVE_CHANGED
+from scheduler.daemon.timers import Timers
+from scheduler.daemon.wakeups import Wakeups
+from scheduler.daemon.worker import Worker
+from tests.data import change_session, connected, execute, only_instance, value
+from tests.scheduler.daemon_process import eventually
+from tests.scheduler.soon import HOUR, causes, instance_soon, on, session_here, weekly
+
+SECONDS = 5.0  # for what takes milliseconds; far below the next resync
+LATER, NOW = (5 * HOUR, 7 * HOUR), (-2 * HOUR, 2 * HOUR)
+
+
+class Receiving(Listener):
+    """A listener that says that notifications arrive; the test brings them to the worker."""
+
+    @property
+    def listening_since(self) -> datetime | None:
+        return datetime(2026, 12, 1, tzinfo=UTC)
+
+
+class AtWork:
+    def __init__(self, url: str, **settings: Any) -> None:
+        self.wakeups = Wakeups()
+        self.timers = Timers(lambda _: None)
+        self.ready = Event()
+        listener = Receiving(url, "nothing", lambda _: None, lambda: None)
+        self.worker = Worker(url, Settings(**settings), self.wakeups, self.timers, listener, on_ready=self.ready.set)
+        self.error: Exception | None = None
+        self._thread = Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.worker.run()
+        except Exception as error:  # noqa: BLE001 -- the test asks for it
+            self.error = error
+
+    def end(self) -> None:
+        self.wakeups.stop()
+        self._thread.join(SECONDS)
+        assert not self._thread.is_alive()
+        gc.unfreeze()  # what the worker froze when it was ready
+
+
+Work = Callable[..., AtWork]
+
+
+@pytest.fixture
+def work(database_url: str, caplog: pytest.LogCaptureFixture) -> Iterator[Work]:
+    """Starts a worker, and waits until it has nothing to do; the worker is ended after the test."""
+    caplog.set_level(logging.INFO, logs.ROOT)
+    with ExitStack() as started:
+
+        def start(**settings: Any) -> AtWork:
+            at_work = AtWork(database_url, **settings)
+            started.callback(at_work.end)
+            assert at_work.ready.wait(SECONDS)
+            soon(lambda: at_work.worker._agenda.next_task() is None, "the first resync is done too")
+            return at_work
+
+        yield start
+
+
+def soon(condition: Callable[[], object], what: str) -> None:
+    eventually(condition, what, SECONDS)
+
+
+def logged(caplog: pytest.LogCaptureFixture, event: str) -> list[logs.Fields]:
+    """Return the fields of each line with this event."""
+    return [
+        record.msg.fields
+        for record in caplog.records
+        if isinstance(record.msg, logs.Event) and record.msg.name == event
+    ]
+
+
+def edges(app: Connection) -> set[datetime]:
+    """Return the edges that the database knows."""
+    found = execute(app, "SELECT opens_at, closes_at FROM activation_window")
+    return {edge for window in found for edge in window}
+
+
+def opens_in(app: Connection, seconds: float) -> tuple[int, datetime]:
+    """Return a session whose only window opens in so many seconds, and the edge; no timer is armed for it."""
+    session_id = session_here(app)
+    instance_soon(app, session_id, *LATER)
+    session_saved(app, session_id)
+    execute(app, "DELETE FROM plan_request")
+    edge = value(
+        app,
+        "UPDATE activation_window SET opens_at = clock_timestamp() + make_interval(secs => %s) WHERE session_id = %s "
+        "RETURNING opens_at",
+        *(seconds, session_id),
+    )
+    return session_id, edge
+
+
+def test_at_its_start_it_reconciles_everything_and_arms_the_timers_of_a_day(work: Work, app: Connection) -> None:
+    now_on, later, in_two_days = session_here(app, weekly(*NOW)), session_here(app), session_here(app)
+    instance_soon(app, later, *LATER)
+    instance_soon(app, in_two_days, 48 * HOUR, 50 * HOUR)
+
+    at_work = work()
+
+    assert causes(app, now_on) == [(True, "start")]
+    day = utc_now() + timedelta(days=1)
+    assert at_work.timers._armed == {edge for edge in edges(app) if utc_now() < edge < day}
+    assert len(at_work.timers) == 3
+
+
+def test_it_says_once_that_it_is_ready(work: Work, caplog: pytest.LogCaptureFixture, app: Connection) -> None:
+    instance_soon(app, session_here(app), *LATER)
+    work()
+
+    assert logged(caplog, "ready") == [{"timers": 2}]
+
+
+def test_a_session_whose_plan_row_is_missing_is_planned(work: Work, app: Connection) -> None:
+    session_id = session_here(app, weekly(*NOW))
+    execute(app, "DELETE FROM session_plan; DELETE FROM plan_request")
+
+    work()
+
+    assert causes(app, session_id) == [(True, "start")]
+
+
+def test_l1_a_timer_that_fires_early_waits_for_the_databases_clock(work: Work, app: Connection) -> None:
+    at_work = work()
+    session_id, edge = opens_in(app, 0.4)
+
+    at_work.wakeups.edge(edge)
+
+    soon(lambda: on(app, session_id), "it is on")
+    assert causes(app, session_id) == [(True, "timer")]
+    assert value(app, "SELECT done_at >= due_at FROM activation_log")
+
+
+def test_l1_a_timer_that_fires_far_too_early_is_armed_again(work: Work, app: Connection) -> None:
+    at_work = work()
+    session_id, edge = opens_in(app, 60)
+    begun = beats(app)
+
+    at_work.wakeups.edge(edge)
+
+    soon(lambda: at_work.timers.next_at == edge, "the timer is armed again")
+    soon(lambda: beats(app) > begun, "the clocks are compared")
+    assert causes(app, session_id) == []
+
+
+def beats(app: Connection) -> datetime:
+    found: datetime = value(app, "SELECT max(beat_at) FROM daemon_heartbeat")
+    return found
+
+
+def test_a_notification_is_served_and_its_edges_get_timers(work: Work, app: Connection) -> None:
+    at_work = work()
+    now_on, later = session_here(app, weekly(*NOW)), session_here(app)
+    instance_soon(app, later, *LATER)
+
+    at_work.wakeups.notification()
+
+    soon(lambda: on(app, now_on), "it is on")
+    assert causes(app, now_on) == [(True, "notify")]
+    soon(lambda: at_work.timers._armed == {edge for edge in edges(app) if edge > utc_now()}, "the timers are armed")
+
+
+def test_a_session_that_a_notification_names_is_planned_without_a_request(work: Work, app: Connection) -> None:
+    at_work = work()
+    session_id = session_here(app, weekly(*NOW))
+    execute(app, "DELETE FROM plan_request")
+
+    at_work.wakeups.notification(str(session_id))
+
+    soon(lambda: on(app, session_id), "it is on")
+    assert causes(app, session_id) == [(True, "notify")]
+
+
+def test_edges_that_another_process_planned_get_timers_after_a_notification(work: Work, app: Connection) -> None:
+    at_work = work(resync_seconds=10)
+    _, near = opens_in(app, 19)
+    _, far = opens_in(app, 60)
+
+    at_work.wakeups.notification()
+
+    soon(lambda: near in at_work.timers._armed, "the timer is armed")
+    assert far not in at_work.timers._armed, "the next resync finds it in time"
+
+
+def test_a_session_that_failed_is_tried_again_without_another_wakeup(
+    work: Work, app: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    at_work = work()
+    refuse_flips(app)
+    session_id = session_here(app, weekly(*NOW))
+    at_work.wakeups.notification()
+    soon(lambda: logged(caplog, "failed"), "it failed")
+
+    execute(app, "DROP TRIGGER refuse ON session_instance")
+
+    soon(lambda: on(app, session_id), "it is on")
+    assert logged(caplog, "database_lost") == []
+
+
+def refuse_flips(app: Connection) -> None:
+    execute(
+        app,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no flips today'; END $$;"
+        "CREATE TRIGGER refuse BEFORE UPDATE OF active ON session_instance FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+
+
+def test_a_retry_that_was_noted_before_it_started_is_kept(work: Work, app: Connection) -> None:
+    session_id = session_here(app, weekly(*NOW))
+    execute(
+        app,
+        "DELETE FROM plan_request; UPDATE session_plan SET failures = 1, error = 'x', "
+        "failed_at = clock_timestamp(), retry_at = clock_timestamp() + interval '0.7 s'",
+    )
+    work()
+    assert causes(app, session_id) == []
+
+    soon(lambda: on(app, session_id), "it is on")
+
+
+def test_a_deferred_session_is_done_when_its_row_is_free(work: Work, app: Connection, database_url: str) -> None:
+    at_work = work()
+    session_id = session_here(app, weekly(*LATER))
+    at_work.wakeups.notification()
+    soon(lambda: value(app, "SELECT count(*) FROM plan_request") == 0, "it is planned")
+    with connected(database_url, autocommit=False) as holding:
+        execute(holding, "SELECT FROM session_instance WHERE session_id = %s FOR UPDATE", session_id)
+        change_session(app, session_id, recurrence=weekly(*NOW))
+        at_work.wakeups.notification()
+        soon(lambda: at_work.worker._agenda.backoff.next_at() is not None, "it is deferred")
+        assert on(app, session_id) is None
+
+    soon(lambda: on(app, session_id), "it is on")
+
+
+def test_a_lost_connection_is_made_again_and_everything_is_reconciled(
+    work: Work, app: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    work()
+    session_id = session_here(app, weekly(*NOW))
+    execute(
+        app,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE application_name = 'seisiun daemon' AND datname = current_database()",
+    )
+
+    soon(lambda: on(app, session_id), "it is on, though nothing notified")
+    soon(lambda: logged(caplog, "database_back"), "the outage is over")
+    assert len(logged(caplog, "database_lost")) == 1
+
+
+def test_work_that_the_database_refuses_is_postponed_and_stops_no_edit(
+    work: Work, app: Connection, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    at_work = work()
+    with connected(database_url, autocommit=False) as holding:
+        execute(holding, "LOCK TABLE daemon_heartbeat")
+        soon(lambda: logged(caplog, "postponed"), "a beat is postponed")
+        session_id = session_here(app, weekly(*NOW))
+        at_work.wakeups.notification()
+        soon(lambda: on(app, session_id), "it is on")
+
+    assert {line["work"] for line in logged(caplog, "postponed")} == {"beat"}
+    assert logged(caplog, "database_busy") == []
+
+
+def test_a_schema_of_another_release_ends_it(work: Work, app: Connection) -> None:
+    at_work = work()
+    execute(app, "UPDATE seisiun_schema_version SET version_num = '9999'")
+    execute(app, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'seisiun daemon'")
+
+    soon(lambda: at_work.error is not None, "it ends")
+    assert isinstance(at_work.error, SchemaNotReady)
+
+
+def test_it_beats_each_second_and_takes_its_heartbeat_with_it(work: Work, app: Connection) -> None:
+    at_work = work()
+    soon(lambda: value(app, "SELECT count(*) FROM daemon_heartbeat WHERE last_look_at IS NOT NULL") == 1, "a beat")
+    first = beats(app)
+    soon(lambda: beats(app) > first, "another beat")
+
+    at_work.end()
+
+    assert value(app, "SELECT count(*) FROM daemon_heartbeat") == 0
+    connections = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'seisiun daemon'"
+    soon(lambda: value(app, connections) == 0, "the server has noticed that it is gone")
+
+
+def test_history_that_is_too_old_is_pruned(work: Work, app: Connection) -> None:
+    session_id = session_here(app, weekly(*NOW))
+    session_saved(app, session_id)
+    execute(app, "UPDATE activation_log SET done_at = clock_timestamp() - interval '3 days'")
+
+    work(keep_days=2)
+
+    soon(lambda: causes(app, session_id) == [], "it is pruned")
+
+
+def test_an_edge_that_no_timer_told_of_is_found_by_the_tick(work: Work, app: Connection) -> None:
+    at_work = work()
+    session_id, edge = opens_in(app, -1.5)
+
+    at_work.timers.add([edge])  # they do not run: it never fires
+
+    soon(lambda: on(app, session_id), "it is on")
+    assert causes(app, session_id) == [(True, "resync")]
+
+
+def test_while_nothing_arrives_it_asks_for_requests_each_second(database_url: str, app: Connection) -> None:
+    class NotReceiving(Receiving):
+        @property
+        def listening_since(self) -> datetime | None:
+            return None
+
+    at_work = AtWork(database_url)
+    at_work.worker._listener = NotReceiving(database_url, "nothing", lambda _: None, lambda: None)
+    assert at_work.ready.wait(SECONDS)
+    session_id = session_here(app, weekly(*NOW))
+
+    soon(lambda: on(app, session_id), "it is on")
+    at_work.end()
+    assert causes(app, session_id) == [(True, "resync")]
+
+
+def test_where_the_app_does_not_notify_it_asks_for_requests_and_tells_the_pages(
+    work: Work, app: Connection, database_url: str
+) -> None:
+    execute(app, "INSERT INTO seisiun_choice VALUES ('notifications', 'off')")
+    at_work = work()
+    soon(lambda: not at_work.worker._heartbeat.app_notifies, "it has read the choice")
+    with connected(database_url) as pages:
+        execute(pages, f"LISTEN {ACTIVE_CHANGED}")
+        session_id = session_here(app, weekly(*NOW))
+        soon(lambda: on(app, session_id), "it is on")
+        assert causes(app, session_id) == [(True, "notify")]
+
+        soon(lambda: "" in told(pages), "the pages read everything")
+
+
+def told(listening: Connection) -> list[str]:
+    """Return the payloads of all notifications since it listens."""
+    listening.poll()
+    return [notify.payload for notify in listening.notifies]
+
+
+def test_rows_of_a_deleted_session_are_deleted_and_counted(
+    work: Work, app: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    at_work = work()
+    session_id = session_here(app, weekly(*LATER))
+    at_work.wakeups.notification()
+    soon(lambda: value(app, "SELECT count(*) FROM plan_request") == 0, "it is planned")
+    only_instance(app, session_id)
+
+    for _ in range(2):
+        execute(app, "INSERT INTO plan_request (session_id) VALUES (%s)", 987_654)
+        at_work.wakeups.notification()
+        soon(lambda: value(app, "SELECT count(*) FROM plan_request") == 0, "the request is gone")
+
+    soon(lambda: [line["rows"] for line in logged(caplog, "dropped")] == [1, 1], "both are told of, each once")
