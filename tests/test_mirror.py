@@ -65,7 +65,6 @@ COVERED_BY = {
     "web/app.py": "web/scenarios/test_refusals.py",
     "web/blueprint.py": "web/test_host.py",
     "web/dates.py": "web/test_sessions.py",
-    "web/forms.py": "web/test_sessions.py",
     "web/gunicorn_config.py": "web/scenarios/test_streams.py",
     "web/hub.py": "web/test_stream.py",
     "web/metrics.py": "web/test_health.py",

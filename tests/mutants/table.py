@@ -53,7 +53,7 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     "web/blueprint.py": PAGES,
     "web/dates.py": PAGES,
     "web/edit.py": PAGES,
-    "web/forms.py": PAGES,
+    "web/forms.py": ("tests/web/test_forms.py", "tests/web/test_sessions.py"),
     "web/host.py": PAGES,
     "web/instances.py": PAGES,
     "web/sessions.py": PAGES,

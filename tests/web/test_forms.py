@@ -1,0 +1,270 @@
+"""The form of a session, without a request and a database: what is stored, what was sent, and what is wrong with it."""
+
+import json
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from werkzeug.datastructures import MultiDict
+
+from core.store.views.pages import SessionRow
+from web import forms
+from web.forms import MONTHLY, MOST_ROWS, Fields, Row
+
+STORED = SessionRow(7, "One", None, None, None, None, "Europe/Dublin", None, None, None, 60, 60, None)
+ROW = Row("thursday", "1", (), "19:00", "22:30")
+FIELDS = Fields("rows", (ROW,), "", "Europe/Dublin", "", "", "60", "60")
+WEEKLY = {"type": "weekly", "weekday": "thursday", "start_time": "19:00", "end_time": "22:30"}
+MONTHLY_ROW = Row("thursday", MONTHLY, ("1", "-1"), "19:00", "22:30")
+
+
+def text_of(*schedules: dict[str, object], **others: object) -> str:
+    return json.dumps({"schedules": schedules} | others)
+
+
+# What is stored
+
+
+@pytest.mark.parametrize(
+    ("schedule", "row"),
+    [
+        (WEEKLY, ROW),
+        (WEEKLY | {"every_n_weeks": 2}, replace(ROW, every="2")),
+        (WEEKLY | {"end_time": None}, replace(ROW, end_time="")),
+        (WEEKLY | {"start_time": "9:00", "end_time": "9:30"}, replace(ROW, start_time="09:00", end_time="09:30")),
+        (WEEKLY | {"type": "monthly_nth_weekday", "which": [1, -1]}, MONTHLY_ROW),
+    ],
+    ids=["weekly", "fortnightly", "no end", "one digit", "monthly"],
+)
+def test_a_schedule_is_shown_as_a_row_and_means_the_same_again(schedule: dict[str, object], row: Row) -> None:
+    fields = forms.stored(replace(STORED, recurrence=text_of(schedule), initiation_date=date(2026, 1, 8)))
+
+    assert (fields.shape, fields.rows, fields.text) == ("rows", (row,), "")
+    again = forms.stored(replace(STORED, recurrence=fields.recurrence, initiation_date=date(2026, 1, 8)))
+    assert again == fields
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thursdays, most weeks",
+        '{"schedules": [{"type": "weekly"}]}',
+        "DTSTART:20260105T193000\nDURATION:PT2H\nRRULE:FREQ=WEEKLY;BYDAY=MO",
+        text_of(*[WEEKLY] * (MOST_ROWS + 1)),
+    ],
+    ids=["no document", "not complete", "a calendar rule", "too many rows"],
+)
+def test_what_rows_cannot_say_is_shown_as_text(text: str) -> None:
+    fields = forms.stored(replace(STORED, recurrence=text))
+
+    assert (fields.shape, fields.rows, fields.text) == ("text", (), text)
+    assert fields.recurrence == text
+
+
+def test_as_many_rows_as_there_may_be_are_rows() -> None:
+    assert len(forms.stored(replace(STORED, recurrence=text_of(*[WEEKLY] * MOST_ROWS))).rows) == MOST_ROWS
+
+
+@pytest.mark.parametrize("nothing", [None, "", "  "])
+def test_without_a_recurrence_there_are_no_rows(nothing: str | None) -> None:
+    fields = forms.stored(replace(STORED, recurrence=nothing))
+
+    assert (fields.shape, fields.rows, fields.text, fields.recurrence) == ("rows", (), "", None)
+
+
+def test_the_other_columns_are_shown_as_text() -> None:
+    session = replace(
+        STORED,
+        initiation_date=date(2026, 1, 8),
+        termination_date=date(2026, 12, 31),
+        active_buffer_minutes_before=15,
+        active_buffer_minutes_after=0,
+    )
+    shown = forms.stored(session)
+    assert (shown.timezone, shown.initiation_date, shown.termination_date) == (
+        "Europe/Dublin",
+        "2026-01-08",
+        "2026-12-31",
+    )
+    assert (shown.before, shown.after) == ("15", "0")
+    bare = forms.stored(replace(STORED, timezone=None))
+    assert (bare.timezone, bare.initiation_date, bare.termination_date) == ("", "", "")
+
+
+# What was sent
+
+
+def sent(**fields: str) -> Fields:
+    return forms.submitted(MultiDict(fields))
+
+
+def test_spaces_around_what_was_sent_do_not_count() -> None:
+    fields = forms.submitted(
+        MultiDict(
+            {
+                "shape": "rows",
+                "rows": "1",
+                "weekday-0": "friday",
+                "every-0": "2",
+                "start-0": " 19:00 ",
+                "end-0": " 22:30 ",
+                "timezone": " UTC ",
+                "initiation_date": " 2026-01-08 ",
+                "termination_date": " 2026-12-31 ",
+                "before": " 15 ",
+                "after": " 0 ",
+            }
+        )
+    )
+
+    row = Row("friday", "2", (), "19:00", "22:30")
+    assert fields == Fields("rows", (row,), "", "UTC", "2026-01-08", "2026-12-31", "15", "0")
+
+
+def test_of_the_boxes_those_that_exist_count() -> None:
+    form = MultiDict([("rows", "1"), ("which-0", "1"), ("which-0", "7"), ("which-0", "-1")])
+
+    assert forms.submitted(form).rows[0].which == ("1", "-1")
+
+
+@pytest.mark.parametrize(
+    ("rows", "how_many"),
+    [("0", 0), ("3", 3), ("999", MOST_ROWS), ("1000", 0), ("-1", 0), ("x", 0), ("\u0663", 0), ("", 0)],
+)
+def test_the_number_of_rows_is_a_small_number_or_none(rows: str, how_many: int) -> None:
+    assert len(sent(rows=rows).rows) == how_many
+
+
+@pytest.mark.parametrize(("shape", "taken"), [("text", "text"), ("rows", "rows"), ("else", "rows")])
+def test_there_are_two_shapes(shape: str, taken: str) -> None:
+    assert sent(shape=shape).shape == taken
+
+
+def test_an_empty_form_is_empty() -> None:
+    assert sent() == Fields("rows", (), "", "", "", "", "", "")
+
+
+# What is wrong with it
+
+
+def errors(**fields: object) -> dict[str, str]:
+    return dict(forms.checked(replace(FIELDS, **fields)).errors)  # type: ignore[arg-type] # the test knows their types
+
+
+def test_a_right_form_says_which_columns_to_write() -> None:
+    fields = replace(FIELDS, initiation_date="2026-01-08", termination_date="2026-12-31", before="0", after="1440")
+    checked = forms.checked(fields)
+
+    assert checked.errors == {}
+    assert checked.columns == {
+        "recurrence": text_of(WEEKLY),
+        "timezone": "Europe/Dublin",
+        "initiation_date": date(2026, 1, 8),
+        "termination_date": date(2026, 12, 31),
+        "active_buffer_minutes_before": 0,
+        "active_buffer_minutes_after": 1440,
+    }
+    assert checked.recurrence.schedules
+    assert checked.digest != forms.checked(replace(fields, before="1")).digest
+    assert checked.digest == forms.checked(fields).digest
+
+
+@pytest.mark.parametrize("minutes", ["", "-1", "1441", "1.5", "x", "\u0663", "00060", "1e2"])
+def test_a_buffer_is_a_number_of_minutes_up_to_a_day(minutes: str) -> None:
+    told = "Give a whole number of minutes from 0 to 1440."
+    assert errors(before=minutes) == {"before": told}
+    assert errors(after=minutes) == {"after": told}
+
+
+@pytest.mark.parametrize(
+    ("day", "told"),
+    [
+        ("8 January", "Give a date such as 2026-11-26."),
+        ("1899-12-31", "Give a year from 1900 to 2199."),
+        ("2200-01-01", "Give a year from 1900 to 2199."),
+    ],
+)
+def test_a_date_is_one_of_these_centuries(day: str, told: str) -> None:
+    assert errors(initiation_date=day)["initiation_date"] == told
+    assert errors(termination_date=day)["termination_date"] == told
+
+
+@pytest.mark.parametrize("day", ["1900-01-01", "2199-12-31"])
+def test_the_first_and_the_last_year_are_accepted(day: str) -> None:
+    assert errors(initiation_date=day) == {}
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "wrong"),
+    [("2026-02-01", "2026-01-31", True), ("2026-02-01", "2026-02-01", False), ("", "2026-01-01", False)],
+)
+def test_the_last_date_is_not_before_the_first(first: str, last: str, *, wrong: bool) -> None:
+    assert ("termination_date" in errors(initiation_date=first, termination_date=last)) is wrong
+
+
+def test_a_session_that_is_not_on_every_week_needs_a_first_date() -> None:
+    fortnightly = (replace(ROW, every="2"),)
+    assert "Give its first date" in errors(rows=fortnightly)["initiation_date"]
+    assert errors(rows=fortnightly, initiation_date="2026-01-08") == {}
+    assert errors(rows=fortnightly, initiation_date="x")["initiation_date"] == "Give a date such as 2026-11-26."
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "told"),
+    [
+        (replace(ROW, start_time=""), "start_time", "Give the time when it starts."),
+        (replace(MONTHLY_ROW, which=()), "which", "Choose which ones in each month. Tick at least one box."),
+        (replace(ROW, weekday="someday"), "weekday", "Choose a day of the week."),
+        (replace(ROW, every="0"), "every_n_weeks", "Choose how often: every 1 to 52 weeks, or each month."),
+        (replace(ROW, every="53"), "every_n_weeks", "Choose how often: every 1 to 52 weeks, or each month."),
+        (replace(ROW, every="\u0662"), "every_n_weeks", "Choose how often: every 1 to 52 weeks, or each month."),
+        (replace(ROW, every="0001"), "every_n_weeks", "Choose how often: every 1 to 52 weeks, or each month."),
+    ],
+)
+def test_each_wrong_field_of_a_row_has_its_own_error(row: Row, field: str, told: str) -> None:
+    assert errors(rows=(ROW, row), initiation_date="2026-01-08") == {f"row-1-{field}": told}
+
+
+@pytest.mark.parametrize("row", [MONTHLY_ROW, replace(ROW, every="52"), replace(ROW, end_time="")])
+def test_a_right_row_has_none(row: Row) -> None:
+    assert errors(rows=(row,), initiation_date="2026-01-08") == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "told"),
+    [
+        ({"rows": (ROW, replace(ROW, end_time="25:00"))}, "row-1-end_time", "expected a time from"),
+        ({"rows": (ROW, replace(ROW, start_time="x"))}, "row-1-start_time", "expected a time from"),
+        ({"shape": "text", "text": '{"schedules": [{"type": "weekly"}]}'}, "text", "Schedules[0].weekday is missing"),
+        ({"shape": "text", "text": "Thursdays"}, "text", "is not JSON"),
+    ],
+    ids=["end", "start", "place in a text", "text"],
+)
+def test_what_the_reader_of_recurrences_refuses_stands_at_its_field(
+    fields: dict[str, object], field: str, told: str
+) -> None:
+    [(name, message)] = errors(**fields).items()
+
+    assert name == field
+    assert told in message
+    assert message[:1] == message[:1].upper()
+    assert message.endswith((".", "?"))
+    assert not message.endswith("..")
+
+
+def test_rows_too_long_together_are_told_at_the_rows() -> None:
+    assert forms._field_of(FIELDS, "a recurrence has at most 100 schedules") == "rows"
+    assert forms._field_of(FIELDS, "schedules[3] is not an object") == "row-3-weekday"
+
+
+def test_an_unknown_zone_is_told_once_and_stays_in_the_form() -> None:
+    checked = forms.checked(replace(FIELDS, timezone="Europe/Dubln"))
+
+    assert checked.errors.keys() == {"timezone"}
+    assert checked.errors["timezone"].endswith(("?", "."))
+    assert checked.columns["timezone"] == "Europe/Dubln"
+
+
+def test_an_empty_text_is_no_recurrence() -> None:
+    assert forms.checked(replace(FIELDS, shape="text", text="  ")).columns["recurrence"] is None
+    assert errors(shape="text", text="") == {}
