@@ -137,7 +137,8 @@ def _changes(node: ast.AST, text: _Source, scope: tuple[str, ...]) -> Iterator[t
 
 def _is_type(node: ast.AST) -> bool:
     """A name for a type, as `Post = Boards | None`."""
-    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).istitle() and isinstance(node.value, ast.BinOp)
+    name = ast.unparse(node.targets[0]) if isinstance(node, ast.Assign) else ""
+    return name[:1].isupper() and not name.isupper()
 
 
 # Operators: each yields the changes of one node
@@ -268,10 +269,10 @@ def _orders(node: ast.AST, text: _Source) -> Iterator[_Change]:
 
 
 def _acts(node: ast.stmt, text: _Source) -> bool:
-    """A call alone, or one that reads or writes the database."""
-    if isinstance(node, ast.Expr):
-        return isinstance(node.value, ast.Call)
-    return isinstance(node, ast.Assign | ast.AugAssign) and "connection" in text.text(node)
+    """Whether a statement calls for the sake of what that does: it has no result, or it asks the database."""
+    has_result = not isinstance(node, ast.Expr)
+    calls = isinstance(node, ast.Expr | ast.Assign | ast.AugAssign) and isinstance(node.value, ast.Call)
+    return calls and any(name in text.text(node) for name in ("connection", *([] if has_result else ["self."])))
 
 
 def _depends(second: ast.stmt, first: ast.stmt) -> bool:

@@ -29,7 +29,7 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     "core/store/sessions.py": ("tests/scheduler/commands/test_loading.py", "tests/web/test_sessions.py"),
     "core/store/views/": ("tests/core/test_queries.py", "tests/scheduler/test_cli.py", "tests/web"),
     "core/store/": (*PASS, "tests/core/store/test_mirror.py", "tests/core/test_queries.py"),
-    "scheduler/daemon/__init__.py": ("tests/scheduler/scenarios/test_daemon_faults.py",),
+    "scheduler/daemon/__init__.py": ("tests/scheduler/daemon/test_main_thread.py",),
     "scheduler/daemon/agenda.py": ("tests/scheduler/daemon/test_agenda.py", WORKER),
     "scheduler/daemon/backoff.py": (
         "tests/scheduler/daemon/test_backoff.py",

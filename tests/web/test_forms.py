@@ -14,7 +14,7 @@ from web.forms import MONTHLY, MOST_ROWS, Fields, Row
 STORED = SessionRow(7, "One", None, None, None, None, "Europe/Dublin", None, None, None, 60, 60, None)
 ROW = Row("thursday", "1", (), "19:00", "22:30")
 FIELDS = Fields("rows", (ROW,), "", "Europe/Dublin", "", "", "60", "60")
-WEEKLY = {"type": "weekly", "weekday": "thursday", "start_time": "19:00", "end_time": "22:30"}
+WEEKLY: dict[str, object] = {"type": "weekly", "weekday": "thursday", "start_time": "19:00", "end_time": "22:30"}
 MONTHLY_ROW = Row("thursday", MONTHLY, ("1", "-1"), "19:00", "22:30")
 
 

@@ -1,0 +1,170 @@
+"""The daemon's main thread, in this process: it starts the parts, watches them, and ends them."""
+
+import gc
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core import logs
+from core.errors import UnknownSession
+from core.settings import Settings
+from scheduler.daemon import Daemon
+
+NAMES = {"worker", "timers", "listener"}
+
+
+class Part:
+    """A part that does what a test says, and ends when the test does."""
+
+    def __init__(self, run: Callable[["Part"], object]) -> None:
+        self._run = run
+        self.progress_at = 0.0
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        self._run(self)
+
+
+@pytest.fixture(autouse=True)
+def as_before(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    caplog.set_level(logging.INFO, logs.ROOT)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    gc.unfreeze()  # what the worker froze when it was ready
+
+
+def logged(caplog: pytest.LogCaptureFixture, event: str) -> list[logs.Fields]:
+    events = [record.msg for record in caplog.records if isinstance(record.msg, logs.Event)]
+    return [each.fields for each in events if each.name == event]
+
+
+def threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate()} & NAMES
+
+
+def with_part(url: str, part: Part) -> Daemon:
+    """Return a daemon in which this part stands for the listener."""
+    daemon = Daemon(url, Settings())
+    daemon._parts["listener"] = part  # type: ignore[assignment] # a part by what it can do
+    return daemon
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_all_its_parts(
+    database_url: str, caplog: pytest.LogCaptureFixture, number: signal.Signals
+) -> None:
+    seen: set[str] = set()
+
+    def ready() -> None:
+        seen.update((task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir())
+        seen.update(threads())
+        os.kill(os.getpid(), number)
+
+    assert Daemon(database_url, Settings(), ready).run() == 0
+
+    assert seen >= NAMES
+    assert threads() == set()
+    assert logged(caplog, "stopping") == [{"signal": number.name}]
+    assert logged(caplog, "stopped") == [{}]
+    assert logged(caplog, "part_died") == []
+
+
+def fails(error: Exception) -> Callable[[Part], None]:
+    def run(_: Part) -> None:
+        raise error
+
+    return run
+
+
+def test_a_part_that_meets_an_error_of_ours_ends_it_and_tells_the_error(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert with_part(database_url, Part(fails(UnknownSession("there is no session 7")))).run() == 1
+
+    assert logged(caplog, "part_failed") == [{"part": "listener", "error": "there is no session 7"}]
+    assert logged(caplog, "part_died") == [{"parts": "listener", "wedged": False}]
+    assert threads() == set()
+
+
+def test_a_part_that_meets_any_other_error_ends_it_with_the_traceback(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert with_part(database_url, Part(fails(ZeroDivisionError("by zero")))).run() == 1
+
+    [line] = logged(caplog, "part_failed")
+    assert "ZeroDivisionError: by zero" in str(line["exception"])
+
+
+def stands_still(part: Part) -> None:
+    part.ended.wait(20)
+
+
+def goes_on(part: Part) -> None:
+    while not part.ended.wait(0.01):
+        part.progress_at = time.monotonic()
+
+
+@pytest.mark.parametrize(("run", "status"), [(stands_still, 1), (goes_on, 0)])
+def test_a_part_that_makes_no_progress_ends_it(
+    database_url: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    run: Callable[[Part], object],
+    status: int,
+) -> None:
+    monkeypatch.setattr("scheduler.daemon.WEDGED_SECONDS", 1.6)  # the worker and the timers move each second
+    part = Part(run)
+    otherwise = threading.Timer(2.5, os.kill, [os.getpid(), signal.SIGTERM])
+    otherwise.start()
+    daemon = with_part(database_url, part)
+    monkeypatch.setattr(daemon._listener, "stop", part.ended.set)
+
+    assert daemon.run() == status
+
+    otherwise.cancel()
+    otherwise.join()
+    assert logged(caplog, "part_died") == [{"parts": "listener", "wedged": True}] * status
+
+
+class Exited(BaseException):
+    pass
+
+
+def test_a_part_that_does_not_end_is_left_behind(
+    database_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exit_at_once(status: int) -> None:
+        raise Exited(status)
+
+    monkeypatch.setattr(os, "_exit", exit_at_once)
+    monkeypatch.setattr("scheduler.daemon.STOP_SECONDS", 0.5)
+    part = Part(stands_still)
+    daemon = with_part(database_url, part)
+    threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGTERM]).start()
+    begun = time.monotonic()
+
+    with pytest.raises(Exited, match=r"^0$"):
+        daemon.run()
+
+    assert time.monotonic() - begun < 5
+    part.ended.set()
+    assert logged(caplog, "stopped") == [{"abandoned": "listener"}]
+
+
+def test_a_second_signal_ends_it_at_once(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    daemon = Daemon(database_url, Settings())
+    daemon._on_signal(signal.SIGTERM, None)
+    assert left == []
+    daemon._on_signal(signal.SIGTERM, None)
+
+    assert left == [3]
