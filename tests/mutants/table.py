@@ -13,6 +13,7 @@ PAGES = (
     "tests/web/test_sessions.py",
     "tests/web/test_host.py",
     "tests/web/test_edit.py",
+    "tests/web/scenarios/test_away.py",
 )
 
 TESTS_OF: dict[str, tuple[str, ...]] = {
