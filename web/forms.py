@@ -124,7 +124,7 @@ def _rows_of(text: str | None) -> tuple[Row, ...] | None:
         wanted = validate(text)
         rows = tuple(map(_row_of, json.loads(text or "")["schedules"]))
         written = json.dumps({"schedules": [row.schedule() for row in rows]})
-        return rows if len(rows) <= MOST_ROWS and validate(written).schedules == wanted.schedules else None
+        return rows if len(rows) <= MOST_ROWS and validate(written) == wanted else None
     except (InvalidRecurrence, UnknownTimeZone, ValueError):
         return None
 

@@ -1,9 +1,11 @@
-"""A session's recurrence: when it says that the session happens, as local occurrences (R1 to R4).
+"""A session's recurrence: when it says that the session happens, as local occurrences (R1 to R7).
 
 `parse` reads stored text, and accepts, with a warning, what older validators let through. `validate` reads text that
-somebody is about to save, and refuses it. Each form of the text has its own reader: `json_text` and `rfc5545.text`.
+somebody is about to save, and refuses it. `with_break` adds a break to a text. Each form of the text has its own
+reader: `json_text` and `rfc5545.text`.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -12,9 +14,9 @@ from core.errors import InvalidRecurrence
 from core.recurrence import json_text
 from core.recurrence.rfc5545 import text as rfc5545_text
 from core.recurrence.rfc5545.expansion import RecurrenceSet
-from core.recurrence.schedules import DEFAULT_LENGTH, LAST_DAY, Occurrence, Schedule
+from core.recurrence.schedules import DEFAULT_LENGTH, LAST_DAY, Break, Occurrence, Schedule
 
-__all__ = ["DEFAULT_LENGTH", "LAST_DAY", "Occurrence", "Recurrence", "parse", "validate"]
+__all__ = ["DEFAULT_LENGTH", "LAST_DAY", "Break", "Occurrence", "Recurrence", "parse", "validate", "with_break"]
 
 LONGEST_TEXT = 10_000
 """In characters, not counting white space at either end."""
@@ -24,11 +26,12 @@ LONGEST_TEXT = 10_000
 class Recurrence:
     """What a recurrence's text says; without schedules, nothing ever occurs.
 
-    JSON yields a schedule for each that it lists, RFC 5545 text one `RecurrenceSet`.
+    JSON yields a schedule for each that it lists, and its breaks; RFC 5545 text one `RecurrenceSet`.
     """
 
     schedules: tuple[Schedule | RecurrenceSet, ...] = ()
     warnings: tuple[str, ...] = ()
+    breaks: tuple[Break, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -51,13 +54,16 @@ class Recurrence:
         """Return, by start, the occurrences that start on the local dates `first` to `last`, both inclusive.
 
         Nothing starts before `initiation_date` or after `termination_date`; both are local dates, and inclusive (R3).
+        Nothing starts within a break (R7).
         """
         first = max(first, initiation_date or date.min)
         last = min(last, termination_date or date.max, LAST_DAY)
+        breaks = [one for one in self.breaks if first <= one.last and one.first <= last]
         return _one_for_each_start(
             occurrence
             for schedule in self.schedules
             for occurrence in schedule.occurrences(first, last, initiation_date)
+            if not any(one.covers(occurrence.start.date()) for one in breaks)
         )
 
     def first_on_or_after(
@@ -70,9 +76,13 @@ class Recurrence:
         """Return the first occurrence that starts on the local date `day` or later; None if there is none."""
         first = max(day, initiation_date or date.min)
         last = min(termination_date or date.max, LAST_DAY)
-        soonest_of_each = (schedule.soonest(first, last, initiation_date) for schedule in self.schedules)
-        found = _one_for_each_start(occurrence for occurrence in soonest_of_each if occurrence)
-        return found[0] if found else None
+        while True:
+            soonest_of_each = (schedule.soonest(first, last, initiation_date) for schedule in self.schedules)
+            found = _one_for_each_start(occurrence for occurrence in soonest_of_each if occurrence)
+            breaks = [one for one in self.breaks if found and one.covers(found[0].start.date())]
+            if not breaks:
+                return found[0] if found else None
+            first = max(one.last for one in breaks) + timedelta(days=1)
 
 
 def parse(text: str | None, *, default_length: timedelta = DEFAULT_LENGTH, zone: str | None = None) -> Recurrence:
@@ -93,6 +103,32 @@ def validate(text: str | None, *, default_length: timedelta = DEFAULT_LENGTH, zo
     return _read(text, default_length, zone, strict=True)
 
 
+def with_break(
+    text: str | None, first: date, last: date, why: str | None = None, *, zone: str | None = None
+) -> str | None:
+    """Return a recurrence's text with a break of the local dates `first` to `last`, both inclusive (R7).
+
+    JSON gets one more item of `except`. RFC 5545 text, which has no breaks, gets an EXDATE for each start on these
+    dates, without `why`. Raises InvalidRecurrence where `validate` refuses the text as it is or as it would be.
+    """
+    if last < first:
+        raise InvalidRecurrence(f"the break ends on {last}; expected {first}, on which it begins, or later")
+    recurrence = validate(text, zone=zone)
+    text = (text or "").strip()
+    if not text:
+        return None
+    if rfc5545_text.is_rfc5545(text):
+        starts = [f"{occurrence.start:%Y%m%dT%H%M%S}" for occurrence in recurrence.between(first, last)]
+        text = f"{text}\nEXDATE:{','.join(starts)}" if starts else text
+    else:
+        document = json.loads(text)
+        added = {"from": str(first), "to": str(last)} | ({"why": why} if why else {})
+        document["except"] = [*document.get("except", ()), added]
+        text = json.dumps(document, ensure_ascii=False)
+    validate(text, zone=zone)
+    return text
+
+
 def _read(text: object, default_length: timedelta, zone: str | None, *, strict: bool) -> Recurrence:
     if text is None:
         return Recurrence()
@@ -106,8 +142,8 @@ def _read(text: object, default_length: timedelta, zone: str | None, *, strict: 
     if rfc5545_text.is_rfc5545(text):
         recurrence_set, warnings = rfc5545_text.read(text, default_length, zone, strict=strict)
         return Recurrence((recurrence_set,), warnings)
-    schedules, warnings = json_text.read(text, default_length, strict=strict)
-    return Recurrence(schedules, warnings)
+    document = json_text.read(text, default_length, strict=strict)
+    return Recurrence(document.schedules, document.warnings, document.breaks)
 
 
 def _one_for_each_start(occurrences: Iterable[Occurrence]) -> tuple[Occurrence, ...]:

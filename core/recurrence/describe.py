@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from core.recurrence import Recurrence
 from core.recurrence.rfc5545.expansion import EVERY, Days, RecurrenceSet, Rule
-from core.recurrence.schedules import EVERY_WEEK, LAST, LAST_DAY, WEEKDAYS, Occurrence, Schedule
+from core.recurrence.schedules import EVERY_WEEK, FIRST_YEAR, LAST, LAST_DAY, WEEKDAYS, Break, Occurrence, Schedule
 
 NEVER = "No regular times"
 
 MOST_DATES = 3
-"""If there are more single dates than this, the text gives their number and does not list them.
+"""If there are more single dates, or more breaks, than this, the text gives their number and does not list them.
 
 A rule with so few starts is described by its dates.
 """
@@ -47,6 +47,8 @@ def describe(recurrence: Recurrence) -> str:
 
     Each date, weekday and hour that it names is one of an occurrence, except after "but not" and "counted from".
     """
+    if recurrence.breaks and recurrence.first_on_or_after(date(FIRST_YEAR, 1, 1)) is None:
+        return NEVER
     text = "; ".join(dict.fromkeys(_phrases(recurrence)))
     return text[0].upper() + text[1:] if text else NEVER
 
@@ -68,6 +70,7 @@ def _phrases(recurrence: Recurrence) -> Iterator[str]:
     for one in recurrence.schedules:
         if isinstance(one, RecurrenceSet):
             yield from _set_phrases(one)
+    yield from _break_phrases(recurrence.breaks)
 
 
 # Schedules
@@ -122,6 +125,20 @@ def _schedule_days(schedule: Schedule) -> str:
     if schedule.every_n_weeks > 1:
         return _every_n_weeks(schedule.every_n_weeks, {schedule.weekday})
     return _numbered({(number, schedule.weekday) for number in schedule.which}, _OF_THE_MONTH)
+
+
+# Breaks
+
+
+def _break_phrases(breaks: Collection[Break]) -> Iterator[str]:
+    """Yield the breaks, soonest first."""
+    if len(breaks) > MOST_DATES:
+        first, last = min(one.first for one in breaks), max(one.last for one in breaks)
+        yield f"but not in {len(breaks)} breaks from {_date(first)} to {_date(last)}"
+        return
+    for one in sorted(breaks, key=lambda one: (one.first, one.last)):
+        days = _date(one.first) if one.first == one.last else f"from {_date(one.first)} to {_date(one.last)}"
+        yield f"but not {days} ({one.why})" if one.why else f"but not {days}"
 
 
 # RFC 5545 texts

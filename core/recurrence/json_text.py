@@ -1,4 +1,4 @@
-"""Reads the JSON form of a recurrence: `{"schedules": [...]}` (R1).
+"""Reads the JSON form of a recurrence: `{"schedules": [...], "except": [...]}` (R1, R7).
 
 An error names the wrong value by its path in the document. What is odd but understood is an error in text that
 somebody is about to save, and a warning in stored text.
@@ -9,13 +9,27 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 
 from core.errors import InvalidRecurrence
 from core.recurrence.leniency import Leniency
-from core.recurrence.schedules import EVERY_WEEK, LAST, WEEKDAYS, LocalHours, Schedule, require_few
+from core.recurrence.schedules import (
+    EVERY_WEEK,
+    FIRST_YEAR,
+    LAST,
+    LAST_YEAR,
+    WEEKDAYS,
+    Break,
+    LocalHours,
+    Schedule,
+    require_few,
+)
 
 MOST_SCHEDULES = 100
+MOST_BREAKS = 100
+LONGEST_WHY = 100
+"""The most characters of the reason for a break."""
+
 MOST_WEEKS = 52
 """The greatest `every_n_weeks`: more than a year is a mistake."""
 
@@ -23,11 +37,22 @@ EXAMPLE = '{"schedules": [{"type": "weekly", "weekday": "thursday", "start_time"
 
 _KEYS_IN_ALL = ("type", "weekday", "start_time", "end_time")
 _KEYS = {"weekly": (*_KEYS_IN_ALL, "every_n_weeks"), "monthly_nth_weekday": (*_KEYS_IN_ALL, "which")}
+_BREAK_KEYS = ("from", "to", "why")
 _TIME = re.compile("([01]?[0-9]|2[0-3]):([0-5][0-9])(?::00)?")
+_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-def read(text: str, default_length: timedelta, *, strict: bool) -> tuple[tuple[Schedule, ...], tuple[str, ...]]:
-    """Return the schedules of a JSON document, and warnings about what is odd but understood.
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a JSON document says, and warnings about what is odd but understood."""
+
+    schedules: tuple[Schedule, ...]
+    breaks: tuple[Break, ...]
+    warnings: tuple[str, ...]
+
+
+def read(text: str, default_length: timedelta, *, strict: bool) -> Document:
+    """Return what a JSON document says.
 
     Raises InvalidRecurrence for what cannot be understood and, if `strict`, instead of a warning.
     """
@@ -36,7 +61,8 @@ def read(text: str, default_length: timedelta, *, strict: bool) -> tuple[tuple[S
     except (ValueError, RecursionError) as error:
         raise InvalidRecurrence(f"{_shown(text)} is not JSON ({error}); expected text such as {EXAMPLE}") from error
     leniency = Leniency(strict=strict)
-    return _Reader(default_length, leniency).schedules(_Node("", document)), tuple(leniency.warnings)
+    reader, root = _Reader(default_length, leniency), _Node("", document)
+    return Document(reader.schedules(root), reader.breaks(root), tuple(leniency.warnings))
 
 
 def _shown(value: object) -> str:
@@ -110,7 +136,7 @@ class _Reader:
         self._forgive = leniency.forgive
 
     def schedules(self, document: _Node) -> tuple[Schedule, ...]:
-        self._know_only(document, self._object(document), ("schedules",))
+        self._know_only(document, self._object(document), ("schedules", "except"))
         schedules = document.member("schedules").items("a list of schedules")
         if len(schedules) > MOST_SCHEDULES:
             raise InvalidRecurrence(f"schedules has {len(schedules)} items; expected at most {MOST_SCHEDULES}")
@@ -134,9 +160,54 @@ class _Reader:
         states_no_end = end.is_missing or end.value is None
         return LocalHours(self._time(start), None if states_no_end else self._time(end), self._default_length)
 
-    def _object(self, node: _Node) -> _Object:
+    def breaks(self, document: _Node) -> tuple[Break, ...]:
+        node, expected = document.member("except"), "a list of dates, and of objects with from, to and why"
+        if node.is_missing:
+            return ()
+        if node.value is None:
+            self._forgive(node.problem(expected))
+            return ()
+        breaks = node.items(expected)
+        if len(breaks) > MOST_BREAKS:
+            raise InvalidRecurrence(f"except has {len(breaks)} items; expected at most {MOST_BREAKS}")
+        return tuple(map(self._break, breaks))
+
+    def _break(self, node: _Node) -> Break:
+        if isinstance(node.value, str):
+            day = self._date(node)
+            return Break(day, day)
+        members = self._object(node, "a date such as '2026-12-24', or an object with from, to and why")
+        self._know_only(node, members, _BREAK_KEYS)
+        first, last = self._date(node.member("from")), self._date(node.member("to"))
+        if last < first:
+            raise node.member("to").refused(f"{first} or later")
+        return Break(first, last, self._why(node.member("why")))
+
+    def _date(self, node: _Node) -> date:
+        expected = f"a date such as '2026-12-24', in a year from {FIRST_YEAR} to {LAST_YEAR}"
+        text = node.value.strip() if isinstance(node.value, str) else ""
+        try:
+            found = date.fromisoformat(text) if _DATE.fullmatch(text) else None
+        except ValueError:
+            found = None
+        if found is None or not FIRST_YEAR <= found.year <= LAST_YEAR:
+            raise node.refused(expected)
+        if text != node.value:
+            self._forgive(node.problem(repr(text)))
+        return found
+
+    def _why(self, node: _Node) -> str | None:
+        """Return the reason. One that cannot be shown changes no date, so that it is forgiven, and left out."""
+        if node.is_missing:
+            return None
+        text = node.value.strip() if isinstance(node.value, str) else ""
+        if text != node.value or not 1 <= len(text) <= LONGEST_WHY or not text.isprintable():
+            self._forgive(node.problem(f"printable text of 1 to {LONGEST_WHY} characters"))
+        return text if 1 <= len(text) <= LONGEST_WHY and text.isprintable() else None
+
+    def _object(self, node: _Node, expected: str = f"an object, as in {EXAMPLE}") -> _Object:
         if not isinstance(node.value, _Object):
-            raise node.refused(f"an object, as in {EXAMPLE}")
+            raise node.refused(expected)
         for key in node.value.repeated:
             self._forgive(f"{node.place} has the key {_shown(key)} more than once; expected it once")
         return node.value

@@ -79,6 +79,19 @@ def _on(day: date, at: time) -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
+class Break:
+    """The local dates `first` to `last`, both inclusive, on which nothing starts; `why`, for people to read (R7)."""
+
+    first: date
+    last: date
+    why: str | None = None
+
+    def covers(self, day: date) -> bool:
+        """Whether nothing starts on this date."""
+        return self.first <= day <= self.last
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """The same hours on a weekday (0 is Monday), in every n-th week, if it is one of `which` in its month.
 

@@ -10,6 +10,7 @@ import pytest
 from icalendar import Calendar, Component
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from core.recurrence import with_break
 from core.store.views.pages import MOST_INSTANCES
 from core.timezones import to_local
 from tests import data
@@ -45,6 +46,20 @@ def test_an_event_for_each_date_of_a_year_in_the_sessions_own_zone(app: Connecti
     tag = answer.headers["ETag"]
     again = browser().client.get(f"/sessions/{session_id}.ics", headers={"If-None-Match": tag})
     assert again.status_code == 304
+
+
+def test_r7_a_feed_has_no_event_on_the_dates_of_a_break(app: Connection, browser: Open) -> None:
+    session_id = weekly(app)
+    path = f"/sessions/{session_id}.ics"
+    before = {event.decoded("dtstart").date() for event in events(browser().get(path)).values()}
+    first, last = (datetime.now(UTC).date() + timedelta(days=days) for days in (20, 50))
+    text = str(data.value(app, "SELECT recurrence FROM session"))
+
+    data.change_session(app, session_id, recurrence=with_break(text, first, last, "painting"))
+
+    after = {event.decoded("dtstart").date() for event in events(browser().get(path)).values()}
+    assert 4 <= len(before - after) <= 5
+    assert after == {day for day in before if not first <= day <= last}
 
 
 def test_uids_are_stable_when_rows_are_made_moved_and_cancelled(

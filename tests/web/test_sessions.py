@@ -10,6 +10,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from core.store.views.pages import SessionRow
 from tests import data
+from tests.core.recurrence.documents import span, weekly, with_breaks
 from tests.web.site import Browser, World
 from web import dates
 
@@ -201,6 +202,22 @@ def test_the_text_of_a_calendar_rule(form: Form, world: World, app: Connection) 
 
     assert str(recurrence(app, world.later)).split() == text.split()
     assert "RRULE:FREQ=WEEKLY;BYDAY=MO" in form.visitor.get(form.path)
+
+
+def test_r7_breaks_which_the_rows_of_the_form_cannot_say_are_shown_as_text_and_kept(
+    form: Form, world: World, app: Connection
+) -> None:
+    text = with_breaks([span("2026-07-01", "2026-08-31", why="summer break")], weekly())
+    data.change_session(app, world.later, recurrence=text)
+    form.page = form.visitor.get(form.path)
+    assert "summer break" in form.page
+    assert 'name="weekday-' not in form.page
+
+    fields = {"shape": "text", "text": text, "before": "30"}
+    assert "but not from 1 July 2026 to 31 August 2026 (summer break)" in form.send("show", **fields)
+    form.send("save", 303, **fields)
+
+    assert recurrence(app, world.later) == text
 
 
 def test_rows_come_and_go(form: Form) -> None:

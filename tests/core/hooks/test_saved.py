@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import date
 from typing import TypeVar
 
 import psycopg2
@@ -15,6 +16,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine
 
 from core.active_session_manager import (
+    LeftBehind,
     ReconcileResult,
     WhyNot,
     check_in,
@@ -22,6 +24,7 @@ from core.active_session_manager import (
     session_saved,
     update_active_sessions,
 )
+from core.recurrence import with_break
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.core.rules.presence_model import as_it_should_be, as_stored
@@ -181,6 +184,29 @@ def test_p4_planned_row_that_nobody_touched_goes_with_its_occurrence(
 
     assert (result.deleted, result.unwindowed) == ((planned,), ())
     assert instances_of(app, session) == []
+
+
+@pytest.mark.parametrize("text", [TUESDAYS, "DTSTART:20261201T190000\nDURATION:PT3H\nRRULE:FREQ=WEEKLY"])
+def test_r7_a_break_that_is_saved_while_it_is_on_ends_it_and_taken_back_begins_it_again(
+    engine: Engine, app: Connection, theirs: Connection, text: str
+) -> None:
+    session, person = add_session(app, text), add_person(app)
+    reconcile_at(engine, NOON)
+    planned = only_instance(app, session)
+    check_in(app, person, planned, "yes", now=utc(NOON))
+    reconcile_at(engine, OPENS)
+    day = date(2026, 12, 1)
+
+    change_session(theirs, session, recurrence=with_break(text, day, day, "painting", zone="Europe/Dublin"))
+    result = session_saved(theirs, session, now=utc(DURING))
+    theirs.commit()
+
+    assert result.left_behind == (LeftBehind(planned, day, 1, is_deleted=False),)
+    assert (active_of(app, session), person_at(app, person)) == (None, None)
+    change_session(theirs, session, recurrence=text)
+    session_saved(theirs, session, now=utc(DURING))
+    theirs.commit()
+    assert (active_of(app, session), person_at(app, person)) == (planned, planned)
 
 
 def test_p6_unreadable_recurrence_is_in_the_result_and_changes_nothing(

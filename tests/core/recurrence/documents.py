@@ -1,6 +1,7 @@
 """Builders of recurrence documents."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from core.recurrence import Recurrence, validate
@@ -26,5 +27,13 @@ def text_of(*schedules: Any) -> str:
     return json.dumps({"schedules": schedules})
 
 
-def recurrence(*schedules: Document) -> Recurrence:
-    return validate(text_of(*schedules))
+def with_breaks(breaks: Any, *schedules: Any) -> str:
+    return json.dumps({"schedules": schedules, "except": breaks})
+
+
+def span(first: Any, last: Any, **more: Any) -> Document:
+    return {"from": first, "to": last, **more}
+
+
+def recurrence(*schedules: Document, breaks: Sequence[Any] = ()) -> Recurrence:
+    return validate(with_breaks([*breaks], *schedules))

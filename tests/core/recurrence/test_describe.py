@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.recurrence import Recurrence, parse, validate
 from core.recurrence.describe import describe, hours
-from tests.core.recurrence.documents import Document, monthly, recurrence, text_of, weekly
+from tests.core.recurrence.documents import Document, monthly, recurrence, span, text_of, weekly
 
 START = "DTSTART:20261105T193000\nDTEND:20261105T223000\n"
 
@@ -98,6 +98,30 @@ START = "DTSTART:20261105T193000\nDTEND:20261105T223000\n"
 )
 def test_json_in_words(schedules: list[Document], expected: str) -> None:
     assert expected == describe(recurrence(*schedules))
+
+
+@pytest.mark.parametrize(
+    ("breaks", "expected"),
+    [
+        (["2026-12-24"], "but not 24 December 2026"),
+        ([span("2026-12-24", "2026-12-24", why="Christmas Eve")], "but not 24 December 2026 (Christmas Eve)"),
+        (
+            [span("2026-07-01", "2026-08-31", why="summer break"), "2026-06-18"],
+            "but not 18 June 2026; but not from 1 July 2026 to 31 August 2026 (summer break)",
+        ),
+        (
+            ["2027-01-01", "2026-12-24", span("2026-07-01", "2026-08-31"), "2026-12-31"],
+            "but not in 4 breaks from 1 July 2026 to 1 January 2027",
+        ),
+    ],
+)
+def test_r7_breaks_in_words(breaks: list[Any], expected: str) -> None:
+    assert describe(recurrence(weekly(), breaks=breaks)) == f"Thursdays, 7:30-10:30pm; {expected}"
+
+
+def test_r7_where_all_is_a_break_nothing_is_regular() -> None:
+    assert describe(recurrence(breaks=["2026-12-24"])) == "No regular times"
+    assert describe(recurrence(weekly(), breaks=[span("1900-01-01", "2199-12-31")])) == "No regular times"
 
 
 def test_every_day() -> None:
@@ -341,11 +365,15 @@ ENDS = st.sampled_from(["", ";COUNT=1", ";COUNT=2", ";COUNT=4", ";COUNT=5", ";CO
 
 @st.composite
 def json_text(draw: st.DrawFn) -> Recurrence:
-    """Schedules, many with the same start."""
+    """Schedules, many with the same start, and breaks."""
     days, times = st.sampled_from(["monday", "thursday"]), st.sampled_from(["19:00", "20:00"])
     ends, which = st.sampled_from(["22:00", "0:30", None]), st.lists(st.sampled_from([1, 2, 3, 4, 5, -1]), min_size=1)
     weeks = st.builds(weekly, days, times, ends, every_n_weeks=st.integers(1, 4))
-    return recurrence(*draw(st.lists(weeks | st.builds(monthly, which, days, times, ends), max_size=4)))
+    dates = st.dates(date(2026, 6, 1), date(2027, 6, 1)).map(str)
+    spans = st.builds(span, dates, st.just("2027-08-31"), why=st.sampled_from(["painting", "the harp is away"]))
+    breaks = draw(st.lists(dates | spans, max_size=5))
+    schedules = draw(st.lists(weeks | st.builds(monthly, which, days, times, ends), max_size=4))
+    return recurrence(*schedules, breaks=breaks)
 
 
 @given(rfc5545() | json_text())

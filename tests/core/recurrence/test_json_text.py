@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import InvalidRecurrence
-from core.recurrence import LONGEST_TEXT, Recurrence, parse, validate
-from tests.core.recurrence.documents import Document, monthly, recurrence, text_of, weekly
+from core.recurrence import LONGEST_TEXT, Break, Recurrence, parse, validate
+from tests.core.recurrence.documents import Document, monthly, recurrence, span, text_of, weekly, with_breaks
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,42 @@ def test_r1_what_cannot_be_understood_is_refused_by_both_doors(schedules: Any, p
     for read in (parse, validate):
         with pytest.raises(InvalidRecurrence) as caught:
             read(json.dumps({"schedules": schedules}))
+        assert str(caught.value).startswith(problem)
+
+
+A_DATE = "expected a date such as '2026-12-24', in a year from 1900 to 2199"
+
+
+@pytest.mark.parametrize(
+    ("breaks", "problem"),
+    [
+        ("2026-12-24", "except is '2026-12-24'; expected a list of dates, and of objects with from, to and why"),
+        ({}, "except is an object; expected a list of dates, "),
+        (["2026-12-24"] * 101, "except has 101 items; expected at most 100"),
+        ([20261224], "except[0] is 20261224; expected a date such as '2026-12-24', or an object with from, to and why"),
+        ([None], "except[0] is null; expected a date such as '2026-12-24', or an object "),
+        ([["2026-12-24"]], "except[0] is a list; expected a date "),
+        (["2026-12-24", "Christmas"], f"except[1] is 'Christmas'; {A_DATE}"),
+        ([""], f"except[0] is ''; {A_DATE}"),
+        (["20261224"], f"except[0] is '20261224'; {A_DATE}"),
+        (["2026-W52-4"], f"except[0] is '2026-W52-4'; {A_DATE}"),
+        (["2026-12-24T19:30"], f"except[0] is '2026-12-24T19:30'; {A_DATE}"),
+        (["24.12.2026"], f"except[0] is '24.12.2026'; {A_DATE}"),
+        (["2026-02-30"], f"except[0] is '2026-02-30'; {A_DATE}"),
+        (["1899-12-31"], f"except[0] is '1899-12-31'; {A_DATE}"),
+        (["2200-01-01"], f"except[0] is '2200-01-01'; {A_DATE}"),
+        (["٢٠٢٦-12-24"], f"except[0] is '٢٠٢٦-12-24'; {A_DATE}"),
+        ([{}], f"except[0].from is missing; {A_DATE}"),
+        ([{"from": "2026-07-01"}], f"except[0].to is missing; {A_DATE}"),
+        ([span("2026-07-01", None)], f"except[0].to is null; {A_DATE}"),
+        ([span(["2026-07-01"], "2026-07-02")], f"except[0].from is a list; {A_DATE}"),
+        ([span("2026-07-01", "2026-06-30")], "except[0].to is '2026-06-30'; expected 2026-07-01 or later"),
+    ],
+)  # fmt: skip
+def test_r7_breaks_that_cannot_be_understood_are_refused_by_both_doors(breaks: Any, problem: str) -> None:
+    for read in (parse, validate):
+        with pytest.raises(InvalidRecurrence) as caught:
+            read(with_breaks(breaks, weekly()))
         assert str(caught.value).startswith(problem)
 
 
@@ -127,7 +163,7 @@ def test_r1_a_missing_list_is_refused() -> None:
         ),
         (
             '{"timezone": "UTC", "schedules": []}',
-            "the document has an unknown key, 'timezone'; expected only schedules",
+            "the document has an unknown key, 'timezone'; expected only schedules, except",
             [],
         ),
         (
@@ -155,11 +191,67 @@ def test_r1_oddities_are_refused_on_saving_and_forgiven_where_stored(
     assert recurrence(*read_as).between(*november) == stored.between(*november)
 
 
+WHY = "except[0].why is {}; expected printable text of 1 to 100 characters"
+
+
+@pytest.mark.parametrize(
+    ("breaks", "problem", "why"),
+    [
+        ([" 2026-11-12"], "except[0] is ' 2026-11-12'; expected '2026-11-12'", None),
+        ([span("2026-11-12", "2026-11-12 ")], "except[0].to is '2026-11-12 '; expected '2026-11-12'", None),
+        (
+            [span("2026-11-12", "2026-11-12", until=1)],
+            "except[0] has an unknown key, 'until'; expected only from, to, why",
+            None,
+        ),
+        ([span("2026-11-12", "2026-11-12", why=" fog")], WHY.format("' fog'"), "fog"),
+        ([span("2026-11-12", "2026-11-12", why="")], WHY.format("''"), None),
+        ([span("2026-11-12", "2026-11-12", why=None)], WHY.format("null"), None),
+        ([span("2026-11-12", "2026-11-12", why=7)], WHY.format("7"), None),
+        ([span("2026-11-12", "2026-11-12", why="a\nb")], WHY.format(r"'a\nb'"), None),
+        ([span("2026-11-12", "2026-11-12", why="\x1b[2J")], WHY.format(r"'\x1b[2J'"), None),
+        ([span("2026-11-12", "2026-11-12", why="\ud800")], WHY.format(r"'\ud800'"), None),
+        ([span("2026-11-12", "2026-11-12", why="x" * 101)], WHY.format(f"'{'x' * 59}"), None),
+    ],
+)
+def test_r7_odd_breaks_are_refused_on_saving_and_forgiven_where_stored(
+    breaks: Any, problem: str, why: str | None
+) -> None:
+    text = with_breaks(breaks, weekly())
+    with pytest.raises(InvalidRecurrence) as caught:
+        validate(text)
+
+    assert str(caught.value) == problem
+    assert parse(text).warnings == (problem,)
+    assert parse(text).breaks == (Break(date(2026, 11, 12), date(2026, 11, 12), why),)
+
+
+def test_r7_no_breaks_may_be_said_in_two_ways_and_null_is_odd() -> None:
+    assert validate(text_of(weekly())) == validate(with_breaks([], weekly()))
+    assert parse(with_breaks(None, weekly())).breaks == ()
+    with pytest.raises(InvalidRecurrence, match=r"^except is null; expected a list of dates, "):
+        validate(with_breaks(None, weekly()))
+
+
 def any_json() -> st.SearchStrategy[Any]:
-    keys = st.sampled_from(["schedules", "type", "weekday", "which", "start_time", "end_time", "every_n_weeks", "x"])
+    keys = st.sampled_from(
+        [
+            "schedules",
+            "type",
+            "weekday",
+            "which",
+            "start_time",
+            "end_time",
+            "every_n_weeks",
+            "except",
+            "from",
+            "why",
+            "x",
+        ]
+    )
     leaves = (
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
-        | st.sampled_from(["weekly", "monthly_nth_weekday", "monday", "19:30", "7:00:00"])
+        | st.sampled_from(["weekly", "monthly_nth_weekday", "monday", "19:30", "7:00:00", "2026-12-24"])
     )  # fmt: skip
     return st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(keys, inner), max_leaves=6)
 
@@ -176,6 +268,9 @@ def read_or_refused(read: Callable[[str], Recurrence], text: str) -> Recurrence 
     | st.builds(json.dumps, any_json())
     | st.builds(text_of, st.builds(weekly, any_json(), any_json(), any_json()))
     | st.builds(text_of, st.builds(monthly, any_json()))
+    | st.builds(
+        with_breaks, any_json() | st.lists(any_json() | st.builds(span, any_json(), any_json(), why=any_json()))
+    )
 )
 @settings(max_examples=60, deadline=None)
 def test_r1_whatever_is_stored_is_read_or_refused(text: str) -> None:

@@ -1,14 +1,16 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from itertools import count
+from time import process_time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import InvalidRecurrence
-from core.recurrence import DEFAULT_LENGTH, LAST_DAY, Occurrence, parse, validate
-from tests.core.recurrence.documents import Document, monthly, recurrence, text_of, weekly
+from core.recurrence import DEFAULT_LENGTH, LAST_DAY, Break, Occurrence, parse, validate, with_break
+from tests.core.recurrence.documents import Document, monthly, recurrence, span, text_of, weekly, with_breaks
 
 WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 DAY = timedelta(days=1)
@@ -265,16 +267,33 @@ def falls_on(schedule: Document, day: date, initiation: date | None) -> bool:
     return weeks in range(0, 9999, schedule["every_n_weeks"])
 
 
+def days_off(breaks: Sequence[Any]) -> set[date]:
+    off: set[date] = set()
+    for one in breaks:
+        first, last = (one, one) if isinstance(one, str) else (one["from"], one["to"])
+        day = date.fromisoformat(first)
+        while day <= date.fromisoformat(last):
+            off.add(day)
+            day += DAY
+    return off
+
+
 def by_the_definition(
-    schedules: list[Document], first: date, last: date, initiation: date | None, termination: date | None
+    schedules: list[Document],
+    first: date,
+    last: date,
+    initiation: date | None,
+    termination: date | None,
+    *,
+    breaks: Sequence[Any] = (),
 ) -> Iterator[tuple[datetime, datetime]]:
-    day = first
+    day, off = first, days_off(breaks)
     while day <= last:
         ends: dict[datetime, datetime] = {}
         for schedule in schedules:
             started = initiation is None or day >= initiation
             ended = termination is not None and day > termination
-            if started and not ended and falls_on(schedule, day, initiation):
+            if started and not ended and day not in off and falls_on(schedule, day, initiation):
                 start = datetime.combine(day, time.fromisoformat(schedule["start_time"]))
                 end = start + DEFAULT_LENGTH
                 if schedule["end_time"] not in {None, schedule["start_time"]}:
@@ -311,16 +330,37 @@ SCHEDULES = st.lists(
 )
 
 
-@given(SCHEDULES, FEW_DATES, st.integers(0, 120), st.none() | FEW_DATES, st.none() | FEW_DATES)
+# Single dates, a few weeks and years, also one within another.
+BREAKS = st.lists(
+    FEW_DATES.map(str)
+    | st.builds(
+        lambda first, days: span(str(first), str(first + days * DAY)),
+        FEW_DATES,
+        st.sampled_from([0, 1, 6, 7, 30, 70, 400, 4000]),
+    ),
+    max_size=4,
+)
+
+
+SPANS = st.builds(lambda first, days: (first, first + days * DAY), FEW_DATES, st.integers(0, 120))
+
+
+@given(SCHEDULES, BREAKS, SPANS, st.none() | FEW_DATES, st.none() | FEW_DATES)
 @settings(max_examples=150, deadline=None)
-def test_r1_to_r4_agree_with_the_definition(
-    schedules: list[Document], first: date, days: int, initiation: date | None, termination: date | None
+def test_r1_to_r7_agree_with_the_definition(
+    schedules: list[Document],
+    breaks: list[Any],
+    dates: tuple[date, date],
+    initiation: date | None,
+    termination: date | None,
 ) -> None:
-    last = first + days * DAY
+    first, last = dates
 
-    found = recurrence(*schedules).between(first, last, initiation_date=initiation, termination_date=termination)
+    found = recurrence(*schedules, breaks=breaks).between(
+        first, last, initiation_date=initiation, termination_date=termination
+    )
 
-    expected = list(by_the_definition(schedules, first, last, initiation, termination))
+    expected = list(by_the_definition(schedules, first, last, initiation, termination, breaks=breaks))
     assert expected == [(occurrence.start, occurrence.end) for occurrence in found]
 
 
@@ -346,17 +386,124 @@ def test_r1_to_r4_agree_with_the_definition_over_20_years(capsys: pytest.Capture
         print(f"\n{cases} recurrences over 20 years agree: {occurrences} occurrences")  # noqa: T201 - asked for
 
 
-@given(SCHEDULES, FEW_DATES, st.none() | FEW_DATES, st.none() | FEW_DATES)
+@given(SCHEDULES, BREAKS, FEW_DATES, st.none() | FEW_DATES, st.none() | FEW_DATES)
 @settings(deadline=None)
 def test_r1_first_on_or_after_is_the_first_of_all(
-    schedules: list[Document], day: date, initiation: date | None, termination: date | None
+    schedules: list[Document], breaks: list[Any], day: date, initiation: date | None, termination: date | None
 ) -> None:
-    read = recurrence(*schedules)
+    read = recurrence(*schedules, breaks=breaks)
 
-    all_found = read.between(day, day + timedelta(days=1000), initiation_date=initiation, termination_date=termination)
+    all_found = read.between(day, day + 20_000 * DAY, initiation_date=initiation, termination_date=termination)
     found = read.first_on_or_after(day, initiation_date=initiation, termination_date=termination)
 
     assert next(iter(all_found), None) == found
+
+
+# R7: breaks
+
+
+def test_r7_nothing_starts_on_the_dates_of_a_break_and_weeks_count_through_it() -> None:
+    fortnightly = recurrence(
+        weekly("thursday", "22:00", "2:00", every_n_weeks=2),
+        breaks=["2026-11-06", span("2026-11-19", "2026-12-16", why="painting"), "2026-12-31", "2027-01-01"],
+    )
+    started = date(2026, 11, 5)
+
+    found = fortnightly.between(started, date(2027, 1, 31), initiation_date=started)
+
+    # 5 November lasts into the 6th, which is a break: the date of the start counts.
+    assert start_dates(found) == dates("2026-11-05", "2026-12-17", "2027-01-14", "2027-01-28")
+    later = fortnightly.first_on_or_after(date(2026, 11, 6), initiation_date=started)
+    assert later is not None
+    assert later.start.date() == date(2026, 12, 17)
+
+
+def test_r7_a_break_of_all_time_leaves_nothing() -> None:
+    never = recurrence(weekly(), breaks=[span("1900-01-01", "2199-12-31")])
+
+    assert never.between(date(1900, 1, 1), date.max) == ()
+    assert never.first_on_or_after(date(1900, 1, 1)) is None
+    assert never.first_on_or_after(LAST_DAY) is None
+
+
+def test_r7_the_worst_breaks_are_passed_over_in_milliseconds(figures: Callable[[str], None]) -> None:
+    """As many schedules and breaks as may be, and each break hits the next start.
+
+    Measured in CPU time, whatever runs beside us.
+    """
+    yearly = [weekly("thursday", f"{number % 24}:{number // 24:02}", None, every_n_weeks=52) for number in range(40)]
+    first = recurrence(*yearly).first_on_or_after(date(2026, 1, 1))
+    assert first is not None
+    hit = [str(first.start.date() + timedelta(weeks=52 * number)) for number in range(100)]
+    worst = recurrence(*yearly, breaks=hit)
+
+    begun = process_time()
+    found = worst.first_on_or_after(date(2026, 1, 1))
+    took = process_time() - begun
+
+    assert found is not None
+    assert found.start.date() == first.start.date() + timedelta(weeks=5200)
+    figures(f"a recurrence of {len(yearly)} schedules and {len(hit)} breaks: {took * 1000:.0f} ms to its next start")
+    assert took < 0.2
+
+
+SUMMER = (date(2026, 7, 1), date(2026, 8, 31))
+
+
+def test_r7_a_break_is_added_to_a_json_text_beside_those_that_it_has() -> None:
+    text = with_breaks(["2026-12-24"], weekly())
+
+    added = with_break(text, *SUMMER, "Ferien am Grünen See")
+
+    assert validate(added).breaks == (
+        Break(date(2026, 12, 24), date(2026, 12, 24)),
+        Break(*SUMMER, "Ferien am Grünen See"),
+    )
+    assert added is not None
+    assert "Grünen" in added
+    assert validate(with_break(text_of(weekly()), *SUMMER)).breaks == (Break(*SUMMER),)
+
+
+def test_r7_an_rfc_5545_text_takes_a_break_by_an_exdate_for_each_of_its_starts() -> None:
+    text = "DTSTART:20260625T193000\nRRULE:FREQ=WEEKLY;BYDAY=TH,SU\nRDATE:20260701T120000"
+
+    added = with_break(text, date(2026, 7, 1), date(2026, 7, 9), "summer")
+
+    assert added == f"{text}\nEXDATE:20260701T120000,20260702T193000,20260705T193000,20260709T193000"
+    assert with_break(text, date(2026, 6, 1), date(2026, 6, 24)) == text
+
+
+@given(
+    st.sampled_from(
+        [
+            text_of(weekly(), monthly([1, -1])),
+            "DTSTART:20260101T193000\nRRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=TH,SU\nRDATE:20260707T120000",
+        ]
+    ),
+    FEW_DATES,
+    st.integers(0, 200),
+)
+def test_r7_with_a_break_the_same_starts_are_left_but_for_its_own(text: str, first: date, days: int) -> None:
+    last, year = first + days * DAY, (date(2026, 1, 1), date(2027, 12, 31))
+
+    left = validate(with_break(text, first, last)).between(*year)
+
+    assert left == tuple(one for one in validate(text).between(*year) if not first <= one.start.date() <= last)
+
+
+def test_r7_a_break_that_cannot_be_added_is_refused() -> None:
+    daily = "DTSTART:20260101T193000\nRRULE:FREQ=DAILY"
+    for text in (text_of(weekly()), daily):
+        with pytest.raises(InvalidRecurrence, match=r"^the break ends on 2026-07-01; expected 2026-08-31, "):
+            with_break(text, *SUMMER[::-1])
+    with pytest.raises(InvalidRecurrence, match="366"):
+        with_break(daily, date(2026, 1, 2), date(2027, 1, 3))
+    with pytest.raises(InvalidRecurrence, match=r"^except\[0\]\.why is ' '; expected printable text"):
+        with_break(text_of(weekly()), *SUMMER, " ")
+    with pytest.raises(InvalidRecurrence, match="is not JSON"):
+        with_break("Thursdays", *SUMMER)
+    assert with_break(None, *SUMMER) is None
+    assert with_break(" ", *SUMMER) is None
 
 
 # R6: at most 48 starts a day, and 1,000 a year

@@ -1,7 +1,7 @@
 """Builders of sessions for the planner, and what a database would be after a plan."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -24,8 +24,9 @@ def weekly(weekday: str, start: str, end: str | None = None) -> dict[str, object
     return {"type": "weekly", "weekday": weekday, "start_time": start, "end_time": end}
 
 
-def recurring(*schedules: Mapping[str, object]) -> str:
-    return json.dumps({"schedules": schedules})
+def recurring(*schedules: Mapping[str, object], breaks: Sequence[object] = ()) -> str:
+    document: dict[str, object] = {"schedules": schedules}
+    return json.dumps(document | ({"except": breaks} if breaks else {}))
 
 
 def bound(start: str, end: str, *, lost: bool = False, moved: bool = False) -> Binding:

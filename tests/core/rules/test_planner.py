@@ -525,6 +525,43 @@ def test_p4_lost_row_with_times_of_its_own_keeps_them_when_it_is_bound_again() -
     assert windows(decided) == [(1, "01 20:00", "02 00:00")]
 
 
+@pytest.mark.parametrize("deletable", [True, False], ids=["that nobody touched", "that somebody touched"])
+def test_p4_row_on_a_date_of_a_break_is_lost_until_the_break_is_taken_back(*, deletable: bool) -> None:
+    days_off = {"from": "2026-11-28", "to": "2026-12-01", "why": "painting"}
+    snapshot = session(
+        tonights(deletable=deletable), recurrence=recurring(weekly("tuesday", "19:00", "22:00"), breaks=[days_off])
+    )
+
+    decided = planned(snapshot, NOON)
+
+    assert decided.bound == {1: bound("2026-12-01 19:00", "22:00", lost=True)}
+    assert (decided.made, decided.windows, set(decided.deletable)) == ((), (), {1} if deletable else set())
+    assert [left.session_instance_id for left in decided.left_behind] == [1]
+    back = planned(replace(apply(decided, snapshot, referred_to=frozenset({1})), recurrence=TUESDAYS), NOON)
+    assert back.bound == {1: SEVEN_TO_TEN}
+    assert windows(back) == [(1, "01 18:00", "01 23:00")]
+
+
+def test_r7_an_evening_that_a_person_adds_in_a_break_takes_place() -> None:
+    by_hand = row(1, "2026-12-01", "19:00", "22:00")
+
+    decided = planned(
+        session(by_hand, recurrence=recurring(weekly("tuesday", "19:00", "22:00"), breaks=["2026-12-01"])), NOON
+    )
+
+    assert windows(decided) == [(1, "01 18:00", "01 23:00")]
+    assert (decided.made, decided.bound, decided.unwindowed) == ((), {}, ())
+
+
+def test_r7_after_a_break_the_next_row_is_made_in_time() -> None:
+    days_off = {"from": "2026-12-01", "to": "2027-01-18"}
+    snapshot = session(recurrence=recurring(weekly("tuesday", "19:00", "22:00"), breaks=[days_off]))
+
+    assert planned(snapshot, NOON).next_plan_at == utc("2027-01-18 18:00")
+    with pytest.raises(NoSuchOccurrence, match="2027-01-19"):
+        planned(snapshot, NOON, wanted="2026-12-01 19:00")
+
+
 def test_p4_row_of_the_past_is_left_as_it_is() -> None:
     for recurrence in (None, tuesday("18:00", "21:00"), tuesday("19:00", "21:30")):
         decided = planned(session(tonights(), recurrence=recurrence), OVER)
@@ -706,7 +743,8 @@ def recurrences(draw: st.DrawFn) -> str:
         weekly(draw(WEEKDAYS), f"{draw(CLOCK_TIMES):%H:%M}", f"{end:%H:%M}" if end else None)
         for end in draw(st.lists(st.none() | CLOCK_TIMES, max_size=3))
     ]
-    return recurring(*schedules)
+    breaks = draw(st.lists(DAYS, max_size=2))
+    return recurring(*schedules, breaks=[{"from": str(day), "to": str(max(breaks))} for day in breaks])
 
 
 @st.composite

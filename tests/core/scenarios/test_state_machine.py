@@ -69,8 +69,8 @@ def local(offset: timedelta, zone: str) -> datetime:
     return (BASE + offset).astimezone(zone_info(zone)).replace(tzinfo=None)
 
 
-def recurrence(spans: list[tuple[timedelta, timedelta]], zone: str) -> str | None:
-    """Weekly, on those days and at those hours."""
+def recurrence(spans: list[tuple[timedelta, timedelta]], zone: str, off: int | None = None) -> str | None:
+    """Weekly, on those days and at those hours; with a break of the date that is `off` days from today."""
     schedules = [
         {
             "type": "weekly",
@@ -80,7 +80,8 @@ def recurrence(spans: list[tuple[timedelta, timedelta]], zone: str) -> str | Non
         }
         for start, length in spans
     ]
-    return json.dumps({"schedules": schedules}) if schedules else None
+    breaks = [] if off is None else [str(local(timedelta(), zone).date() + timedelta(days=off))]
+    return json.dumps({"schedules": schedules, "except": breaks}) if schedules else None
 
 
 class Evening(RuleBasedStateMachine):
@@ -146,10 +147,10 @@ class Evening(RuleBasedStateMachine):
             if row is not None:
                 change(db, table, row, **columns(db, row))
 
-    @rule(at=which, slowly=anybody, spans=hours)
-    def save_recurrence(self, at: int, slowly: bool, spans: list[tuple[timedelta, timedelta]]) -> None:
+    @rule(at=which, slowly=anybody, spans=hours, off=days)
+    def save_recurrence(self, at: int, slowly: bool, spans: list[tuple[timedelta, timedelta]], off: int | None) -> None:
         self.edit(
-            "session", at, slowly, lambda db, session: {"recurrence": recurrence(spans, self.zone_of(db, session))}
+            "session", at, slowly, lambda db, session: {"recurrence": recurrence(spans, self.zone_of(db, session), off)}
         )
 
     @rule(at=which, slowly=anybody)

@@ -2,7 +2,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from scheduler.cli import main
-from tests.core.recurrence.documents import text_of, weekly
+from tests.core.recurrence.documents import span, text_of, weekly, with_breaks
 
 CHANGE = "clocks go back 1 h at 02:00 on Sun 25 Oct"
 SATURDAYS = text_of(weekly("saturday", "22:00", "1:30", every_n_weeks=2))
@@ -29,6 +29,19 @@ def test_r1_occurrences_and_their_windows_in_local_time_and_utc() -> None:
         "Sat 10 Oct 2026 22:00-01:30 Sat 21:00 - Sun 02:30 2026-10-10 20:00 - 2026-10-11 01:30",
         f"Sat 24 Oct 2026 22:00-01:30 Sat 21:00 - Sun 01:30 2026-10-24 20:00 - 2026-10-25 01:30 {CHANGE}",
     ]
+
+
+def test_r7_breaks_are_told_and_their_dates_are_left_out() -> None:
+    text = with_breaks([span("2026-07-01", "2026-08-31", why="summer break")], weekly())
+
+    result = preview(text, "--zone", "America/New_York", "--from", "2026-06-25", "--days", "75")
+
+    assert result.stdout.startswith(
+        "Thursdays, 7:30-10:30pm; but not from 1 July 2026 to 31 August 2026 (summer break) (America/New_York)\n"
+    )
+    assert [row[:15] for row in rows(result)] == ["Thu 25 Jun 2026", "Thu 03 Sep 2026"]
+    nothing = preview(text, "--zone", "America/New_York", "--from", "2026-07-01", "--days", "7")
+    assert nothing.stdout.endswith("the next date is Thu 03 Sep 2026\n")
 
 
 def test_r2_warns_where_the_weeks_may_be_wrong() -> None:
