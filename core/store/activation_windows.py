@@ -14,6 +14,7 @@ from sqlalchemy import (
     delete,
     func,
     select,
+    tuple_,
     union_all,
 )
 from sqlalchemy.dialects import postgresql
@@ -101,11 +102,16 @@ _DELETE = delete(ActivationWindow).where(
 
 
 def delete_of(connection: Connection, session_ids: Collection[int]) -> int:
-    """Delete the windows of these sessions, which exist no more; return how many."""
+    """Delete the windows of these sessions, which exist no more; return how many.
+
+    It skips those that another pass is deleting.
+    """
     return connection.execute(_DELETE_OF, {"ids": sorted(session_ids)}).rowcount
 
 
-_DELETE_OF = delete(ActivationWindow).where(is_in(ActivationWindow.session_id))
+_KEY = tuple_(ActivationWindow.session_instance_id, ActivationWindow.opens_at)
+_OF_SESSIONS = select(*_KEY).where(is_in(ActivationWindow.session_id))
+_DELETE_OF = delete(ActivationWindow).where(_KEY.in_(_OF_SESSIONS.with_for_update(skip_locked=True)))
 
 
 _PLANNED = ValueTable(

@@ -77,6 +77,17 @@ def test_a2_yes_at_an_active_instance_moves_from_wherever_one_was(engine: Engine
         assert person_at(app, person) == instance
 
 
+def test_a2_pages_are_told_where_somebody_joins(engine: Engine, app: Connection) -> None:
+    instance, person = tuesday(app, engine), add_person(app)
+    reconcile_at(engine, OPENS)
+    execute(app, "LISTEN active_changed")
+
+    say(app, person, instance, "yes", DURING)
+    execute(app, "SELECT 1")
+
+    assert [notify.payload for notify in app.notifies] == [str(instance)]
+
+
 def test_a3_yes_at_an_instance_whose_bit_lags_opens_it(engine: Engine, app: Connection) -> None:
     instance, person = tuesday(app, engine), add_person(app)
 

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, event
 
 from core.active_session_manager import ReconcileResult
 from core.db import create_engine
+from core.store.queue.requests import plan_states
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import utc
 from tests.data import (
@@ -292,6 +293,16 @@ def test_l6_bit_of_a_held_row_does_not_keep_the_pass_from_ending(
     execute(other, "UPDATE session_instance SET comments = 'x'")
 
     assert reconcile_at(engine, NOON).deferred == {session}
+
+
+def test_l1_a_pass_has_one_clock_from_before_it_reads(engine: Engine, app: Connection) -> None:
+    """The instant at which the statement arrived; a clock that is read with each row shows many."""
+    add_fleet(app, 50, TUESDAYS)
+    sessions = [row[0] for row in execute(app, "SELECT session_id FROM session")]
+    with engine.begin() as connection:
+        states = plan_states(connection, sessions)
+
+    assert len({state.read_at for state in states.values()}) == 1
 
 
 @pytest.mark.usefixtures("database_of_its_own")

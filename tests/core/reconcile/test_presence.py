@@ -96,6 +96,20 @@ def test_a2_at_one_instant_people_go_from_what_closes_to_what_opens(engine: Engi
     assert (person_at(app, stays), person_at(app, goes)) == (second, other)
 
 
+def test_a2_pages_are_told_where_a_pass_brings_somebody(engine: Engine, app: Connection) -> None:
+    """Nothing flips: only the person has moved."""
+    here, person = tuesday(app, engine), add_person(app)
+    reconcile_at(engine, OPENS)
+    said_yes(app, person, here, at=DURING)
+    ask_for_all(app)
+    execute(app, "LISTEN active_changed")
+
+    reconcile_at(engine, DURING)
+    execute(app, "SELECT 1")
+
+    assert [notify.payload for notify in app.notifies] == [str(here)]
+
+
 ORDERS: dict[str, Callable[[list[int]], list[list[int]]]] = {
     "all in one": lambda sessions: [sessions],
     "one by one": lambda sessions: [[session] for session in sessions],

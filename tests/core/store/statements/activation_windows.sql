@@ -62,4 +62,9 @@ SET
 
 -- activation_windows.delete_of
 DELETE FROM activation_window
-WHERE activation_window.session_id = any(CAST(:ids AS BIGINT[]));
+WHERE (activation_window.session_instance_id, activation_window.opens_at) IN (
+    SELECT activation_window.session_instance_id, activation_window.opens_at
+    FROM activation_window
+    WHERE activation_window.session_id = any(CAST(:ids AS BIGINT[]))
+    FOR UPDATE SKIP LOCKED
+);

@@ -1,0 +1,256 @@
+"""People who arrive, leave and are moved by several at once (A2, L6).
+
+Covers core.reconcile.presence, core.store.presence, core.store.flips.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.core.scenarios.interleavings.actors import BLOCKED, COMMIT, END
+from tests.core.scenarios.interleavings.evening import (
+    AT,
+    BEFORE,
+    LONG_AGO,
+    MINUTE,
+    Case,
+    Evening,
+    Results,
+    deferred,
+    nothing_deferred,
+    passes,
+    play,
+    says,
+    writes,
+)
+
+HERE = -10 * MINUTE  # a yes of then was said since `first`, `through` and `beside` opened
+HOLDS_ANN = writes("UPDATE person SET city = 'Ennis' WHERE person_id = %(Ann)s")
+# A row of the app's that refers to Ann: its foreign key holds her row (FOR KEY SHARE).
+REFERS_TO_ANN = writes(
+    "INSERT INTO session_instance_person (session_instance_id, person_id, attendance) "
+    "VALUES (%(beside)s, %(Ann)s, 'maybe')"
+)
+GOES_TO_BESIDE = """
+    UPDATE session_instance_person SET attendance = 'no' WHERE session_instance_id = %(through)s;
+    INSERT INTO session_instance_person (session_instance_id, person_id, attendance, checked_in_at)
+    VALUES (%(beside)s, %(Ann)s, 'yes', now() - interval '5 minutes')
+"""
+GOES_TO_FIRST = GOES_TO_BESIDE.replace("%(beside)s", "%(first)s")
+# Said long ago, in a transaction that commits only now.
+SAID_LONG_AGO = writes(
+    "INSERT INTO session_instance_person (session_instance_id, person_id, attendance, checked_in_at) "
+    "VALUES (%(second)s, %(Ann)s, 'yes', now() - interval '2 hours')"
+)
+CANCELS = writes("UPDATE session_instance SET is_cancelled = true WHERE session_instance_id = %(through)s")
+ATTENDANCE = "UPDATE session_instance_person SET attendance = '{}' WHERE session_instance_id = %(through)s"
+
+
+def is_at(where: str | None, person: str = "Ann") -> Callable[[Evening, Results], None]:
+    def then(evening: Evening, _: Results) -> None:
+        assert evening.at(person) == where
+
+    return then
+
+
+def both(*conditions: Callable[[Evening, Results], None]) -> Callable[[Evening, Results], None]:
+    def then(evening: Evening, results: Results) -> None:
+        for condition in conditions:
+            condition(evening, results)
+
+    return then
+
+
+def the_guest_is_nowhere(_: Evening, results: Results) -> None:
+    assert results["guest"].at is None
+
+
+def second_is_requested(evening: Evening, _: Results) -> None:
+    assert "second" in evening.requested()
+
+
+CASES: dict[str, Case] = {
+    # Somebody arrives where a pass closes
+    "who arrives first is seen by the pass before it closes": Case(
+        who={"guest": says("Ann", "yes", "first"), "pass": passes(AT, "first")},
+        order=[("guest", "presence.locations.move"), ("pass", END), ("guest", END)],
+        then=both(deferred("first"), is_at("first")),
+    ),
+    "who arrives behind the pass that closes waits for it, and stays outside": Case(
+        who={"pass": passes(AT, "first"), "guest": says("Ann", "yes", "first")},
+        order=[("pass", COMMIT), ("guest", BLOCKED), ("pass", END), ("guest", END)],
+        then=the_guest_is_nowhere,
+    ),
+    "nobody arrives between the reading of who is there and the closing": Case(
+        who={"pass": passes(AT, "first"), "guest": says("Ann", "yes", "first")},
+        order=[("pass", "presence.locations.at"), ("guest", BLOCKED), ("pass", END), ("guest", END)],
+        then=the_guest_is_nowhere,
+    ),
+    "a pass that wants to move somebody to what another pass closes does not wait": Case(
+        yeses=[("Ann", "through", HERE)],
+        who={"closing": passes(AT, "first"), "app": writes(GOES_TO_FIRST), "pass": passes(BEFORE, "through")},
+        order=[("closing", COMMIT), ("app", END), ("pass", END), ("closing", END)],
+    ),
+    "two who arrive at one instance do not wait for each other": Case(
+        who={"guest": says("Ann", "yes", "first"), "another": says("Bob", "yes", "first")},
+        order=[("guest", COMMIT), ("another", END), ("guest", END)],
+        then=both(is_at("first"), is_at("first", "Bob")),
+        at=BEFORE,
+    ),
+    "the second of two check-ins of one person decides once the first is committed": Case(
+        who={"guest": says("Ann", "yes", "first"), "another": says("Ann", "yes", "through", BEFORE - MINUTE)},
+        order=[("guest", COMMIT), ("another", BLOCKED), ("guest", END), ("another", END)],
+        then=is_at("first"),
+        at=BEFORE,
+    ),
+    # The app has a person's row
+    "a pass leaves on what somebody is at whose row the app holds": Case(
+        yeses=[("Ann", "first", HERE)],
+        who={"app": HOLDS_ANN, "pass": passes(AT, "first")},
+        order=[("app", COMMIT), ("pass", END), ("app", END)],
+        then=both(deferred("first"), is_at("first")),
+    ),
+    "a pass releases somebody to whom the app refers": Case(
+        yeses=[("Ann", "first", HERE)],
+        who={"app": REFERS_TO_ANN, "pass": passes(AT, "first")},
+        order=[("app", COMMIT), ("pass", END), ("app", END)],
+        then=both(nothing_deferred, is_at(None)),
+    ),
+    "a pass opens for the others, and asks again for somebody whose row the app holds": Case(
+        yeses=[("Ann", "second", LONG_AGO), ("Bob", "second", LONG_AGO)],
+        who={"app": HOLDS_ANN, "pass": passes(AT, "second")},
+        order=[("app", COMMIT), ("pass", END), ("app", END)],
+        then=both(deferred("second"), is_at(None), is_at("second", "Bob")),
+    ),
+    "a pass brings somebody to whom the app refers to what it opens": Case(
+        yeses=[("Ann", "second", LONG_AGO)],
+        who={"app": REFERS_TO_ANN, "pass": passes(AT, "second")},
+        order=[("app", COMMIT), ("pass", END), ("app", END)],
+        then=both(nothing_deferred, is_at("second")),
+    ),
+    "a pass asks again for somebody whom an edit affects and whose row the app holds": Case(
+        yeses=[("Ann", "through", HERE)],
+        given=lambda evening: evening.write(GOES_TO_BESIDE),
+        who={"app": HOLDS_ANN, "pass": passes(BEFORE, "through")},
+        order=[("app", COMMIT), ("pass", END), ("app", END)],
+        then=both(deferred("through"), is_at("through")),
+        at=BEFORE,
+    ),
+    "a pass moves somebody to whom the app refers": Case(
+        yeses=[("Ann", "through", HERE)],
+        given=lambda evening: evening.write(GOES_TO_FIRST),
+        who={"app": REFERS_TO_ANN, "pass": passes(BEFORE, "through")},
+        order=[("app", COMMIT), ("pass", END), ("app", END)],
+        then=both(nothing_deferred, is_at("first")),
+        at=BEFORE,
+    ),
+    "the app refers to people and instances of a pass that has not committed": Case(
+        yeses=[("Ann", "first", HERE), ("Ann", "second", LONG_AGO)],
+        who={
+            "pass": passes(AT, "first", "second"),
+            "app": writes(
+                "INSERT INTO session_instance_person (session_instance_id, person_id, attendance) VALUES "
+                "(%(beside)s, %(Ann)s, 'maybe'), (%(first)s, %(Bob)s, 'maybe'), (%(second)s, %(Bob)s, 'yes')"
+            ),
+        },
+        order=[("pass", COMMIT), ("app", END), ("pass", END)],
+        then=both(is_at("second"), is_at(None, "Bob")),
+    ),
+    "a pass decides again once it has the row of somebody who moved meanwhile": Case(
+        yeses=[("Ann", "through", HERE)],
+        given=lambda evening: evening.write(GOES_TO_BESIDE),
+        who={"pass": passes(BEFORE, "through"), "guest": says("Ann", "yes", "first")},
+        order=[("pass", "presence.locations.lock"), ("guest", END), ("pass", END)],
+        then=is_at("first"),
+        at=BEFORE,
+    ),
+    # Two passes have to do with one person
+    "one pass closes, and another opens what the person goes to": Case(
+        yeses=[("Ann", "first", LONG_AGO), ("Ann", "second", LONG_AGO)],
+        who={"closing": passes(AT, "first"), "pass": passes(AT, "second")},
+        order=[("closing", COMMIT), ("pass", END), ("closing", END)],
+        then=both(deferred("second"), is_at(None)),
+    ),
+    "one pass opens what the person goes to, and another closes": Case(
+        yeses=[("Ann", "first", LONG_AGO), ("Ann", "second", LONG_AGO)],
+        who={"opening": passes(AT, "second"), "pass": passes(AT, "first")},
+        order=[("opening", COMMIT), ("pass", END), ("opening", END)],
+        then=both(deferred("first"), is_at("second")),
+    ),
+    # Requests left for others. `blind` sees the person where they were, because who moves them has not committed.
+    "who should be at what another pass is opening is requested there": Case(
+        yeses=[("Ann", "through", HERE)],
+        who={
+            "opening": passes(AT, "second"),
+            "late": SAID_LONG_AGO,
+            "app": CANCELS,
+            "moving": passes(AT, "through"),
+            "blind": passes(AT, "second"),
+        },
+        order=[
+            ("opening", COMMIT),
+            ("late", END),
+            ("app", END),
+            ("moving", COMMIT),
+            ("opening", END),
+            ("blind", END),
+            ("moving", END),
+        ],
+        then=both(is_at(None), second_is_requested),
+    ),
+    "who is released by an edit, before what they wait for opens, is requested there": Case(
+        yeses=[("Ann", "through", HERE)],
+        who={
+            "opening": passes(AT, "second"),
+            "late": SAID_LONG_AGO,
+            "app": CANCELS,
+            "moving": passes(BEFORE, "through"),
+            "blind": passes(AT, "second"),
+        },
+        order=[
+            ("opening", COMMIT),
+            ("late", END),
+            ("app", END),
+            ("moving", COMMIT),
+            ("opening", END),
+            ("blind", END),
+            ("moving", END),
+        ],
+        then=both(is_at(None), second_is_requested),
+    ),
+    "who leaves before what they wait for opens is requested there": Case(
+        yeses=[("Ann", "through", HERE)],
+        who={
+            "opening": passes(AT, "second"),
+            "late": SAID_LONG_AGO,
+            "leaving": says("Ann", "no", "through"),
+            "blind": passes(AT, "second"),
+        },
+        order=[
+            ("opening", COMMIT),
+            ("late", END),
+            ("leaving", COMMIT),
+            ("opening", END),
+            ("blind", END),
+            ("leaving", END),
+        ],
+        then=both(is_at(None), second_is_requested),
+    ),
+    "who leaves, and comes back before that is committed, is requested where they were": Case(
+        yeses=[("Ann", "through", HERE)],
+        given=lambda evening: evening.write(ATTENDANCE.format("no")),
+        who={
+            "leaving": says("Ann", "maybe", "beside"),
+            "back": writes(ATTENDANCE.format("yes")),
+            "blind": passes(BEFORE, "through"),
+        },
+        order=[("leaving", COMMIT), ("back", END), ("blind", END), ("leaving", END)],
+        then=is_at(None),
+        at=BEFORE,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a2_race(evening: Evening, case: str) -> None:
+    play(evening, CASES[case])
