@@ -26,7 +26,7 @@ TRIGGERS = (
 STEPS = (
     "INSERT INTO deactivated_person SELECT person_id FROM person WHERE active IS FALSE ON CONFLICT DO NOTHING",
     """
-    SELECT seisiun_request_about(session_id, 'people') FROM (
+    SELECT seisiun_request_about(session_id::bigint, 'people'::text) FROM (
         SELECT DISTINCT a.session_id FROM deactivated_person JOIN person USING (person_id)
         JOIN active_instance a ON a.session_instance_id = person.active_session_instance_id
     ) there

@@ -51,7 +51,8 @@ def damage(connection: Connection) -> list[Damage]:
         {
             "own": own,
             "tables": [*wanted.app_tables, *own],
-            "functions": [function_name(signature) for signature in wanted.functions],
+            "functions": [signature.partition(" RETURNS ")[0] for signature in wanted.functions],
+            "names": [function_name(signature) for signature in wanted.functions],
             "needed_tables": [table for table, _ in needed],
             "needed": [one for _, one in needed],
         },
@@ -120,10 +121,11 @@ def _serves(values: tuple[str, ...], leading: tuple[str, ...], *, unique: bool) 
 
 def _functions(wanted: Definition, facts: Facts) -> Iterator[Damage]:
     tables = wanted.tables_of_functions()
+    schema, _ = facts["schema", "schema"]
     for signature, body in wanted.functions.items():
         name = function_name(signature)
-        source = function_source(body, tables.get(name))
-        found = facts.get(("function", name))
+        source = function_source(body, tables.get(name), schema)
+        found = facts.get(("function", signature.partition(" RETURNS ")[0]))
         if found is None or found[1] != (source, "definer", "safe"):
             state = "is missing" if found is None else "is not as this release makes it"
             yield Damage(f"the function {name} {state}", partial(make_functions, {signature: body}, tables))
@@ -163,9 +165,19 @@ _CATALOGUE = text(
     WITH wanted AS MATERIALIZED (
         SELECT name, to_regclass(name)::oid AS oid FROM unnest(CAST(:tables AS text[])) name
     ), schema AS MATERIALIZED (
-        SELECT oid, quote_ident(nspname) AS name FROM pg_namespace WHERE nspname = current_schema()
+        SELECT oid, '"' || replace(nspname, '"', '""') || '"' AS name FROM pg_namespace WHERE nspname = current_schema()
+    ), ours AS MATERIALIZED (
+        -- Other functions of the same name, with arguments of other types, are not ours.
+        SELECT p.oid, proname, proowner, proacl, prosrc, prosecdef, proconfig, full_name
+        FROM pg_proc p JOIN schema s ON s.oid = pronamespace
+        CROSS JOIN LATERAL (
+            SELECT replace(concat(proname, '(', pg_get_function_identity_arguments(p.oid), ')'), '"', '') AS full_name
+        ) f
+        WHERE proname = ANY (CAST(:names AS text[])) AND full_name = ANY (CAST(:functions AS text[]))
     )
-    SELECT 'table' AS kind, w.name AS relation, w.name AS name, ARRAY[c.relkind::text] AS facts
+    SELECT 'schema' AS kind, name AS relation, 'schema' AS name, '{}'::text[] AS facts FROM schema
+    UNION ALL
+    SELECT 'table', w.name, w.name, ARRAY[c.relkind::text]
     FROM wanted w JOIN pg_class c ON c.oid = w.oid
     UNION ALL
     SELECT 'column', w.name, a.attname, '{}' FROM wanted w
@@ -185,12 +197,14 @@ _CATALOGUE = text(
     )
     FROM wanted w JOIN pg_index ON indrelid = w.oid JOIN pg_class c ON c.oid = indexrelid
     UNION ALL
-    SELECT 'function', '', proname, ARRAY[
+    SELECT 'function', '', full_name, ARRAY[
         prosrc,
         CASE WHEN prosecdef THEN 'definer' ELSE 'invoker' END,
-        CASE WHEN proconfig = ARRAY['search_path=' || s.name || ', pg_temp'] THEN 'safe' ELSE 'unsafe' END
+        CASE translate(proconfig::text, '\"', '')
+            WHEN '{search_path=pg_catalog, pg_temp}' THEN 'safe' ELSE 'unsafe'
+        END
     ]
-    FROM pg_proc JOIN schema s ON s.oid = pronamespace WHERE proname = ANY (CAST(:functions AS text[]))
+    FROM ours
     UNION ALL
     SELECT 'trigger', w.name, tgname, ARRAY[tgenabled::text, p.proname]
     FROM wanted w JOIN pg_trigger ON tgrelid = w.oid JOIN pg_proc p ON p.oid = tgfoid WHERE NOT tgisinternal
@@ -203,8 +217,7 @@ _CATALOGUE = text(
     FROM unnest(CAST(:needed_tables AS text[]), CAST(:needed AS text[])) n(name, privilege)
     JOIN wanted w ON w.name = n.name AND w.oid IS NOT NULL
     CROSS JOIN (
-        SELECT pg_get_userbyid(proowner) AS rolname FROM pg_proc JOIN schema s ON s.oid = pronamespace
-        WHERE proname = ANY (CAST(:functions AS text[]))
+        SELECT pg_get_userbyid(proowner) AS rolname FROM ours
         UNION
         SELECT usename FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'seisiun daemon' AND usename IS NOT NULL
@@ -224,9 +237,8 @@ _CATALOGUE = text(
     CROSS JOIN aclexplode(c.relacl) a
     WHERE a.grantee = 0 AND w.name = ANY (CAST(:own AS text[]))
     UNION ALL
-    SELECT DISTINCT 'public', '', 'FUNCTION ' || p.oid::regprocedure, '{}'::text[]
-    FROM pg_proc p JOIN schema s ON s.oid = pronamespace
-    CROSS JOIN aclexplode(coalesce(proacl, acldefault('f', proowner))) a
-    WHERE a.grantee = 0 AND proname = ANY (CAST(:functions AS text[]))
+    SELECT DISTINCT 'public', '', 'FUNCTION ' || ours.oid::regprocedure, '{}'::text[]
+    FROM ours CROSS JOIN aclexplode(coalesce(proacl, acldefault('f', proowner))) a
+    WHERE a.grantee = 0
     """
 )

@@ -1,5 +1,6 @@
 """Steps that change a database while an app uses it."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 
 import sqlalchemy
@@ -125,13 +126,13 @@ def make_functions(functions: Mapping[str, str], tables: Mapping[str, str] | Non
 
     `tables`: the table that each trigger function serves (name -> table).
     """
-    schema = scalar("SELECT quote_ident(current_schema())")
+    schema = str(scalar(_SCHEMA))
     for signature, body in functions.items():
-        source = function_source(body, (tables or {}).get(function_name(signature)))
+        source = function_source(body, (tables or {}).get(function_name(signature)), schema)
         # One transaction: a new function can be called by everybody until that is revoked.
         step(
             f"CREATE OR REPLACE FUNCTION {signature} LANGUAGE plpgsql SECURITY DEFINER "
-            f"SET search_path = {schema}, pg_temp AS $body${source}$body$; "
+            f"SET search_path = pg_catalog, pg_temp AS $body${source}$body$; "
             f"REVOKE ALL ON FUNCTION {signature.partition(' RETURNS ')[0]} FROM PUBLIC"
         )
 
@@ -141,18 +142,28 @@ def function_name(signature: str) -> str:
     return signature.partition("(")[0]
 
 
-def function_source(body: str, table: str | None) -> str:
+# Not quote_ident: what that quotes depends on the setting quote_all_identifiers.
+_SCHEMA = """SELECT '"' || replace(current_schema(), '"', '""') || '"'"""
+# Where a body names a table or a function of ours.
+_NAMES = re.compile(r"\b(?:FROM|JOIN|INTO) (?=[a-z])|\b(?=seisiun_\w+\()")
+
+
+def function_source(body: str, table: str | None, schema: str) -> str:
     """Return a function's source, as the catalogue has it; with `table`, it refuses other tables' triggers.
 
     The function runs with its owner's rights, and a role that may create triggers on a table of its own chooses what
-    OLD and NEW are.
+    OLD and NEW are. Such a role may also create functions and operators in our `schema` whose types fit better than
+    those that we mean, and PostgreSQL would choose them. So the function searches pg_catalog alone, its source names
+    the schema of all else, and a body calls a function of ours with arguments of exactly its types.
     """
+    body = _NAMES.sub(lambda found: f"{found[0]}{schema}.", body)
     block = body if "BEGIN" in body else f"BEGIN {body} END;"
     if table is None:
         return f" {block} "
+    literal = f"{schema}.{table}".replace("'", "''")
     return f"""
         BEGIN
-            IF TG_RELID <> '{table}'::regclass THEN
+            IF TG_RELID <> '{literal}'::regclass THEN
                 RAISE EXCEPTION 'this function serves the triggers of {table} only';
             END IF;
             {block}

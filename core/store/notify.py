@@ -8,7 +8,7 @@ active_changed   a pass sends a session instance id with each flip, or an empty 
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, Text, case, cast, exists, func, select
+from sqlalchemy import BigInteger, Connection, Text, case, cast, exists, func, select
 
 from core.db.transactions import after_commit
 from core.models import Choice, SessionInstance
@@ -54,7 +54,7 @@ _QUEUE_USAGE = select(func.pg_notification_queue_usage())
 _TELL_AT_COMMIT = {
     everything: select(
         case(
-            (_IS_QUIET, func.seisiun_request_about(SessionInstance.session_id, "people")),
+            (_IS_QUIET, func.seisiun_request_about(cast(SessionInstance.session_id, BigInteger), cast("people", Text))),
             else_=func.pg_notify(ACTIVE_CHANGED, "" if everything else cast(SessionInstance.session_instance_id, Text)),
         )
     ).where(is_in(SessionInstance.session_instance_id))

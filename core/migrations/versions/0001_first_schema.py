@@ -220,7 +220,7 @@ FUNCTIONS = {
         IF TG_OP = 'INSERT' THEN
             INSERT INTO session_plan (session_id) VALUES (NEW.session_id) ON CONFLICT DO NOTHING;
         END IF;
-        PERFORM seisiun_request(NEW.session_id);
+        PERFORM seisiun_request(NEW.session_id::bigint);
         RETURN NULL;
     """,
     # The setting is NULL before its first use in a connection, and '' after the transaction of a SET LOCAL; with NULL,
@@ -230,10 +230,10 @@ FUNCTIONS = {
             RETURN NULL;
         END IF;
         IF TG_OP <> 'INSERT' THEN
-            PERFORM seisiun_request(OLD.session_id);
+            PERFORM seisiun_request(OLD.session_id::bigint);
         END IF;
         IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND NEW.session_id <> OLD.session_id) THEN
-            PERFORM seisiun_request(NEW.session_id);
+            PERFORM seisiun_request(NEW.session_id::bigint);
         END IF;
         RETURN NULL;
     """,
@@ -241,7 +241,7 @@ FUNCTIONS = {
     # moves them there.
     "seisiun_instance_deleted() RETURNS trigger": """
         IF current_setting('seisiun.own_write', true) IS DISTINCT FROM 'on' THEN
-            PERFORM seisiun_request(elsewhere.session_id) FROM (
+            PERFORM seisiun_request(elsewhere.session_id::bigint) FROM (
                 SELECT DISTINCT w.session_id FROM person p
                 JOIN session_instance_person said USING (person_id)
                 JOIN activation_window w ON w.session_instance_id = said.session_instance_id
@@ -289,7 +289,7 @@ FUNCTIONS = {
             END;
         BEGIN
             IF current_setting('seisiun.own_write', true) IS DISTINCT FROM 'on' THEN
-                PERFORM seisiun_request(near.session_id) FROM (
+                PERFORM seisiun_request(near.session_id::bigint) FROM (
                     SELECT session_id FROM activation_window
                     WHERE session_instance_id = ANY (touched)
                     AND opens_at < clock_timestamp() + interval '1 hour'

@@ -51,7 +51,7 @@ FUNCTIONS = {
         PERFORM pg_notify('session_changed', '');
     """,
     "seisiun_request(wanted bigint) RETURNS void": """
-        PERFORM seisiun_request_about(wanted, 'hours');
+        PERFORM seisiun_request_about(wanted::bigint, 'hours'::text);
     """,
     # Request the session even if the instance is not active or has no window yet: another transaction may have written
     # the activation or the plan, and not committed it, while this check-in is written.
@@ -64,7 +64,7 @@ FUNCTIONS = {
             END;
         BEGIN
             IF current_setting('seisiun.own_write', true) IS DISTINCT FROM 'on' THEN
-                PERFORM seisiun_request_about(near.session_id, 'people') FROM (
+                PERFORM seisiun_request_about(near.session_id::bigint, 'people'::text) FROM (
                     SELECT session_id FROM activation_window
                     WHERE session_instance_id = ANY (touched)
                     AND opens_at < clock_timestamp() + interval '1 hour'
@@ -81,7 +81,7 @@ FUNCTIONS = {
     """,
     # Somebody else has written where a person is: the sessions of both instances put it right.
     "seisiun_pointer_written() RETURNS trigger": """
-        PERFORM seisiun_request_about(written.session_id, 'people') FROM (
+        PERFORM seisiun_request_about(written.session_id::bigint, 'people'::text) FROM (
             SELECT DISTINCT session_id FROM session_instance
             WHERE session_instance_id IN (OLD.active_session_instance_id, NEW.active_session_instance_id)
         ) written;
@@ -95,7 +95,7 @@ FUNCTIONS = {
             ELSE
                 DELETE FROM deactivated_person WHERE person_id = NEW.person_id;
             END IF;
-            PERFORM seisiun_request_about(concerned.session_id, 'people') FROM (
+            PERFORM seisiun_request_about(concerned.session_id::bigint, 'people'::text) FROM (
                 SELECT session_id FROM active_instance
                 WHERE session_instance_id = NEW.active_session_instance_id
                 UNION

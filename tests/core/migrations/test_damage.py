@@ -87,6 +87,18 @@ def test_a_fresh_database_has_no_damage(every_database_url: str) -> None:
     engine.dispose()
 
 
+def test_how_a_database_quotes_names_is_no_damage(engine: Engine, database_url: str) -> None:
+    with connected(database_url) as app:
+        execute(app, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET quote_all_identifiers = on', "
+                     "current_database()); END $$")  # fmt: skip
+        execute(app, "DROP FUNCTION seisiun_said_yes() CASCADE")
+    assert found(engine) != []
+
+    migrate(database_url)
+
+    assert found(engine) == []
+
+
 def test_each_damage_is_named_and_mended(engine: Engine, database_url: str) -> None:
     """One database for all: each is mended before the next."""
     with connected(database_url) as app:

@@ -85,7 +85,7 @@ def test_fresh_database_has_exactly_what_is_expected(every_empty_database_url: s
         assert tables == TABLES
         assert set(triggers) == {(table, name) for table, names in TRIGGERS.items() for name in names}
         assert {name for name, _, _ in functions} == FUNCTIONS
-        assert {(definer, *config) for _, definer, config in functions} == {(True, "search_path=public, pg_temp")}
+        assert {(definer, *config) for _, definer, config in functions} == {(True, "search_path=pg_catalog, pg_temp")}
         assert set(keys) == FOREIGN_KEYS
         assert (value(db, wrong), value(db, unchecked)) == (0, 0)
 

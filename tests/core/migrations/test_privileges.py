@@ -7,6 +7,9 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy.engine import make_url
 
+from core.db import create_engine
+from core.migrations import migrate
+from core.migrations.damage import damage
 from tests.data import add_instance, add_person, add_session, connected, execute
 
 HOSTILE = "hostile_of_privileges"
@@ -72,7 +75,9 @@ def test_nobody_but_the_owner_has_any_privilege_on_what_is_ours(every_database_u
         )
 
     own = "{postgres=X/postgres}"
-    expected = [(name, True, ["search_path=public, pg_temp"], own) for name in (*TRIGGER_FUNCTIONS, *OTHER_FUNCTIONS)]
+    expected = [
+        (name, True, ["search_path=pg_catalog, pg_temp"], own) for name in (*TRIGGER_FUNCTIONS, *OTHER_FUNCTIONS)
+    ]
     assert functions == sorted(expected)
     assert relations == [(name, []) for name in sorted((*TABLES, *SEQUENCES))]
 
@@ -103,6 +108,46 @@ def test_a_role_that_may_only_connect_cannot_call_our_functions_nor_have_a_trigg
     for statement in (*calls, *(f"{create} {function}" for function in TRIGGER_FUNCTIONS)):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="permission denied for function"):
             execute(hostile, statement)
+
+
+YES_TO_ALL = "SELECT session_instance_id, person_id, 'yes' FROM session_instance, person"
+OVERLOADS = """
+    CREATE FUNCTION mine() RETURNS boolean LANGUAGE plpgsql AS
+        $$ BEGIN RAISE WARNING 'runs as %', current_user; RETURN true; END $$;
+    CREATE FUNCTION seisiun_request(integer) RETURNS void LANGUAGE sql AS 'SELECT mine()';
+    CREATE FUNCTION seisiun_request_about(integer, text) RETURNS void LANGUAGE sql AS 'SELECT mine()';
+    CREATE FUNCTION to_jsonb(person) RETURNS jsonb LANGUAGE sql AS 'SELECT to_jsonb(mine())';
+    CREATE FUNCTION differs(oid, regclass) RETURNS boolean LANGUAGE sql AS 'SELECT NOT mine()';
+    CREATE OPERATOR <> (FUNCTION = differs, LEFTARG = oid, RIGHTARG = regclass);
+    CREATE FUNCTION is_less(double precision, numeric) RETURNS boolean LANGUAGE sql AS 'SELECT mine()';
+    CREATE OPERATOR < (FUNCTION = is_less, LEFTARG = double precision, RIGHTARG = numeric);
+"""
+
+
+def test_a_role_that_may_create_in_our_schema_cannot_have_our_functions_run_its_own(
+    database_url: str, app: Connection, hostile: Connection
+) -> None:
+    """Its functions and operators are for exactly the types of a call or comparison, where ours need a cast."""
+    execute(app, "ALTER TABLE person ADD active boolean")
+    migrate(database_url)
+    execute(app, f"GRANT CREATE, USAGE ON SCHEMA public TO {HOSTILE}")
+    execute(app, f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(APP_TABLES)} TO {HOSTILE}")
+    execute(hostile, OVERLOADS)
+
+    session_id = execute(hostile, "INSERT INTO session (name) VALUES ('A') RETURNING session_id")[0][0]
+    for statement in (
+        f"INSERT INTO session_instance (session_id, date) VALUES ({session_id}, current_date)",
+        "INSERT INTO person (active) VALUES (false)",
+        f"INSERT INTO session_instance_person (session_instance_id, person_id, attendance) {YES_TO_ALL}",
+        "UPDATE session_instance SET active = true",
+        "UPDATE person SET active_session_instance_id = (SELECT session_instance_id FROM session_instance)",
+        "DELETE FROM session_instance",
+    ):
+        execute(hostile, statement)
+
+    assert hostile.notices == []
+    with create_engine(database_url).connect() as connection:
+        assert damage(connection) == [], "what is not ours is no damage of ours"
 
 
 def test_every_trigger_function_serves_the_triggers_of_its_own_table_only(app: Connection, hostile: Connection) -> None:

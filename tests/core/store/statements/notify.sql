@@ -10,7 +10,7 @@ SELECT CASE
             WHERE seisiun_choice.name = 'notifications' AND seisiun_choice.value = 'off'
         ))
             OR pg_notification_queue_usage() >= 0.9
-    ) THEN seisiun_request_about(session_instance.session_id, 'people')
+    ) THEN seisiun_request_about(CAST(session_instance.session_id AS BIGINT), CAST('people' AS TEXT))
     ELSE pg_notify('active_changed', CAST(session_instance.session_instance_id AS TEXT))
 END AS anon_1
 FROM session_instance
@@ -26,7 +26,7 @@ SELECT CASE
             WHERE seisiun_choice.name = 'notifications' AND seisiun_choice.value = 'off'
         ))
             OR pg_notification_queue_usage() >= 0.9
-    ) THEN seisiun_request_about(session_instance.session_id, 'people')
+    ) THEN seisiun_request_about(CAST(session_instance.session_id AS BIGINT), CAST('people' AS TEXT))
     ELSE pg_notify('active_changed', '')
 END AS anon_1
 FROM session_instance
