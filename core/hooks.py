@@ -81,7 +81,7 @@ def session_saved(db: AppDatabase, session_id: int, *, now: datetime | None = No
 def instance_saved(db: AppDatabase, session_instance_id: int, *, now: datetime | None = None) -> ReconcileResult:
     """Do as `session_saved` does, for the session of an instance. After deleting an instance, call `session_saved`."""
     with joined(db) as connection:
-        session_id = check_ins.session_of(connection, session_instance_id)
+        session_id = _or_none(connection, lambda: check_ins.session_of(connection, session_instance_id))
         return ReconcileResult() if session_id is None else _reconcile(connection, session_id, now)
 
 
@@ -145,13 +145,23 @@ def _pass(connection: Connection, session_id: int, now: datetime | None) -> Reco
 
 
 def _or_deferred(connection: Connection, work: Callable[[], Result], *, tell: bool = True) -> Result | None:
-    """Do the work in a savepoint, and return its result; return None if the daemon must do it.
+    """Do the work in a savepoint with our settings, and return its result; return None if the daemon must do it."""
+
+    def with_our_settings() -> Result | None:
+        with temporary_settings(connection, HOOK_SETTINGS) as is_read_committed:
+            return work() if is_read_committed else None
+
+    return _or_none(connection, with_our_settings, tell=tell)
+
+
+def _or_none(connection: Connection, work: Callable[[], Result | None], *, tell: bool = True) -> Result | None:
+    """Do the work in a savepoint, and return its result; return None if it fails.
 
     Either way the app can go on with its transaction. `tell`: log an error that is not another transaction's doing.
     """
     try:
-        with connection.begin_nested(), temporary_settings(connection, HOOK_SETTINGS) as is_read_committed:
-            return work() if is_read_committed else None
+        with connection.begin_nested():
+            return work()
     except Exception as error:
         if is_disconnected(error) or has_failed_already(error):
             raise  # the app's own transaction has failed, so its save is lost anyway
@@ -168,11 +178,17 @@ def _moved(
     connection: Connection, person_id: int, saved: check_ins.Saved, asked: int | None, now: datetime | None
 ) -> CheckedIn:
     """Move the person if necessary; say where they are now, and why not at the instance `asked` (None: not a yes)."""
-    moved = _or_deferred(connection, lambda: _move_now(connection, person_id, saved, now))
-    if moved is not None:
+
+    def move_and_say() -> CheckedIn:
+        moved = _move_now(connection, person_id, saved, now)
         return _checked_in(connection, person_id, asked, now, deferred=bool(moved.deferred))
-    # Perhaps our tables cannot be read, so that this fails too: then we know only that the daemon will move the person.
-    found = _or_deferred(connection, lambda: _checked_in(connection, person_id, asked, now, deferred=True), tell=False)
+
+    def say() -> CheckedIn:
+        return _checked_in(connection, person_id, asked, now, deferred=True)
+
+    # Perhaps our tables, or a name in the app's encoding, cannot be read, so that both fail: then we know only that the
+    # daemon will move the person.
+    found = _or_deferred(connection, move_and_say) or _or_deferred(connection, say, tell=False)
     return found or CheckedIn(None, WhyNot.DEFERRED if asked else None, deferred=True)
 
 

@@ -291,3 +291,35 @@ def test_lost_connection_of_the_app_is_the_apps_error(
         execute(app, "SELECT pg_terminate_backend(%s)", pid)
         with pytest.raises(psycopg2.Error):
             session_saved(theirs.db, session)
+
+
+def test_a_name_that_the_apps_encoding_lacks_does_not_fail_the_apps_save(
+    app: Connection, engine: Engine, database_url: str
+) -> None:
+    """PostgreSQL cannot send the name: the person is recorded, and moved by the daemon."""
+    session, person = add_session(app, TUESDAYS, name="Mueller\N{RIGHT SINGLE QUOTATION MARK}s"), add_person(app)
+    reconcile_at(engine, DURING)
+    with connected(database_url, autocommit=False) as theirs:
+        theirs.set_client_encoding("LATIN1")
+        execute(theirs, "UPDATE person SET first_name = 'saved' WHERE person_id = %s", person)
+
+        told = check_in(theirs, person, only_instance(app, session), "yes", now=utc(DURING))
+
+        theirs.commit()
+    assert (told.at, told.deferred) == (None, True)
+    assert value(app, "SELECT first_name FROM person") == "saved"
+    assert value(app, "SELECT attendance FROM session_instance_person") == "yes"
+
+
+def test_an_instance_that_cannot_be_read_does_not_fail_the_apps_save(
+    app: Connection, tonight: tuple[int, int, int], database_url: str
+) -> None:
+    _, instance, person = tonight
+    with connected(database_url, autocommit=False) as theirs:
+        execute(theirs, "UPDATE person SET first_name = 'saved' WHERE person_id = %s", person)
+        execute(theirs, "SET LOCAL search_path = pg_catalog")
+
+        instance_saved(theirs, instance)
+
+        theirs.commit()
+    assert value(app, "SELECT first_name FROM person") == "saved"
