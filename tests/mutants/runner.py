@@ -93,7 +93,7 @@ def run(
 ) -> None:
     """Run its tests on each mutant; call `done` with each result, in one thread at a time.
 
-    Raises `FailsUnchanged` if the tests of a mutant fail without it.
+    Where tests fail without a mutant, their mutants are left out, and at the end it raises `FailsUnchanged`.
     """
     mutants = list(mutants)
     with TemporaryDirectory(prefix="mutants-") as directory, ThreadPoolExecutor(jobs) as pool:
@@ -111,16 +111,20 @@ def run(
             finally:
                 copies.put(copy)
 
-        limits = {}
+        def limit(tests: tuple[str, ...]) -> float | str:
+            """Return after how many seconds to end these tests on a mutant; or what fails, twice, without a mutant."""
+            first = timed("", tests, None, None)
+            result = timed("", tests, None, None) if first.killed_by else first
+            return result.killed_by or max(LEAST_SECONDS, LONGEST_RUNS * result.seconds)
+
         selections = dict.fromkeys(tests for _, tests in mutants)
-        for tests, result in zip(
-            selections, pool.map(lambda each: timed("", each, None, None), selections), strict=True
-        ):
-            if result.killed_by:
-                raise FailsUnchanged(f"{result.killed_by} fails without a mutant")
-            limits[tests] = max(LEAST_SECONDS, LONGEST_RUNS * result.seconds)
-        for result in pool.map(lambda each: timed(each[0].name, each[1], each[0], limits[each[1]]), mutants):
+        limits = dict(zip(selections, pool.map(limit, selections), strict=True))
+        seconds = {tests: found for tests, found in limits.items() if isinstance(found, float)}
+        fit = [each for each in mutants if each[1] in seconds]
+        for result in pool.map(lambda each: timed(each[0].name, each[1], each[0], seconds[each[1]]), fit):
             done(result)
+    if failing := [found for found in limits.values() if isinstance(found, str)]:
+        raise FailsUnchanged(f"without a mutant fails: {', '.join(failing)}")
 
 
 def read(path: Path) -> dict[str, Result]:

@@ -120,12 +120,18 @@ def test_a_part_that_makes_no_progress_ends_it(
     run: Callable[[Part], object],
     status: int,
 ) -> None:
-    monkeypatch.setattr("scheduler.daemon.WEDGED_SECONDS", 1.6)  # the worker and the timers move each second
-    part = Part(run)
-    otherwise = threading.Timer(2.5, os.kill, [os.getpid(), signal.SIGTERM])
+    monkeypatch.setattr("scheduler.daemon.WEDGED_SECONDS", 1.0)
+    daemon = Daemon(database_url, Settings())
+    parts = {"worker": Part(goes_on), "timers": Part(goes_on), "listener": Part(run)}
+    daemon._parts = parts  # type: ignore[assignment] # parts by what they can do
+
+    def stop() -> None:
+        for part in parts.values():
+            part.ended.set()
+
+    monkeypatch.setattr(daemon._wakeups, "stop", stop)
+    otherwise = threading.Timer(2, os.kill, [os.getpid(), signal.SIGTERM])
     otherwise.start()
-    daemon = with_part(database_url, part)
-    monkeypatch.setattr(daemon._listener, "stop", part.ended.set)
 
     assert daemon.run() == status
 
