@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-long test-faults soak mutants bench bench-large check format sql clean
+.PHONY: help setup run test test-fast test-long test-dist test-faults soak mutants bench bench-large check format sql api lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -29,6 +29,9 @@ test-fast: setup ## run the tests that start no process, with small samples; und
 
 test-long: setup ## run the tests with the long samples and the long races
 	$(PY) -m pytest --long
+
+test-dist: setup ## build the wheel, install it from the package index beside an app, and test that
+	$(PY) -m pytest tests/distribution --network
 
 test-faults: setup ## a long draw of faults: MINUTES=10, and SEED=n to draw the same again
 	NEMESIS_MINUTES=$(or $(MINUTES),10) NEMESIS_SEED=$(SEED) $(PY) -m pytest tests/faults/test_bench.py -k draw
@@ -61,6 +64,16 @@ format: setup ## format the code, and mend what the linter can mend
 
 sql: setup ## write tests/core/store/statements/*.sql, which show every statement as SQL
 	$(PY) -m tests.core.store.statements
+
+api: setup ## write docs/api.md, the reference, from the docstrings
+	$(PY) -m tests.api_page
+
+LOCK := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+lock: setup ## write the exact releases and hashes that the platform installs; UPGRADE=1 takes the newest
+	$(LOCK) requirements.txt --output-file requirements.lock
+	$(LOCK) requirements-web.txt --constraint requirements.lock --output-file requirements-web.lock
 
 clean: ## remove the virtual environment and the embedded database
 	rm -rf $(VENV) .data

@@ -8,6 +8,7 @@ SeisiunError
 ├── UnknownPerson           no such row in `person`
 ├── InvalidAttendance       neither yes, maybe nor no
 ├── InvalidComment          a comment that is too long
+├── UnsupportedDriver       the app's connection speaks another driver than psycopg2
 ├── SessionBusy             another transaction holds a row of the session; try again
 ├── NoSuchOccurrence        the recurrence has no occurrence at that local start
 ├── InvalidSessionFile      the file of sessions contains an error
@@ -53,6 +54,10 @@ class InvalidAttendance(SeisiunError):
 
 class InvalidComment(SeisiunError):
     """The comment is too long."""
+
+
+class UnsupportedDriver(SeisiunError):
+    """The app's connection speaks another driver than psycopg2."""
 
 
 class SessionBusy(SeisiunError):

@@ -44,7 +44,7 @@ class Logger:
     """
 
     def __init__(self, name: str) -> None:
-        self._logger = logging.getLogger(f"{ROOT}.{name}")
+        self._logger = logging.getLogger(_below_root(name))
 
     def debug(self, event: str, **fields: object) -> None:
         """Log what only a developer wants to know."""
@@ -94,6 +94,11 @@ def logger(name: str) -> Logger:
     return Logger(name)
 
 
+def _below_root(name: str) -> str:
+    """Return the name of a module's logger: the same whether it is `core.hooks` or, installed, `seisiun.core.hooks`."""
+    return f"{ROOT}.{name.removeprefix(f'{ROOT}.')}"
+
+
 class ThrottledLog:
     """Logs repeated warnings at most once in this many seconds, whatever their event; different events take turns."""
 
@@ -135,7 +140,7 @@ def lines_lost() -> int:
 
 def _lines_lost(lines: int) -> logging.LogRecord:
     event = Event("log_lines_lost", {"lines": lines})
-    return logging.LogRecord(f"{ROOT}.{__name__}", logging.WARNING, __file__, 0, event, None, None)
+    return logging.LogRecord(_below_root(__name__), logging.WARNING, __file__, 0, event, None, None)
 
 
 class _QueueHandler(logging.Handler):

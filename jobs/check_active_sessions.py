@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-# For a plain script Python looks for modules beside the script, not in the repository's root.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+if __name__ == "__main__":
+    # For a plain script Python looks for modules beside the script, not in the repository's root.
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import click
 from sqlalchemy import Connection, Engine

@@ -1,11 +1,14 @@
-"""Procfile, render.yaml and the requirements: what the platform runs is what stands here, and both files agree."""
+"""Procfile, render.yaml, the requirements and their locks: what the platform runs stands here, and all agree."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from tests.commands import ROOT, run
 
@@ -16,6 +19,7 @@ WORKER, CRON = SERVICES["worker"], SERVICES["cron"]
 PROCFILE: dict[str, str] = dict(
     line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines() if line.strip()
 )
+BOUNDED = re.compile(r"==[\d.]+|>=[\d.]+,<[\d.]+")
 COMMANDS = {*PROCFILE.values(), WORKER["preDeployCommand"], WORKER["startCommand"], CRON["startCommand"]}
 
 
@@ -62,7 +66,7 @@ def test_each_service_has_a_direct_connection_to_the_one_database(service: dict[
     assert service["runtime"] == "python"
     assert "env" not in service
     assert service["plan"] == "starter"
-    assert service["buildCommand"] == "pip install -r requirements.txt"
+    assert service["buildCommand"] == "pip install --require-hashes -r requirements.lock"
 
 
 def test_the_database_states_its_version_as_text() -> None:
@@ -91,13 +95,89 @@ def test_t5_zone_rules_are_pinned_exactly_and_the_oracle_reads_the_same_release(
 
 @pytest.mark.parametrize("name", sorted(path.name for path in ROOT.glob("requirements*.txt")))
 def test_every_requirement_is_bounded(name: str) -> None:
-    unbounded = [
-        package
-        for package, accepted in requirements(name).items()
-        if not re.fullmatch(r"==[\d.]+|>=[\d.]+,<[\d.]+", accepted)
-    ]
+    assert [package for package, accepted in requirements(name).items() if not BOUNDED.fullmatch(accepted)] == []
 
-    assert unbounded == []
+
+# The extras of the distribution
+
+
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+STACK = {"python-dateutil"}  # the app's, and no dependency of ours
+
+
+def listed(distribution: list[str]) -> dict[str, str]:
+    """Return package -> what is accepted of it, as the requirements have it; without extras of our own."""
+    found = [re.fullmatch(r"([\w-]+)([^\w\[].*)", line) for line in distribution if not line.startswith("seisiun[")]
+    assert all(found)
+    return {match[1]: match[2] for match in found if match}
+
+
+def test_the_plain_install_and_the_daemon_are_what_the_requirements_list() -> None:
+    expected = {name: accepted for name, accepted in requirements("requirements.txt").items() if name not in STACK}
+
+    assert listed(PROJECT["dependencies"]) | listed(EXTRAS["daemon"]) == expected
+
+
+def test_the_extra_web_is_what_its_requirements_list() -> None:
+    assert listed(EXTRAS["web"]) == requirements("requirements-web.txt")
+
+
+def test_the_extra_dev_is_everything_that_the_product_uses() -> None:
+    assert "seisiun[daemon,web]" in EXTRAS["dev"]
+    assert listed(EXTRAS["dev"]).items() <= requirements("requirements-dev.txt").items()
+
+
+# The locks
+
+
+LOCKS = {"requirements.lock": "requirements.txt", "requirements-web.lock": "requirements-web.txt"}
+RELEASE = re.compile(
+    r"(?P<name>[\w.-]+)==(?P<version>[\w.]+)(?: ; [^\\\n]+)?(?: \\\n    --hash=sha256:[0-9a-f]{64})+\n"
+    r"    # via(?P<asked>(?:\n    #  | ).+(?:\n    #   .+)*)\n"
+)
+
+
+def releases(lock: str) -> list[re.Match[str]]:
+    """Return the releases of a lock, each with its hashes and with what asked for it; there is nothing else."""
+    text = re.sub(r"^#.*\n", "", (ROOT / lock).read_text(), flags=re.MULTILINE)
+    assert RELEASE.sub("", text) == ""
+    return list(RELEASE.finditer(text))
+
+
+def locked(lock: str) -> dict[str, str]:
+    """Return package -> release."""
+    return {release["name"]: release["version"] for release in releases(lock)}
+
+
+def wanted(name: str) -> dict[str, str]:
+    """Return package -> what is accepted of it, in this list and those that it includes."""
+    accepted = {package: text for file in {name, *included(name)} for package, text in requirements(file).items()}
+    return {canonicalize_name(package): text for package, text in accepted.items()}
+
+
+@pytest.mark.parametrize(("lock", "name"), LOCKS.items())
+def test_each_release_of_a_lock_is_one_that_its_list_accepts(lock: str, name: str) -> None:
+    """If this fails, run `make lock`."""
+    found = locked(lock)
+
+    refused = {
+        package: found.get(package)
+        for package, accepted in wanted(name).items()
+        if not SpecifierSet(accepted).contains(found.get(package, "0"))
+    }
+    assert refused == {}
+
+
+@pytest.mark.parametrize(("lock", "name"), LOCKS.items())
+def test_a_lock_has_nothing_that_its_list_has_dropped(lock: str, name: str) -> None:
+    asked_for_by_a_list = {release["name"] for release in releases(lock) if "-r requirements" in release["asked"]}
+
+    assert asked_for_by_a_list == wanted(name).keys()
+
+
+def test_the_worker_the_sweep_and_the_pages_run_the_same_releases() -> None:
+    assert locked("requirements.lock").items() <= locked("requirements-web.lock").items()
 
 
 def test_what_is_developed_on_includes_all_that_is_deployed() -> None:

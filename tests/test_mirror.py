@@ -13,7 +13,7 @@ import pytest
 from tests.commands import ROOT
 
 TESTS = ROOT / "tests"
-PRODUCT = ("core", "scheduler", "jobs", "web")
+PRODUCT = ("core", "scheduler", "jobs", "web", "seisiun")
 
 COVERED_BY = {
     "core/clock.py": "scheduler/daemon/test_timers.py",
@@ -61,6 +61,7 @@ COVERED_BY = {
     "scheduler/commands/demo_pages.py": "scheduler/commands/test_demo.py",
     "scheduler/commands/screens.py": "scheduler/test_cli.py",
     "scheduler/commands/status.py": "scheduler/scenarios/test_health.py",
+    "seisiun/__main__.py": "seisiun/test_main.py",
     "web/__main__.py": "web/scenarios/test_command.py",
     "web/app.py": "web/scenarios/test_refusals.py",
     "web/blueprint.py": "web/test_host.py",

@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException
 from wtforms import ValidationError
 
 from core.db import create_engine
-from core.db.transactions import is_disconnected, joined
+from core.db.transactions import is_disconnected, joined, require_psycopg2
 from core.errors import SeisiunError, SessionBusy
 from core.logs import logger
 from web import board, calendar, edit, health, instances, metrics, now, sessions, stream, words
@@ -90,6 +90,7 @@ def create_blueprint(
     """
     site_url = _checked(site_url)
     engine = database if isinstance(database, Engine) else _engine(database)
+    require_psycopg2(engine.dialect)
     url = engine.url.render_as_string(hide_password=False)
     health_engine = create_engine(
         url, pool_size=1, application_name="seisiun health", response_timeout_seconds=RESPONSE_TIMEOUT_SECONDS

@@ -7,7 +7,7 @@ it is flushed. So a notification that fails, or waits, costs no flip.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 import psycopg2
 from psycopg2.errors import (
@@ -21,18 +21,19 @@ from psycopg2.errors import (
 )
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, cursor
 from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812 -- it is a class
-from sqlalchemy import ARRAY, Connection, Engine, Text, bindparam, func, select, true
+from sqlalchemy import ARRAY, Connection, Dialect, Engine, Text, bindparam, func, select, true
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, scoped_session
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import PoolProxiedConnection, StaticPool
 
 from core.db.casts import our_casts
 from core.db.transaction_settings import OWN_TRANSACTION, PASS_SETTINGS, begin_own, temporary_settings
+from core.errors import UnsupportedDriver
 from core.logs import OUTAGES, logger
 
-AppDatabase = Connection | Session | scoped_session[Session] | Psycopg2Connection
+AppDatabase = Connection | Session | scoped_session[Session] | Psycopg2Connection | PoolProxiedConnection
 """What an app gives us: its own connection or session. We work inside its transaction."""
 
 Begin = Callable[[], AbstractContextManager[Connection]]
@@ -51,6 +52,7 @@ log = logger(__name__)
 def transactions(db: Engine | AppDatabase) -> Iterator[Begin]:
     """Yield a function that begins a piece of work: in its own transaction, or in a savepoint of the caller's."""
     if isinstance(db, Engine):
+        require_psycopg2(db.dialect)
         yield lambda: _own_transaction(db)
     else:
         with joined(db) as connection:
@@ -65,28 +67,44 @@ def joined(db: AppDatabase) -> Iterator[Connection]:
     """
     if isinstance(db, scoped_session):  # as Flask-SQLAlchemy's is
         db = db()
+    elif isinstance(db, PoolProxiedConnection):  # as Engine.raw_connection() returns it
+        db = cast("Psycopg2Connection", db.driver_connection)
     if isinstance(db, Session):
+        require_psycopg2(db.connection().dialect)
         db.flush()
         with _read_by_us(db.connection()) as connection:
             yield connection
         db.expire_all()
     elif isinstance(db, Connection):
+        require_psycopg2(db.dialect)
         with _read_by_us(db) as connection:
             yield connection
+    elif not isinstance(db, Psycopg2Connection):
+        raise _unsupported(f"the connection is a {type(db).__module__}.{type(db).__qualname__}")
     else:
         with wrap_psycopg2(db) as connection:
             yield connection
+
+
+def require_psycopg2(dialect: Dialect) -> None:
+    """Raise `UnsupportedDriver`, which says what to do, unless the app's engine speaks psycopg2."""
+    if dialect.driver != _DIALECT.driver:
+        raise _unsupported(f"the engine speaks {dialect.name}+{dialect.driver}")
+
+
+def _unsupported(found: str) -> UnsupportedDriver:
+    return UnsupportedDriver(
+        f"{found}; accepted are psycopg2's connection, and SQLAlchemy's Connection, Session or Engine with a URL that "
+        "begins with postgresql+psycopg2://. Make such an engine for these calls, or make no calls: triggers tell the "
+        "daemon what any driver writes"
+    )
 
 
 @contextmanager
 def _read_by_us(connection: Connection) -> Iterator[Connection]:
     """Yield the app's connection; in the block its values are read by our casts, not by the app's."""
     raw: Any = connection.connection.dbapi_connection
-    base: Any = getattr(raw, "cursor_factory", None) or cursor
-    if isinstance(raw, Psycopg2Connection):
-        with our_casts(raw, base):
-            yield connection
-    else:  # another driver, which has casts of its own
+    with our_casts(raw, raw.cursor_factory or cursor):
         yield connection
 
 

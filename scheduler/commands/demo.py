@@ -121,7 +121,7 @@ class Demo:
             f"plan       {planned} instances planned for the next {self._settings.plan_horizon_hours:g} hours"
         )
         self._out.print(
-            f"pages      {self._pages.address() or 'not served: first run pip install -r requirements-web.txt'}"
+            f"pages      {self._pages.address() or 'not served: install seisiun[web] (in a checkout `make setup`)'}"
         )
         self._out.print("ready", style="green")
         self._out.print(f"\non now around the world: {len(on)}")

@@ -9,6 +9,8 @@ import sys
 from contextlib import suppress
 
 STOP_SECONDS = 3.0
+# `web` in a checkout, `seisiun.web` where Seisiún is installed by name: strings are not rewritten when it is built.
+PAGES = f"{__name__.removesuffix('scheduler.commands.demo_pages')}web"
 
 
 class DemoPages:
@@ -20,8 +22,8 @@ class DemoPages:
 
     def start(self) -> None:
         """Start it; it takes a second or two."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "web", "--with-parent"],
+        self._process = subprocess.Popen(  # noqa: S603 -- our own module
+            [sys.executable, "-m", PAGES, "--with-parent"],
             env=os.environ | {"DATABASE_URL": self._url, "LOG_LEVEL": "ERROR"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -29,7 +31,7 @@ class DemoPages:
         )
 
     def address(self) -> str | None:
-        """Return its address when it serves; None if it cannot, for example without requirements-web.txt."""
+        """Return its address when it serves; None if it cannot, for example where Flask is not installed."""
         assert self._process
         assert self._process.stdout
         return self._process.stdout.readline().strip() or None

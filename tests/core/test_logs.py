@@ -46,6 +46,11 @@ def test_logfmt_line_is_an_event_with_fields() -> None:
     assert fields == 'active=true cause=timer late_ms=3 why="a b"'
 
 
+def test_a_module_has_one_logger_in_a_checkout_and_installed_by_name() -> None:
+    assert logger("core.hooks")._logger is logger("seisiun.core.hooks")._logger
+    assert logger("core.hooks")._logger.name == "seisiun.core.hooks"
+
+
 def test_json_line_is_one_object() -> None:
     stream = Log("json")
     logger("core.test").warning("flip", instance=42, due_at=datetime(2026, 12, 1, 18, tzinfo=UTC))

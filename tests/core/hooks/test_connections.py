@@ -180,8 +180,8 @@ def test_raw_connections_own_cursors_are_afterwards_as_before(database_url: str,
 def read_as_text(theirs: App) -> None:
     """Let the app read dates, times, numbers and truths as text, as psycopg2 allows it to."""
     db = theirs.db() if isinstance(theirs.db, scoped_session) else theirs.db
-    raw: Any = db if isinstance(db, Connection) else db.connection().connection if isinstance(db, Session) else None
-    raw = db.connection if isinstance(db, sqlalchemy.Connection) else raw
+    raw: Any = db.connection() if isinstance(db, Session) else db
+    raw = raw.connection if isinstance(raw, sqlalchemy.Connection) else raw
     as_text = extensions.new_type((16, 20, 23, 25, 701, 1043, 1082, 1083, 1114, 1184), "TEXT", lambda found, _: found)
     extensions.register_type(as_text, getattr(raw, "dbapi_connection", raw))
 
