@@ -38,6 +38,7 @@ settings.register_profile("long", settings.get_profile("default-random"), max_ex
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests marked long, and larger samples")
+    parser.addoption("--network", action="store_true", help="run the tests that install from the package index")
 
 
 # First, so that Hypothesis' own --hypothesis-profile is still obeyed.
@@ -52,6 +53,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("long") and not config.getoption("--long"):
             item.add_marker(pytest.mark.skip(reason="a long test: runs with --long"))
+        if item.get_closest_marker("network") and not config.getoption("--network"):
+            item.add_marker(pytest.mark.skip(reason="needs the package index: runs with --network"))
         fixtures = getattr(item, "fixturenames", ())
         if not STARTS_PROCESSES.isdisjoint(fixtures):
             item.add_marker(pytest.mark.process)

@@ -91,7 +91,7 @@ def require_schema(connection: Connection) -> None:
     if current != wanted:
         _refuse_newer(connection, current)
         found = f"is at revision {current}" if current else "has not been migrated"
-        raise SchemaNotReady(f"the database {found}, this release needs {wanted}: run `python -m scheduler migrate`")
+        raise SchemaNotReady(f"the database {found}, this release needs {wanted}: run `python -m seisiun migrate`")
 
 
 def _refuse_newer(connection: Connection, current: str | None) -> None:

@@ -94,7 +94,7 @@ def _database_problems(connection: Connection) -> list[str]:
 
 
 def _schema_problems(connection: Connection) -> list[str]:
-    return [f"{found.what}: run `python -m scheduler migrate`" for found in damage(connection)]
+    return [f"{found.what}: run `python -m seisiun migrate`" for found in damage(connection)]
 
 
 def _queue_problems(usage: float) -> list[str]:
@@ -105,7 +105,7 @@ def _queue_problems(usage: float) -> list[str]:
 def _daemon_problems(daemons: list[HeartbeatRow]) -> list[str]:
     alive = [daemon for daemon in daemons if _is_alive(daemon)]
     if not alive:
-        return ["no daemon is alive: start `python -m scheduler run`"]
+        return ["no daemon is alive: start `python -m seisiun run`"]
     reconciling = [daemon for daemon in alive if _reconciles(daemon)]
     if not reconciling:
         return [f"no daemon has finished a pass within {PASS_STALE.seconds} s"]

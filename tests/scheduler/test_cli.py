@@ -61,7 +61,7 @@ def test_a_database_that_was_not_migrated_is_one_line(empty_database_url: str) -
 
     assert (status, out) == (1, "")
     assert err.startswith("Error: the database has not been migrated")
-    assert err.endswith("run `python -m scheduler migrate`\n")
+    assert err.endswith("run `python -m seisiun migrate`\n")
 
 
 def test_migrate_may_be_run_twice(empty_database_url: str) -> None:
@@ -97,7 +97,7 @@ def test_status_without_a_daemon_is_unhealthy(database_url: str) -> None:
 
     assert (status, err) == (1, "")
     assert out.startswith("UNHEALTHY at ")
-    assert "no daemon is alive: start `python -m scheduler run`" in out
+    assert "no daemon is alive: start `python -m seisiun run`" in out
     assert as_json[0] == 1
     assert json.loads(as_json[1])["healthy"] is False
 

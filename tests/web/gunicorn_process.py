@@ -14,12 +14,21 @@ from tests.scheduler.daemon_process import eventually
 class Gunicorn:
     """One gunicorn with one worker; its log is a file that is read while it runs."""
 
-    def __init__(self, log: Path, app: str, **settings: str) -> None:
+    def __init__(
+        self,
+        log: Path,
+        app: str,
+        *,
+        python: str = sys.executable,
+        config: str = "python:web.gunicorn_config",
+        cwd: Path = ROOT,
+        **settings: str,
+    ) -> None:
         self._log = log
-        command = [sys.executable, "-m", "gunicorn", "-c", "python:web.gunicorn_config", "-b", "127.0.0.1:0", app]
+        command = [python, "-m", "gunicorn", "-c", config, "-b", "127.0.0.1:0", app]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, env=environment(**settings), stdout=output, stderr=subprocess.STDOUT
+                command, cwd=cwd, env=environment(**settings), stdout=output, stderr=subprocess.STDOUT
             )
 
     @property

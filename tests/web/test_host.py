@@ -1,7 +1,5 @@
 """An app that mounts the pages, as the README says."""
 
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,17 +8,9 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from core.active_session_manager import check_in
 from core.db import create_engine, normalise_url
+from tests.distribution import readme
 from tests.web.site import Browser, World, make_world
 from web import create_blueprint, drain
-
-README = Path(__file__).parents[2] / "README.md"
-
-
-def written_in_the_readme() -> str:
-    section = README.read_text().split("### Mount it in your app")[1]
-    found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
-    assert found
-    return found[1]
 
 
 @pytest.fixture
@@ -29,7 +19,7 @@ def host(app: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("DATABASE_URL", normalise_url(database_url))
     monkeypatch.setenv("SECRET_KEY", "the host's own")
     names: dict[str, Any] = {"__name__": "host"}
-    exec(compile(written_in_the_readme(), str(README), "exec"), names)
+    exec(compile(readme.pages(), str(readme.README), "exec"), names)
     host = names["app"]
     assert isinstance(host, Flask)
 

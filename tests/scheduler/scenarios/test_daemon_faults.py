@@ -221,7 +221,7 @@ def test_a_database_that_is_not_migrated_ends_it_with_a_clear_error(daemons: Dae
     daemon = daemons.start(empty_database_url)
 
     assert daemon.wait() == 1
-    assert "run `python -m scheduler migrate`" in daemon.log
+    assert "run `python -m seisiun migrate`" in daemon.log
     assert "Traceback" not in daemon.log
 
 

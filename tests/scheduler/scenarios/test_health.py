@@ -174,7 +174,7 @@ def paused_with_locks(daemon: DaemonProcess, app: Connection) -> bool:
 
 
 def test_status_on_a_fresh_database_says_that_no_daemon_is_alive(database_url: str) -> None:
-    assert problems(database_url) == ["no daemon is alive: start `python -m scheduler run`"]
+    assert problems(database_url) == ["no daemon is alive: start `python -m seisiun run`"]
 
 
 def test_a_beat_that_lies_ahead_after_the_clock_was_set_back_is_no_sign_of_life(
@@ -187,4 +187,4 @@ def test_a_beat_that_lies_ahead_after_the_clock_was_set_back_is_no_sign_of_life(
         ahead = "clock_timestamp() + interval '1 hour'"
         execute(app, f"UPDATE daemon_heartbeat SET beat_at = {ahead}, last_look_at = {ahead}")
 
-    assert problems(database_url) == ["no daemon is alive: start `python -m scheduler run`"]
+    assert problems(database_url) == ["no daemon is alive: start `python -m seisiun run`"]

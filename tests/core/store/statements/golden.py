@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import SelectBase
 
-import core.store
+from core import store
 from core.db import create_engine, transaction_settings
 from tests.core.store.statements.calls import ARGUMENTS, Call, add_scene, calls
 from tests.core.store.statements.layout import laid_out
@@ -29,8 +29,8 @@ DIRECTORY = Path(__file__).parent
 
 def modules() -> list[ModuleType]:
     """Return the modules whose statements are shown."""
-    store = pkgutil.walk_packages(core.store.__path__, "core.store.")
-    return [transaction_settings, *(import_module(module.name) for module in store if not module.ispkg)]
+    found = pkgutil.walk_packages(store.__path__, f"{store.__name__}.")
+    return [transaction_settings, *(import_module(module.name) for module in found if not module.ispkg)]
 
 
 _SHORT_NAMES = {
