@@ -89,7 +89,7 @@ def _server() -> socket.socket:
 
 def main() -> None:
     """Fork for each command until nobody can send one any more; in the child, run the command."""
-    import scheduler.cli  # noqa: PLC0415, F401 -- what the commands import, imported once
+    from scheduler import cli  # noqa: PLC0415, F401 -- what the commands import, imported once
 
     gc.freeze()  # a child that ends then collects only its own objects, in a fifth of the time
     commands = socket.socket(fileno=int(sys.argv[1]))

@@ -23,7 +23,7 @@ from tests.distribution import readme
 from tests.distribution.environments import Environment, newest_python
 from tests.distribution.wheel import make_app
 from tests.scheduler.daemon_process import eventually
-from tests.scheduler.soon import instance_soon, local, session_here
+from tests.scheduler.soon import instance_soon, session_here, weekly
 from tests.seisiun.test_seisiun import MOST_SECONDS, TAKES
 from tests.web.gunicorn_process import Gunicorn
 
@@ -124,14 +124,12 @@ def test_the_readmes_hooks_work(everything: Environment, app_folder: Path, app: 
 
 def assert_the_readmes_hooks_work(installed: Environment, app_folder: Path, app: Connection, database_url: str) -> None:
     session, person = session_here(app), add_person(app)
-    start, end = local(-3600), local(3600)
-    recurrence = f"DTSTART:{start:%Y%m%dT%H%M%S}\nDTEND:{end:%Y%m%dT%H%M%S}\nRRULE:FREQ=DAILY"
     script = f"""
 import core, saving
 
 assert core.OWNER == "the app"
-[instance] = saving.save_recurrence({database_url!r}, {session}, {recurrence!r}).activated
-print(saving.say_yes({database_url!r}, {person}, instance).at.session_instance_id)
+[flip] = saving.save_recurrence({database_url!r}, {session}, {weekly(-3600, 3600)!r}).activated
+print(saving.say_yes({database_url!r}, {person}, flip.session_instance_id).at.session_instance_id)
 """
     done = installed.run("python", "-c", script, cwd=app_folder)
 
