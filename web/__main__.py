@@ -68,7 +68,9 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # Not `sys.stdin.read`: Python aborts if a thread still holds that stream's lock at the exit.
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

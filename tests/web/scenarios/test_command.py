@@ -12,14 +12,16 @@ from tests.commands import ROOT, environment
 pytestmark = pytest.mark.process
 
 
+@pytest.mark.parametrize("option", [[], ["--with-parent"]], ids=["alone", "with its parent"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_without_a_traceback_although_it_is_told_again_and_again(
-    database_url: str, number: signal.Signals
+    database_url: str, number: signal.Signals, option: list[str]
 ) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "web", "--port", "0"],
+        [sys.executable, "-m", "web", "--port", "0", *option],
         cwd=ROOT,
         env=environment(DATABASE_URL=database_url),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
