@@ -101,7 +101,8 @@ def test_every_requirement_is_bounded(name: str) -> None:
 # The extras of the distribution
 
 
-PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT: dict[str, Any] = PYPROJECT["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 STACK = {"python-dateutil"}  # the app's, and no dependency of ours
 
@@ -126,6 +127,10 @@ def test_the_extra_web_is_what_its_requirements_list() -> None:
 def test_the_extra_dev_is_everything_that_the_product_uses() -> None:
     assert "seisiun[daemon,web]" in EXTRAS["dev"]
     assert listed(EXTRAS["dev"]).items() <= requirements("requirements-dev.txt").items()
+
+
+def test_developing_installs_what_builds_the_wheel() -> None:
+    assert listed(PYPROJECT["build-system"]["requires"]).items() <= requirements("requirements-dev.txt").items()
 
 
 # The locks
