@@ -143,7 +143,7 @@ def test_the_tests_of_the_hooks_pass(everything: Environment, tmp_path: Path, fi
     lines = [f"{name} = {json.dumps(value)}" for name, value in options.items()]
     (tmp_path / "pyproject.toml").write_text("\n".join(["[tool.pytest.ini_options]", *lines]))
 
-    done = everything.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS, cwd=tmp_path)
+    done = everything.run("python", "-m", "pytest", "-q", "--show-capture=no", *TESTS, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-5000:]
     assert "could not import" not in done.stdout, done.stdout[-5000:]  # no driver is missing
     figures(f"{Path(everything.python).parents[1].parent.name}: {done.stdout.splitlines()[-1]}")

@@ -72,9 +72,11 @@ def test_an_async_session_is_refused(database_url: str) -> None:
     engine = create_async_engine(url_of("asyncpg", database_url))
 
     async def save() -> None:
-        async with AsyncSession(engine) as db:
-            await db.run_sync(lambda sync: session_saved(sync, 1))
-        await engine.dispose()
+        try:
+            async with AsyncSession(engine) as db:
+                await db.run_sync(lambda sync: session_saved(sync, 1))
+        finally:
+            await engine.dispose()
 
     with pytest.raises(UnsupportedDriver, match=SAID.format("asyncpg")):
         asyncio.run(save())
