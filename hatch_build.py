@@ -25,14 +25,14 @@ class Hook(BuildHookInterface[BuilderConfig]):
         """Write the packages into a temporary folder; refuse an editable install, which would show no later edit."""
         if version == "editable":
             raise RuntimeError("Seisiún has no editable install: its modules are rewritten. Use `make setup`.")
-        self._folder = tempfile.mkdtemp(prefix="seisiun-")
-        packages = Path(self._folder, NAME)
+        self._folder = tempfile.TemporaryDirectory(prefix="seisiun-")
+        packages = Path(self._folder.name, NAME)
         write_packages(Path(self.root), packages)
         build_data["force_include"][str(packages)] = NAME
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 -- hatchling's
         """Remove the temporary folder."""
-        shutil.rmtree(self._folder)
+        self._folder.cleanup()
 
 
 def write_packages(repository: Path, packages: Path) -> None:
