@@ -1,4 +1,4 @@
-"""A request says in which transaction it was written, for daemons that poll; nothing notifies into a full queue."""
+"""A request says in which transaction it was written; nothing notifies into a full queue; new sessions skip nothing."""
 
 from core.migrations.live import add_column, add_index, make_functions
 
@@ -13,6 +13,15 @@ FUNCTIONS = {
     "seisiun_request_about(wanted bigint, subject text) RETURNS void": """
         INSERT INTO plan_request (session_id, about) VALUES (wanted, subject);
         PERFORM pg_notify('session_changed', '') WHERE pg_notification_queue_usage() < 0.9;
+    """,
+    # A session that was deleted, or truncated, may come back with the same id. What was deleted with it is to come too.
+    "seisiun_session_saved() RETURNS trigger": """
+        IF TG_OP = 'INSERT' THEN
+            INSERT INTO session_plan (session_id) VALUES (NEW.session_id) ON CONFLICT DO NOTHING;
+            DELETE FROM skipped_occurrence WHERE session_id = NEW.session_id;
+        END IF;
+        PERFORM seisiun_request(NEW.session_id::bigint);
+        RETURN NULL;
     """,
 }
 

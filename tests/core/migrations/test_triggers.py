@@ -260,6 +260,16 @@ def test_p4_deleting_a_bound_instance_notes_that_its_occurrence_is_skipped(
     assert noted == ([(1, "2026-12-01 19:00:00")] if is_noted else [])
 
 
+def test_p4_a_session_that_comes_back_with_the_same_id_skips_nothing(app: Connection) -> None:
+    """Deleting a session deletes its instances, and each of these is noted like one that somebody deleted by hand."""
+    execute(app, "INSERT INTO planned_instance VALUES (1, 1, '2026-12-01 19:00', '2026-12-01 22:00')")
+    execute(app, "DELETE FROM session WHERE session_id = 1")
+
+    execute(app, "INSERT INTO session (session_id, name) VALUES (1, 'again')")
+
+    assert execute(app, "SELECT * FROM skipped_occurrence WHERE session_id = 1") == []
+
+
 # checked_in_at
 
 
