@@ -116,6 +116,10 @@ def create_blueprint(
             most_of_address=most_streams_of_address,
         )
         app.extensions[EXTENSION] = Host(engine, health_engine, hub, current_person, organises, site_url)
+        # Flask would redirect "//" to an address with the request's Host.
+        for rule in app.url_map.iter_rules():
+            if rule.endpoint.startswith(f"{state.name_prefix}.{state.name}.".lstrip(".")):
+                rule.merge_slashes = False
 
     blueprint.record_once(mount)
     blueprint.before_request(_refuse)

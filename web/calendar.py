@@ -39,7 +39,11 @@ def feed(session_id: int) -> Response:
     response.make_conditional(request)
     if response.status_code != HTTPStatus.NOT_MODIFIED:
         response.set_data(_calendar(session, found, today))
-    response.cache_control.public = True
+    # For a viewer with cookies, the host's answer may set one of theirs again: no shared cache may keep that.
+    if request.cookies:
+        response.cache_control.private = True
+    else:
+        response.cache_control.public = True
     response.cache_control.max_age = int(FRESH.total_seconds())
     response.headers["Content-Disposition"] = f'inline; filename="session-{session_id}.ics"'
     return response

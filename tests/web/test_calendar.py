@@ -117,6 +117,20 @@ def test_a_feed_names_nobody(app: Connection, browser: Open) -> None:
     assert "Fiach" not in browser().get(f"/sessions/{session_id}.ics")
 
 
+def test_a_shared_cache_keeps_a_feed_only_without_anybodys_cookies(app: Connection, browser: Open) -> None:
+    """A host's session may be permanent: then each answer to somebody who is signed in sets their cookie again."""
+    feed, visitor = f"/sessions/{weekly(app)}.ics", browser()
+    assert "public" in visitor.client.get(feed).headers["Cache-Control"]
+
+    visitor.be(data.add_person(app))
+    with visitor.client.session_transaction() as cookie:
+        cookie.permanent = True
+    answer = visitor.client.get(feed)
+
+    assert "Set-Cookie" in answer.headers
+    assert "private" in answer.headers["Cache-Control"]
+
+
 def test_r6_the_largest_feed_is_made_in_a_second(
     app: Connection, browser: Open, figures: Callable[[str], None]
 ) -> None:

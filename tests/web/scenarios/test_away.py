@@ -161,6 +161,9 @@ def test_an_evil_host_header_changes_no_url(
     for path in (*paths, f"/now/sessions/{world.muellers}.ics", f"/now/sessions/{world.muellers}/edit"):
         assert "attacker" not in client.get(path, headers=EVIL).text
         assert "attacker" not in str(client.get(path, headers=EVIL).headers)
+    for path in ("//now", "/now//", f"/now//sessions/{world.muellers}", "/now/seisiun-static//seisiun.css"):
+        doubled = client.get(path, headers=EVIL)
+        assert (doubled.status_code, "attacker" in str(doubled.headers)) == (404, False), path
     moved = client.get("/now", headers=EVIL)
     assert (moved.status_code, "attacker" in str(moved.headers)) == (308, False)
     [event] = Calendar.from_ical(client.get(f"/now/sessions/{world.muellers}.ics").text).walk("VEVENT")
