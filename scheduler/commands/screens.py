@@ -33,9 +33,14 @@ def utc(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
+def name(text: str) -> str:
+    """Return a name as one line; a character that does not print, and could command the terminal, as its escape."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def place(city: str | None, country: str | None) -> str:
     """Return "Austin, USA"."""
-    return ", ".join(filter(None, (city, country)))
+    return name(", ".join(filter(None, (city, country))))
 
 
 def ago(age: timedelta) -> str:
@@ -55,7 +60,7 @@ def edges_table(edges: list[Edge]) -> Table:
             local(edge.at, edge.timezone),
             utc(edge.at),
             "opens" if edge.opens else "closes",
-            Text(edge.name),
+            Text(name(edge.name)),
             Text(place(edge.city, edge.country)),
             str(edge.session_instance_id),
         )
@@ -67,7 +72,7 @@ def on_now_table(instances: list[Place]) -> Table:
     rows = table("where", "session", "until", "instance")
     for on in instances:
         until = local(on.closes_at, on.timezone) if on.closes_at else "(no window: the next pass closes it)"
-        rows.add_row(Text(place(on.city, on.country)), Text(on.name), until, str(on.session_instance_id))
+        rows.add_row(Text(place(on.city, on.country)), Text(name(on.name)), until, str(on.session_instance_id))
     return rows
 
 
@@ -78,7 +83,7 @@ def flip_line(flip: FlipRow) -> Text:
     return Text.assemble(
         f"{flip.done_at.astimezone(UTC):%H:%M:%S}  ",
         ("● on   " if flip.active else "○ over ", "green" if flip.active else "dim"),
-        f"{flip.name}",
+        name(flip.name),
         (f", {where}" if where else "", "dim"),
         (f"   instance={flip.session_instance_id} cause={flip.cause} late_ms={late}", "dim"),
     )

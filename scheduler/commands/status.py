@@ -121,7 +121,7 @@ def _is_alive(daemon: HeartbeatRow) -> bool:
 
 def _unreadable_problems(unreadable: list[Unreadable]) -> list[str]:
     """Return a problem where a session that cannot be read has something on or ahead: people may come."""
-    live = [session.name for session in unreadable if session.is_live]
+    live = [screens.name(session.name) for session in unreadable if session.is_live]
     if not live:
         return []
     names = ", ".join(live[:MOST_NAMES]) + (f" and {len(live) - MOST_NAMES} more" if len(live) > MOST_NAMES else "")
@@ -184,9 +184,8 @@ def print_status(out: Console, status: Status, *, everything: bool) -> None:
     if status.next_edge:
         edge = status.next_edge
         kind = "opens" if edge.opens else "closes"
-        out.print(
-            Text(f"next edge: {edge.name} {kind} {screens.local(edge.at, edge.timezone)} ({screens.utc(edge.at)} UTC)")
-        )
+        when = f"{screens.local(edge.at, edge.timezone)} ({screens.utc(edge.at)} UTC)"
+        out.print(Text(f"next edge: {screens.name(edge.name)} {kind} {when}"))
     out.print(f"on now: {len(status.on_now)}")
     if status.on_now:
         out.print(screens.on_now_table(status.on_now))

@@ -209,3 +209,12 @@ def test_an_instant_is_shown_in_utc_also_behind_a_pooler_that_refuses_our_time_z
     at = datetime(2026, 11, 27, 1, 0, tzinfo=timezone(timedelta(hours=9)))
 
     assert screens.utc(at) == "2026-11-26 16:00:00"
+
+
+def test_a_name_commands_no_terminal_and_stays_one_line() -> None:
+    assert (
+        screens.name("Mueller\N{RIGHT SINGLE QUOTATION MARK}s, Bóthar")
+        == "Mueller\N{RIGHT SINGLE QUOTATION MARK}s, Bóthar"
+    )
+    assert screens.name("A\x1b[2J\r\n\u202eB") == "A\\x1b[2J\\r\\n\\u202eB"
+    assert screens.place("A\x1b", "B") == "A\\x1b, B"
