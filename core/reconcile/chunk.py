@@ -280,8 +280,7 @@ def ensure(connection: Connection, settings: Settings, session_id: int, local_st
         planned_through=now + settings.plan_horizon,
         zone_version=ZONE_VERSION,
     )
-    activated = _activate(connection, PassOptions(Cause.HOOK, settings), [session_id], [session_id], now, requested={})
+    _activate(connection, PassOptions(Cause.HOOK, settings), [session_id], [session_id], now, requested={})
     # Always notify, even if nothing is left to do: no daemon has timers for the new edges yet.
     requests.add_and_notify(connection, {session_id}, requests.HOURS)
-    requests.add_and_notify(connection, activated.unmoved)
     return plans.bound_to(connection, session_id, local_start)

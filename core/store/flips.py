@@ -33,7 +33,6 @@ from core.rules.flips import Cause, Decision, Flip, SessionState, WindowState
 from core.store.activation_windows import live_windows
 from core.store.arrays import ValueTable, is_in
 from core.store.planning import instances
-from core.store.presence import locations
 
 
 def states(
@@ -111,19 +110,15 @@ def write(
 ) -> tuple[Flip, ...]:
     """Write these decisions, whose rows `lock_for` has locked; return only the flips that changed a bit.
 
-    1. Release the people at the instances that turn off.
-    2. Turn instances off, and then others on: a session has at most one active instance at any moment.
+    1. Turn instances off; the foreign key releases the people there, whose rows the caller has locked too.
+    2. Then turn others on: a session has at most one active instance at any moment.
     3. Write the phases of the windows.
 
     `done_at` None means the database's clock at the moment of writing.
     """
     offs = [decision.off for decision in decisions if decision.off]
     ons = [decision.on for decision in decisions if decision.on]
-    if offs:
-        locations.release(connection, [flip.session_instance_id for flip in offs])
-    made: tuple[Flip, ...] = ()
-    if offs or ons:
-        made = (*_flip(connection, offs, cause, done_at), *_flip(connection, ons, cause, done_at))
+    made = (*_flip(connection, offs, cause, done_at), *_flip(connection, ons, cause, done_at))
     _write_phases(connection, decisions)
     return made
 

@@ -132,9 +132,9 @@ _LOCK_WAITING = _lock_waiting()
 
 
 def release(connection: Connection, instance_ids: Collection[int]) -> None:
-    """Set everybody who is at these instances to nowhere, before the instances close.
+    """Set everybody who is at these instances to nowhere.
 
-    Otherwise the foreign key (ON DELETE SET NULL) would do it, and could wait for a person's row.
+    It is for instances without a row of `active_instance`: when such a row goes, the foreign key does the same.
     """
     connection.execute(_RELEASE, {"ids": sorted(instance_ids)})
 

@@ -19,7 +19,9 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine
 
 from core.active_session_manager import ReconcileResult, check_in, session_saved, update_active_sessions
+from core.db.transactions import transactions
 from core.reconcile.batches import reconcile
+from core.reconcile.chunk import ensure
 from core.reconcile.result import PassOptions
 from core.rules.flips import Cause
 from core.settings import load_settings
@@ -32,6 +34,7 @@ MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 BEFORE, AT = -SECOND, timedelta(0)  # an instant is told from the minute 0
 LONG_AGO = -60 * MINUTE  # a yes of then was said before anything opened
 HOURS = {"first": (-30, 0), "second": (0, 30), "through": (-30, 30), "beside": (-30, 30)}
+START, LATER = 60 * MINUTE, 65 * MINUTE  # of the occurrence of the recurrence `weekly`, and of `later`
 NO_BUFFERS: dict[str, Any] = {"active_buffer_minutes_before": 0, "active_buffer_minutes_after": 0}
 PEOPLE = ("Ann", "Bob")
 SETTINGS = load_settings()
@@ -60,7 +63,7 @@ class Evening:
 
         And a recurrence, `%(weekly)s`, with an occurrence in an hour; and the same with a later start, `%(later)s`.
         """
-        start, later, end = (self.base + minutes * MINUTE for minutes in (60, 65, 120))
+        start, later, end = (self.base + at for at in (START, LATER, 2 * START))
         recurrences = {"weekly": weekly(start, end), "later": weekly(later, end)}
         occurrence = {"date": start.date(), "start": start.time(), "end": end.time()}
         sessions = {f"{name}_session": id_ for name, id_ in self.sessions.items()}
@@ -128,6 +131,17 @@ def passes(at: timedelta | None, *names: str) -> Part:
     return work
 
 
+def ensures(session: str, at: timedelta) -> Part:
+    """Somebody asks once for the instance of an occurrence; None: another transaction is in the way."""
+
+    def work(evening: Evening, _: Actor) -> int | None:
+        with transactions(evening.engine) as begin, begin() as connection:
+            start = (evening.base + at).replace(tzinfo=None)
+            return ensure(connection, SETTINGS, evening.sessions[session], start)
+
+    return work
+
+
 def says(person: str, attendance: str, instance: str, at: timedelta = BEFORE) -> Part:
     """The app checks somebody in."""
     return _in_the_app(
@@ -180,7 +194,6 @@ class Case:
     yeses  what people said before; then a pass as of the second before the minute 0
     given  what else is so before
     then   what holds as soon as the order is done; then a quiet pass as of `at` must leave what the rows say
-    after  what else holds after that pass
     fails  whose own statement must fail, and how: it comes too late
     """
 
@@ -189,7 +202,6 @@ class Case:
     then: Callable[[Evening, Results], None] = lambda _evening, _results: None
     yeses: Sequence[Yes] = ()
     given: Callable[[Evening], None] = lambda _: None
-    after: Callable[[Evening], None] = lambda _: None
     at: timedelta = AT
     fails: Mapping[str, type[Exception]] = field(default_factory=dict)
 
@@ -205,6 +217,21 @@ def deferred(*names: str) -> Callable[[Evening, Results], None]:
 
 def nothing_deferred(_: Evening, results: Results) -> None:
     assert not results["pass"].deferred
+
+
+def requested(*names: str) -> Callable[[Evening, Results], None]:
+    def then(evening: Evening, _: Results) -> None:
+        assert evening.requested() == {*names}
+
+    return then
+
+
+def both(*conditions: Callable[[Evening, Results], None]) -> Callable[[Evening, Results], None]:
+    def then(evening: Evening, results: Results) -> None:
+        for condition in conditions:
+            condition(evening, results)
+
+    return then
 
 
 def play(evening: Evening, case: Case) -> None:
@@ -230,4 +257,3 @@ def play(evening: Evening, case: Case) -> None:
     assert {name: actor.errors for name, actor in actors.items() if actor.errors} == {}
     evening.be_quiet(case.at)
     evening.check(case.at)
-    case.after(evening)

@@ -16,10 +16,12 @@ from tests.core.scenarios.interleavings.evening import (
     Case,
     Evening,
     Results,
+    both,
     deferred,
     nothing_deferred,
     passes,
     play,
+    requested,
     says,
     writes,
 )
@@ -53,20 +55,8 @@ def is_at(where: str | None, person: str = "Ann") -> Callable[[Evening, Results]
     return then
 
 
-def both(*conditions: Callable[[Evening, Results], None]) -> Callable[[Evening, Results], None]:
-    def then(evening: Evening, results: Results) -> None:
-        for condition in conditions:
-            condition(evening, results)
-
-    return then
-
-
 def the_guest_is_nowhere(_: Evening, results: Results) -> None:
     assert results["guest"].at is None
-
-
-def second_is_requested(evening: Evening, _: Results) -> None:
-    assert "second" in evening.requested()
 
 
 CASES: dict[str, Case] = {
@@ -100,6 +90,12 @@ CASES: dict[str, Case] = {
     "the second of two check-ins of one person decides once the first is committed": Case(
         who={"guest": says("Ann", "yes", "first"), "another": says("Ann", "yes", "through", BEFORE - MINUTE)},
         order=[("guest", COMMIT), ("another", BLOCKED), ("guest", END), ("another", END)],
+        then=is_at("first"),
+        at=BEFORE,
+    ),
+    "somebody to whom the app refers arrives": Case(
+        who={"app": REFERS_TO_ANN, "guest": says("Ann", "yes", "first")},
+        order=[("app", COMMIT), ("guest", END), ("app", END)],
         then=is_at("first"),
         at=BEFORE,
     ),
@@ -196,7 +192,7 @@ CASES: dict[str, Case] = {
             ("blind", END),
             ("moving", END),
         ],
-        then=both(is_at(None), second_is_requested),
+        then=both(is_at(None), requested("second")),
     ),
     "who is released by an edit, before what they wait for opens, is requested there": Case(
         yeses=[("Ann", "through", HERE)],
@@ -216,7 +212,7 @@ CASES: dict[str, Case] = {
             ("blind", END),
             ("moving", END),
         ],
-        then=both(is_at(None), second_is_requested),
+        then=both(is_at(None), requested("second")),
     ),
     "who leaves before what they wait for opens is requested there": Case(
         yeses=[("Ann", "through", HERE)],
@@ -234,7 +230,7 @@ CASES: dict[str, Case] = {
             ("blind", END),
             ("leaving", END),
         ],
-        then=both(is_at(None), second_is_requested),
+        then=both(is_at(None), requested("second", "through")),
     ),
     "who leaves, and comes back before that is committed, is requested where they were": Case(
         yeses=[("Ann", "through", HERE)],
@@ -247,6 +243,17 @@ CASES: dict[str, Case] = {
         order=[("leaving", COMMIT), ("back", END), ("blind", END), ("leaving", END)],
         then=is_at(None),
         at=BEFORE,
+    ),
+    "who is brought elsewhere, and comes back before that is committed, is requested where they were": Case(
+        yeses=[("Ann", "through", HERE), ("Ann", "second", LONG_AGO)],
+        given=lambda evening: evening.write(ATTENDANCE.format("no")),
+        who={
+            "opening": passes(AT, "second"),
+            "back": writes(ATTENDANCE.format("yes")),
+            "blind": passes(AT, "through"),
+        },
+        order=[("opening", COMMIT), ("back", END), ("blind", END), ("opening", END)],
+        then=is_at("second"),
     ),
 }
 

@@ -11,14 +11,19 @@ from psycopg2.errors import ForeignKeyViolation
 from tests.core.scenarios.interleavings.actors import BLOCKED, COMMIT, END
 from tests.core.scenarios.interleavings.evening import (
     BEFORE,
+    LATER,
     NO_BUFFERS,
+    START,
     Case,
     Evening,
     Results,
+    both,
     deferred,
+    ensures,
     nothing_deferred,
     passes,
     play,
+    requested,
     saves,
     writes,
 )
@@ -34,6 +39,9 @@ ADDS_BOTH = writes(
     "UPDATE session SET recurrence = %(weekly)s WHERE session_id = %(planned_session)s; "
     "INSERT INTO session_instance (session_id, date, start_time, end_time) "
     "VALUES (%(planned_session)s, %(date)s, %(start)s, %(end)s)"
+)
+SHIFTS = writes(
+    "UPDATE session_instance SET start_time = start_time + interval '2 minutes' WHERE session_instance_id = %(planned)s"
 )
 DELETES = writes("DELETE FROM session_instance WHERE session_instance_id = %(planned)s")
 
@@ -76,14 +84,13 @@ def has(instances: int) -> Callable[[Evening, Results], None]:
     return then
 
 
-def keeps_the_apps_times(evening: Evening, results: Results) -> None:
-    deferred("planned")(evening, results)
+def keeps_the_apps_times(evening: Evening, _: Results) -> None:
     start = "SELECT start_time = %s + interval '2 minutes' FROM session_instance WHERE session_instance_id = %s"
     assert value(evening.app, start, evening.names["start"], evening.instances["planned"])
 
 
-def through_is_requested(evening: Evening, _: Results) -> None:
-    assert evening.requested() == {"through"}
+def got_nothing(_: Evening, results: Results) -> None:
+    assert results["asking"] is None
 
 
 CASES: dict[str, Case] = {
@@ -107,44 +114,41 @@ CASES: dict[str, Case] = {
         given=lambda evening: evening.write(CHANGES_BUFFER.format(5, "through_session")),
         who={"pass": passes(BEFORE, "through"), "app": writes(CHANGES_BUFFER.format(6, "through_session"))},
         order=[("pass", "queue.requests.delete_read"), ("app", END), ("pass", END)],
-        then=through_is_requested,
+        then=requested("through"),
     ),
     # The app saves between the statements of a pass
     "an instance that is added with its recurrence, between two readings, gets no twin": Case(
         given=without_recurrence,
         who={"pass": passes(BEFORE, "planned"), "app": ADDS_BOTH},
         order=[("pass", "planning.snapshots.snapshots:2"), ("app", END), ("pass", END)],
-        after=lambda evening: has(1)(evening, {}),
+        then=has(1),
     ),
     "an instance that is added with its recurrence, before the last reading, gets no twin": Case(
         given=without_recurrence,
         who={"pass": passes(BEFORE, "planned"), "app": ADDS_BOTH},
         order=[("pass", "planning.snapshots.snapshots:3"), ("app", END), ("pass", END)],
-        after=lambda evening: has(1)(evening, {}),
+        then=has(1),
     ),
     "an instance that is deleted between two readings is not made again": Case(
         given=rebuffered,
         who={"pass": passes(BEFORE, "planned"), "app": DELETES},
         order=[("pass", "planning.snapshots.snapshots:2"), ("app", END), ("pass", END)],
-        after=lambda evening: has(0)(evening, {}),
+        then=has(0),
     ),
     "an instance that is deleted before the last reading is not made again": Case(
         given=rebuffered,
         who={"pass": passes(BEFORE, "planned"), "app": DELETES},
         order=[("pass", "planning.snapshots.snapshots:3"), ("app", END), ("pass", END)],
-        after=lambda evening: has(0)(evening, {}),
+        then=has(0),
     ),
     "times that the app saves after the reading stay": Case(
         given=retimed,
         who={
             "pass": passes(BEFORE, "planned"),
-            "app": writes(
-                "UPDATE session_instance SET start_time = start_time + interval '2 minutes' "
-                "WHERE session_instance_id = %(planned)s"
-            ),
+            "app": SHIFTS,
         },
         order=[("pass", "planning.plans.lock_for"), ("app", END), ("pass", END)],
-        then=keeps_the_apps_times,
+        then=both(deferred("planned"), keeps_the_apps_times),
     ),
     # Rows that the app holds
     "a pass does not wait to give times to an instance that the app holds": Case(
@@ -188,6 +192,34 @@ CASES: dict[str, Case] = {
         },
         order=[("app", COMMIT), ("pass", END), ("app", END)],
         then=has(1),
+    ),
+    # Somebody asks for an instance
+    "who asks for an instance while a pass makes it does not get another": Case(
+        given=unplanned,
+        who={"one": passes(BEFORE, "planned"), "asking": ensures("planned", START)},
+        order=[("one", "planning.instances.make"), ("asking", END), ("one", END)],
+        then=both(got_nothing, has(1)),
+    ),
+    "who asks for an instance does not wait for the app": Case(
+        given=unplanned,
+        who={
+            "app": writes("SELECT FROM session WHERE session_id = %(planned_session)s FOR UPDATE"),
+            "asking": ensures("planned", START),
+        },
+        order=[("app", COMMIT), ("asking", END), ("app", END)],
+        then=got_nothing,
+    ),
+    "who asks for an instance overwrites no times that the app saves meanwhile": Case(
+        given=retimed,
+        who={"asking": ensures("planned", LATER), "app": SHIFTS},
+        order=[("asking", "planning.plans.lock_for"), ("app", END), ("asking", END)],
+        then=both(got_nothing, keeps_the_apps_times),
+    ),
+    "the daemons are told of an instance that somebody asked for": Case(
+        given=planned,
+        who={"asking": ensures("planned", START)},
+        order=[("asking", END)],
+        then=requested("planned"),
     ),
     # A row that the planner made, and now deletes
     "a row that the app comes to refer to before the pass has it stays": Case(

@@ -45,7 +45,6 @@ FOR UPDATE SKIP LOCKED;
 
 
 -- flips.write
--- (calls presence.locations.release)
 WITH flipped AS (
     UPDATE session_instance
     SET active=flip.active
