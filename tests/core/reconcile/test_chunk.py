@@ -6,6 +6,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
+from core.active_session_manager import ReconcileResult
 from core.reconcile import chunk
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import recurring, utc, weekly
@@ -367,7 +368,9 @@ def test_p7_one_instance_is_on_at_a_time(
     result = []
     for at, _ in spans:
         hour, minute = map(int, at.split(":"))
-        reconcile_at(engine, f"2026-12-{1 + hour // 24:02} {hour % 24:02}:{minute:02}")
+        now = f"2026-12-{1 + hour // 24:02} {hour % 24:02}:{minute:02}"
+        reconcile_at(engine, now)
+        assert reconcile_at(engine, now) == ReconcileResult()
         active = active_of(app, session)
         result.append((at, hours[active] if active else None))
 
