@@ -5,7 +5,7 @@ every change, and tell nothing of what the change breaks.
 """
 
 HOOKS = ("tests/core/hooks", "tests/core/active_session_manager/test_app_transactions.py")
-PASS = ("tests/core/reconcile", *HOOKS)
+PASS = ("tests/core/scenarios/interleavings", "tests/core/reconcile", *HOOKS)
 WORKER = "tests/scheduler/daemon/test_worker.py"
 PAGES = (
     "tests/web/scenarios/test_refusals.py",

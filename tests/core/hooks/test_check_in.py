@@ -1,8 +1,6 @@
 """check_in and remove_check_in: what a person says, and where that puts them (A2, A3)."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 
 import pytest
@@ -288,35 +286,6 @@ def test_check_in_at_the_opening_of_an_instance_that_is_held_is_left_to_the_daem
     other.commit()
     reconcile_at(engine, OPENS)
     assert person_at(app, person) == here
-
-
-@pytest.mark.parametrize("same_instance", [True, False], ids=["at one instance", "at eight"])
-def test_first_check_ins_of_one_person_at_once_all_succeed(
-    engine: Engine, app: Connection, database_url: str, *, same_instance: bool
-) -> None:
-    """The app that exists today fails the second of two first check-ins."""
-    instances = [tuesday(app, engine) for _ in range(8)]
-    if same_instance:
-        instances = instances[:1] * 8
-    person = add_person(app)
-    reconcile_at(engine, OPENS)
-    together = Barrier(8)
-
-    def check_in_at(instance: int) -> CheckedIn:
-        with connected(database_url, autocommit=False) as theirs:
-            together.wait()
-            checked_in = check_in(theirs, person, instance, "yes", now=utc(DURING))
-            theirs.commit()
-            return checked_in
-
-    with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(check_in_at, instances))
-
-    assert len(said(app, person)) == len(set(instances))
-    assert all(result.at is not None or result.deferred for result in results)
-    execute(app, "INSERT INTO plan_request (session_id) SELECT session_id FROM session")  # the real clock's are not due
-    reconcile_at(engine, DURING)
-    assert person_at(app, person) == min(instances)  # said at one instant, opened and starting together
 
 
 def test_check_in_follows_what_the_same_transaction_saved(engine: Engine, app: Connection, database_url: str) -> None:

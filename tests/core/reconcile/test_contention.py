@@ -3,9 +3,7 @@
 Covers core.reconcile.batches, core.reconcile.chunk, core.store.queue.retries, core.store.queue.requests.
 """
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +12,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine, event
 
 from core.active_session_manager import ReconcileResult
-from core.db import create_engine
+from core.reconcile.batches import CHUNK
 from core.store.queue.requests import plan_states
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import utc
@@ -244,30 +242,6 @@ def test_l6_held_session_row_defers_the_making_of_its_instance(
 
 
 @pytest.mark.usefixtures("database_of_its_own")
-def test_l6_instance_that_is_being_deleted_defers_its_session_and_is_not_waited_for(
-    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
-) -> None:
-    """What is deleted, and not committed, holds its windows and its binding by the cascade."""
-    deleting, other = add_session(app, TUESDAYS), add_session(app, TUESDAYS)
-    reconcile_at(engine, NOON)
-    theirs = db_connect()
-    execute(theirs, "DELETE FROM session_instance WHERE session_id = %s", deleting)
-    for session in (deleting, other):
-        change_session(app, session, active_buffer_minutes_after=0)
-    undone: list[int] = []
-    event.listen(engine, "rollback", lambda _connection: undone.append(1))
-
-    result = reconcile_at(engine, NOON)
-
-    assert result.deferred == {deleting}
-    assert undone == []
-    assert spans_of(app, other) == ["01 18:00 - 01 22:00"]
-    theirs.commit()
-    reconcile_at(engine, NOON)
-    assert spans_of(app, deleting) == []
-
-
-@pytest.mark.usefixtures("database_of_its_own")
 def test_l5_one_failure_in_a_chunk_costs_a_few_transactions(engine: Engine, app: Connection) -> None:
     add_fleet(app, 200, TUESDAYS)
     reconcile_at(engine, NOON)
@@ -305,26 +279,6 @@ def test_l1_a_pass_has_one_clock_from_before_it_reads(engine: Engine, app: Conne
     assert len({state.read_at for state in states.values()}) == 1
 
 
-@pytest.mark.usefixtures("database_of_its_own")
-def test_l6_request_that_comes_during_the_pass_is_not_lost(engine: Engine, app: Connection) -> None:
-    session = add_session(app, TUESDAYS)
-    reconcile_at(engine, NOON)
-    change_session(app, session, active_buffer_minutes_before=30)
-
-    @event.listens_for(engine, "before_cursor_execute")
-    def save_again(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith("DELETE FROM plan_request") and len(requests(app)) == 1:
-            change_session(app, session, active_buffer_minutes_before=0)
-
-    result = reconcile_at(engine, NOON, rounds=1)
-
-    assert result.sessions == {session}
-    assert requests(app) == [session]
-    reconcile_at(engine, NOON)
-    assert spans_of(app, session) == ["01 19:00 - 01 23:00"]
-    assert requests(app) == []
-
-
 def test_l6_requests_of_a_session_that_is_gone_are_dropped(engine: Engine, app: Connection) -> None:
     session = add_session(app, TUESDAYS)
     reconcile_at(engine, NOON)
@@ -338,38 +292,23 @@ def test_l6_requests_of_a_session_that_is_gone_are_dropped(engine: Engine, app: 
 # Two at once
 
 
-@pytest.mark.alone
-@pytest.mark.usefixtures("database_of_its_own")
 def test_two_passes_at_once_share_the_work_and_flip_each_edge_once(
-    engine: Engine, app: Connection, database_url: str
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
 ) -> None:
-    add_fleet(app, 600, TUESDAYS)
+    """The first has a chunk, and has not committed; the second does the rest."""
+    add_fleet(app, CHUNK + 25, TUESDAYS)
     reconcile_at(engine, NOON)
-    other = create_engine(database_url)
-    assert reconcile_at(other, NOON) == ReconcileResult()  # it is as warm as the first
-    together = threading.Barrier(2)
+    for at in (OPENS, CLOSES):
+        first = db_connect()
+        flipped = len(reconcile_at(first, at, rounds=1).flips)
+        rest = reconcile_at(engine, at)
+        first.commit()
 
-    def until_done(one: Engine, at: str) -> int:
-        together.wait()
-        flips = 0
-        while True:
-            result = reconcile_at(one, at)
-            assert not result.failed
-            flips += len(result.activated) + len(result.deactivated)
-            if not result.sessions | result.deferred:
-                return flips
-
-    shares = []
-    with ThreadPoolExecutor(2) as pool:
-        for at, on in ((OPENS, 600), (CLOSES, 0)):
-            shares.append(list(pool.map(until_done, (engine, other), (at, at))))
-            assert actives(app) == on
-    other.dispose()
-
-    assert [sum(share) for share in shares] == [600, 600]
-    assert all(sum(flips) >= 200 for flips in zip(*shares, strict=True)), shares  # a chunk at least
-    assert value(app, "SELECT count(*) FROM activation_log") == 1200
-    assert value(app, "SELECT count(DISTINCT (session_instance_id, active)) FROM activation_log") == 1200
+        assert (flipped, len(rest.flips)) == (CHUNK, 25)
+        assert len(rest.deferred) == CHUNK
+        assert actives(app) == (CHUNK + 25 if at == OPENS else 0)
+    assert value(app, "SELECT count(*) FROM activation_log") == 2 * (CHUNK + 25)
+    assert value(app, "SELECT count(DISTINCT (session_instance_id, active)) FROM activation_log") == 2 * (CHUNK + 25)
 
 
 def test_l6_a_pass_in_the_apps_transaction_loses_no_check_in_that_is_committed_before_it(

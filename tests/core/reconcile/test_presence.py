@@ -14,11 +14,8 @@ from sqlalchemy import Engine
 
 from core.active_session_manager import (
     ReconcileResult,
-    check_in,
     instance_saved,
-    remove_check_in,
     session_saved,
-    update_active_sessions,
 )
 from tests.core.evening import MINUTE, SECOND, tuesday
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, reconcile_at
@@ -296,24 +293,6 @@ def test_a2_check_in_taken_back_by_raw_sql_moves_on(engine: Engine, app: Connect
 # Passes that run at the same time, and late ones
 
 
-def test_a2_person_released_while_the_other_instance_is_being_opened_is_not_lost(
-    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
-) -> None:
-    """One pass is in flight across an edge: it opens B, as of before A closes; meanwhile another closes A."""
-    a, b, person = tuesday(app, engine), tuesday(app, engine, "22:00", "23:00"), add_person(app)
-    said_yes(app, person, a, b)
-    reconcile_at(engine, DURING)
-    slow = db_connect()
-    update_active_sessions(slow, utc("2026-12-01 22:59:59"))  # opens B; the person belongs to A
-
-    reconcile_at(engine, CLOSES)
-    slow.commit()
-    reconcile_at(engine, CLOSES)
-
-    assert as_stored(app) == as_it_should_be(app, utc(CLOSES))
-    assert person_at(app, person) == b
-
-
 @contextmanager
 def refusing(app: Connection, instance: int) -> Iterator[None]:
     """Have the app refuse, by a trigger of its own, that this instance is changed."""
@@ -343,102 +322,3 @@ def test_l3_person_whose_best_instance_cannot_open_keeps_no_pass_busy(engine: En
 
     assert person_at(app, person) is None
     assert result == ReconcileResult()
-
-
-def test_l6_person_who_is_held_is_moved_at_the_next_pass(
-    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
-) -> None:
-    closing, free, held = tuesday(app, engine), add_person(app), add_person(app)
-    said_yes(app, free, closing)
-    said_yes(app, held, closing)
-    other = db_connect()
-    execute(other, "UPDATE person SET city = 'Ennis' WHERE person_id = %s", held)
-    opened = reconcile_at(engine, OPENS)
-    assert opened.deferred == {session_of(app, closing)}
-    assert (person_at(app, free), person_at(app, held)) == (closing, None)
-    other.commit()
-    reconcile_at(engine, OPENS)
-    assert person_at(app, held) == closing
-
-    execute(other, "UPDATE person SET city = 'Doolin' WHERE person_id = %s", held)
-    assert reconcile_at(engine, CLOSES).deferred == {session_of(app, closing)}
-    assert person_at(app, free) == closing  # it cannot close yet
-    other.rollback()
-    reconcile_at(engine, CLOSES)
-    assert (person_at(app, free), person_at(app, held)) == (None, None)
-
-
-def test_l6_a_person_held_by_the_pass_that_moves_them_is_not_moved_twice(
-    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
-) -> None:
-    """A pass that is in flight has closed A, and holds the person; meanwhile another opens B."""
-    a, b, person = tuesday(app, engine), tuesday(app, engine, "23:30", "23:50"), add_person(app)
-    said_yes(app, person, a, b)
-    reconcile_at(engine, DURING)
-    slow = db_connect()
-    reconcile_at(slow, CLOSES, excluded=[session_of(app, b)])
-
-    assert reconcile_at(engine, CLOSES).deferred
-    slow.commit()
-    reconcile_at(engine, CLOSES)
-
-    assert person_at(app, person) == b
-
-
-def test_a2_yes_that_was_taken_back_and_given_again_beside_a_slow_hook_is_not_lost(
-    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
-) -> None:
-    """The hook has moved the person on, in a transaction that stands; a pass meanwhile finds all as it should be."""
-    here, other, person = tuesday(app, engine), tuesday(app, engine), add_person(app)
-    said_yes(app, person, here)
-    reconcile_at(engine, DURING)
-    slow = db_connect()
-    attendance = "UPDATE session_instance_person SET attendance = %s WHERE session_instance_id = %s"
-
-    execute(app, attendance, "no", here)
-    check_in(slow, person, other, "maybe", now=utc(DURING))
-    execute(app, attendance, "yes", here)
-    ask_for_all(app)
-    reconcile_at(engine, DURING)
-    slow.commit()
-    reconcile_at(engine, DURING)
-
-    assert person_at(app, person) == here
-
-
-def test_a2_a_person_who_leaves_in_an_open_transaction_while_their_other_instance_opens_is_moved_there(
-    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
-) -> None:
-    """The pass that opens it sees them where they were, and the app does not see it open: another pass must run."""
-    left, awaited = tuesday(app, engine, "18:00", "23:00"), tuesday(app, engine)
-    person = add_person(app)
-    said_yes(app, person, left, awaited)
-    reconcile_at(engine, utc(OPENS) - MINUTE)
-    theirs = db_connect()
-    remove_check_in(theirs, person, left, now=utc(OPENS) - SECOND)
-
-    reconcile_at(engine, OPENS)
-    assert person_at(app, person) == left
-    theirs.commit()
-    reconcile_at(engine, utc(OPENS) + SECOND)
-
-    assert person_at(app, person) == awaited
-
-
-def test_a2_people_that_a_pass_releases_while_another_opens_their_other_instance_are_moved_there(
-    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
-) -> None:
-    cancelled, awaited = tuesday(app, engine, "18:00", "23:00"), tuesday(app, engine)
-    person = add_person(app)
-    said_yes(app, person, cancelled, awaited)
-    reconcile_at(engine, utc(OPENS) - MINUTE)
-    change_instance(app, cancelled, is_cancelled=True)
-    reconciling = db_connect()
-    update_active_sessions(reconciling, utc(OPENS) - SECOND)
-
-    reconcile_at(engine, OPENS)
-    assert person_at(app, person) == cancelled
-    reconciling.commit()
-    reconcile_at(engine, utc(OPENS) + SECOND)
-
-    assert person_at(app, person) == awaited

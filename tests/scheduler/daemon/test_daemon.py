@@ -8,7 +8,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from statistics import quantiles
-from threading import Thread
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -315,77 +314,6 @@ def test_a_bit_that_the_app_is_putting_out_keeps_no_daemon_busy(shared_app: Conn
 
     wait_until_reconciled(shared_app)
     assert again - asked < 20
-
-
-def test_p3_times_that_the_app_saves_in_the_middle_of_a_pass_are_not_written_over(
-    shared_app: Connection, shared_url: str
-) -> None:
-    session_id, instance_id = by_hand(shared_app, *LATER)
-    with connected(shared_url, autocommit=False) as holding:
-        execute(holding, "LOCK TABLE skipped_occurrence")
-        change_session(shared_app, session_id, recurrence=weekly(3 * HOUR, 7 * HOUR))
-        eventually(lambda: a_pass_waits(shared_app), "a pass has read the instance")
-        theirs = local(4 * HOUR).replace(second=0).time()
-        change_instance(shared_app, instance_id, start_time=theirs)
-        holding.commit()
-
-    wait_until_reconciled(shared_app)
-
-    assert (
-        value(shared_app, "SELECT start_time FROM session_instance WHERE session_instance_id = %s", instance_id)
-        == theirs
-    )
-
-
-def a_pass_waits(app: Connection) -> list[tuple[Any, ...]]:
-    """Return a row if a pass waits to read the skipped occurrences, which it reads last."""
-    return execute(
-        app,
-        "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock' "
-        "AND relation = 'skipped_occurrence'::regclass",
-    )
-
-
-def test_p2_what_the_app_saves_in_the_middle_of_a_pass_gets_no_twin(shared_app: Connection, shared_url: str) -> None:
-    session_id = session_here(shared_app)
-    wait_until_reconciled(shared_app)
-    with connected(shared_url, autocommit=False) as holding:
-        execute(holding, "LOCK TABLE skipped_occurrence")
-        change_session(shared_app, session_id, active_buffer_minutes_after=1)
-        eventually(lambda: a_pass_waits(shared_app), "a pass is in the middle of its reading")
-        start, end = (local(at).replace(second=0) for at in NOW)
-        add_instance(shared_app, session_id, f"{start:%Y-%m-%d}", f"{start:%H:%M}", f"{end:%H:%M}")
-        change_session(shared_app, session_id, recurrence=weekly(*NOW))
-        holding.commit()
-
-    wait_until_reconciled(shared_app)
-
-    assert only_instance(shared_app, session_id) == on(shared_app, session_id)
-
-
-def test_l6_instances_deleted_in_the_middle_of_passes_are_no_failure(shared_app: Connection, shared_url: str) -> None:
-    session_id, first = by_hand(shared_app, *LATER)
-    second = instance_soon(shared_app, session_id, 8 * HOUR, 9 * HOUR)
-    wait_until_reconciled(shared_app)
-    lock = "LOCK TABLE skipped_occurrence"
-    with connected(shared_url, autocommit=False) as one, connected(shared_url, autocommit=False) as next_one:
-        execute(one, lock)
-        change_session(shared_app, session_id, active_buffer_minutes_after=1)
-        eventually(lambda: a_pass_waits(shared_app), "a pass has read both instances")
-        queued = Thread(target=execute, args=(next_one, lock))
-        queued.start()
-        eventually(lambda: value(shared_app, "SELECT count(*) FROM pg_locks WHERE NOT granted") == 2, "next in line")
-        delete_instance(one, first)
-        one.commit()
-        queued.join()
-        eventually(lambda: a_pass_waits(shared_app), "it reconciles again, and has read the other")
-        delete_instance(next_one, second)
-        next_one.commit()
-
-    wait_until_reconciled(shared_app)
-
-    assert instances_of(shared_app, session_id) == []
-    assert value(shared_app, "SELECT failures FROM session_plan WHERE session_id = %s", session_id) == 0
 
 
 def test_the_sweep_changes_nothing_while_a_daemon_lives(shared_app: Connection, shared_url: str) -> None:

@@ -93,6 +93,12 @@ CASES: dict[str, Case] = {
         then=is_at("first"),
         at=BEFORE,
     ),
+    "of two first check-ins of one person at one instance the second finds the row of the first": Case(
+        who={"guest": says("Ann", "yes", "first"), "another": says("Ann", "yes", "first")},
+        order=[("guest", COMMIT), ("another", BLOCKED), ("guest", END), ("another", END)],
+        then=is_at("first"),
+        at=BEFORE,
+    ),
     "somebody to whom the app refers arrives": Case(
         who={"app": REFERS_TO_ANN, "guest": says("Ann", "yes", "first")},
         order=[("app", COMMIT), ("guest", END), ("app", END)],
