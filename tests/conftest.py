@@ -7,7 +7,9 @@ without it.
 
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -17,7 +19,7 @@ from sqlalchemy import Engine
 
 from core import logs
 from core.db.embedded import binaries
-from tests.postgres import Server, Servers, every_version
+from tests.postgres import RUNNING_SERVERS, Server, Servers, every_version
 from tests.workers import GroupScheduling, MachineLock, group_of
 
 VERSIONS = every_version()
@@ -117,7 +119,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    servers = Servers(tmp_path_factory.mktemp("servers"))
+    running = os.environ.get(RUNNING_SERVERS)
+    servers = Servers(Path(running) if running else tmp_path_factory.mktemp("servers"))
     yield servers
     servers.stop()
 

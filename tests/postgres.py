@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ INSTALLED = [
     "/opt/homebrew/opt/postgresql@*/bin",
 ]
 OLDEST = 15  # older ones are refused
+RUNNING_SERVERS = "RUNNING_SERVERS"  # the environment variable with the directory of servers that run already
 
 
 def every_version() -> dict[int, Path]:
@@ -46,7 +48,7 @@ class Server:
     @contextlib.contextmanager
     def database(self, template: str) -> Iterator[str]:
         """Yield the URL of a fresh copy of the template; drop it afterwards, also while somebody is connected."""
-        name = f"test_{next(self._numbers)}"
+        name = f"test_{os.getpid()}_{next(self._numbers)}"
         self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield self._url(name)
@@ -59,9 +61,12 @@ class Server:
         # Imported here, so that the tests of the pure modules do not need what the migrations import.
         from core.migrations import migrate  # noqa: PLC0415
 
-        self._execute("CREATE DATABASE migrated")
-        migrate(self._url("migrated"))
-        self._execute("ALTER DATABASE migrated ALLOW_CONNECTIONS false")
+        with self._admin.cursor() as cursor:
+            cursor.execute("SELECT FROM pg_database WHERE datname = 'migrated'")
+            if not cursor.rowcount:
+                cursor.execute("CREATE DATABASE migrated")
+                migrate(self._url("migrated"))
+                cursor.execute("ALTER DATABASE migrated ALLOW_CONNECTIONS false")
         return "migrated"
 
     def _execute(self, statement: str) -> None:
@@ -73,7 +78,10 @@ class Server:
 
 
 class Servers:
-    """The servers of a test run: each starts when it is first asked for, and all stop at the end."""
+    """The servers of a test run: each starts when it is first asked for, and all stop at the end.
+
+    One that runs in the directory already is taken as it is, and goes on running.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -82,7 +90,7 @@ class Servers:
     def of(self, bin_dir: Path) -> Server:
         """Return the server that runs these binaries. Fit for kill -9, but not for a power cut."""
         if bin_dir not in self._started:
-            place = self._directory / f"postgres-{len(self._started)}"
+            place = self._directory / f"postgres-{major_version(bin_dir)}"
             self._started[bin_dir] = Server(connect_or_start(place, bin_dir=bin_dir, durable=False))
         return self._started[bin_dir]
 

@@ -206,9 +206,8 @@ def _picker_url() -> str | None:
     return url_for(".who") if f"{request.blueprint}.who" in current_app.view_functions else None
 
 
-def _refused(error: HTTPException) -> tuple[str, int] | HTTPException:
-    if error.code is None or error.code < 400:
-        return error  # a redirect
+def _refused(error: HTTPException) -> tuple[str, int]:
+    assert error.code is not None  # Flask hands on no redirect of its own, and no response that somebody raised
     return _page_that_says(error), error.code
 
 

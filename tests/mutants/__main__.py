@@ -5,12 +5,16 @@ It goes on where it was ended. With --again it runs the survivors once more.
 
 import argparse
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+from core.db.embedded import binaries
 from tests.mutants.explained import EXPLAINED
 from tests.mutants.operators import Mutant, mutants_of
 from tests.mutants.runner import FailsUnchanged, Result, read, report, run, write
 from tests.mutants.table import TESTS_OF, tests_of
+from tests.postgres import RUNNING_SERVERS, Servers
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / ".mutants.jsonl"
@@ -25,6 +29,17 @@ def mutants_in(prefixes: tuple[str, ...]) -> dict[str, Mutant]:
     )
     chosen = [module for module in modules if tests_of(module) and module.startswith(prefixes)]
     return {mutant.name: mutant for module in chosen for mutant in mutants_of(module, (ROOT / module).read_bytes())}
+
+
+@contextmanager
+def with_server(directory: Path) -> Iterator[Mapping[str, str]]:
+    """Run a server for all tests in a copy: to start one takes longer than most tests."""
+    servers = Servers(directory / "servers")
+    try:
+        assert servers.of(binaries()).migrated
+        yield {RUNNING_SERVERS: str(directory / "servers")}
+    finally:
+        servers.stop()
 
 
 def say(line: str) -> None:
@@ -55,7 +70,7 @@ def main() -> int:
     status = 0
     try:
         left = [] if options.report else [mutant for mutant in mutants.values() if is_left(mutant)]
-        run(ROOT, [(mutant, tests_of(mutant.module)) for mutant in left], options.jobs, done)
+        run(ROOT, [(mutant, tests_of(mutant.module)) for mutant in left], options.jobs, done, with_server)
     except FailsUnchanged as error:
         say(str(error))
         status = 1

@@ -2,30 +2,35 @@
 
 import itertools
 import json
+import multiprocessing
 import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
+
+import pytest
 
 from tests.mutants.operators import Mutant
 
 NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__")
 # Not those that measure time: beside others they fail by themselves. `--ff`: what has noticed the last mutant comes
 # first. The hanging mutant of a wait fails soon.
-PYTEST = ("-m", "pytest", "-x", "-q", "--ff", "-m", "not alone", "-o", "timeout=40")
+PYTEST = ("-x", "-q", "--ff", "-m", "not alone", "-o", "timeout=40")
 PASSED, NO_TESTS = 0, 5
 LONGEST_RUNS = 3  # times the time that the same tests take without a mutant
 LEAST_SECONDS = 60.0
+# What most tests import is imported once, and each run is a fork.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["alembic", "flask_wtf", "icalendar", "psycopg2", "pydantic_settings", "sqlalchemy.orm"])
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
@@ -38,6 +43,10 @@ class Result:
     seconds: float
 
 
+Prepare = Callable[[Path], AbstractContextManager[Mapping[str, str]]]
+"""Prepares what the runs in one copy share, in a folder of its own; yields their environment."""
+
+
 class FailsUnchanged(Exception):
     """Tests fail without a mutant, so they tell nothing."""
 
@@ -45,34 +54,34 @@ class FailsUnchanged(Exception):
 class Copy:
     """A copy of the project, in which one module at a time is mutated."""
 
-    def __init__(self, root: Path, directory: Path) -> None:
+    def __init__(self, root: Path, directory: Path, environment: Mapping[str, str]) -> None:
         self._root = directory / "project"
         self._temporary = directory / "temporary"
+        self._output = directory / "output"
+        self._environment = environment
         self._ages = itertools.count(1)
         shutil.copytree(root, self._root, ignore=NOT_COPIED)
 
-    def run(self, tests: Iterable[str], seconds: float | None = None) -> str | None:
+    def run(self, tests: Sequence[str], seconds: float | None = None) -> str | None:
         """Run these tests; return what failed first, None if nothing did. After `seconds` we end them: a failure."""
-        process = subprocess.Popen(
-            [sys.executable, *PYTEST, f"--basetemp={self._temporary}", *tests],
-            cwd=self._root,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            output, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+        arguments = [*PYTEST, f"--basetemp={self._temporary}", *tests]
+        process = FORKS.Process(target=_run_pytest, args=(self._root, arguments, self._environment, self._output))
+        process.start()
+        process.join(seconds)
+        if process.exitcode is None:
+            assert process.pid
+            with suppress(ProcessLookupError):  # it has not begun its own group yet
+                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            process.join()
             return "time limit"
-        if process.returncode == PASSED:
+        if process.exitcode == PASSED:
             return None
-        if process.returncode == NO_TESTS:
+        if process.exitcode == NO_TESTS:
             raise FailsUnchanged(f"there are no tests in {', '.join(tests)}")
+        output = self._output.read_text(errors="replace")
         failed = FAILURE.search(output)
-        return failed[1] if failed else (output.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
+        return failed[1] if failed else (output.strip().splitlines() or [f"exit status {process.exitcode}"])[-1]
 
     @contextmanager
     def mutated(self, mutant: Mutant) -> Iterator[None]:
@@ -88,18 +97,45 @@ class Copy:
             os.utime(path, (age, age))
 
 
+def _run_pytest(root: Path, arguments: list[str], environment: Mapping[str, str], output: Path) -> None:
+    """Run pytest in this process, which is a fork, as a command in this folder; the project's modules are read anew."""
+    os.setsid()
+    os.chdir(root)
+    os.environ.update(environment)
+    sys.dont_write_bytecode = False  # to compile everything for each mutant takes longer than most tests
+    with output.open("wb") as file:
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
+    for name in [name for name in sys.modules if (root / name.partition(".")[0]).exists()]:
+        del sys.modules[name]
+    sys.path[:] = [str(root), *(path for path in sys.path if path and not Path(path, "pyproject.toml").exists())]
+    sys.exit(pytest.main(arguments))
+
+
+@contextmanager
+def nothing(_: Path) -> Iterator[Mapping[str, str]]:
+    """Prepare nothing for the tests."""
+    yield {}
+
+
 def run(
-    root: Path, mutants: Iterable[tuple[Mutant, tuple[str, ...]]], jobs: int, done: Callable[[Result], None]
+    root: Path,
+    mutants: Iterable[tuple[Mutant, tuple[str, ...]]],
+    jobs: int,
+    done: Callable[[Result], None],
+    prepare: Prepare = nothing,
 ) -> None:
     """Run its tests on each mutant; call `done` with each result, in one thread at a time.
 
     Where tests fail without a mutant, their mutants are left out, and at the end it raises `FailsUnchanged`.
     """
     mutants = list(mutants)
-    with TemporaryDirectory(prefix="mutants-") as directory, ThreadPoolExecutor(jobs) as pool:
+    with TemporaryDirectory(prefix="mutants-") as directory, ExitStack() as prepared, ThreadPoolExecutor(jobs) as pool:
         copies: SimpleQueue[Copy] = SimpleQueue()
         for number in range(jobs):
-            copies.put(Copy(root, Path(directory) / str(number)))
+            place = Path(directory) / str(number)
+            place.mkdir()
+            copies.put(Copy(root, place, prepared.enter_context(prepare(place))))
 
         def timed(name: str, tests: tuple[str, ...], mutant: Mutant | None, seconds: float | None) -> Result:
             copy = copies.get()

@@ -8,11 +8,13 @@ HOOKS = ("tests/core/hooks", "tests/core/active_session_manager/test_app_transac
 PASS = ("tests/core/scenarios/interleavings", "tests/core/reconcile", *HOOKS)
 WORKER = "tests/scheduler/daemon/test_worker.py"
 PAGES = (
+    "tests/web/test_blueprint.py",
     "tests/web/scenarios/test_refusals.py",
     "tests/web/test_instances.py",
     "tests/web/test_sessions.py",
     "tests/web/test_host.py",
     "tests/web/test_edit.py",
+    "tests/web/test_now.py",
     "tests/web/scenarios/test_away.py",
 )
 
@@ -51,10 +53,10 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     ),
     "scheduler/daemon/wakeups.py": ("tests/scheduler/daemon/test_wakeups.py", WORKER),
     "scheduler/daemon/worker.py": (WORKER,),
-    "web/blueprint.py": PAGES,
+    "web/blueprint.py": (*PAGES, "tests/web/test_health.py"),
     "web/dates.py": PAGES,
     "web/edit.py": PAGES,
-    "web/forms.py": ("tests/web/test_forms.py", "tests/web/test_sessions.py"),
+    "web/forms.py": ("tests/web/test_forms.py",),
     "web/host.py": PAGES,
     "web/instances.py": PAGES,
     "web/sessions.py": PAGES,

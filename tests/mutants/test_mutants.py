@@ -64,12 +64,12 @@ def test_tests_that_fail_without_a_mutant_tell_nothing(project: Path) -> None:
 
 def test_a_mutant_that_hangs_is_ended_and_counts_as_noticed(project: Path, tmp_path: Path) -> None:
     (project / "test_module.py").write_text("import time\n\ndef test_hangs():\n    time.sleep(60)\n")
-    assert Copy(project, tmp_path).run(("test_module.py",), 1.0) == "time limit"
+    assert Copy(project, tmp_path, {}).run(("test_module.py",), 1.0) == "time limit"
 
 
 def test_a_module_that_cannot_be_imported_is_noticed(project: Path, tmp_path: Path) -> None:
     (project / "module.py").write_text("raise RuntimeError\n")
-    assert Copy(project, tmp_path).run(("test_module.py",)) == "test_module.py"
+    assert Copy(project, tmp_path, {}).run(("test_module.py",)) == "test_module.py"
 
 
 STATEMENTS = """\

@@ -41,7 +41,7 @@ def visitor(away: Flask, request: pytest.FixtureRequest) -> Browser:
 PAGES = ("/", "/instances/1", "/sessions/1", "/sessions/1/edit", "/sessions/1.ics", "/who")
 
 
-def test_every_address_says_503_while_the_database_is_away(visitor: Browser) -> None:
+def test_every_address_says_503_while_the_database_is_away(visitor: Browser, caplog: pytest.LogCaptureFixture) -> None:
     for path in PAGES:
         answer = visitor.client.get(path)
         assert (answer.status_code, path) == (503, path)
@@ -53,6 +53,7 @@ def test_every_address_says_503_while_the_database_is_away(visitor: Browser) -> 
         assert (answer.status_code, answer.mimetype) == (503, mimetype), path
         assert_safe(answer.headers)
     assert visitor.client.get("/board").get_json() == {"error": "The database does not answer."}
+    assert "unavailable endpoint=seisiun.board" in caplog.text
 
 
 def assert_safe(found: Headers) -> None:
@@ -67,6 +68,11 @@ def test_a_refusal_is_a_page_while_the_database_is_away(visitor: Browser) -> Non
         answer = visitor.client.post(path)
         assert answer.status_code == 400, path
         assert "CSRF" in answer.text
+        assert "seisiun.css" in answer.text, "in the looks of a page"
+
+
+def test_who_is_not_signed_in_chooses_a_zone_without_the_database(away: Flask) -> None:
+    assert "Europe/Dublin" in Browser(away).get("/zone")
 
 
 # What the database may hold
@@ -172,7 +178,10 @@ def test_an_evil_host_header_changes_no_url(
     drain()
 
 
-@pytest.mark.parametrize("wrong", ["tunes.example", "ftp://tunes.example", "https://", "https://tunes.example/now"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["tunes.example", "ftp://tunes.example", "https://", "https://tunes.example/now", "https://tunes.example?a=b"],
+)
 def test_a_site_url_that_is_none(database_url: str, wrong: str) -> None:
     with pytest.raises(ValueError, match="accepted is a scheme and a host"):
         host(database_url, site_url=wrong)

@@ -43,8 +43,8 @@ def writes(world: World) -> dict[str, dict[str, object]]:
 def test_a_visitor_who_is_not_signed_in_writes_nothing(world: World, app: Connection, browser: Open) -> None:
     before = unchanged(app)
     for path, fields in writes(world).items():
-        browser().post(path, 403, **fields)
-    browser().get(f"/sessions/{world.muellers}/edit", 403)
+        assert "Sign in first" in browser().post(path, 403, **fields)
+    assert "Sign in first" in browser().get(f"/sessions/{world.muellers}/edit", 403)
 
     assert unchanged(app) == before
 
