@@ -20,7 +20,7 @@ from core.store.queue.retries import MOST_FAILURES_COUNTED
 from tests.commands import ROOT
 
 PAGE = ROOT / "docs" / "numbers.md"
-PACKAGES = ("core", "scheduler", "jobs", "web")
+PACKAGES = ("core", "scheduler", "jobs", "web", "seisiun")
 PROGRAMS = {"core/migrations/env.py", "scheduler/__main__.py"}  # to import them is to run them
 
 # What a name says of a number: that it is a time, and the unit.

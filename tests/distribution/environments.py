@@ -41,7 +41,7 @@ class Environment:
             env=environment(**settings),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
             check=False,
         )
 

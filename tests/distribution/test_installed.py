@@ -27,7 +27,7 @@ from tests.scheduler.soon import instance_soon, session_here, weekly
 from tests.seisiun.test_seisiun import MOST_SECONDS, TAKES
 from tests.web.gunicorn_process import Gunicorn
 
-pytestmark = [pytest.mark.network, pytest.mark.process, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.network, pytest.mark.process, pytest.mark.timeout(900)]
 
 # What the tests of the hooks need, and every driver that the hooks refuse.
 TOOLS = ["pytest", "pytest-timeout", "pytest-xdist", "pytest-cov", "hypothesis"]

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from hatch_build import ROOTS
 from tests.commands import ROOT, environment
-from tests.distribution.wheel import OURS, build, make_app
+from tests.distribution.wheel import build, make_app
 
 pytestmark = pytest.mark.process
 
@@ -68,13 +69,13 @@ def files(package: str) -> set[str]:
 def test_the_wheel_has_each_file_of_our_packages_and_nothing_beside_seisiun(wheel: Path) -> None:
     shipped = set(zipfile.ZipFile(wheel).namelist())
 
-    expected = files("seisiun") | {f"seisiun/{file}" for package in OURS for file in files(package)}
+    expected = files("seisiun") | {f"seisiun/{file}" for package in ROOTS for file in files(package)}
     assert {file for file in shipped if ".dist-info/" not in file} == expected
     assert {
         "seisiun/web/templates/seisiun/now.html",
         "seisiun/core/migrations/versions/0001_first_schema.py",
     } <= shipped
-    assert {f"seisiun/{package}/py.typed" for package in OURS} | {"seisiun/py.typed"} <= shipped
+    assert {f"seisiun/{package}/py.typed" for package in ROOTS} | {"seisiun/py.typed"} <= shipped
 
 
 def test_each_module_imports_beside_an_app_with_packages_of_the_same_names(app: Path, unpacked: Path) -> None:

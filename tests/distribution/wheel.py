@@ -4,9 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hatch_build import ROOTS
 from tests.commands import ROOT
-
-OURS = ("core", "scheduler", "jobs", "web")
 
 
 def build(target: str, into: Path, source: Path = ROOT) -> Path:
@@ -19,7 +18,7 @@ def build(target: str, into: Path, source: Path = ROOT) -> Path:
 
 def make_app(folder: Path) -> Path:
     """Make an app in which each of our packages' names means a package of the app's."""
-    for name in OURS:
+    for name in ROOTS:
         (folder / name).mkdir(parents=True)
         (folder / name / "__init__.py").write_text(f"OWNER = 'the app'\nNAME = {name!r}\n")
     return folder
