@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.db.transactions import AppDatabase, Begin, is_contention, transactions
 from core.errors import NoSuchOccurrence, SessionBusy
-from core.hooks import CheckedIn, WhyNot, check_in, instance_saved, remove_check_in, session_saved
+from core.hooks import CheckedIn, WhyNot, check_in, instance_saved, leave, remove_check_in, session_saved
 from core.queries import Attendee, Place, WhoIsHere, active_instances, elsewhere_in_town, whereabouts, who_is_here
 from core.reconcile.batches import reconcile
 from core.reconcile.chunk import ensure
@@ -38,6 +38,7 @@ __all__ = [
     "elsewhere_in_town",
     "ensure_instance",
     "instance_saved",
+    "leave",
     "remove_check_in",
     "session_saved",
     "update_active_sessions",

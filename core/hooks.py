@@ -113,6 +113,19 @@ def check_in(
         return _moved(connection, person_id, saved, asked, now)
 
 
+def leave(db: AppDatabase, person_id: int, session_instance_id: int, *, now: datetime | None = None) -> CheckedIn:
+    """Record that a person left an instance that they said yes to; they are nowhere then (A2).
+
+    The yes stays for the record. It no longer counts, and neither do their other yeses for instances that are open now.
+    The person is somewhere again when they say yes again, or when another instance opens that they said yes to. If they
+    have not said yes to this one, nothing is written. Raises `UnknownPerson` and `UnknownInstance`.
+    """
+    with joined(db) as connection:
+        session_id = _require_parties(connection, person_id, session_instance_id)
+        check_ins.leave(connection, person_id, session_instance_id, now=now)
+        return _moved(connection, person_id, check_ins.Saved(session_id, now or clock(connection)), None, now)
+
+
 def remove_check_in(
     db: AppDatabase, person_id: int, session_instance_id: int, *, now: datetime | None = None
 ) -> CheckedIn:
@@ -121,11 +134,17 @@ def remove_check_in(
     Raises `UnknownPerson` and `UnknownInstance`, and then writes nothing.
     """
     with joined(db) as connection:
-        session_id, person_exists = check_ins.parties(connection, session_instance_id, person_id)
-        if session_id is None or not person_exists:
-            raise _unknown(connection, person_id, session_instance_id)
+        session_id = _require_parties(connection, person_id, session_instance_id)
         check_ins.remove(connection, person_id, session_instance_id)
         return _moved(connection, person_id, check_ins.Saved(session_id, now or clock(connection)), None, now)
+
+
+def _require_parties(connection: Connection, person_id: int, session_instance_id: int) -> int:
+    """Return the session of the instance; raise an error if there is no such person or instance."""
+    session_id, person_exists = check_ins.parties(connection, session_instance_id, person_id)
+    if session_id is None or not person_exists:
+        raise _unknown(connection, person_id, session_instance_id)
+    return session_id
 
 
 def _unknown(connection: Connection, person_id: int, session_instance_id: int) -> SeisiunError:

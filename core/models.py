@@ -64,6 +64,7 @@ class SessionInstance(Base):
     end_time: Mapped[time | None]
     location_override: Mapped[str | None]
     is_cancelled: Mapped[bool | None] = mapped_column(server_default="false")
+    cancel_reason: Mapped[str | None]
     comments: Mapped[str | None]
     active: Mapped[bool] = mapped_column(server_default="false")
 
@@ -86,7 +87,7 @@ class Person(Base):
 
 
 class SessionInstancePerson(Base):
-    """What a person said about an instance: yes (a check-in), maybe or no."""
+    """What a person said about an instance: yes (a check-in), maybe or no; and when they left it."""
 
     __tablename__ = "session_instance_person"
 
@@ -99,6 +100,7 @@ class SessionInstancePerson(Base):
     created_date: Mapped[datetime | None]
     last_modified_date: Mapped[datetime | None]
     checked_in_at: Mapped[datetime | None]
+    left_at: Mapped[datetime | None]
 
 
 class ActiveInstance(Base):

@@ -1,9 +1,11 @@
 """Queries for an app's pages: where a person is, who is here, what is on, and what else is on in town."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from core.db.transactions import AppDatabase, joined
-from core.rules.presence import HERE_BEFORE_OPENING
+from core.rules.presence import HERE_BEFORE_OPENING, Attends, attends
+from core.store.presence import yeses
 from core.store.views import places
 from core.store.views.places import Attendee, Place
 
@@ -12,10 +14,15 @@ __all__ = ["Attendee", "Place", "WhoIsHere", "active_instances", "elsewhere_in_t
 
 @dataclass(frozen=True, slots=True)
 class WhoIsHere:
-    """The people who said yes to an instance. `here`: after it opened, and they are there now. `expected`: before."""
+    """The people who said yes to an instance.
+
+    `here`: after it opened, and they are there now. `expected`: before it opened. `were_here`: they have left, or they
+    said it after it opened and have moved on.
+    """
 
     here: tuple[Attendee, ...]
     expected: tuple[Attendee, ...]
+    were_here: tuple[Attendee, ...]
 
 
 def whereabouts(db: AppDatabase, person_id: int) -> Place | None:
@@ -25,20 +32,24 @@ def whereabouts(db: AppDatabase, person_id: int) -> Place | None:
 
 
 def who_is_here(db: AppDatabase, session_instance_id: int) -> WhoIsHere:
-    """Return the people who said yes to an instance: those after it opened apart from those before.
+    """Return the people who said yes to an instance: who is here, who is expected, and who was here.
 
-    A yes in the minute before the opening counts as after it (A2). If the instance is not active, every yes is before.
-    A person who said yes after it opened and is somewhere else now is in neither group. A person in `expected` may be
-    there too: `Attendee.is_here` says so.
+    A yes in the minute before the opening counts as after it (A2). If the instance is not active, all are expected. A
+    person in `expected` may be there too: `Attendee.is_here` says so. Who said yes before it opened, and has left
+    another instance since, is in no group.
     """
     with joined(db) as connection:
-        on = next(iter(places.places(connection, places.is_instance(session_instance_id))), None)
         said_yes = places.attendees(connection, session_instance_id)
-    opened_at = on.opens_at - HERE_BEFORE_OPENING if on and on.opens_at else None
-    since = {yes for yes in said_yes if opened_at and yes.said_at and yes.said_at >= opened_at}
+        said = {attendee.person_id: yes for attendee, yes in said_yes if yes}
+        opened_at = min((yes.opens_at for yes in said.values()), default=None)
+        left = yeses.left_since(connection, said, opened_at - HERE_BEFORE_OPENING) if opened_at else {}
+    groups: dict[Attends | None, list[Attendee]] = defaultdict(list)
+    for attendee, yes in said_yes:
+        groups[attends(yes, left.get(attendee.person_id, ()), is_there=attendee.is_here)].append(attendee)
     return WhoIsHere(
-        here=tuple(yes for yes in said_yes if yes in since and yes.is_here),
-        expected=tuple(yes for yes in said_yes if yes not in since),
+        here=tuple(groups[Attends.HERE]),
+        expected=tuple(groups[Attends.EXPECTED]),
+        were_here=tuple(groups[Attends.WAS_HERE]),
     )
 
 

@@ -161,6 +161,7 @@ GIVEN = {
     "the promise for SIGTERM": 5.0,
     "the promise for a silent network": 15.0,
     "the longest resync_seconds": longest("resync_seconds"),
+    "the longest hours": 86400.0 + 3600.0,  # from 0:00 to 24:00, on the day when the clocks go back
     "the shortest keep_days": 86400 * shortest("keep_days"),
 }
 
@@ -182,6 +183,11 @@ LESS = (
     ("active_session_manager.LEFT_TO_DAEMON", "status.LATE", "what is left to the timers is not overdue yet"),
     ("active_session_manager.LEFT_TO_DAEMON", "log.MISSED", "nor missed"),
     ("status.LATE", "log.MISSED", "`status` tells it before the sweep mails it"),
+    (
+        "2 * windows.LONGEST_BUFFER_MINUTES + the longest hours",
+        "yeses.LEFT_LATELY",
+        "whoever left while a window was open is still known to have left when it closes",
+    ),
     # passes and locks
     ("PASS_SETTINGS.lock_timeout", "PostgreSQL's deadlock_timeout", "we give up before a deadlock ends the app's work"),
     ("HOOK_SETTINGS.lock_timeout", "PostgreSQL's deadlock_timeout", "a hook too"),

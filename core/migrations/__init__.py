@@ -52,8 +52,7 @@ def migrate(url: str, *, notifications: bool | None = None) -> str | None:
             with _only_one(connection), _telling_who_holds_it_up(engine, connection):
                 before = _revision(connection)
                 _refuse_newer(connection, before)
-                if before is None:
-                    _refuse_what_cannot_be_adopted(connection)
+                _refuse_what_cannot_be_adopted(connection, before)
                 command.upgrade(config(connection), "head")
                 with Operations.context(MigrationContext.configure(connection)):
                     _mend(connection, tell=before == _head())
@@ -114,11 +113,17 @@ def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection, opts=options).get_current_revision()
 
 
-def _refuse_what_cannot_be_adopted(connection: Connection) -> None:
-    """Raise `MigrationRefused` before anything is written: the version table, too, would be a change."""
-    first = scripts().get_revision("0001")
+def _refuse_what_cannot_be_adopted(connection: Connection, before: str | None) -> None:
+    """Raise `MigrationRefused` that names all that is in the way of the revisions after `before`.
+
+    Nothing has been written by then: the version table, too, would be a change.
+    """
+    pending = reversed([*scripts().iterate_revisions("head", before or "base")])
+    asking = [ask for script in pending if (ask := getattr(script.module, "problems", None))]
     with Operations.context(MigrationContext.configure(connection)):
-        first.module.refuse_what_cannot_be_adopted()
+        problems = [problem for ask in asking for problem in ask()]
+    if problems:
+        raise MigrationRefused("nothing was changed, because " + "; ".join(problems))
 
 
 def _require_server(connection: Connection) -> None:

@@ -98,8 +98,8 @@ def _moves(connection: Connection, person_ids: Collection[int], now: datetime) -
     if not person_ids:
         return {}
     moves: dict[int, _Move] = {}
-    for person_id, (pointer, said) in yeses.by_person(connection, person_ids, now).items():
-        deciding = rules_presence.deciding_yes(said)
+    for person_id, (pointer, said, left) in yeses.by_person(connection, person_ids, now).items():
+        deciding = rules_presence.deciding_yes(said, left)
         target = deciding.session_instance_id if deciding else None
         if target != pointer:
             moves[person_id] = _Move(pointer, target)

@@ -13,6 +13,7 @@ from core.active_session_manager import (
     active_instances,
     check_in,
     elsewhere_in_town,
+    leave,
     whereabouts,
     who_is_here,
 )
@@ -119,6 +120,35 @@ def test_who_is_here_tells_those_who_said_so_since_it_opened_from_those_expected
     assert [(who.person_id, who.is_here) for who in found.expected] == [(said_before, True), (never_came, False)]
     assert (found.expected[0].first_name, found.expected[0].comment) == ("A", "after the match")
     assert found.expected[0].said_at == utc(NOON)
+    assert [(who.person_id, who.is_here, who.left_at) for who in found.were_here] == [(went_on, False, None)]
+
+
+def test_a2_who_is_here_tells_who_has_left_here_and_leaves_out_who_has_left_elsewhere(
+    engine: Engine, app: Connection
+) -> None:
+    here, other = tonight(app, engine, at=NOON), tonight(app, engine, at=NOON)
+    expected, was_here, back, went_home, late = (add_person(app, first_name=name) for name in "ABCDE")
+    for person in (expected, went_home, late):
+        check_in(app, person, here, "yes", now=utc(NOON))
+    reconcile_at(engine, OPENS)
+    for person in (was_here, back):
+        check_in(app, person, here, "yes", now=utc("2026-12-01 18:30"))
+    for person in (went_home, late):
+        check_in(app, person, other, "yes", now=utc("2026-12-01 18:30"))
+    for person, instance in ((expected, here), (was_here, here), (back, here), (went_home, other), (late, other)):
+        leave(app, person, instance, now=utc("2026-12-01 19:00"))
+    for person in (back, late):
+        check_in(app, person, here, "yes", now=utc(DURING))
+
+    found = who_is_here(app, here)
+
+    left = utc("2026-12-01 19:00")
+    assert [(who.person_id, who.is_here, who.left_at) for who in found.here] == [(back, True, None), (late, True, None)]
+    assert [(who.person_id, who.left_at) for who in found.were_here] == [(expected, left), (was_here, left)]
+    assert found.expected == ()
+    reconcile_at(engine, CLOSES)
+    over = who_is_here(app, here)
+    assert (over.here, over.were_here, len(over.expected)) == ((), (), 5)
 
 
 def test_who_is_here_at_what_is_not_on_are_all_expected(engine: Engine, app: Connection) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from core.active_session_manager import leave
 from tests import data
 from tests.web.site import Browser, World
 
@@ -86,6 +87,36 @@ def test_cancelled_when_the_page_comes_back_and_on_again(world: World, app: Conn
     page = organiser.post(f"/instances/{world.muellers_now}/restore")
     assert 'class="state on"' in page
     assert data.active_of(app, world.muellers) == world.muellers_now
+    assert whereabouts(app, world.noirin) == world.muellers_now
+
+
+def test_why_it_was_cancelled_is_told_while_it_is_cancelled(world: World, app: Connection, browser: Open) -> None:
+    path = f"/instances/{world.muellers_now}"
+    data.change_instance(app, world.muellers_now, cancel_reason="not cancelled yet")
+    assert "not cancelled yet" not in browser().get(path)
+
+    data.change_instance(app, world.muellers_now, is_cancelled=True, cancel_reason="a wedding & no room")
+    assert "Cancelled: a wedding &amp; no room" in browser().get(path)
+
+    page = browser().be(world.organiser, organiser=True).post(f"{path}/restore")
+    assert "a wedding" not in page
+    page = browser().be(world.organiser, organiser=True).post(f"{path}/cancel")
+    assert "a wedding" not in page
+    assert 'class="state cancelled"' in page
+
+
+def test_a2_who_has_left_is_neither_here_nor_coming_and_may_say_yes_again(
+    world: World, app: Connection, browser: Open
+) -> None:
+    visitor, path = browser().be(world.noirin), f"/instances/{world.muellers_now}"
+    visitor.post(f"{path}/say", attendance="yes", comment="On the pipes")
+    leave(app, world.noirin, world.muellers_now)
+
+    assert "On the pipes" not in browser().be(world.sean).get(path)
+    assert 'value="yes" class="answer yes" aria-pressed="false"' in visitor.get(path)
+
+    page = visitor.post(f"{path}/say", attendance="yes")
+    assert 'value="yes" class="answer yes" aria-pressed="true"' in page
     assert whereabouts(app, world.noirin) == world.muellers_now
 
 

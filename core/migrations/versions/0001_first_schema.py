@@ -1,6 +1,5 @@
 """The first schema: makes or adopts the app's four tables, and makes the scheduler's own."""
 
-from core.errors import MigrationRefused
 from core.migrations.live import (
     add_column,
     add_constraint,
@@ -385,13 +384,11 @@ TRIGGERS = (
 def upgrade() -> None:
     """Adopt or make the app's tables, and make our own.
 
-    1. Refuse tables that cannot be adopted; nothing is changed then.
-    2. Make the app's tables, or add their missing columns.
-    3. Make our own tables, our columns on the app's tables, and the indexes.
-    4. Make the triggers on the app's tables.
-    5. Request every session, so that the daemons plan it.
+    1. Make the app's tables, or add their missing columns.
+    2. Make our own tables, our columns on the app's tables, and the indexes.
+    3. Make the triggers on the app's tables.
+    4. Request every session, so that the daemons plan it.
     """
-    refuse_what_cannot_be_adopted()
     _app_tables()
     _own_tables()
     _own_columns()
@@ -400,11 +397,9 @@ def upgrade() -> None:
     _request_every_session()
 
 
-def refuse_what_cannot_be_adopted() -> None:
-    """Raise `MigrationRefused` that names everything that is in the way; nothing has been changed by then."""
-    problems = [*_unfit_tables(), *_older_forms(), *_unfit_columns(), *_duplicate_check_ins()]
-    if problems:
-        raise MigrationRefused("nothing was changed, because " + "; ".join(problems))
+def problems() -> list[str]:
+    """Return everything that keeps the app's tables from being adopted."""
+    return [*_unfit_tables(), *_older_forms(), *_unfit_columns(), *_duplicate_check_ins()]
 
 
 def _unfit_tables() -> list[str]:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     join,
     literal,
     select,
+    update,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.dml import ReturningInsert
@@ -110,6 +111,16 @@ _SESSION_OF = select(SessionInstance.session_id).where(
 
 
 _SAVE = _insert_or_update()
+
+
+def leave(connection: Connection, person_id: int, session_instance_id: int, *, now: datetime | None) -> None:
+    """Note that a person left an instance, beside their yes; do nothing if they have not said yes to it.
+
+    The statement uses the app's tables only, like `save`. `now` None means the database's clock.
+    """
+    row, at = SessionInstancePerson, _instant(now)
+    is_theirs = (row.session_instance_id == session_instance_id) & (row.person_id == person_id)
+    connection.execute(update(row).where(is_theirs, row.attendance == "yes").values(left_at=at, last_modified_date=at))
 
 
 def remove(connection: Connection, person_id: int, session_instance_id: int) -> None:

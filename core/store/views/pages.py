@@ -74,7 +74,10 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class InstanceRow:
-    """An instance with its window: the one that is open or ahead, else the last one, else None."""
+    """An instance with its window: the one that is open or ahead, else the last one, else None.
+
+    `cancel_reason` is None unless it is cancelled.
+    """
 
     session_instance_id: int
     session_id: int
@@ -84,6 +87,7 @@ class InstanceRow:
     location_override: str | None
     comments: str | None
     is_cancelled: bool
+    cancel_reason: str | None
     active: bool
     occurrence_start: datetime | None
     occurrence_end: datetime | None
@@ -93,10 +97,11 @@ class InstanceRow:
 
 @dataclass(frozen=True, slots=True)
 class AttendanceRow:
-    """What a person said about an instance."""
+    """What a person said about an instance, and whether they have left it since."""
 
     attendance: str | None
     comment: str | None
+    has_left: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +253,7 @@ def _instances() -> Select[*tuple[Any, ...]]:
             instance.location_override,
             instance.comments,
             func.coalesce(instance.is_cancelled, false()),
+            case((instance.is_cancelled.is_(True), instance.cancel_reason)),
             instance.active,
             bound.occurrence_start,
             bound.occurrence_end,
@@ -293,7 +299,8 @@ def insert_person(connection: Connection, first_name: str, last_name: str | None
 def said(connection: Connection, session_instance_id: int, person_id: int) -> AttendanceRow | None:
     """Return what a person said about an instance, or None if they said nothing."""
     row = SessionInstancePerson
-    statement = select(row.attendance, row.comment).where(
+    has_left = row.left_at >= func.coalesce(row.checked_in_at, row.left_at)
+    statement = select(row.attendance, row.comment, func.coalesce(has_left, false())).where(
         row.session_instance_id == session_instance_id, row.person_id == person_id
     )
     return next((AttendanceRow(*found) for found in connection.execute(statement)), None)

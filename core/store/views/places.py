@@ -5,10 +5,24 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, bindparam, exists, false, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
+from core.clock import EPOCH
 from core.models import (
+    INSTANT,
     ActivationWindow,
     ActiveInstance,
     DeactivatedPerson,
@@ -17,6 +31,7 @@ from core.models import (
     SessionInstance,
     SessionInstancePerson,
 )
+from core.rules.presence import SaidYes
 from core.store.activation_windows import is_open
 
 
@@ -49,7 +64,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Attendee:
-    """A person who said yes to an instance; when they said it; and whether they are there now."""
+    """A person who said yes to an instance; when they said it; whether they are there now; and when they left after it.
+
+    `left_at` is None if they have not left this instance since they said yes.
+    """
 
     person_id: int
     first_name: str | None
@@ -57,6 +75,7 @@ class Attendee:
     comment: str | None
     said_at: datetime | None
     is_here: bool
+    left_at: datetime | None
 
 
 def places(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[Place, ...]:
@@ -80,8 +99,6 @@ def place_of(connection: Connection, person_id: int) -> Place | None:
 
 def _places() -> Select[*tuple[Any, ...]]:
     instance, session, window = SessionInstance, MusicSession, ActivationWindow
-    # An instance that was given to another session has the window of its old one until the next pass there.
-    its_own = (window.session_instance_id == instance.session_instance_id) & (window.session_id == instance.session_id)
     people = (
         select(func.count())
         .where(Person.active_session_instance_id == instance.session_instance_id)
@@ -111,8 +128,21 @@ def _places() -> Select[*tuple[Any, ...]]:
         .select_from(ActiveInstance)
         .join(instance, instance.session_instance_id == ActiveInstance.session_instance_id)
         .join(session, session.session_id == instance.session_id)
-        .outerjoin(window, its_own & is_open(window))
+        .outerjoin(window, _its_open_window(instance))
         .order_by(session.country, session.city, session.name, instance.session_instance_id)
+    )
+
+
+def _its_open_window(instance: type[SessionInstance | ActiveInstance]) -> ColumnElement[bool]:
+    """Return the condition for the open window of an instance.
+
+    An instance that was given to another session has the window of its old one until the next pass there.
+    """
+    window = ActivationWindow
+    return (
+        (window.session_instance_id == instance.session_instance_id)
+        & (window.session_id == instance.session_id)
+        & is_open(window)
     )
 
 
@@ -170,10 +200,15 @@ def _plain(column: InstrumentedAttribute[str | None]) -> ColumnElement[str]:
     return func.lower(func.btrim(func.coalesce(column, "")))
 
 
-def attendees(connection: Connection, session_instance_id: int) -> Sequence[Attendee]:
-    """Return the people who said yes to an instance, the earliest yes first."""
-    check_in, person = SessionInstancePerson, Person
+def attendees(connection: Connection, session_instance_id: int) -> Sequence[tuple[Attendee, SaidYes | None]]:
+    """Return the people who said yes to an instance, the earliest yes first; with each yes, if the instance is active.
+
+    A yes of before the migration, which has no time, counts as said long ago.
+    """
+    check_in, person, window = SessionInstancePerson, Person, ActivationWindow
+    is_active = ActiveInstance.session_instance_id == check_in.session_instance_id
     said_at = func.coalesce(check_in.checked_in_at, check_in.created_date)
+    counted_from = func.coalesce(check_in.checked_in_at, check_in.created_date, literal(EPOCH, INSTANT))
     statement = (
         select(
             person.person_id,
@@ -182,8 +217,15 @@ def attendees(connection: Connection, session_instance_id: int) -> Sequence[Atte
             check_in.comment,
             said_at,
             func.coalesce(person.active_session_instance_id == session_instance_id, false()),
+            case((check_in.left_at >= counted_from, check_in.left_at)),
+            counted_from,
+            window.opens_at,
+            window.closes_at,
+            window.starts_at,
         )
         .join(person, person.person_id == check_in.person_id)
+        .outerjoin(ActiveInstance, is_active)
+        .outerjoin(window, _its_open_window(ActiveInstance))
         .where(
             check_in.session_instance_id == session_instance_id,
             check_in.attendance == "yes",
@@ -191,4 +233,10 @@ def attendees(connection: Connection, session_instance_id: int) -> Sequence[Atte
         )
         .order_by(said_at, person.person_id)
     )
-    return [Attendee(*row) for row in connection.execute(statement)]
+    return [_attendee(session_instance_id, *row) for row in connection.execute(statement)]
+
+
+def _attendee(session_instance_id: int, *row: Any) -> tuple[Attendee, SaidYes | None]:
+    *shown, said_at, opens_at, closes_at, starts_at = row
+    yes = opens_at and SaidYes(session_instance_id, said_at, opens_at, closes_at, starts_at)
+    return Attendee(*shown), yes

@@ -57,9 +57,9 @@ def test_what_is_missing_is_added_and_what_stands_is_kept(existing_app: Connecti
 
     assert added == {
         "session": {"active_buffer_minutes_before", "active_buffer_minutes_after"},
-        "session_instance": {"active", "location_override"},
+        "session_instance": {"active", "cancel_reason", "location_override"},
         "person": {"active_session_instance_id", "city", "state", "country"},
-        "session_instance_person": {"checked_in_at", "last_modified_date"},
+        "session_instance_person": {"checked_in_at", "last_modified_date", "left_at"},
     }
     for part, names in before.items():
         assert set(names) <= set(after[part]), part
@@ -90,7 +90,7 @@ def test_the_apps_own_migrations_go_on_beside_ours(other_app: Connection) -> Non
     migrate(url_of(other_app))
 
     assert value(other_app, "SELECT version_num FROM alembic_version") == "0a1b2c3d4e5f"
-    assert value(other_app, "SELECT version_num FROM seisiun_schema_version") == "0006"
+    assert value(other_app, "SELECT version_num FROM seisiun_schema_version") == "0007"
 
 
 def test_adopting_again_changes_nothing(existing_app: Connection) -> None:
@@ -152,6 +152,14 @@ REFUSED = {
     "recurrence as json": (
         "ALTER TABLE session DROP COLUMN recurrence, ADD COLUMN recurrence jsonb",
         r"session\.recurrence is jsonb; accepted: character varying or text",
+    ),
+    "left_at without a time zone": (
+        "ALTER TABLE session_instance_person ADD COLUMN left_at timestamp",
+        r"session_instance_person\.left_at is timestamp without time zone; accepted: timestamp with time zone",
+    ),
+    "another cancel_reason": (
+        "ALTER TABLE session_instance ADD COLUMN cancel_reason integer",
+        r"session_instance\.cancel_reason is integer; accepted: character varying or text",
     ),
     "uuid keys": (
         (
@@ -224,7 +232,7 @@ def test_tables_in_a_schema_of_their_own_are_adopted_there(other_app: Connection
     execute(other_app, 'ALTER SCHEMA public RENAME TO "The App"; CREATE SCHEMA public')
     url = make_url(url_of(other_app)).update_query_dict({"options": '-csearch_path="The\\ App",public'})
     assert migrate(url.render_as_string(hide_password=False)) is None
-    assert migrate(url.render_as_string(hide_password=False)) == "0006"
+    assert migrate(url.render_as_string(hide_password=False)) == "0007"
 
     engine = create_engine(url.render_as_string(hide_password=False))
     with engine.connect() as connection:
@@ -239,6 +247,37 @@ def test_all_problems_are_named_at_once(other_app: Connection) -> None:
 
     with pytest.raises(MigrationRefused, match=r"is_active exists: .*; session_instance has no column end_time"):
         migrate(url_of(other_app))
+
+
+def test_a_database_of_an_earlier_release_is_refused_before_anything_is_changed(empty_database_url: str) -> None:
+    with connected(empty_database_url) as db:
+        migrate(empty_database_url)
+        execute(db, "ALTER TABLE session_instance_person DROP COLUMN left_at CASCADE")
+        execute(db, "ALTER TABLE session_instance_person ADD COLUMN left_at text")
+        execute(db, "UPDATE seisiun_schema_version SET version_num = '0005'")
+        before = catalogue(db)
+
+        with pytest.raises(
+            MigrationRefused, match=r"^nothing was changed, because session_instance_person\.left_at is"
+        ):
+            migrate(empty_database_url)
+
+        assert catalogue(db) == before
+        assert value(db, "SELECT version_num FROM seisiun_schema_version") == "0005"
+
+
+def test_columns_of_these_names_that_an_app_has_already_are_taken_as_they_are(other_app: Connection) -> None:
+    execute(other_app, "ALTER TABLE session_instance_person ADD COLUMN left_at timestamptz")
+    execute(other_app, "ALTER TABLE session_instance ADD COLUMN cancel_reason varchar(40)")
+    execute(other_app, "UPDATE session_instance_person SET left_at = '2017-04-20 23:00Z'")
+    execute(other_app, "UPDATE session_instance SET cancel_reason = 'no room' WHERE is_cancelled")
+    columns, kept = columns_of(other_app), ("session_instance_person.left_at", "session_instance.cancel_reason")
+    before, described = rows_of(other_app, columns), catalogue(other_app)["column"]
+
+    migrate(url_of(other_app))
+
+    assert rows_of(other_app, columns) == before
+    assert {text for text in described if text.startswith(kept)} <= set(catalogue(other_app)["column"])
 
 
 def test_refused_app_is_adopted_once_the_instructions_are_followed(other_app: Connection) -> None:

@@ -18,6 +18,7 @@ TRIGGERS = {
     "session_instance": {
         "seisiun_instance_deleted",
         "seisiun_instance_inserted",
+        "seisiun_instance_restored",
         "seisiun_instance_updated",
         "seisiun_mirror_inserted",
         "seisiun_mirror_updated",
@@ -28,6 +29,7 @@ FUNCTIONS = {
     "seisiun_check_in_saved",
     "seisiun_guard_mirror",
     "seisiun_instance_deleted",
+    "seisiun_instance_restored",
     "seisiun_instance_saved",
     "seisiun_mirror_active",
     "seisiun_person_saved",
@@ -98,6 +100,8 @@ def test_fresh_database_has_exactly_what_is_expected(every_empty_database_url: s
         ("session_instance", "active", "boolean not null default false"),
         ("person", "active_session_instance_id", "bigint"),
         ("session_instance_person", "checked_in_at", "timestamp with time zone"),
+        ("session_instance_person", "left_at", "timestamp with time zone"),
+        ("session_instance", "cancel_reason", "text"),
     ],
 )
 def test_columns_that_the_spec_asks_for(empty_database_url: str, table: str, column: str, described: str) -> None:
@@ -112,7 +116,7 @@ def test_migrating_again_changes_nothing(every_empty_database_url: str) -> None:
     with connected(every_empty_database_url) as db:
         before = catalogue(db)
 
-        assert migrate(every_empty_database_url) == "0006"
+        assert migrate(every_empty_database_url) == "0007"
         assert catalogue(db) == before
         assert value(db, "SELECT count(*) FROM plan_request") == 0
 
@@ -121,7 +125,7 @@ def test_two_migrations_at_once_are_as_good_as_one(every_empty_database_url: str
     with ThreadPoolExecutor(2) as pool:
         before = list(pool.map(migrate, [every_empty_database_url] * 2))
 
-    assert sorted(before, key=str) == ["0006", None]
+    assert sorted(before, key=str) == ["0007", None]
 
 
 def test_migration_that_is_cut_off_at_any_step_goes_on_where_it_stopped(
@@ -161,13 +165,13 @@ def _migrates(url: str) -> bool:
 def test_schema_is_required_to_be_this_releases(empty_database_url: str) -> None:
     engine = create_engine(empty_database_url)
     with engine.connect() as connection:
-        with pytest.raises(SchemaNotReady, match="has not been migrated, this release needs 0006: run"):
+        with pytest.raises(SchemaNotReady, match="has not been migrated, this release needs 0007: run"):
             require_schema(connection)
         migrate(empty_database_url)
         require_schema(connection)
         with connected(empty_database_url) as db:
             execute(db, "UPDATE seisiun_schema_version SET version_num = '0003'")
-        with pytest.raises(SchemaNotReady, match="is at revision 0003, this release needs 0006"):
+        with pytest.raises(SchemaNotReady, match="is at revision 0003, this release needs 0007"):
             require_schema(connection)
     engine.dispose()
 

@@ -17,6 +17,7 @@ TRIGGER_FUNCTIONS = {
     "seisiun_check_in_saved()": "session_instance_person",
     "seisiun_guard_mirror()": "active_instance",
     "seisiun_instance_deleted()": "session_instance",
+    "seisiun_instance_restored()": "session_instance",
     "seisiun_instance_saved()": "session_instance",
     "seisiun_mirror_active()": "session_instance",
     "seisiun_person_saved()": "person",
@@ -158,7 +159,12 @@ def test_every_trigger_function_serves_the_triggers_of_its_own_table_only(app: C
     before = _all_rows(app)
     execute(app, "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC")
     columns = {"session_instance_id": "bigint", "session_id": "bigint", "active": "boolean", "person_id": "bigint"}
-    columns |= {"active_session_instance_id": "bigint", "attendance": "text", "checked_in_at": "timestamptz"}
+    columns |= {
+        "active_session_instance_id": "bigint",
+        "attendance": "text",
+        "checked_in_at": "timestamptz",
+        "left_at": "timestamptz",
+    }
     execute(hostile, f"CREATE TEMPORARY TABLE mine ({', '.join(map(' '.join, columns.items()))})")
     execute(hostile, "INSERT INTO mine VALUES (%s, %s, true, 1, %s, 'yes')", instance_id, session_id, instance_id)
     for function, table in TRIGGER_FUNCTIONS.items():

@@ -87,6 +87,8 @@ ASKED: dict[str, list[int]] = {
     "UPDATE session_instance_person SET person_id = 2": [1],
     "UPDATE session_instance_person SET checked_in_at = '2020-01-01'": [1],
     "UPDATE session_instance_person SET session_instance_id = 2": [1],
+    "UPDATE session_instance_person SET left_at = now()": [1],
+    "UPDATE session_instance_person SET left_at = left_at": [],
     "UPDATE session_instance_person SET comment = 'x', last_modified_date = now()": [],
     "UPDATE session_instance_person SET attendance = attendance": [],
     "DELETE FROM session_instance_person": [1],
@@ -125,6 +127,38 @@ def test_what_matters_leaves_a_request_and_rings_the_doorbell(every_app: Connect
     for statement, sessions in ASKED.items():
         concerns_a_session = statement.split()[1] == "session" or statement.startswith("INSERT INTO session (")
         assert asked[statement] == (sessions if not own_write or concerns_a_session else []), statement
+
+
+LEAVING = [
+    "UPDATE session_instance_person SET left_at = now() WHERE session_instance_id = 3",
+    "UPDATE session_instance_person SET left_at = NULL WHERE session_instance_id = 4",
+    "UPDATE session_instance_person SET person_id = 2 WHERE session_instance_id = 4",
+    "DELETE FROM session_instance_person WHERE session_instance_id = 4",
+    "INSERT INTO session_instance_person (session_instance_id, person_id, left_at) VALUES (5, 1, now())",
+]
+
+
+@pytest.mark.parametrize("statement", LEAVING)
+def test_a2_a_leaving_requests_all_that_the_person_said_yes_to_and_that_is_near(
+    app: Connection, statement: str
+) -> None:
+    """Whatever evening it is written beside: who leaves one leaves all that are open."""
+    assert [add_instance(app, 2, f"2020-01-0{day}") for day in (1, 2, 3)] == [3, 4, 5]
+    window = (
+        "INSERT INTO activation_window (session_instance_id, opens_at, closes_at, session_id, starts_at, planned_at) "
+    )
+    execute(app, window + "SELECT 1, now(), now() + interval '5 hours', 1, now(), now()")
+    add_check_in(app, 1, 1)
+    for instance, left_at in ((3, None), (4, "2020-01-02")):
+        add_check_in(app, instance, 1, "maybe", left_at=left_at)
+    forget_requests(app)
+
+    execute(app, statement)
+
+    assert set(requests(app)) == {1}
+    forget_requests(app)
+    execute(app, "UPDATE session_instance_person SET comment = 'x'")
+    assert requests(app) == []
 
 
 @pytest.mark.parametrize(
@@ -316,6 +350,32 @@ def test_upsert_of_a_yes_that_was_said_keeps_its_instant(every_app: Connection) 
     )
 
     assert checked_in_at(every_app) == "2020-01-01"
+
+
+# cancel_reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (["is_cancelled = true, cancel_reason = 'no room'"], "no room"),
+        (["cancel_reason = 'no room'", "is_cancelled = true"], "no room"),
+        (["is_cancelled = true, cancel_reason = 'no room'", "comments = 'x', end_time = '23:00'"], "no room"),
+        (["is_cancelled = true, cancel_reason = 'no room'", "is_cancelled = true"], "no room"),
+        (["is_cancelled = true, cancel_reason = 'no room'", "cancel_reason = 'a wedding'"], "a wedding"),
+        (["is_cancelled = true, cancel_reason = 'no room'", "is_cancelled = false"], None),
+        (["is_cancelled = true, cancel_reason = 'no room'", "is_cancelled = NULL"], None),
+        (["is_cancelled = true", "is_cancelled = false, cancel_reason = 'no room'"], None),
+        (["is_cancelled = true, cancel_reason = 'no room'", "is_cancelled = false", "is_cancelled = true"], None),
+    ],
+)
+def test_the_reason_of_a_cancellation_is_kept_with_it_and_goes_when_it_is_taken_back(
+    every_app: Connection, changes: list[str], expected: str | None
+) -> None:
+    for change in changes:
+        execute(every_app, f"UPDATE session_instance SET {change} WHERE session_instance_id = 1")
+
+    assert value(every_app, "SELECT cancel_reason FROM session_instance WHERE session_instance_id = 1") == expected
 
 
 # Roles

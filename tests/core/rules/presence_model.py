@@ -7,15 +7,17 @@ from datetime import datetime, timedelta
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from core.rules.flips import TOLERATED
-from core.rules.presence import SaidYes
+from core.rules.presence import Left, SaidYes
 from tests.data import execute
 
 MINUTE = timedelta(minutes=1)
 
 
-def where(said: Iterable[SaidYes]) -> SaidYes | None:
+def where(said: Iterable[SaidYes], left: Iterable[Left] = ()) -> SaidYes | None:
     """A2 as a person would do it: rule after rule, each sorting out some of the yeses."""
     standing = list(said)
+    for went in left:
+        standing = [yes for yes in standing if yes not in given_up(standing, went)]
     since_it_opened = [yes for yes in standing if yes.said_at >= yes.opens_at - MINUTE]  # L2: opened a minute early
     if since_it_opened:
         standing = latest(since_it_opened, lambda yes: yes.said_at)
@@ -24,6 +26,18 @@ def where(said: Iterable[SaidYes]) -> SaidYes | None:
     standing = latest(standing, lambda yes: yes.said_at)
     standing.sort(key=lambda yes: yes.session_instance_id)
     return standing[0] if standing else None
+
+
+def given_up(said: list[SaidYes], went: Left) -> list[SaidYes]:
+    """The yeses of before, to what was on when the person went; what they went from may have opened a minute early."""
+    before = [yes for yes in said if not yes.said_at > went.left_at]
+    was_on = [yes for yes in before if yes.opens_at <= went.left_at and went.left_at < yes.closes_at]
+    early = [
+        yes
+        for yes in before
+        if yes.session_instance_id == went.session_instance_id and yes.opens_at > went.left_at >= yes.opens_at - MINUTE
+    ]
+    return was_on + early
 
 
 def earliest(said: list[SaidYes], when: Callable[[SaidYes], datetime]) -> list[SaidYes]:
@@ -58,7 +72,7 @@ def as_it_should_be(app: Connection, now: datetime, *, may_be_set_back: bool = F
     """
     windows = execute(app, "SELECT session_instance_id, opens_at, closes_at, starts_at, phase FROM activation_window")
     open_now = {
-        instance: (opens_at, starts_at)
+        instance: (opens_at, closes_at, starts_at)
         for instance, opens_at, closes_at, starts_at, phase in windows
         if (opens_at <= now < closes_at or (phase == "open" and now < opens_at <= now + MINUTE))
         and not (may_be_set_back and phase == "over" and closes_at <= now + TOLERATED)
@@ -77,7 +91,12 @@ def as_it_should_be(app: Connection, now: datetime, *, may_be_set_back: bool = F
     ):
         if instance in open_now and person not in deactivated:
             said[person].append(SaidYes(instance, said_at, *open_now[instance]))
-    best = {person: where(yeses) for person, yeses in said.items()}
+    left: dict[int, list[Left]] = {person: [] for person in said}
+    for person, instance, left_at in execute(
+        app, "SELECT person_id, session_instance_id, left_at FROM session_instance_person WHERE left_at IS NOT NULL"
+    ):
+        left[person].append(Left(instance, left_at))
+    best = {person: where(yeses, left[person]) for person, yeses in said.items()}
     return World(
         frozenset(open_now), {person: yes.session_instance_id if yes else None for person, yes in best.items()}
     )

@@ -24,6 +24,7 @@ from core.active_session_manager import (
     ReconcileResult,
     check_in,
     instance_saved,
+    leave,
     remove_check_in,
     session_saved,
     update_active_sessions,
@@ -133,6 +134,27 @@ def takes_back(part: Part) -> None:
         )
 
 
+def leaves(part: Part) -> None:
+    leave(part.db, part.person, part.instance, now=part.now)
+    part.wait()
+
+
+def leaves_by_raw_sql(part: Part) -> None:
+    part.write(
+        "UPDATE session_instance_person SET left_at = %s WHERE person_id = %s AND attendance = 'yes'",
+        part.now if part.dice.random() < 0.8 else None,
+        part.person,
+    )
+
+
+def edits_a_person_and_leaves(part: Part) -> None:
+    """The hostile order: it holds the person first."""
+    person = part.person
+    part.write("UPDATE person SET city = %s WHERE person_id = %s", str(part.now), person)
+    leave(part.db, person, part.instance, now=part.now)
+    part.wait()
+
+
 def comments_and_checks_in(part: Part) -> None:
     """The hostile order: it holds the instance, keeps it, and then wants the person."""
     instance = part.instance
@@ -212,6 +234,8 @@ RACES: dict[str, tuple[list[Actor], list[Actor]]] = {
     "check-in against flips": ([checks_in, checks_in_by_raw_sql, comments_and_checks_in], [reconciles, reconciles]),
     "check-in against check-in": ([checks_in, edits_a_person_and_checks_in, checks_in_by_raw_sql], [reconciles]),
     "taking back against flips": ([takes_back, checks_in, edits_a_person_and_checks_in], [reconciles, sweeps]),
+    "leaving against flips": ([leaves, leaves_by_raw_sql, edits_a_person_and_leaves], [reconciles, sweeps]),
+    "leaving against check-in": ([leaves, edits_a_person_and_checks_in, checks_in_by_raw_sql], [reconciles]),
     "comments and child rows against flips": (
         [comments, adds_a_child_row, comments_and_checks_in],
         [reconciles, reconciles],

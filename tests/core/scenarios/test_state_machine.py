@@ -28,6 +28,7 @@ from core.active_session_manager import (
     ReconcileResult,
     check_in,
     instance_saved,
+    leave,
     remove_check_in,
     session_saved,
     update_active_sessions,
@@ -276,6 +277,19 @@ class Evening(RuleBasedStateMachine):
             if person is not None and instance is not None:
                 remove_check_in(db, person, instance, now=self.now)
 
+    @rule(who=which, at=which, slowly=anybody)
+    def leave(self, who: int, at: int, slowly: bool) -> None:
+        with self.writing(slowly=slowly) as db:
+            person, instance = self.one(db, "person", who), self.somewhere(db, at)
+            if person is not None and instance is not None:
+                leave(db, person, instance, now=self.now)
+
+    @rule(at=which, slowly=anybody, minutes=st.sampled_from([None, -60, -5, 0, 0, 5]))
+    def leave_by_raw_sql(self, at: int, slowly: bool, minutes: int | None) -> None:
+        """Beside any answer, of any evening, of before or after now; or take it back."""
+        when = None if minutes is None else self.now + minutes * MINUTE
+        self.edit("session_instance_person", at, slowly, lambda *_: {"left_at": when})
+
     @rule(who=which, at=which, slowly=anybody, attendance=attendances, is_dated=st.booleans())
     def check_in_by_raw_sql(self, who: int, at: int, slowly: bool, attendance: str, is_dated: bool) -> None:
         with self.writing(slowly=slowly) as db:
@@ -302,11 +316,14 @@ class Evening(RuleBasedStateMachine):
     def delete_check_in_by_raw_sql(self, at: int, slowly: bool) -> None:
         self.delete(at=at, slowly=slowly, table="session_instance_person")
 
-    @rule(steps=st.lists(st.tuples(which, which), min_size=2, max_size=5))
-    def go_about(self, steps: list[tuple[int, int]]) -> None:
-        """One yes after the other, and a minute between them."""
-        for who, at in steps:
-            self.check_in(who=who, at=at, slowly=False, attendance="yes")
+    @rule(steps=st.lists(st.tuples(which, which, anybody), min_size=2, max_size=5))
+    def go_about(self, steps: list[tuple[int, int, bool]]) -> None:
+        """One yes after the other, or a leaving, and a minute between them."""
+        for who, at, leaves in steps:
+            if leaves:
+                self.leave(who=who, at=at, slowly=False)
+            else:
+                self.check_in(who=who, at=at, slowly=False, attendance="yes")
             self.step(seconds=60)
 
     # The clock

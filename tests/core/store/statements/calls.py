@@ -274,6 +274,8 @@ def _planning() -> list[Call]:
 def _presence() -> list[Call]:
     return [
         _call(check_ins.save, PERSON, INSTANCE, ATTENDANCE, COMMENT, now=None),
+        _call(check_ins.leave, PERSON, INSTANCE, now=None, variant="by the database's clock"),
+        _call(check_ins.leave, PERSON, INSTANCE, now=NOW, variant="at a `now` that is given"),
         _call(check_ins.remove, PERSON, INSTANCE),
         _call(check_ins.instance_status, INSTANCE, None, variant="by the database's clock"),
         _call(check_ins.instance_status, INSTANCE, NOW, variant="at a `now` that is given"),
@@ -292,6 +294,7 @@ def _presence() -> list[Call]:
         _call(locations.lock_active, [INSTANCE], wait=True, variant="waiting"),
         _call(locations.move, {PERSON: None}),
         _call(yeses.by_person, [PERSON], NOW),
+        _call(yeses.left_since, [PERSON], SINCE),
         _call(yeses.awaited, [PERSON], NOW),
         _call(yeses.move_undisputed, [PERSON], [INSTANCE], NOW),
     ]

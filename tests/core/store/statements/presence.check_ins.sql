@@ -40,6 +40,22 @@ RETURNING
     coalesce(:now, clock_timestamp()) AS coalesce_1;
 
 
+-- presence.check_ins.leave: by the database's clock
+UPDATE session_instance_person
+SET last_modified_date=clock_timestamp(), left_at=clock_timestamp()
+WHERE session_instance_person.session_instance_id = :session_instance_id
+    AND session_instance_person.person_id = :person_id
+    AND session_instance_person.attendance = 'yes';
+
+
+-- presence.check_ins.leave: at a `now` that is given
+UPDATE session_instance_person
+SET last_modified_date=:now, left_at=:now
+WHERE session_instance_person.session_instance_id = :session_instance_id
+    AND session_instance_person.person_id = :person_id
+    AND session_instance_person.attendance = 'yes';
+
+
 -- presence.check_ins.remove
 DELETE FROM session_instance_person
 WHERE session_instance_person.session_instance_id = :session_instance_id

@@ -7,9 +7,21 @@ SELECT
     person.active_session_instance_id,
     CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS anon_1,
     CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS anon__1,
-    CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS anon__2
+    CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS anon__2,
+    CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS anon__3
 FROM person
 WHERE person.person_id = any(CAST(:ids AS BIGINT[]))
+UNION ALL
+SELECT
+    session_instance_person.person_id,
+    session_instance_person.session_instance_id,
+    session_instance_person.left_at,
+    CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS anon_1,
+    CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS anon__4,
+    CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS anon__5
+FROM session_instance_person
+WHERE session_instance_person.person_id = any(CAST(:ids AS BIGINT[]))
+    AND session_instance_person.left_at >= :lately
 UNION ALL
 SELECT
     session_instance_person.person_id,
@@ -20,6 +32,7 @@ SELECT
         '1970-01-01 00:00:00+00:00'
     ) AS said_at,
     live.opens_at,
+    live.closes_at,
     live.starts_at
 FROM
     session_instance_person,
@@ -52,6 +65,16 @@ WHERE session_instance_person.person_id = any(CAST(:ids AS BIGINT[]))
         live.opens_at <= :now
             OR live.phase = 'open' AND live.opens_at <= :now + make_interval(secs=>61.0)
     );
+
+
+-- presence.yeses.left_since
+SELECT
+    session_instance_person.person_id,
+    session_instance_person.session_instance_id,
+    session_instance_person.left_at
+FROM session_instance_person
+WHERE session_instance_person.person_id = any(CAST(:ids AS BIGINT[]))
+    AND session_instance_person.left_at >= :lately;
 
 
 -- presence.yeses.awaited
@@ -90,7 +113,10 @@ WITH moved AS (
     UPDATE person
     SET active_session_instance_id=undisputed.session_instance_id
     FROM (
-        SELECT yes.person_id AS person_id, min(yes.session_instance_id) AS session_instance_id
+        SELECT
+            yes.person_id AS person_id,
+            min(yes.session_instance_id) AS session_instance_id,
+            min(yes.opens_at) AS opens_at
         FROM (
             SELECT
                 session_instance_person.person_id AS person_id,
@@ -101,6 +127,7 @@ WITH moved AS (
                     '1970-01-01 00:00:00+00:00'
                 ) AS said_at,
                 live.opens_at AS opens_at,
+                live.closes_at AS closes_at,
                 live.starts_at AS starts_at
             FROM
                 session_instance_person,
@@ -139,7 +166,14 @@ WITH moved AS (
         HAVING count(*) = 1
             AND CAST(min(yes.session_instance_id) AS BIGINT) = any(CAST(:opened AS BIGINT[]))
     ) AS undisputed
-    WHERE person.person_id = undisputed.person_id AND person.active_session_instance_id IS NULL
+    WHERE person.person_id = undisputed.person_id
+        AND person.active_session_instance_id IS NULL
+        AND NOT (EXISTS (
+            SELECT *
+            FROM session_instance_person
+            WHERE session_instance_person.person_id = undisputed.person_id
+                AND session_instance_person.left_at >= undisputed.opens_at - make_interval(secs=>60.0)
+        ))
     RETURNING person.person_id
 )
 SELECT array_agg(moved.person_id) AS array_agg_1

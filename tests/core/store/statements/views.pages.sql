@@ -89,6 +89,7 @@ SELECT
     session_instance.location_override,
     session_instance.comments,
     coalesce(session_instance.is_cancelled, false) AS coalesce_1,
+    CASE WHEN (session_instance.is_cancelled IS true) THEN session_instance.cancel_reason END AS anon_1,
     session_instance.active,
     planned_instance.occurrence_start,
     planned_instance.occurrence_end,
@@ -120,6 +121,7 @@ SELECT
     session_instance.location_override,
     session_instance.comments,
     coalesce(session_instance.is_cancelled, false) AS coalesce_1,
+    CASE WHEN (session_instance.is_cancelled IS true) THEN session_instance.cancel_reason END AS anon_1,
     session_instance.active,
     planned_instance.occurrence_start,
     planned_instance.occurrence_end,
@@ -178,7 +180,16 @@ RETURNING person.person_id;
 
 
 -- views.pages.said
-SELECT session_instance_person.attendance, session_instance_person.comment
+SELECT
+    session_instance_person.attendance,
+    session_instance_person.comment,
+    coalesce(
+        session_instance_person.left_at >= coalesce(
+            session_instance_person.checked_in_at,
+            session_instance_person.left_at
+        ),
+        false
+    ) AS coalesce_1
 FROM session_instance_person
 WHERE session_instance_person.session_instance_id = :session_instance_id
     AND session_instance_person.person_id = :person_id;

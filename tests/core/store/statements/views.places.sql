@@ -264,9 +264,29 @@ SELECT
     person.last_name,
     session_instance_person.comment,
     coalesce(session_instance_person.checked_in_at, session_instance_person.created_date) AS coalesce_1,
-    coalesce(person.active_session_instance_id = :session_instance_id, false) AS coalesce_2
+    coalesce(person.active_session_instance_id = :session_instance_id, false) AS coalesce_2,
+    CASE
+        WHEN (session_instance_person.left_at >= coalesce(
+            session_instance_person.checked_in_at,
+            session_instance_person.created_date,
+            '1970-01-01 00:00:00+00:00'
+        )) THEN session_instance_person.left_at
+    END AS anon_1,
+    coalesce(
+        session_instance_person.checked_in_at,
+        session_instance_person.created_date,
+        '1970-01-01 00:00:00+00:00'
+    ) AS coalesce_3,
+    activation_window.opens_at,
+    activation_window.closes_at,
+    activation_window.starts_at
 FROM session_instance_person
 JOIN person ON person.person_id = session_instance_person.person_id
+LEFT OUTER JOIN active_instance ON active_instance.session_instance_id = session_instance_person.session_instance_id
+LEFT OUTER JOIN activation_window ON activation_window.session_instance_id = active_instance.session_instance_id
+    AND activation_window.session_id = active_instance.session_id
+    AND activation_window.phase != 'over'
+    AND activation_window.phase != 'ahead'
 WHERE session_instance_person.session_instance_id = :session_instance_id
     AND session_instance_person.attendance = 'yes'
     AND NOT (EXISTS (
