@@ -86,8 +86,8 @@ def _event(session: SessionRow, one: Date, zone: str, today: date) -> Event:
     event.add("status", "CANCELLED" if cancelled else "CONFIRMED")
     place = (instance and instance.location_override) or words.place(session.city, session.country)
     event.add("location", _text(place))
-    if instance and instance.comments:
-        event.add("description", _text(instance.comments))
+    if instance and (texts := [text for text in (instance.cancel_reason, instance.comments) if text]):
+        event.add("description", _text("\n".join(texts)))
     if site_url := host().site_url:
         event.add("url", site_url + _path(session, one))
     return event

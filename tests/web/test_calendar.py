@@ -79,14 +79,15 @@ def test_uids_are_stable_when_rows_are_made_moved_and_cancelled(
 
     assert set(events(browser().get(path))) == set(before)
 
-    data.change_instance(app, instance_id, start_time="20:00", is_cancelled=True, comments="No room; next week again")
+    changes = {"is_cancelled": True, "cancel_reason": "A wedding", "comments": "No room; next week again"}
+    data.change_instance(app, instance_id, start_time="20:00", **changes)
     reconcile(database_url)
     after = events(browser().get(path))
     [cancelled] = [event for event in after.values() if event["status"] == "CANCELLED"]
     assert set(after) == set(before)
     assert str(cancelled["summary"]) == "Cancelled: The Cobblestone"
     assert cancelled.decoded("dtstart").hour == 20
-    assert str(cancelled["description"]) == "No room; next week again"
+    assert str(cancelled["description"]) == "A wedding\nNo room; next week again"
     assert "url" not in cancelled, "the app has not said where the public reaches it"
 
 

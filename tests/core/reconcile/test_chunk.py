@@ -241,6 +241,19 @@ def test_p4_instance_that_somebody_touched_or_refers_to_stays_without_a_window(
     assert instance not in {row[0] for row in windows_of(app, session)}
 
 
+@pytest.mark.usefixtures("database_of_its_own")
+def test_p4_an_instance_that_was_cancelled_with_a_reason_and_restored_is_as_the_planner_made_it(
+    engine: Engine, app: Connection
+) -> None:
+    session, instance = planned(engine, app)
+    change_instance(app, instance, is_cancelled=True, cancel_reason="no room")
+    reconcile_at(engine, NOON)
+    change_instance(app, instance, is_cancelled=False)
+    change_session(app, session, recurrence=WEDNESDAYS)
+
+    assert reconcile_at(engine, NOON).deleted == (instance,)
+
+
 def test_p4_the_apps_own_instance_stays_without_a_window(engine: Engine, app: Connection) -> None:
     session, instance = planned(engine, app, by_the_app=True)
     change_session(app, session, recurrence=None)
