@@ -31,7 +31,7 @@ FUNCTIONS = {
                         WHERE person_id IN (OLD.person_id, NEW.person_id) AND attendance = 'yes'
                     );
                 END IF;
-                PERFORM seisiun_request_about(near.session_id, 'people') FROM (
+                PERFORM seisiun_request_about(near.session_id::bigint, 'people'::text) FROM (
                     SELECT session_id FROM activation_window
                     WHERE session_instance_id = ANY (touched)
                     AND opens_at < clock_timestamp() + interval '1 hour'
