@@ -95,7 +95,7 @@ class Checked:
 
 def digest(values: Mapping[str, object]) -> str:
     """Return a digest of these values."""
-    return hashlib.sha256(json.dumps(dict(values), sort_keys=True, default=str).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(dict(values), default=str).encode()).hexdigest()
 
 
 # Filling it in
@@ -118,15 +118,16 @@ def stored(session: SessionRow) -> Fields:
 
 def _rows_of(text: str | None) -> tuple[Row, ...] | None:
     """Return the rows that mean the same as the text; None if rows cannot express it."""
-    if not (text or "").strip():
+    if text is None or not text.strip():
         return ()
     try:
         wanted = validate(text)
-        rows = tuple(map(_row_of, json.loads(text or "")["schedules"]))
+        rows = tuple(map(_row_of, json.loads(text)["schedules"]))
         written = json.dumps({"schedules": [row.schedule() for row in rows]})
-        return rows if len(rows) <= MOST_ROWS and validate(written) == wanted else None
-    except (InvalidRecurrence, UnknownTimeZone, ValueError):
+        is_same = validate(written) == wanted  # rows cannot say breaks
+    except (InvalidRecurrence, ValueError):  # ValueError: it is no JSON
         return None
+    return rows if is_same and len(rows) <= MOST_ROWS else None
 
 
 def _row_of(schedule: Mapping[str, object]) -> Row:
@@ -137,7 +138,7 @@ def _row_of(schedule: Mapping[str, object]) -> Row:
         MONTHLY if monthly else str(schedule.get("every_n_weeks", 1)),
         tuple(map(str, which)) if isinstance(which, list) else (),
         str(schedule["start_time"]).zfill(5),
-        str(schedule.get("end_time") or "").zfill(5) if schedule.get("end_time") else "",
+        str(schedule["end_time"]).zfill(5) if schedule.get("end_time") else "",
     )
 
 
@@ -186,7 +187,7 @@ def checked(fields: Fields) -> Checked:
         )
     columns: dict[str, str | date | int | None] = {
         "recurrence": fields.recurrence,
-        "timezone": zone or fields.timezone,
+        "timezone": fields.timezone,
         "initiation_date": initiation,
         "termination_date": termination,
         "active_buffer_minutes_before": _minutes("before", fields.before, errors),
@@ -230,8 +231,6 @@ def _recurrence(fields: Fields, zone: str | None, errors: dict[str, str]) -> Rec
             return Recurrence()
     try:
         return validate(fields.recurrence, default_length=load_settings().default_length, zone=zone)
-    except UnknownTimeZone:
-        return Recurrence()  # the zone's own field says so
     except InvalidRecurrence as error:
         errors[_field_of(fields, str(error))] = _sentence(str(error))
         return Recurrence()

@@ -5,8 +5,13 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 
+from core.recurrence import validate
+from core.recurrence.json_text import MOST_WEEKS
+from core.recurrence.schedules import WEEKDAYS
 from core.store.views.pages import SessionRow
 from web import forms
 from web.forms import MONTHLY, MOST_ROWS, Fields, Row
@@ -59,6 +64,32 @@ def test_what_rows_cannot_say_is_shown_as_text(text: str) -> None:
 
     assert (fields.shape, fields.rows, fields.text) == ("text", (), text)
     assert fields.recurrence == text
+
+
+TIMES = st.builds("{}:{:02}".format, st.integers(0, 23), st.integers(0, 59))
+DAYS = {"weekday": st.sampled_from(WEEKDAYS), "start_time": TIMES}
+ENDS = {"end_time": TIMES | st.none()}
+WEEKS = st.fixed_dictionaries(
+    {"type": st.just("weekly"), **DAYS}, optional={**ENDS, "every_n_weeks": st.integers(1, MOST_WEEKS)}
+)
+MONTHS = st.fixed_dictionaries(
+    {
+        "type": st.just("monthly_nth_weekday"),
+        **DAYS,
+        "which": st.lists(st.sampled_from([1, 2, 3, 4, 5, -1]), min_size=1),
+    },
+    optional=ENDS,
+)
+
+
+@given(st.lists(WEEKS | MONTHS, min_size=1, max_size=5))
+def test_all_that_the_reader_of_documents_accepts_rows_can_say(schedules: list[dict[str, object]]) -> None:
+    text = text_of(*schedules)
+    fields = forms.stored(replace(STORED, recurrence=text))
+
+    assert fields.recurrence is not None
+    assert fields.shape == "rows"
+    assert validate(fields.recurrence).schedules == validate(text).schedules
 
 
 def test_as_many_rows_as_there_may_be_are_rows() -> None:
@@ -218,6 +249,7 @@ def test_a_session_that_is_not_on_every_week_needs_a_first_date() -> None:
         (replace(ROW, every="0"), "every_n_weeks", "Choose how often: every 1 to 52 weeks, or each month."),
         (replace(ROW, every="53"), "every_n_weeks", "Choose how often: every 1 to 52 weeks, or each month."),
         (replace(ROW, every="\u0662"), "every_n_weeks", "Choose how often: every 1 to 52 weeks, or each month."),
+        (replace(ROW, every="x"), "every_n_weeks", "Choose how often: every 1 to 52 weeks, or each month."),
         (replace(ROW, every="0001"), "every_n_weeks", "Choose how often: every 1 to 52 weeks, or each month."),
     ],
 )
@@ -265,6 +297,18 @@ def test_an_unknown_zone_is_told_once_and_stays_in_the_form() -> None:
     assert checked.columns["timezone"] == "Europe/Dubln"
 
 
+def test_rows_that_are_not_chosen_may_be_wrong() -> None:
+    assert errors(shape="text", rows=(replace(ROW, start_time=""),)) == {}
+
+
 def test_an_empty_text_is_no_recurrence() -> None:
     assert forms.checked(replace(FIELDS, shape="text", text="  ")).columns["recurrence"] is None
     assert errors(shape="text", text="") == {}
+
+
+@pytest.mark.parametrize(
+    ("message", "sentence"),
+    [("one thing", "One thing."), ("This is one.", "This is one."), ("is it?", "Is it?"), ("", ".")],
+)
+def test_a_message_is_shown_as_a_sentence(message: str, sentence: str) -> None:
+    assert forms._sentence(message) == sentence
