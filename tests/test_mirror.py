@@ -19,7 +19,6 @@ COVERED_BY = {
     "core/clock.py": "scheduler/daemon/test_timers.py",
     "core/db/pauses.py": "core/db/test_listener.py",
     "core/db/transaction_settings.py": "core/hooks/test_connections.py",
-    "core/db/transactions.py": "core/hooks/test_connections.py",
     "core/db/embedded/guard.py": "core/db/embedded/test_embedded.py",
     "core/errors.py": "core/hooks/test_check_in.py",
     "core/migrations/__init__.py": "core/migrations/test_fresh_database.py",

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
@@ -129,7 +131,6 @@ def run(
 
     Where tests fail without a mutant, their mutants are left out, and at the end it raises `FailsUnchanged`.
     """
-    mutants = list(mutants)
     with TemporaryDirectory(prefix="mutants-") as directory, ExitStack() as prepared, ThreadPoolExecutor(jobs) as pool:
         copies: SimpleQueue[Copy] = SimpleQueue()
         for number in range(jobs):
@@ -147,20 +148,24 @@ def run(
             finally:
                 copies.put(copy)
 
+        failures: list[str] = []
+
         def limit(tests: tuple[str, ...]) -> float | str:
             """Return after how many seconds to end these tests on a mutant; or what fails, twice, without a mutant."""
             first = timed("", tests, None, None)
             result = timed("", tests, None, None) if first.killed_by else first
             return result.killed_by or max(LEAST_SECONDS, LONGEST_RUNS * result.seconds)
 
-        selections = dict.fromkeys(tests for _, tests in mutants)
-        limits = dict(zip(selections, pool.map(limit, selections), strict=True))
-        seconds = {tests: found for tests, found in limits.items() if isinstance(found, float)}
-        fit = [each for each in mutants if each[1] in seconds]
-        for result in pool.map(lambda each: timed(each[0].name, each[1], each[0], seconds[each[1]]), fit):
-            done(result)
-    if failing := [found for found in limits.values() if isinstance(found, str)]:
-        raise FailsUnchanged(f"without a mutant fails: {', '.join(failing)}")
+        for tests, group in groupby(mutants, key=itemgetter(1)):
+            found = set(pool.map(limit, [tests] * jobs))  # in each copy: that also compiles it there
+            if failing := [each for each in found if isinstance(each, str)]:
+                failures += failing
+                continue
+            seconds = max(each for each in found if isinstance(each, float))
+            for result in pool.map(lambda each, most=seconds: timed(each[0].name, each[1], each[0], most), group):
+                done(result)
+    if failures:
+        raise FailsUnchanged(f"without a mutant fails: {', '.join(failures)}")
 
 
 def read(path: Path) -> dict[str, Result]:

@@ -1,0 +1,189 @@
+"""Our own short transactions, and savepoints in an app's; which errors are whose."""
+
+import logging
+from collections.abc import Callable
+
+import psycopg2
+import pytest
+from psycopg2 import errors
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Connection as Ours
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from core import logs
+from core.db.transaction_settings import OWN_TRANSACTION, PASS_SETTINGS
+from core.db.transactions import (
+    after_commit,
+    has_failed_already,
+    is_contention,
+    is_disconnected,
+    is_own,
+    is_privilege_missing,
+    transactions,
+)
+from tests.data import execute, value
+
+CHANNEL = "a_channel"
+
+
+def error_of(db: Connection, statement: str) -> DBAPIError:
+    """Return the error that the server tells of this statement, as SQLAlchemy hands it on."""
+    with pytest.raises(psycopg2.Error) as told:
+        execute(db, statement)
+    return DBAPIError(statement, None, told.value)
+
+
+def raising(condition: str) -> str:
+    return f"DO $$ BEGIN RAISE SQLSTATE '{condition}'; END $$"
+
+
+KINDS: dict[Callable[[Exception], bool], list[type[psycopg2.Error]]] = {
+    is_contention: [
+        errors.LockNotAvailable,
+        errors.DeadlockDetected,
+        errors.QueryCanceled,
+        errors.ForeignKeyViolation,
+        errors.SerializationFailure,
+    ],
+    is_privilege_missing: [errors.InsufficientPrivilege],
+    has_failed_already: [errors.InFailedSqlTransaction],
+    is_disconnected: [],
+}
+STATES = {
+    "55P03": errors.LockNotAvailable,
+    "40P01": errors.DeadlockDetected,
+    "57014": errors.QueryCanceled,
+    "23503": errors.ForeignKeyViolation,
+    "40001": errors.SerializationFailure,
+    "42501": errors.InsufficientPrivilege,
+    "25P02": errors.InFailedSqlTransaction,
+    "23505": errors.UniqueViolation,
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_each_error_of_the_server_is_of_one_kind_at_most(app: Connection, state: str) -> None:
+    error = error_of(app, raising(state))
+
+    assert isinstance(error.orig, STATES[state])
+    assert {kind.__name__ for kind, of_it in KINDS.items() if STATES[state] in of_it} == {
+        kind.__name__ for kind in KINDS if kind(error)
+    }
+
+
+def test_a_lost_connection_is_told_by_sqlalchemy_or_by_an_error_without_a_state() -> None:
+    refused = DBAPIError("", None, psycopg2.OperationalError("connection refused"))
+    ended = DBAPIError("", None, errors.AdminShutdown("terminated"), connection_invalidated=True)
+
+    for error in (refused, ended):
+        assert {kind.__name__ for kind in KINDS if kind(error)} == {"is_disconnected"}
+
+
+def test_an_error_of_something_else_is_of_no_kind() -> None:
+    assert [kind for kind in KINDS if kind(ValueError("something else"))] == []
+
+
+# Settings
+
+
+def settings(db: Ours, names: dict[str, str]) -> dict[str, str]:
+    return {name: str(db.scalar(text(f"SELECT current_setting('{name}', true)"))) for name in names}
+
+
+def test_our_own_transaction_has_our_settings_and_leaves_none_behind(engine: Engine) -> None:
+    with engine.connect() as db:
+        before = settings(db, OWN_TRANSACTION)
+    with transactions(engine) as begin, begin() as db:
+        assert settings(db, OWN_TRANSACTION) == OWN_TRANSACTION
+        assert is_own(db)
+    with engine.connect() as db:
+        after = settings(db, OWN_TRANSACTION)
+
+    assert after | {"seisiun.own_write": ""} == before | {"seisiun.own_write": ""}
+    assert after["seisiun.own_write"] != "on"
+
+
+def test_a_savepoint_in_the_apps_transaction_has_those_of_a_pass_and_gives_the_apps_back(engine: Engine) -> None:
+    with engine.connect() as theirs:
+        theirs.execute(text("SET LOCAL lock_timeout = '7s'"))
+        before = settings(theirs, OWN_TRANSACTION)
+        with transactions(theirs) as begin, begin() as db:
+            assert settings(db, PASS_SETTINGS) == PASS_SETTINGS
+            assert settings(db, {"synchronous_commit": ""}) == {"synchronous_commit": before["synchronous_commit"]}
+            assert not is_own(db)
+        after = settings(theirs, OWN_TRANSACTION)
+
+    assert after | {"seisiun.own_write": ""} == before | {"seisiun.own_write": ""}
+    assert after["seisiun.own_write"] != "on"
+
+
+def fail_after(work: Callable[[], object]) -> None:
+    work()
+    raise ZeroDivisionError
+
+
+def test_what_fails_in_a_savepoint_of_the_apps_transaction_is_undone_alone(engine: Engine, app: Connection) -> None:
+    with engine.begin() as theirs:
+        theirs.execute(text("INSERT INTO person (first_name) VALUES ('Nóirín')"))
+        with pytest.raises(ZeroDivisionError), transactions(theirs) as begin, begin() as db:
+            fail_after(lambda: db.execute(text("INSERT INTO person (first_name) VALUES ('Seán')")))
+
+    assert execute(app, "SELECT first_name FROM person") == [("Nóirín",)]
+
+
+# Notifications
+
+
+@pytest.fixture
+def listening(db_connect: Callable[[], Connection]) -> Connection:
+    connection = db_connect()
+    connection.autocommit = True
+    execute(connection, f"LISTEN {CHANNEL}")
+    return connection
+
+
+def told(listening: Connection) -> list[str]:
+    execute(listening, "SELECT 1")
+    return [notify.payload for notify in listening.notifies]
+
+
+def test_our_own_transaction_notifies_after_its_commit_each_payload_once(
+    engine: Engine, app: Connection, listening: Connection
+) -> None:
+    with transactions(engine) as begin, begin() as db:
+        db.execute(text("INSERT INTO person (first_name) VALUES ('Nóirín')"))
+        assert after_commit(db, CHANNEL, ["2", "1"])
+        assert after_commit(db, CHANNEL, ["1"])
+        assert told(listening) == []
+
+    assert told(listening) == ["1", "2"]
+    with transactions(engine) as begin, begin() as db:
+        pass
+    assert told(listening) == ["1", "2"], "the next transaction on this connection tells only of its own"
+    assert value(app, "SELECT count(*) FROM person") == 1
+
+
+def test_what_was_not_committed_is_not_told(engine: Engine, listening: Connection) -> None:
+    with pytest.raises(ZeroDivisionError), transactions(engine) as begin, begin() as db:
+        fail_after(lambda: after_commit(db, CHANNEL, ["1"]))
+
+    assert told(listening) == []
+
+
+def test_a_notification_that_fails_costs_nothing_that_was_committed(
+    engine: Engine, app: Connection, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, logs.ROOT)
+    monkeypatch.setattr("core.db.transactions.OUTAGES", logs.ThrottledLog(0))
+    with transactions(engine) as begin, begin() as db:
+        db.execute(text("INSERT INTO person (first_name) VALUES ('Nóirín')"))
+        after_commit(db, "x" * 64, ["1"])  # no channel has so long a name
+
+    assert "not_notified" in caplog.text
+    assert value(app, "SELECT count(*) FROM person") == 1
+
+
+def test_in_the_apps_transaction_nothing_is_left_for_after_the_commit(engine: Engine) -> None:
+    with engine.begin() as theirs, transactions(theirs) as begin, begin() as db:
+        assert not after_commit(db, CHANNEL, ["1"])
