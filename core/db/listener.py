@@ -156,9 +156,7 @@ class Listener:
         """
         with contextlib.closing(self._connect("seisiun probe")) as elsewhere:
             self._notify_private(elsewhere)
-        received = self._receives_private(connection)
-        connection.notifies.clear()  # the others are not needed: `on_listening` reads everything next
-        return received
+        return self._receives_private(connection)
 
     def _report_not_receiving(self, connection: Connection, *, again: bool) -> None:
         with connection.cursor() as cursor:

@@ -1,19 +1,23 @@
+import logging
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
-from core.db.listener import Listener
+from core import logs
+from core.db.listener import OVERDUE_SECONDS, SILENCE_SECONDS, Listener
 from core.store.notify import ACTIVE_CHANGED, SESSION_CHANGED, active_changed
 from tests.data import add_session, execute, value
 
 LONG = 5.0
+NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
 
 class RunningListener:
@@ -206,3 +210,154 @@ def test_database_errors_of_the_listener_do_not_escape_it(app: Connection, datab
     assert not thread.is_alive()
     assert app.closed == 0
     assert not isinstance(times[0], psycopg2.Error)
+
+
+class Deaf(Listener):
+    """It receives its own notifications only `heard` times: then it is behind a pooler, or its network is silent."""
+
+    heard = 0
+
+    def _notify_private(self, connection: Connection) -> None:
+        self.heard -= 1
+        if self.heard >= 0:
+            super()._notify_private(connection)
+
+
+class RunningDeaf(RunningListener):
+    listener: Deaf
+
+    def __init__(self, url: str, heard: int) -> None:
+        super().__init__(url)
+        self.listener = Deaf(
+            url, SESSION_CHANGED, self.received.put, lambda: self.received.put(None), silence_seconds=0.2
+        )
+        self.listener.heard = heard
+        self.thread = threading.Thread(target=self.listener.run)
+        self.thread.start()
+
+    def end(self) -> None:
+        begun = time.monotonic()
+        self.listener.stop()
+        self.thread.join(LONG)
+        assert not self.thread.is_alive()
+        assert time.monotonic() - begun < 2
+
+
+def logged(caplog: pytest.LogCaptureFixture, event: str) -> int:
+    return sum(isinstance(record.msg, logs.Event) and record.msg.name == event for record in caplog.records)
+
+
+def test_where_nothing_is_delivered_it_says_so_once_and_asks_for_everything(
+    database_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.db.listener.LOOPBACK_SECONDS", 0.2)
+    monkeypatch.setattr("core.db.listener.NOT_RECEIVING_RETRY_SECONDS", 0.1)
+    running = RunningDeaf(database_url, heard=0)
+    assert running.next() is None
+    before = running.listener.progress_at
+    time.sleep(1)  # it tries again and again
+
+    assert running.listener.not_receiving
+    assert running.listener.listening_since is None
+    assert running.listener.progress_at > before
+    assert running.received.empty()
+    assert logged(caplog, "not_receiving") == 1
+    running.listener.heard = 1_000_000
+    assert running.next() is None
+    running.end()
+    assert running.listener.progress_at > before
+
+
+def test_it_waits_long_before_it_tries_again_where_nothing_is_delivered(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.db.listener.LOOPBACK_SECONDS", 0.1)
+    running = RunningDeaf(database_url, heard=0)
+    assert running.next() is None
+    running.listener.heard = 1_000_000
+    with pytest.raises(queue.Empty):
+        running.received.get(timeout=1)
+
+    running.end()
+
+
+def test_while_it_waits_it_shows_progress_and_stop_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.db.listener.SILENCE_SECONDS", 0.05)
+    listener = Listener("postgresql://nobody@nowhere/nothing", "nothing", lambda _: None, lambda: None)
+    begun = time.monotonic()
+    listener._pause(0.3)
+    assert 0.3 <= time.monotonic() - begun < 3
+    assert listener.progress_at > begun + 0.1
+
+    threading.Timer(0.1, listener.stop).start()
+    listener._pause(60)
+    assert time.monotonic() - begun < 3
+
+
+def test_a_listener_that_hears_nothing_more_not_even_itself_connects_again(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.db.listener.LOOPBACK_SECONDS", 0.2)
+    running = RunningDeaf(database_url, heard=3)  # the proof, and two more after a silence each
+    assert running.next() is None
+    begun = time.monotonic()
+    assert running.next() is None
+    assert time.monotonic() - begun > 3 * 0.2
+    running.end()
+
+
+def test_its_own_notifications_show_that_it_receives_and_are_passed_on_to_nobody(
+    app: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.db.listener.OVERDUE_SECONDS", 0.3)
+    running = RunningDeaf(database_url, heard=1_000_000)
+    assert running.next() is None
+    for _ in range(10):
+        time.sleep(0.1)
+        assert running.listener.listening_since is not None
+    assert running.received.empty()
+    notify(app, "12")
+    assert running.next() == "12"
+    running.end()
+
+
+def test_a_thread_that_hangs_is_soon_not_listening() -> None:
+    listener = Listener("postgresql://nobody@nowhere/nothing", "nothing", lambda _: None, lambda: None)
+    listener._since = NOON
+    listener._received_at = time.monotonic() - SILENCE_SECONDS - OVERDUE_SECONDS + 1
+    assert listener.listening_since == NOON
+    listener._received_at -= 1.1
+    assert listener.listening_since is None
+
+
+def test_what_arrives_together_with_the_proof_is_passed_on_at_once(app: Connection, database_url: str) -> None:
+    class Busy(Listener):
+        def _notify_private(self, connection: Connection) -> None:
+            notify(app, "12")
+            super()._notify_private(connection)
+
+    running = RunningListener(database_url)
+    running.listener = Busy(database_url, SESSION_CHANGED, running.received.put, lambda: running.received.put(None))
+    running.thread = threading.Thread(target=running.listener.run)
+    running.thread.start()
+    assert running.next() is None
+    begun = time.monotonic()
+    assert running.next() == "12"
+    assert time.monotonic() - begun < SILENCE_SECONDS / 2
+    running.listener.stop()
+    running.thread.join(LONG)
+
+
+def test_a_connection_that_was_cut_is_told_of_and_made_again(
+    app: Connection, database_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, logs.ROOT)
+    monkeypatch.setattr("core.db.listener.OUTAGES", logs.ThrottledLog(0))
+    with listening(database_url) as running:
+        assert end_listeners(app) == 1
+        assert running.next() is None
+        notify(app, "12")
+        assert running.next() == "12"
+
+    assert logged(caplog, "listener_lost") == 1
+    assert logged(caplog, "listening") == 2
