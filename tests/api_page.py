@@ -55,7 +55,6 @@ SECTIONS: dict[str, list[str]] = {
 INTRODUCTIONS = {
     "Exceptions": "\nThe message names the value and says what is accepted. `SeisiunError` is the base of all.\n\n"
 }
-RECURRENCES = ("validate", "parse", "Recurrence", "Occurrence")
 
 Function = ast.FunctionDef
 FIELD = re.compile(r"^(\w+)  +(\S.*)$")
@@ -74,7 +73,7 @@ def page() -> str:
 
 def entry(name: str, value: Any) -> str:
     if inspect.ismodule(value):
-        return f"\n{prose(value)}" + "".join(entry(f"{name}.{one}", getattr(value, one)) for one in RECURRENCES)
+        return f"\n{prose(value)}" + "".join(entry(f"{name}.{one}", getattr(value, one)) for one in calls_first(value))
     if inspect.isfunction(value):
         return f"\n### {name}\n{code(signature(source(value), name))}\n{prose(value)}"
     if isinstance(value, type) and issubclass(value, Exception):
@@ -82,6 +81,12 @@ def entry(name: str, value: Any) -> str:
     if isinstance(value, type):
         return f"\n### {name}\n\n{prose(value)}" + "".join(members(value))
     return f"\n### {name}\n{code(alias(transactions, name))}\n{alias_doc(transactions, name)}\n"
+
+
+def calls_first(module: ModuleType) -> list[str]:
+    """Return the names of a module's functions, and then of its classes; not its constants."""
+    public = [name for name in module.__all__ if callable(getattr(module, name))]
+    return sorted(public, key=lambda name: isinstance(getattr(module, name), type))
 
 
 def members(value: type) -> Iterator[str]:
