@@ -31,7 +31,7 @@ be local. Examples are in the [README](../README.md#in-your-app).
 """
 
 SECTIONS: dict[str, list[str]] = {
-    "Saving": ["session_saved", "instance_saved", "check_in", "remove_check_in", "ensure_instance"],
+    "Saving": ["session_saved", "instance_saved", "check_in", "leave", "remove_check_in", "ensure_instance"],
     "Asking": ["whereabouts", "who_is_here", "elsewhere_in_town", "active_instances"],
     "Reconciling everything": ["update_active_sessions"],
     "Pages": ["create_blueprint"],
