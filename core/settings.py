@@ -17,6 +17,14 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
 
     database_url: SecretStr | None = None
+    # Where the database is, in libpq's own words, if database_url is missing. libpq itself reads these variables, and
+    # its others (PGPASSWORD, PGPASSFILE, PGSSLMODE, ...), so here it matters only whether they are set.
+    pghost: str | None = None
+    pghostaddr: str | None = None
+    pgport: str | None = None
+    pgdatabase: str | None = None
+    pguser: str | None = None
+    pgservice: str | None = None
     embedded_postgres_dir: Path = Path(".data/postgres")
     render: bool = False
     plan_horizon_hours: float = Field(default=24, ge=1, le=24 * 14)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from sqlalchemy.engine import make_url
+
 from tests import preloaded
 
 ROOT = Path(__file__).parents[1]
@@ -27,8 +29,21 @@ OURS = {
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """The environment of a command: what this process has, but of our settings only these."""
-    return {name: value for name, value in os.environ.items() if name not in OURS} | settings
+    """The environment of a command: what this process has, but of our settings and of libpq's only these."""
+    kept = {name: value for name, value in os.environ.items() if name not in OURS and not name.startswith("PG")}
+    return kept | settings
+
+
+def libpq_variables(url: str) -> dict[str, str]:
+    """Say in libpq's variables what a URL says."""
+    parts = make_url(url)
+    return {
+        "PGHOST": str(parts.host),
+        "PGPORT": str(parts.port),
+        "PGDATABASE": str(parts.database),
+        "PGUSER": str(parts.username),
+        "PGPASSWORD": str(parts.password),
+    }
 
 
 def run(*arguments: str, settings: Mapping[str, str], cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

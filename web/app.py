@@ -13,7 +13,7 @@ from flask import Blueprint, Flask, abort, redirect, render_template, request, s
 from sqlalchemy import Engine
 from werkzeug.wrappers import Response
 
-from core.db import create_engine
+from core.db import configured_url, create_engine
 from core.errors import DatabaseUnavailable
 from core.models import is_id
 from core.settings import load_settings
@@ -38,7 +38,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         )
     app = Flask(__name__)
     app.config.from_mapping(
-        DATABASE_URL=settings.database_url and settings.database_url.get_secret_value(),
+        DATABASE_URL=configured_url(settings),
         SECRET_KEY=secrets.token_hex(32),
         MAX_CONTENT_LENGTH=MOST_BYTES,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -47,7 +47,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     )
     app.config.from_mapping(config or {})
     if not app.config["DATABASE_URL"]:
-        raise DatabaseUnavailable("DATABASE_URL is not set; `make run` sets it for the demonstration")
+        raise DatabaseUnavailable(
+            "DATABASE_URL is not set, nor are PGHOST and PGDATABASE; `make run` sets it for the demonstration"
+        )
     engine = create_engine(app.config["DATABASE_URL"], pool_size=10, application_name="seisiun demo pages")
     app.before_request(_refuse_strangers)
     seisiun = create_blueprint(engine, _current_person, lambda _: _organised(engine))

@@ -12,6 +12,7 @@ embedded              the development server
 All statements about sessions, instances and people are in `core.store`.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -99,12 +100,13 @@ def _names_several_hosts(url: URL) -> bool:
 
 
 def connection_parameters(url: str) -> dict[str, Any]:
-    """Return the parameters of `psycopg2.connect` for `url`, with keepalives; keep the URL's own `options`.
+    """Return the parameters of `psycopg2.connect` for `url`, with keepalives.
 
-    Raises `DatabaseUnavailable` as `normalise_url` does.
+    Keep the URL's own `options`, or those of PGOPTIONS. What `url` leaves out libpq takes from its own environment
+    variables. Raises `DatabaseUnavailable` as `normalise_url` does.
     """
     _, parameters = _DIALECT.create_connect_args(make_url(normalise_url(url)))
-    options = f"{parameters.get('options', '')} {SERVER_OPTIONS}".strip()
+    options = f"{parameters.get('options', os.environ.get('PGOPTIONS', ''))} {SERVER_OPTIONS}".strip()
     return {**parameters, **KEEPALIVES, "client_encoding": "UTF8", "options": options}
 
 
@@ -144,18 +146,43 @@ def create_engine(
     return engine
 
 
+LIBPQ = ("pghost", "pghostaddr", "pgport", "pgdatabase", "pguser", "pgservice")
+
+
+def configured_url(settings: Settings) -> str | None:
+    """Return the URL of the database that the environment names, or None if it names none.
+
+    Without DATABASE_URL, libpq's own variables count, and libpq fills in what the URL leaves out. Raises
+    `DatabaseUnavailable` if DATABASE_URL is not accepted, or these variables do not say which database it is.
+    """
+    if settings.database_url:
+        return normalise_url(settings.database_url.get_secret_value())
+    given = [name.upper() for name in LIBPQ if getattr(settings, name)]
+    if not given:
+        return None
+    if not (settings.pgdatabase or settings.pguser or settings.pgservice):  # libpq would take the system user's name
+        raise DatabaseUnavailable(
+            f"{given[0]} is set, but nothing says which database: "
+            "set PGDATABASE too, or PGSERVICE, or DATABASE_URL instead"
+        )
+    several = "," in (settings.pghost or settings.pghostaddr or "") and "PGTARGETSESSIONATTRS" not in os.environ
+    return normalise_url("postgresql://?target_session_attrs=read-write" if several else "postgresql://")
+
+
 @contextmanager
 def database(settings: Settings) -> Iterator[str]:
     """Yield the URL of the configured database, or of an embedded server that runs as long as the block.
 
-    Raises `DatabaseUnavailable` if no database is configured and we run on Render, or the embedded server's package is
-    not installed.
+    Raises `DatabaseUnavailable` as `configured_url` does; if no database is configured and we run on Render; or if the
+    embedded server's package is not installed.
     """
-    if settings.database_url:
-        yield normalise_url(settings.database_url.get_secret_value())
+    url = configured_url(settings)
+    if url is not None:
+        yield url
     elif settings.render:
         raise DatabaseUnavailable(
-            "DATABASE_URL is not set. On Render, set it from the database's connectionString (see render.yaml)."
+            "DATABASE_URL is not set, nor are PGHOST and PGDATABASE. On Render, set DATABASE_URL from the database's "
+            "connectionString (see render.yaml)."
         )
     else:
         # Imported only here, so that production never loads the development server.
@@ -167,4 +194,4 @@ def database(settings: Settings) -> Iterator[str]:
 
 def is_embedded(settings: Settings) -> bool:
     """Return whether `database` would use the embedded server."""
-    return not settings.database_url and not settings.render
+    return configured_url(settings) is None and not settings.render

@@ -10,7 +10,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from scheduler.commands import screens
-from tests.commands import run
+from tests.commands import libpq_variables, run
 from tests.data import add_session, change_instance, connected, execute
 from tests.scheduler.daemon_process import Daemons, eventually
 from tests.scheduler.soon import HOUR, instance_soon, on, session_here, wait_until_reconciled, weekly
@@ -54,6 +54,44 @@ def test_a_database_that_cannot_be_reached_is_one_line_without_the_password(comm
     assert "Connection refused" in err
     assert err.count("\n") == 1
     assert "secret" not in err
+
+
+def test_libpqs_variables_serve_every_command_and_no_embedded_server_is_started(
+    empty_database_url: str, tmp_path: Path, daemons: Daemons
+) -> None:
+    nowhere = tmp_path / "nowhere"
+    settings = libpq_variables(empty_database_url) | {"EMBEDDED_POSTGRES_DIR": str(nowhere)}
+    with connected(empty_database_url) as app:
+        assert scheduler("migrate", **settings) == (0, "the schema is created\n", "")
+        assert scheduler("load", "scheduler/commands/data/real_sessions.json", **settings)[0] == 0
+        assert execute(app, "SELECT count(*) FROM session") == [(38,)]
+        assert run("jobs/check_active_sessions.py", settings=settings).returncode == 0
+        assert execute(app, "SELECT count(*) FROM session_plan WHERE planned_through IS NOT NULL") == [(38,)]
+        assert "no daemon is alive" in scheduler("status", **settings)[1]
+        daemons.ready("", **settings)
+        eventually(lambda: scheduler("status", **settings)[0] == 0, "the daemon is healthy")
+        assert scheduler("upcoming", "--json", **settings)[0] == 0
+
+    assert not nowhere.exists()
+
+
+@pytest.mark.parametrize("command", [("-m", "scheduler", "status"), ("jobs/check_active_sessions.py",)])
+def test_libpqs_variables_that_lead_nowhere_are_one_line_without_the_password(
+    database_url: str, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    nowhere = tmp_path / "nowhere"
+    wrong = libpq_variables(database_url) | {"PGPASSWORD": "hunter2", "EMBEDDED_POSTGRES_DIR": str(nowhere)}
+    for settings, told in (
+        (wrong, "password authentication failed"),
+        (wrong | {"PGDATABASE": "", "PGUSER": ""}, "set PGDATABASE too"),
+    ):
+        done = run(*command, settings=settings)
+
+        assert (done.returncode, done.stdout) == (1, "")
+        assert told in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert "hunter2" not in done.stderr
+    assert not nowhere.exists()
 
 
 def test_a_database_that_was_not_migrated_is_one_line(empty_database_url: str) -> None:

@@ -1,5 +1,7 @@
+import os
 import traceback
 from contextlib import closing
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -8,10 +10,19 @@ from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from core.db import connect, connection_parameters, create_engine, database, is_embedded, normalise_url
+from core.db import (
+    configured_url,
+    connect,
+    connection_parameters,
+    create_engine,
+    database,
+    is_embedded,
+    normalise_url,
+)
 from core.db.transactions import wrap_psycopg2
 from core.errors import DatabaseUnavailable
 from core.settings import Settings
+from tests.commands import libpq_variables
 
 URL = "postgresql+psycopg2://user:p%40ss@host:5433/name?sslmode=require"
 
@@ -109,6 +120,96 @@ def test_at_sign_that_is_written_as_such_is_taken() -> None:
 
     assert taken["password"] == "p@q"
     assert taken["dbname"] == make_url("postgresql://h/d%40e").database  # SQLAlchemy 2.0 leaves %40 in it, 2.1 does not
+
+
+# libpq's own variables
+
+
+@pytest.fixture(autouse=True)
+def without_libpqs_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize("name", ["PGDATABASE", "PGUSER", "PGSERVICE"])
+def test_what_says_which_database_it_is_keeps_the_embedded_server_away(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "tracker")
+    settings = Settings(database_url=None)
+
+    assert configured_url(settings) == "postgresql+psycopg2://"
+    assert not is_embedded(settings)
+    assert configured_url(Settings(database_url=SecretStr("postgres://h/n"))) == "postgresql+psycopg2://h/n"
+
+
+@pytest.mark.parametrize("name", ["PGHOST", "PGHOSTADDR", "PGPORT"])
+def test_a_server_without_a_database_is_an_error_that_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "5432")
+    monkeypatch.setenv("PGPASSWORD", "SECRET")
+    told = (
+        f"^{name} is set, but nothing says which database: set PGDATABASE too, or PGSERVICE, or DATABASE_URL instead$"
+    )
+    for use in (is_embedded, configured_url):
+        with pytest.raises(DatabaseUnavailable, match=told):
+            use(Settings(database_url=None))
+
+
+@pytest.mark.parametrize("name", ["PGPASSWORD", "PGPASSFILE", "PGSSLMODE", "PGOPTIONS", "PGAPPNAME"])
+def test_what_does_not_say_where_a_database_is_changes_nothing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "x")
+
+    assert is_embedded(Settings(database_url=None))
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"PGHOST": "one,two"}, "read-write"),
+        ({"PGHOSTADDR": "127.0.0.1,127.0.0.2"}, "read-write"),
+        ({"PGHOST": "one"}, None),
+        ({"PGHOST": "one,two", "PGTARGETSESSIONATTRS": "any"}, None),
+    ],
+)
+def test_of_several_hosts_in_pghost_too_the_one_is_meant_that_can_be_written_to(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: str | None
+) -> None:
+    for name, given in (variables | {"PGDATABASE": "tracker"}).items():
+        monkeypatch.setenv(name, given)
+    url = configured_url(Settings(database_url=None))
+
+    assert url is not None
+    assert connection_parameters(url).get("target_session_attrs") == expected
+
+
+@pytest.mark.parametrize("form", ["variables", "a service", "a file of passwords"])
+def test_libpqs_variables_lead_to_the_database_and_their_options_count(
+    monkeypatch: pytest.MonkeyPatch, empty_database_url: str, tmp_path: Path, form: str
+) -> None:
+    variables = libpq_variables(empty_database_url)
+    if form == "a service":
+        names = {"PGHOST": "host", "PGPORT": "port", "PGDATABASE": "dbname", "PGUSER": "user", "PGPASSWORD": "password"}
+        file = tmp_path / "services"
+        file.write_text("\n".join(["[tracker]", *(f"{names[name]}={given}" for name, given in variables.items())]))
+        variables = {"PGSERVICE": "tracker", "PGSERVICEFILE": str(file)}
+    elif form == "a file of passwords":
+        file = tmp_path / "passwords"
+        file.write_text(f"*:*:*:*:{variables.pop('PGPASSWORD')}\n")
+        file.chmod(0o600)
+        variables["PGPASSFILE"] = str(file)
+    for name, given in (variables | {"PGOPTIONS": "-c search_path=tracker"}).items():
+        monkeypatch.setenv(name, given)
+    with database(Settings(database_url=None)) as url:
+        engine = create_engine(url)
+        with engine.connect() as connection:
+            asked = "SELECT current_database(), current_setting('search_path'), current_setting('timezone')"
+            found = connection.execute(sqlalchemy.text(asked)).one()
+        assert str(make_url(empty_database_url).password) not in f"{engine!r} {url}"
+        engine.dispose()
+
+    assert tuple(found) == (make_url(empty_database_url).database, "tracker", "UTC")
 
 
 def test_configured_database_is_used() -> None:

@@ -1,15 +1,35 @@
 """`python -m web` ends when it is told to: also when it is told more than once, as the demonstration does."""
 
+import json
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 
 import pytest
 
-from tests.commands import ROOT, environment
+from tests.commands import ROOT, environment, libpq_variables
 
 pytestmark = pytest.mark.process
+
+
+def test_it_goes_by_libpqs_variables_where_database_url_is_missing(database_url: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "web", "--port", "0"],
+        cwd=ROOT,
+        env=environment(**libpq_variables(database_url)),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        address = process.stdout.readline().strip()
+        with urllib.request.urlopen(f"{address}healthz") as answer:
+            assert json.load(answer)["ok"]
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
 
 
 @pytest.mark.parametrize("option", [[], ["--with-parent"]], ids=["alone", "with its parent"])
