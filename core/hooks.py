@@ -11,7 +11,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
+import psycopg2
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from core.db.transaction_settings import HOOK_SETTINGS, clock, temporary_settings
 from core.db.transactions import (
@@ -70,19 +72,26 @@ def session_saved(db: AppDatabase, session_id: int, *, now: datetime | None = No
 
     At the app's commit exactly the instance that should be active is active. Bad data raises no error: an unreadable
     recurrence is in `unreadable`, and an instance without a window in `unwindowed`. If another transaction holds a row,
-    or this transaction is not READ COMMITTED, the session is in `deferred`, and the daemon reconciles it. `now` is for
-    tests; None means the database's clock. Raises the database's error if the transaction has already failed or the
-    connection is lost.
+    or this transaction is not READ COMMITTED, the session is in `deferred`, and the daemon reconciles it. The same if
+    this transaction has failed already, or the connection is lost; a line in the log says so, and so will the app's own
+    commit. Where the app is in no transaction (in autocommit, or after a COMMIT that it sent as text), the work is a
+    transaction of its own. `now` is for tests; None means the database's clock. Raises only what flushing the app's own
+    ORM session raises.
     """
-    with joined(db) as connection:
-        return _reconcile(connection, session_id, now)
+    return _saved(db, lambda connection: _reconcile(connection, session_id, now), _deferred(session_id))
 
 
 def instance_saved(db: AppDatabase, session_instance_id: int, *, now: datetime | None = None) -> ReconcileResult:
-    """Do as `session_saved` does, for the session of an instance. After deleting an instance, call `session_saved`."""
-    with joined(db) as connection:
+    """Do as `session_saved` does, for the session of an instance. After deleting an instance, call `session_saved`.
+
+    The result is empty if there is no such instance, or it cannot be read because the transaction has failed already.
+    """
+
+    def work(connection: Connection) -> ReconcileResult:
         session_id = _or_none(connection, lambda: check_ins.session_of(connection, session_instance_id))
         return ReconcileResult() if session_id is None else _reconcile(connection, session_id, now)
+
+    return _saved(db, work, ReconcileResult())
 
 
 def check_in(
@@ -154,9 +163,40 @@ def _unknown(connection: Connection, person_id: int, session_instance_id: int) -
     return UnknownPerson(f"there is no person {person_id}")
 
 
+def _saved(
+    db: AppDatabase, work: Callable[[Connection], ReconcileResult], otherwise: ReconcileResult
+) -> ReconcileResult:
+    """Do the work on the app's connection; if that can do nothing more, log a line and return `otherwise`.
+
+    The app learns of it from its own commit; if the work was a transaction of its own, the app's save stands already.
+    """
+    result = None
+    try:
+        with joined(db) as connection:
+            result = work(connection)
+    except PendingRollbackError:  # its text shows the parameters of the statement that failed
+        log.warning("hook_refused", error="the ORM session has failed before, and waits to be rolled back")
+    except (DBAPIError, psycopg2.Error) as error:
+        if result is None and not _is_lost(error):
+            raise  # for example, flushing the app's own ORM session has failed
+        log.warning("hook_refused", error=str(getattr(error, "orig", error)).strip())
+    else:
+        return result
+    return otherwise
+
+
+def _is_lost(error: Exception) -> bool:
+    """Return whether the app's transaction cannot be committed any more: it had failed, or the connection is lost."""
+    return is_disconnected(error) or has_failed_already(error)
+
+
 def _reconcile(connection: Connection, session_id: int, now: datetime | None) -> ReconcileResult:
     result = _or_deferred(connection, lambda: _pass(connection, session_id, now))
-    return ReconcileResult(deferred=frozenset({session_id})) if result is None else result
+    return _deferred(session_id) if result is None else result
+
+
+def _deferred(session_id: int) -> ReconcileResult:
+    return ReconcileResult(deferred=frozenset({session_id}))
 
 
 def _pass(connection: Connection, session_id: int, now: datetime | None) -> ReconcileResult:
@@ -182,8 +222,8 @@ def _or_none(connection: Connection, work: Callable[[], Result | None], *, tell:
         with connection.begin_nested():
             return work()
     except Exception as error:
-        if is_disconnected(error) or has_failed_already(error):
-            raise  # the app's own transaction has failed, so its save is lost anyway
+        if _is_lost(error):
+            raise  # the app's save is lost anyway
         if not tell:
             pass
         elif is_privilege_missing(error):

@@ -80,6 +80,13 @@ def _with_our_casts(base: type[Cursor]) -> type[Cursor]:
     return type(f"OurCasts{base.__name__}", (base,), {"__init__": create})
 
 
+def our_cursor(raw: Psycopg2Connection) -> Cursor:
+    """Return a cursor with our casts that returns tuples, whatever cursors the app has chosen for the connection."""
+    if issubclass(type(raw), Psycopg2Connection):  # past a method `cursor` of the app's own class
+        return Psycopg2Connection.cursor(raw, cursor_factory=_with_our_casts(Cursor))
+    return raw.cursor(cursor_factory=_with_our_casts(Cursor))  # a wrapper around a connection: a pool's, or a tracer's
+
+
 @contextmanager
 def our_casts(raw: Psycopg2Connection, base: type[Cursor]) -> Iterator[None]:
     """Let the connection make cursors of class `base` with our casts in the block, and afterwards its own again."""

@@ -6,7 +6,7 @@ it is flushed. So a notification that fails, or waits, costs no flip.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, TypeGuard, cast
 
 import psycopg2
@@ -19,8 +19,9 @@ from psycopg2.errors import (
     QueryCanceled,
     SerializationFailure,
 )
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE, cursor
+from psycopg2.extensions import STATUS_BEGIN, TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812 -- it is a class
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 -- it is a class
 from sqlalchemy import ARRAY, Connection, Dialect, Engine, Text, bindparam, func, select, true
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import make_url
@@ -28,7 +29,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.pool import PoolProxiedConnection, StaticPool
 
-from core.db.casts import our_casts
+from core.db.casts import our_casts, our_cursor
 from core.db.transaction_settings import OWN_TRANSACTION, PASS_SETTINGS, begin_own, temporary_settings
 from core.errors import UnsupportedDriver
 from core.logs import OUTAGES, logger
@@ -63,7 +64,8 @@ def transactions(db: Engine | AppDatabase) -> Iterator[Begin]:
 def joined(db: AppDatabase) -> Iterator[Connection]:
     """Yield the caller's own connection, inside the caller's transaction; commit nothing.
 
-    We flush an ORM session before the block and expire it after the block, so that its objects show what we wrote.
+    Where the server is in no transaction that somebody will commit, the block is a transaction of our own. We flush an
+    ORM session before the block and expire it after the block, so that its objects show what we wrote.
     """
     if isinstance(db, scoped_session):  # as Flask-SQLAlchemy's is
         db = db()
@@ -72,12 +74,12 @@ def joined(db: AppDatabase) -> Iterator[Connection]:
     if isinstance(db, Session):
         require_psycopg2(db.connection().dialect)
         db.flush()
-        with _read_by_us(db.connection()) as connection:
+        with _joined_connection(db.connection()) as connection:
             yield connection
         db.expire_all()
     elif isinstance(db, Connection):
         require_psycopg2(db.dialect)
-        with _read_by_us(db) as connection:
+        with _joined_connection(db) as connection:
             yield connection
     elif not isinstance(db, Psycopg2Connection):
         raise _unsupported(f"the connection is a {type(db).__module__}.{type(db).__qualname__}")
@@ -101,11 +103,15 @@ def _unsupported(found: str) -> UnsupportedDriver:
 
 
 @contextmanager
-def _read_by_us(connection: Connection) -> Iterator[Connection]:
+def _joined_connection(connection: Connection) -> Iterator[Connection]:
     """Yield the app's connection; in the block its values are read by our casts, not by the app's."""
     raw: Any = connection.connection.dbapi_connection
-    with our_casts(raw, raw.cursor_factory or cursor):
-        yield connection
+    if _is_outside_transactions(raw):
+        with _transaction(raw):
+            yield _wrapped(raw)
+    else:
+        with our_casts(raw, raw.cursor_factory or Cursor):
+            yield connection
 
 
 @contextmanager
@@ -171,12 +177,18 @@ def is_privilege_missing(error: Exception) -> TypeGuard[DBAPIError]:
 
 def has_failed_already(error: Exception) -> bool:
     """Return whether the transaction had failed before this statement, so that it takes no more statements."""
-    return isinstance(error, DBAPIError) and isinstance(error.orig, InFailedSqlTransaction)
+    return isinstance(_of_driver(error), InFailedSqlTransaction)
 
 
 def is_disconnected(error: Exception) -> bool:
     """Return whether the connection is lost or could not be made; every other database error has an SQLSTATE."""
-    return isinstance(error, DBAPIError) and (error.connection_invalidated or getattr(error.orig, "pgcode", "") is None)
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, DBAPIError | psycopg2.Error) and getattr(_of_driver(error), "pgcode", "") is None
+
+
+def _of_driver(error: Exception) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error
 
 
 # Some apps use raw psycopg2. We wrap such a connection as a SQLAlchemy one without touching its transaction: SQLAlchemy
@@ -208,32 +220,59 @@ _URL = make_url("postgresql+psycopg2://")
 
 @contextmanager
 def wrap_psycopg2(raw: Psycopg2Connection) -> Iterator[Connection]:
-    """Yield a SQLAlchemy connection over `raw`; if `raw` is in autocommit, the block is its own transaction.
+    """Yield a SQLAlchemy connection over `raw`, in a transaction of our own where the app is in none.
 
     If the block fails with a database error, raise psycopg2's error, because the caller does not use SQLAlchemy.
     """
     try:
-        with our_casts(raw, cursor):  # the app's own cursors may return dictionaries
-            if raw.autocommit and raw.info.transaction_status == TRANSACTION_STATUS_IDLE:
-                with _transaction(raw):
-                    yield _wrapped(raw)
-            else:
-                yield _wrapped(raw)
+        with _transaction(raw) if _is_outside_transactions(raw) else nullcontext():
+            yield _wrapped(raw)
     except DBAPIError as error:
         raise error.orig or error from error
 
 
+class _OurCursors:
+    """The app's connection, but its cursors are ours: the app's own may return dictionaries, or log."""
+
+    def __init__(self, raw: Psycopg2Connection) -> None:
+        self._raw = raw
+
+    def cursor(self) -> Cursor:
+        return our_cursor(self._raw)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+
 def _wrapped(raw: Psycopg2Connection) -> Connection:
     # Not create_engine: at its first connect it queries the server, and then rolls back the app's transaction.
-    pool = StaticPool(lambda: raw, reset_on_return=None)  # type: ignore[arg-type] # a DBAPI connection it is
+    pool = StaticPool(lambda: _OurCursors(raw), reset_on_return=None)  # type: ignore[arg-type] # as one
     return Engine(pool, _DIALECT, _URL, hide_parameters=True).connect().execution_options(compiled_cache=_COMPILED)
+
+
+def _is_outside_transactions(raw: Psycopg2Connection) -> bool:
+    """Return whether the server is in no transaction, and psycopg2 will not begin one.
+
+    psycopg2 begins none in autocommit, nor where it believes that one is open: it does after a COMMIT that the app sent
+    as text. Only the server knows: an app in autocommit may have sent BEGIN as text.
+    """
+    is_idle = raw.get_transaction_status() == TRANSACTION_STATUS_IDLE
+    return is_idle and (raw.autocommit or raw.status == STATUS_BEGIN)
 
 
 @contextmanager
 def _transaction(raw: Psycopg2Connection) -> Iterator[None]:
-    raw.autocommit = False
+    """Begin and end a transaction of our own as text, so that psycopg2 goes on believing what it believed before."""
+    _send_text(raw, "BEGIN ISOLATION LEVEL READ COMMITTED")
     try:
-        with raw:
-            yield
-    finally:
-        raw.autocommit = True
+        yield
+    except BaseException:
+        with suppress(psycopg2.Error):  # perhaps the connection is lost
+            _send_text(raw, "ROLLBACK")
+        raise
+    _send_text(raw, "COMMIT")
+
+
+def _send_text(raw: Psycopg2Connection, statement: str) -> None:
+    with our_cursor(raw) as cursor:
+        cursor.execute(statement)

@@ -1,5 +1,6 @@
 """A hook joins the app's transaction, of whatever kind: it never commits, and leaves everything as it was."""
 
+from collections.abc import Iterator
 from datetime import date, time
 from typing import Any
 
@@ -7,12 +8,15 @@ import psycopg2
 import pytest
 import sqlalchemy
 from psycopg2 import extensions
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTRANS
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from psycopg2.extras import wait_select
 from sqlalchemy import Engine, ForeignKey
+from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session
 
 from core.active_session_manager import (
+    ReconcileResult,
     active_instances,
     check_in,
     elsewhere_in_town,
@@ -24,7 +28,7 @@ from core.active_session_manager import (
 )
 from core.db import normalise_url
 from core.errors import UnknownPerson
-from tests.core.hooks.apps import EVERY_KIND, TRANSACTIONAL, App
+from tests.core.hooks.apps import EVERY_KIND, ONE_OF_EACH, OUTSIDE_TRANSACTIONS, TRANSACTIONAL, App, raw_connection
 from tests.core.passes import DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import utc
 from tests.data import (
@@ -32,7 +36,6 @@ from tests.data import (
     add_instance,
     add_person,
     add_session,
-    connected,
     execute,
     only_instance,
     person_at,
@@ -145,21 +148,163 @@ def test_settings_and_transaction_are_afterwards_as_before(
     assert person_at(app, person) == instance
 
 
-def test_raw_connection_in_autocommit_is_committed_by_each_hook_and_left_in_autocommit(
+def driver_of(theirs: App) -> Connection:
+    """Return the psycopg2 connection behind the app's."""
+    db: Any = theirs.db() if isinstance(theirs.db, scoped_session) else theirs.db
+    if isinstance(db, Session):
+        db = db.connection()
+    if isinstance(db, sqlalchemy.Connection):
+        db = db.connection
+    raw = getattr(db, "driver_connection", db)
+    assert isinstance(raw, Connection)
+    return raw
+
+
+def belief_of(theirs: App) -> tuple[object, ...]:
+    """What psycopg2 believes of its connection, and what the server knows of it."""
+    raw = driver_of(theirs)
+    return raw.autocommit, raw.status, raw.info.transaction_status, raw.cursor_factory, raw.isolation_level
+
+
+@pytest.mark.parametrize("kind", OUTSIDE_TRANSACTIONS)
+def test_outside_transactions_each_hook_commits_its_own_work_and_leaves_the_connection_as_it_was(
+    app: Connection, database_url: str, tonight: tuple[int, int, int], kind: str
+) -> None:
+    session, instance, person = tonight
+    with OUTSIDE_TRANSACTIONS[kind](database_url) as theirs:
+        before = belief_of(theirs)
+        assert before[2] == TRANSACTION_STATUS_IDLE
+        assert session_saved(theirs.db, session, now=utc(OPENS)).activated
+        assert belief_of(theirs) == before
+        assert active_of(app, session) == instance
+        with pytest.raises(UnknownPerson):
+            check_in(theirs.db, 999, instance, "yes")
+        assert belief_of(theirs) == before
+        check_in(theirs.db, person, instance, "yes", now=utc(DURING))
+        assert person_at(app, person) == instance
+        every_hook(theirs, session, instance, person)
+        assert belief_of(theirs) == before
+        theirs.run("UPDATE person SET city = 'Ennis'")
+        assert value(app, "SELECT city FROM person") == "Ennis"
+
+
+@pytest.mark.parametrize("kind", OUTSIDE_TRANSACTIONS)
+def test_transaction_that_was_begun_as_text_is_the_apps(
+    app: Connection, database_url: str, tonight: tuple[int, int, int], kind: str
+) -> None:
+    session, instance, person = tonight
+    with OUTSIDE_TRANSACTIONS[kind](database_url) as theirs:
+        for end, at in (("ROLLBACK", None), ("COMMIT", instance)):
+            theirs.run("BEGIN")
+            before = belief_of(theirs)
+            assert before[2] == TRANSACTION_STATUS_INTRANS
+            every_hook(theirs, session, instance, person)
+            assert belief_of(theirs) == before
+            assert person_at(app, person) is None
+            theirs.run(end)
+            assert (active_of(app, session), person_at(app, person)) == (at, at)
+
+
+@pytest.mark.parametrize("kind", ONE_OF_EACH)
+def test_hook_inside_a_savepoint_of_the_apps_is_undone_with_it(
+    app: Connection, database_url: str, tonight: tuple[int, int, int], kind: str
+) -> None:
+    session, instance, person = tonight
+    with EVERY_KIND[kind](database_url) as theirs:
+        if kind not in TRANSACTIONAL:
+            theirs.run("BEGIN")
+        theirs.run("UPDATE person SET city = 'Ennis'")
+        theirs.run("SAVEPOINT sa_savepoint_1")  # as SQLAlchemy would call it
+        every_hook(theirs, session, instance, person)
+        theirs.run("ROLLBACK TO sa_savepoint_1")
+        assert theirs.run("SELECT active_session_instance_id, city FROM person") == [(None, "Ennis")]
+        every_hook(theirs, session, instance, person)
+        theirs.run("RELEASE sa_savepoint_1")
+        assert person_at(app, person) is None
+        theirs.run("COMMIT")
+
+    assert (active_of(app, session), person_at(app, person)) == (instance, instance)
+
+
+def test_hook_inside_a_nested_transaction_of_the_orm_is_undone_with_it(
     app: Connection, database_url: str, tonight: tuple[int, int, int]
 ) -> None:
     session, instance, person = tonight
-    with connected(database_url) as theirs:
-        session_saved(theirs, session, now=utc(OPENS))
-        assert theirs.autocommit
-        assert theirs.info.transaction_status == TRANSACTION_STATUS_IDLE
-        assert active_of(app, session) == instance
-        with pytest.raises(UnknownPerson):
-            check_in(theirs, 999, instance, "yes")
-        assert theirs.autocommit
-        assert theirs.info.transaction_status == TRANSACTION_STATUS_IDLE
-        check_in(theirs, person, instance, "yes", now=utc(DURING))
-        assert person_at(app, person) == instance
+    theirs = sqlalchemy.create_engine(normalise_url(database_url))
+    with Session(theirs) as db, db.begin():
+        nested = db.begin_nested()
+        session_saved(db, session, now=utc(OPENS))
+        nested.rollback()
+        with db.begin_nested():
+            musician = db.get_one(Musician, person)
+            check_in(db, person, instance, "yes", now=utc(DURING))
+            assert musician.active_session_instance_id == instance
+        assert person_at(app, person) is None
+    theirs.dispose()
+
+    assert (active_of(app, session), person_at(app, person)) == (instance, instance)
+
+
+@pytest.fixture
+def wait_callback() -> Iterator[list[int]]:
+    """As gevent and eventlet set it, for the whole process; the list grows with each wait."""
+    waits: list[int] = []
+
+    def wait(connection: Any) -> None:
+        waits.append(1)
+        wait_select(connection)
+
+    extensions.set_wait_callback(wait)
+    yield waits
+    extensions.set_wait_callback(None)
+
+
+@pytest.mark.parametrize("kind", ONE_OF_EACH)
+def test_hooks_work_where_a_wait_callback_is_set(
+    app: Connection, database_url: str, tonight: tuple[int, int, int], wait_callback: list[int], kind: str
+) -> None:
+    session, instance, person = tonight
+    with EVERY_KIND[kind](database_url) as theirs:
+        waits = len(wait_callback)
+        every_hook(theirs, session, instance, person)
+        assert len(wait_callback) > waits
+        theirs.commit()
+
+    assert (active_of(app, session), person_at(app, person)) == (instance, instance)
+
+
+class Traced:
+    """A connection as tracing libraries wrap it: it passes for the one that it wraps."""
+
+    def __init__(self, wrapped: Connection) -> None:
+        self._wrapped = wrapped
+        self.cursors = 0
+
+    @property  # type: ignore[misc] # as wrapt's ObjectProxy does it
+    def __class__(self) -> type:
+        return type(self._wrapped)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapped, name)
+
+    def cursor(self, **options: Any) -> Any:
+        self.cursors += 1
+        return self._wrapped.cursor(**options)
+
+
+def test_connection_that_a_tracing_library_wraps_is_as_good(
+    app: Connection, database_url: str, tonight: tuple[int, int, int]
+) -> None:
+    session, instance, person = tonight
+    with connected(database_url, autocommit=False) as theirs:
+        traced: Any = Traced(theirs)
+        session_saved(traced, session, now=utc(OPENS))
+        check_in(traced, person, instance, "yes", now=utc(DURING))
+        assert traced.cursors > 0
+        assert person_at(app, person) is None
+        theirs.commit()
+
+    assert person_at(app, person) == instance
 
 
 def test_raw_connections_own_cursors_are_afterwards_as_before(database_url: str, tonight: tuple[int, int, int]) -> None:
@@ -174,16 +319,15 @@ def test_raw_connections_own_cursors_are_afterwards_as_before(database_url: str,
             assert theirs.db.cursor_factory is factory, name
             with theirs.db.cursor() as cursor:
                 cursor.execute("SELECT 1 AS one")
-                assert cursor.fetchone() == ({"one": 1} if "RealDict" in name else (1,))
+                found: Any = cursor.fetchone()
+                assert isinstance(found, dict) == ("RealDict" in name)
+                assert [*(found.values() if isinstance(found, dict) else found)] == [1]
 
 
 def read_as_text(theirs: App) -> None:
     """Let the app read dates, times, numbers and truths as text, as psycopg2 allows it to."""
-    db = theirs.db() if isinstance(theirs.db, scoped_session) else theirs.db
-    raw: Any = db.connection() if isinstance(db, Session) else db
-    raw = raw.connection if isinstance(raw, sqlalchemy.Connection) else raw
     as_text = extensions.new_type((16, 20, 23, 25, 701, 1043, 1082, 1083, 1114, 1184), "TEXT", lambda found, _: found)
-    extensions.register_type(as_text, getattr(raw, "dbapi_connection", raw))
+    extensions.register_type(as_text, driver_of(theirs))
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND)
@@ -268,29 +412,102 @@ def test_apps_objects_show_the_new_truth_and_what_they_hold_unsaved_counts(
     theirs.dispose()
 
 
-def test_sqlalchemy_connection_in_autocommit_does_not_fail_the_apps_save(
-    app: Connection, database_url: str, tonight: tuple[int, int, int]
+# A transaction that is lost
+
+
+def refused(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what the hooks have logged since the last call: one line for each that was refused."""
+    lines = [*caplog.messages]
+    caplog.clear()
+    assert all(line.startswith("hook_refused ") and "\n" not in line for line in lines)
+    return lines
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ONE_OF_EACH if kind in TRANSACTIONAL])
+def test_hook_in_a_transaction_that_has_failed_is_one_line_and_no_error(
+    app: Connection, database_url: str, tonight: tuple[int, int, int], caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
-    """Without a transaction there is nothing to join: it is left to the daemon."""
     session, instance, person = tonight
-    theirs = sqlalchemy.create_engine(normalise_url(database_url), isolation_level="AUTOCOMMIT")
-    with theirs.connect() as db:
-        assert session_saved(db, session, now=utc(OPENS)).deferred == {session}
-        assert check_in(db, person, instance, "yes", now=utc(OPENS)).deferred
+    with TRANSACTIONAL[kind](database_url) as theirs:
+        with pytest.raises((psycopg2.Error, DBAPIError), match="no_such_table"):
+            theirs.run("SELECT FROM no_such_table")
+        assert session_saved(theirs.db, session, now=utc(OPENS)) == ReconcileResult(deferred=frozenset({session}))
+        assert ["current transaction is aborted" in line for line in refused(caplog)] == [True]
+        assert instance_saved(theirs.db, instance, now=utc(OPENS)) == ReconcileResult()
+        assert len(refused(caplog)) == 1
+        # These write for the app, so it is told as by its own statement.
+        with pytest.raises((psycopg2.Error, DBAPIError), match="current transaction is aborted"):
+            check_in(theirs.db, person, instance, "yes")
+        with pytest.raises((psycopg2.Error, DBAPIError), match="current transaction is aborted"):
+            remove_check_in(theirs.db, person, instance)
+        theirs.rollback()
+        every_hook(theirs, session, instance, person)
+        theirs.commit()
+
+    assert person_at(app, person) == instance
+
+
+def test_hook_with_an_orm_session_that_has_failed_is_one_line_without_what_somebody_wrote(
+    database_url: str, tonight: tuple[int, int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    session, instance, person = tonight
+    theirs = sqlalchemy.create_engine(normalise_url(database_url))
+    with Session(theirs) as db:
+        db.add(Musician(person_id=person, city="Miltown Malbay"))
+        with pytest.raises(IntegrityError, match="duplicate key"):
+            session_saved(db, session)  # flushing is the app's own work
+        assert session_saved(db, session) == ReconcileResult(deferred=frozenset({session}))
+        assert instance_saved(db, instance) == ReconcileResult()
+        lines = refused(caplog)
+        assert len(lines) == 2
+        assert "Miltown" not in "".join(lines)
+        with pytest.raises(PendingRollbackError):
+            check_in(db, person, instance, "yes")
+        with pytest.raises(PendingRollbackError):
+            db.commit()
     theirs.dispose()
 
-    assert value(app, "SELECT attendance FROM session_instance_person") == "yes"
 
-
-def test_lost_connection_of_the_app_is_the_apps_error(
-    app: Connection, database_url: str, tonight: tuple[int, int, int]
+@pytest.mark.parametrize("kind", ONE_OF_EACH)
+def test_lost_connection_is_one_line_and_the_apps_own_commit_tells(
+    app: Connection, database_url: str, tonight: tuple[int, int, int], caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
-    session, *_ = tonight
-    with TRANSACTIONAL["psycopg2"](database_url) as theirs:
+    session, instance, person = tonight
+    with EVERY_KIND[kind](database_url) as theirs:
+        theirs.run("UPDATE person SET city = 'Ennis'")
         [(pid,)] = theirs.run("SELECT pg_backend_pid()")
-        execute(app, "SELECT pg_terminate_backend(%s)", pid)
-        with pytest.raises(psycopg2.Error):
-            session_saved(theirs.db, session)
+        execute(app, "SELECT pg_terminate_backend(%s, 5000)", pid)
+
+        assert session_saved(theirs.db, session) == ReconcileResult(deferred=frozenset({session}))
+        assert len(refused(caplog)) == 1
+        with pytest.raises((psycopg2.Error, SQLAlchemyError)):
+            check_in(theirs.db, person, instance, "yes")
+        with pytest.raises((psycopg2.Error, SQLAlchemyError)):
+            theirs.commit() if kind in TRANSACTIONAL else theirs.run("SELECT 1")
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_own_transaction_whose_commit_is_refused_is_one_line_and_the_apps_save_stands(
+    app: Connection, database_url: str, tonight: tuple[int, int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    session, instance, person = tonight
+    execute(
+        app,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$; "
+        "CREATE CONSTRAINT TRIGGER late AFTER UPDATE OF active ON session_instance DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    with raw_connection(database_url, autocommit=True) as theirs:
+        theirs.run("UPDATE session SET city = 'Ennis'")
+        before = belief_of(theirs)
+        assert session_saved(theirs.db, session, now=utc(OPENS)) == ReconcileResult(deferred=frozenset({session}))
+        assert ["no" in line for line in refused(caplog)] == [True]
+        with pytest.raises(psycopg2.Error, match="no"):
+            check_in(theirs.db, person, instance, "yes", now=utc(OPENS))
+        assert belief_of(theirs) == before
+
+    assert value(app, "SELECT city FROM session") == "Ennis"
+    assert value(app, "SELECT count(*) FROM session_instance_person") == 0
 
 
 def test_a_name_that_the_apps_encoding_lacks_does_not_fail_the_apps_save(

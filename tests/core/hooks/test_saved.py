@@ -5,7 +5,6 @@ from collections.abc import Callable
 from datetime import date
 from typing import TypeVar
 
-import psycopg2
 import pytest
 from psycopg2.extensions import (
     ISOLATION_LEVEL_REPEATABLE_READ,
@@ -267,14 +266,6 @@ def test_l6_other_isolation_than_read_committed_is_left_to_the_daemon(
     assert active_of(app, session) is None
     reconcile_at(engine, NOON)
     assert active_of(app, session) == person_at(app, person) == only_instance(app, session)
-
-
-def test_transaction_of_the_app_that_has_failed_already_is_the_apps_error(app: Connection, theirs: Connection) -> None:
-    session = add_session(app, TUESDAYS)
-    with pytest.raises(psycopg2.errors.UndefinedTable):
-        execute(theirs, "SELECT FROM no_such_table")
-    with pytest.raises(Exception, match="current transaction is aborted"):
-        session_saved(theirs, session)
 
 
 # Never the app's wait
