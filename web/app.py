@@ -38,7 +38,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         )
     app = Flask(__name__)
     app.config.from_mapping(
-        DATABASE_URL=configured_url(settings),
         SECRET_KEY=secrets.token_hex(32),
         MAX_CONTENT_LENGTH=MOST_BYTES,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -46,11 +45,12 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         TRUSTED_HOSTS=LOOPBACK,  # another site could have a name that resolves to 127.0.0.1
     )
     app.config.from_mapping(config or {})
-    if not app.config["DATABASE_URL"]:
+    url = app.config.get("DATABASE_URL") or configured_url(settings)
+    if not url:
         raise DatabaseUnavailable(
             "DATABASE_URL is not set, nor are PGHOST and PGDATABASE; `make run` sets it for the demonstration"
         )
-    engine = create_engine(app.config["DATABASE_URL"], pool_size=10, application_name="seisiun demo pages")
+    engine = create_engine(url, pool_size=10, application_name="seisiun demo pages")
     app.before_request(_refuse_strangers)
     seisiun = create_blueprint(engine, _current_person, lambda _: _organised(engine))
     _add_picker(seisiun, engine)
