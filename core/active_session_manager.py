@@ -14,7 +14,19 @@ from sqlalchemy.exc import DBAPIError
 from core.db.transactions import AppDatabase, Begin, is_contention, transactions
 from core.errors import NoSuchOccurrence, SessionBusy
 from core.hooks import CheckedIn, WhyNot, check_in, instance_saved, leave, remove_check_in, session_saved
-from core.queries import Attendee, Place, WhoIsHere, active_instances, elsewhere_in_town, whereabouts, who_is_here
+from core.queries import (
+    Attendee,
+    Change,
+    Place,
+    Transition,
+    Transitions,
+    WhoIsHere,
+    active_instances,
+    elsewhere_in_town,
+    transitions,
+    whereabouts,
+    who_is_here,
+)
 from core.reconcile.batches import reconcile
 from core.reconcile.chunk import ensure
 from core.reconcile.result import LeftBehind, PassOptions, ReconcileResult
@@ -27,10 +39,13 @@ __all__ = [
     "AppDatabase",
     "Attendee",
     "Cause",
+    "Change",
     "CheckedIn",
     "LeftBehind",
     "Place",
     "ReconcileResult",
+    "Transition",
+    "Transitions",
     "WhoIsHere",
     "WhyNot",
     "active_instances",
@@ -41,6 +56,7 @@ __all__ = [
     "leave",
     "remove_check_in",
     "session_saved",
+    "transitions",
     "update_active_sessions",
     "whereabouts",
     "who_is_here",

@@ -9,6 +9,7 @@ SeisiunError
 ├── InvalidAttendance       neither yes, maybe nor no
 ├── InvalidComment          a comment that is too long
 ├── UnsupportedDriver       the app's connection speaks another driver than psycopg2
+├── InvalidPage             a cursor or a limit of `transitions` that is not accepted
 ├── SessionBusy             another transaction holds a row of the session; try again
 ├── NoSuchOccurrence        the recurrence has no occurrence at that local start
 ├── InvalidSessionFile      the file of sessions contains an error
@@ -58,6 +59,10 @@ class InvalidComment(SeisiunError):
 
 class UnsupportedDriver(SeisiunError):
     """The app's connection speaks another driver than psycopg2."""
+
+
+class InvalidPage(SeisiunError):
+    """The cursor or the limit is not accepted."""
 
 
 class SessionBusy(SeisiunError):

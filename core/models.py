@@ -218,7 +218,10 @@ class DaemonHeartbeat(Base):
 
 
 class ActivationLog(Base):
-    """One row per flip, inserted in the flip's transaction."""
+    """One row per flip, inserted in the flip's transaction.
+
+    `change`: what the flip means to an app (`Change`), NULL in rows of earlier releases.
+    """
 
     __tablename__ = "activation_log"
 
@@ -229,3 +232,4 @@ class ActivationLog(Base):
     due_at: Mapped[datetime]
     done_at: Mapped[datetime]
     cause: Mapped[str]
+    change: Mapped[str | None]

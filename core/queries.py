@@ -4,12 +4,31 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from core.db.transactions import AppDatabase, joined
+from core.errors import InvalidPage
+from core.rules.flips import Change
 from core.rules.presence import HERE_BEFORE_OPENING, Attends, attends
 from core.store.presence import yeses
 from core.store.views import places
+from core.store.views import transitions as log
 from core.store.views.places import Attendee, Place
+from core.store.views.transitions import Transition
 
-__all__ = ["Attendee", "Place", "WhoIsHere", "active_instances", "elsewhere_in_town", "whereabouts", "who_is_here"]
+__all__ = [
+    "Attendee",
+    "Change",
+    "Place",
+    "Transition",
+    "Transitions",
+    "WhoIsHere",
+    "active_instances",
+    "elsewhere_in_town",
+    "transitions",
+    "whereabouts",
+    "who_is_here",
+]
+
+
+LARGEST_PAGE = 10_000  # transitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +42,14 @@ class WhoIsHere:
     here: tuple[Attendee, ...]
     expected: tuple[Attendee, ...]
     were_here: tuple[Attendee, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Transitions:
+    """A page of transitions, the oldest first, and the `cursor` to hand in for the next page."""
+
+    found: tuple[Transition, ...]
+    cursor: str
 
 
 def whereabouts(db: AppDatabase, person_id: int) -> Place | None:
@@ -76,3 +103,22 @@ def active_instances(
         conditions.append(places.in_country(country))
     with joined(db) as connection:
         return places.places(connection, *conditions)
+
+
+def transitions(db: AppDatabase, after: str | None = None, limit: int = 100) -> Transitions:
+    """Return what opened, closed, moved, was cancelled or deleted while on, since the cursor `after` (exclusive).
+
+    Each transition is returned once, however many transactions commit in whatever order: a cursor also says which of
+    them had not finished. A page has at most `limit` transitions, and besides those that such transactions committed
+    late. An empty page means that there are no more for now. Store the cursor in the transaction in which you do the
+    work for the page; then a crash repeats none and skips none. None begins with the oldest that is kept: the log keeps
+    `KEEP_DAYS` days, and a reader that stays away for longer misses the rest. What your own open transaction has
+    flipped comes after its commit. Ask the primary: a standby does not know which transactions are running. Bits that
+    somebody wrote by hand, and their repairs, are no transitions. Raises `InvalidPage`.
+    """
+    if not 1 <= limit <= LARGEST_PAGE:
+        raise InvalidPage(f"limit is {limit}; accepted: 1 to {LARGEST_PAGE}")
+    position = log.Position() if after is None else log.Position.parse(after)
+    with joined(db) as connection:
+        found, reached = log.transitions(connection, position, limit)
+    return Transitions(tuple(found), str(reached))

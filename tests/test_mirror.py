@@ -31,6 +31,7 @@ COVERED_BY = {
     "core/migrations/versions/0004_true_whatever_is_written.py": "core/scenarios/test_whatever_is_written.py",
     "core/migrations/versions/0006_notifications.py": "scheduler/scenarios/test_notifications.py",
     "core/migrations/versions/0007_leaving.py": "core/migrations/test_triggers.py",
+    "core/migrations/versions/0008_transitions.py": "core/store/views/test_transitions.py",
     "core/migrations/choices.py": "core/scenarios/test_whatever_is_written.py",
     "core/models.py": "core/migrations/test_fresh_database.py",
     "core/recurrence/leniency.py": "core/recurrence/test_json_text.py",

@@ -58,7 +58,7 @@ def damage(connection: Connection) -> list[Damage]:
         },
     )
     rows: list[Row] = [(kind, relation, name, tuple(facts)) for kind, relation, name, facts in found]
-    return [*_damage(wanted, rows, follows_people=_follows_people(connection, rows))]
+    return [*_damage(wanted, rows, follows_people=_follows_people(connection, rows)), *_restored(connection, rows)]
 
 
 _MAY_READ_CHOICES = text("SELECT has_table_privilege(to_regclass('seisiun_choice'), 'SELECT')")
@@ -157,6 +157,38 @@ def _changed_by_hand(rows: Sequence[Row]) -> Iterator[Damage]:
             statement = f"REVOKE ALL ON {name} FROM PUBLIC"
             yield Damage(f"everybody may use the {name.lower()}", partial(step, statement))
 
+
+# The tables of ours whose ids a backup may state, and their ids.
+_NUMBERED = {"activation_log": "activation_log_id", "plan_request": "request_id"}
+_IS_FOREIGN = "xact_id >= pg_snapshot_xmax(pg_current_snapshot())"  # this server has not come so far
+
+
+def _restored(connection: Connection, rows: Sequence[Row]) -> Iterator[Damage]:
+    """Find what a backup of rows leaves behind: a sequence below the stored ids, and transactions of another server."""
+    there = {relation for kind, relation, *_ in rows if kind == "table"}
+    for table, column in _NUMBERED.items():
+        if table in there and connection.scalar(_IS_BEHIND[table]):
+            sequence = f"pg_get_serial_sequence('{table}', '{column}')"
+            statement = f"SELECT setval({sequence}, max({column})) FROM {table}"  # noqa: S608 -- our own names
+            yield Damage(f"the sequence of {table}.{column} is behind the rows", partial(step, statement))
+    foreign = text(f"SELECT EXISTS (SELECT FROM activation_log WHERE {_IS_FOREIGN})")  # noqa: S608 -- as above
+    if "activation_log" in there and connection.scalar(foreign):
+        statement = f"UPDATE activation_log SET xact_id = '0' WHERE {_IS_FOREIGN}"  # noqa: S608 -- as above
+        yield Damage("activation_log has rows of another server", partial(step, statement))
+
+
+# NULL for a role that may not read the sequence.
+_IS_BEHIND = {
+    table: text(
+        f"""
+        SELECT CASE WHEN has_sequence_privilege(sequence, 'SELECT, USAGE') THEN
+            coalesce(pg_sequence_last_value(sequence), 0) < (SELECT max({column}) FROM {table})
+        END
+        FROM CAST(pg_get_serial_sequence('{table}', '{column}') AS regclass) AS sequence
+        """  # noqa: S608 -- our own names
+    )
+    for table, column in _NUMBERED.items()
+}
 
 # Raw SQL, because SQLAlchemy Core has no tables for the catalogue. "denied" asks for the functions' owner, with whose
 # rights the triggers write, and for the roles of the daemons that are connected.

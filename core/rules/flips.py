@@ -28,6 +28,16 @@ class Cause(StrEnum):
     REPAIR = "repair"  # somebody had written the bit by hand; any pass may repair it
 
 
+class Change(StrEnum):
+    """What a flip means to an app. `MOVED`: an edit ended the evening for now, and it opens again later."""
+
+    OPENED = "opened"
+    CLOSED = "closed"
+    CANCELLED = "cancelled"
+    MOVED = "moved"
+    DELETED = "deleted"  # somebody deleted the instance while it was on; a trigger logs it
+
+
 @dataclass(frozen=True, slots=True)
 class WindowState:
     """A stored window `[opens_at, closes_at)`, and what was last written of it.
@@ -61,6 +71,7 @@ class Flip:
 
     `at_edge`: an edge of a window explains the flip; else an edit does, or somebody wrote the bit by hand.
     `is_repair`: the log of flips shows that somebody wrote it by hand; known once the flip is written.
+    `opens_again`: an edit turned the instance off, and one of its windows is still to open.
     """
 
     session_id: int
@@ -69,6 +80,7 @@ class Flip:
     due_at: datetime
     at_edge: bool = True
     is_repair: bool = False
+    opens_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +152,9 @@ def _off(state: SessionState, active: int, wanted: WindowState | None, now: date
         if window.session_instance_id == active and window.phase == "open" and window.closes_at <= until
     ]
     due_at = max(edges, default=min(state.requested_at or now, now))
-    return Flip(state.session_id, active, active=False, due_at=due_at, at_edge=bool(edges))
+    ahead = any(window.session_instance_id == active and window.opens_at > now for window in state.windows)
+    opens_again = ahead and not edges
+    return Flip(state.session_id, active, active=False, due_at=due_at, at_edge=bool(edges), opens_again=opens_again)
 
 
 def _wanted(state: SessionState, now: datetime, look_ahead: timedelta) -> WindowState | None:

@@ -29,7 +29,7 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningInsert
 
 from core.models import INSTANT, ActivationLog, ActivationWindow, ActiveInstance, SessionInstance
-from core.rules.flips import Cause, Decision, Flip, SessionState, WindowState
+from core.rules.flips import Cause, Change, Decision, Flip, SessionState, WindowState
 from core.store.activation_windows import live_windows
 from core.store.arrays import ValueTable, is_in
 from core.store.planning import instances
@@ -127,7 +127,10 @@ def _flip(connection: Connection, flips: Sequence[Flip], cause: str, done_at: da
     if not flips:
         return ()
     values = _FLIPS.of(
-        [(flip.session_instance_id, flip.session_id, flip.active, flip.due_at, flip.at_edge) for flip in flips]
+        [
+            (flip.session_instance_id, flip.session_id, flip.active, flip.due_at, flip.at_edge, flip.opens_again)
+            for flip in flips
+        ]
     )
     found = connection.execute(_FLIP, values | {"cause": cause, "done_at": done_at}).all()
     causes = {row.session_instance_id: row.cause for row in found}
@@ -146,6 +149,7 @@ _FLIPS = ValueTable(
         "active": Boolean(),
         "due_at": INSTANT,
         "at_edge": Boolean(),
+        "opens_again": Boolean(),
     },
 )
 
@@ -163,7 +167,7 @@ def _flip_and_log() -> ReturningInsert[int, str]:
             SessionInstance.active != flip.active,
         )
         .values(active=flip.active)
-        .returning(flip.session_instance_id, flip.session_id, flip.active, flip.due_at, flip.at_edge)
+        .returning(*flip, SessionInstance.is_cancelled)
         .cte("flipped")
     )
     earlier = aliased(log)
@@ -176,9 +180,15 @@ def _flip_and_log() -> ReturningInsert[int, str]:
     )
     is_repair = ~flipped.c.at_edge & (func.coalesce(logged, false()) == flipped.c.active)
     done_at = func.coalesce(bindparam("done_at", type_=INSTANT), func.clock_timestamp())
-    columns = ["session_instance_id", "session_id", "active", "due_at", "done_at", "cause"]
     cause = case((is_repair, Cause.REPAIR.value), else_=bindparam("cause", type_=Text()))
-    made = select(*(flipped.c[name] for name in columns[:4]), done_at, cause)
+    change = case(
+        (flipped.c.active, Change.OPENED.value),
+        (flipped.c.is_cancelled, Change.CANCELLED.value),
+        (flipped.c.opens_again, Change.MOVED.value),
+        else_=Change.CLOSED.value,
+    )
+    columns = ["session_instance_id", "session_id", "active", "due_at", "done_at", "cause", "change"]
+    made = select(*(flipped.c[name] for name in columns[:4]), done_at, cause, change)
     return insert(log).from_select(columns, made).returning(log.session_instance_id, log.cause)
 
 

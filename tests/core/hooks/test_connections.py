@@ -36,6 +36,7 @@ from tests.data import (
     add_instance,
     add_person,
     add_session,
+    connected,
     execute,
     only_instance,
     person_at,

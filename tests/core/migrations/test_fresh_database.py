@@ -1,12 +1,16 @@
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg2
 import pytest
+from alembic.command import upgrade
 from sqlalchemy.exc import DBAPIError
 
 from core import __version__
 from core.db import create_engine
 from core.errors import SchemaNotReady
 from core.migrations import migrate, require_schema
+from core.migrations.damage import damage
+from core.migrations.definition import config
 from tests.commands import run
 from tests.core.migrations.catalogue import catalogue
 from tests.data import connected, execute, value
@@ -111,12 +115,67 @@ def test_columns_that_the_spec_asks_for(empty_database_url: str, table: str, col
         assert f"{table}.{column} {described}" in catalogue(db)["column"]
 
 
+NUMBERED = """
+    SELECT c.relname || '.' || attname || ' ' || format_type(atttypid, atttypmod) || ' ' || attidentity::text
+    FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attidentity <> '' ORDER BY 1
+"""
+
+
+def test_every_key_that_is_counted_has_eight_bytes_and_may_be_stated(every_empty_database_url: str) -> None:
+    migrate(every_empty_database_url)
+
+    with connected(every_empty_database_url) as db:
+        assert [row[0] for row in execute(db, NUMBERED)] == [
+            "activation_log.activation_log_id bigint d",
+            "person.person_id bigint d",
+            "plan_request.request_id bigint d",
+            "session.session_id bigint d",
+            "session_instance.session_instance_id bigint d",
+            "session_instance_person.session_instance_person_id bigint d",
+        ]
+        narrow = "SELECT count(*) FROM pg_attribute WHERE attname LIKE '%%\\_id' AND atttypid = 'int4'::regtype"
+        assert value(db, f"{narrow} AND attrelid::regclass::text = ANY (%s)", sorted(TABLES)) == 0
+
+
+def test_backup_of_insert_statements_is_restored_into_a_database_that_was_migrated_before(
+    empty_database_url: str,
+) -> None:
+    """Ids that are stated are accepted where an earlier revision refused them; no row is written anew."""
+    engine = create_engine(empty_database_url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        upgrade(config(connection), "0006")
+    with connected(empty_database_url) as db:
+        with pytest.raises(psycopg2.Error, match="GENERATED ALWAYS"):
+            execute(db, "INSERT INTO plan_request (request_id, session_id) VALUES (42, 7)")
+        flip = "INSERT INTO activation_log ({}session_instance_id, session_id, active, due_at, done_at, cause) VALUES "
+        execute(db, flip.format("") + "(1, 1, true, now(), now(), 'timer')")
+        file = "SELECT pg_relation_filenode('activation_log')"
+        before = value(db, file)
+
+        assert migrate(empty_database_url) == "0006"
+        assert value(db, file) == before
+        execute(db, "INSERT INTO plan_request (request_id, session_id) VALUES (42, 7)")
+        execute(db, flip.format("activation_log_id, ") + "(42, 1, 1, false, now(), now(), 'timer')")
+        with engine.connect() as connection:
+            assert [one.what for one in damage(connection)] == [
+                "the sequence of activation_log.activation_log_id is behind the rows",
+                "the sequence of plan_request.request_id is behind the rows",
+            ]
+        migrate(empty_database_url)
+        with engine.connect() as connection:
+            assert damage(connection) == []
+        assert value(db, "INSERT INTO plan_request (session_id) VALUES (7) RETURNING request_id") == 43
+        assert value(db, flip.format("") + "(1, 1, true, now(), now(), 'timer') RETURNING activation_log_id") == 43
+    engine.dispose()
+
+
 def test_migrating_again_changes_nothing(every_empty_database_url: str) -> None:
     migrate(every_empty_database_url)
     with connected(every_empty_database_url) as db:
         before = catalogue(db)
 
-        assert migrate(every_empty_database_url) == "0007"
+        assert migrate(every_empty_database_url) == "0008"
         assert catalogue(db) == before
         assert value(db, "SELECT count(*) FROM plan_request") == 0
 
@@ -125,7 +184,7 @@ def test_two_migrations_at_once_are_as_good_as_one(every_empty_database_url: str
     with ThreadPoolExecutor(2) as pool:
         before = list(pool.map(migrate, [every_empty_database_url] * 2))
 
-    assert sorted(before, key=str) == ["0007", None]
+    assert sorted(before, key=str) == ["0008", None]
 
 
 def test_migration_that_is_cut_off_at_any_step_goes_on_where_it_stopped(

@@ -158,7 +158,29 @@ def test_opening_is_due_when_its_window_opens_or_is_planned(planned_at: datetime
 def test_closing_is_due_when_its_window_closed_else_now(windows: list[WindowState], due_at: datetime) -> None:
     decided = decide(state(*windows, active=1), CLOSES + MINUTE)
 
-    assert decided.off == Flip(7, 1, active=False, due_at=due_at, at_edge=due_at == CLOSES)
+    assert decided.off is not None
+    assert (decided.off.due_at, decided.off.at_edge) == (due_at, due_at == CLOSES)
+
+
+@pytest.mark.parametrize(
+    ("windows", "opens_again"),
+    [
+        ([window(1, CLOSES + 60 * MINUTE, CLOSES + 120 * MINUTE)], True),
+        ([window(1, CLOSES + 60 * MINUTE, CLOSES + 120 * MINUTE, "open")], True),
+        ([window(phase="open"), window(1, CLOSES + 60 * MINUTE, CLOSES + 120 * MINUTE)], False),
+        ([window(2, CLOSES + 60 * MINUTE, CLOSES + 120 * MINUTE)], False),
+        ([window(1, OPENS, CLOSES, "over")], False),
+        ([], False),
+    ],
+    ids=["moved", "moved while it was open", "an edge, and a later window", "another's", "moved back", "no window"],
+)
+def test_an_instance_that_an_edit_turns_off_is_moved_if_it_opens_again(
+    windows: list[WindowState], *, opens_again: bool
+) -> None:
+    off = decide(state(*windows, active=1), CLOSES + MINUTE).off
+
+    assert off is not None
+    assert off.opens_again is opens_again
 
 
 @pytest.mark.parametrize(

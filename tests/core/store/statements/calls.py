@@ -24,7 +24,8 @@ from core.store.planning import instances, plans, snapshots
 from core.store.presence import check_ins, locations, yeses
 from core.store.queue import due, requests, retries
 from core.store.queue.due import Reason, Search
-from core.store.views import pages, places, reports, schedule
+from core.store.views import pages, places, reports, schedule, transitions
+from core.store.views.transitions import Position
 from core.windows import Window
 from tests.data import add_instance, add_person, add_session, execute
 
@@ -128,6 +129,7 @@ def calls() -> list[Call]:
         *_pages(),
         *_schedule(),
         *_reports(),
+        *_transitions(),
     ]
 
 
@@ -356,3 +358,7 @@ def _reports() -> list[Call]:
         _call(reports.flips_since, ROW),
         _call(reports.prune, AGE),
     ]
+
+
+def _transitions() -> list[Call]:
+    return [_call(transitions.transitions, Position(ROW, 1012, (1011,)), LIMIT)]

@@ -53,13 +53,21 @@ WITH flipped AS (
         CAST(:flip_session_id AS BIGINT[]),
         CAST(:flip_active AS BOOLEAN[]),
         CAST(:flip_due_at AS TIMESTAMP WITH TIME ZONE[]),
-        CAST(:flip_at_edge AS BOOLEAN[])
-    ) AS flip(session_instance_id, session_id, active, due_at, at_edge)
+        CAST(:flip_at_edge AS BOOLEAN[]),
+        CAST(:flip_opens_again AS BOOLEAN[])
+    ) AS flip(session_instance_id, session_id, active, due_at, at_edge, opens_again)
     WHERE session_instance.session_instance_id = flip.session_instance_id
         AND session_instance.active != flip.active
-    RETURNING flip.session_instance_id, flip.session_id, flip.active, flip.due_at, flip.at_edge
+    RETURNING
+        flip.session_instance_id,
+        flip.session_id,
+        flip.active,
+        flip.due_at,
+        flip.at_edge,
+        flip.opens_again,
+        session_instance.is_cancelled
 )
-INSERT INTO activation_log (session_instance_id, session_id, active, due_at, done_at, cause)
+INSERT INTO activation_log (session_instance_id, session_id, active, due_at, done_at, cause, change)
 SELECT
     flipped.session_instance_id,
     flipped.session_id,
@@ -81,7 +89,13 @@ SELECT
                 ) = flipped.active
         ) THEN 'repair'
         ELSE :cause
-    END AS anon_1
+    END AS anon_1,
+    CASE
+        WHEN flipped.active THEN 'opened'
+        WHEN flipped.is_cancelled THEN 'cancelled'
+        WHEN flipped.opens_again THEN 'moved'
+        ELSE 'closed'
+    END AS anon_2
 FROM flipped
 RETURNING activation_log.session_instance_id, activation_log.cause;
 
