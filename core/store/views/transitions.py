@@ -23,7 +23,8 @@ _NEVER = 10**18 - 1  # no transaction has this id
 class Transition:
     """A flip that an edge or an edit explains: what it means, when it was due, and when it was done.
 
-    `transition_id` is unique. For one instance the ids are in the order in which things happened.
+    `transition_id` is unique. For one instance the ids are in the order in which things happened. `cancel_reason`: why
+    the instance is cancelled, as it stands now; None if it is not, or nobody said why.
     """
 
     transition_id: int
@@ -33,6 +34,7 @@ class Transition:
     due_at: datetime
     done_at: datetime
     cause: Cause
+    cancel_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,8 @@ def transitions(connection: Connection, after: Position, limit: int) -> tuple[li
     rows = connection.execute(_TRANSITIONS, _values(after, limit)).all()
     snapshot, own = rows[0][:2]
     found = [
-        Transition(id_, instance_id, session_id, Change(change), due_at, done_at, Cause(cause))
-        for _, _, id_, instance_id, session_id, change, due_at, done_at, cause in rows
+        Transition(id_, instance_id, session_id, Change(change), due_at, done_at, Cause(cause), reason)
+        for _, _, id_, instance_id, session_id, change, due_at, done_at, cause, reason in rows
         if id_ is not None
     ]
     return found, _position(max([after.last_id, *(each.transition_id for each in found)]), snapshot, own)
@@ -106,9 +108,11 @@ _TRANSITIONS = text(
         )
     )
     SELECT CAST(pg_current_snapshot() AS text), CAST(pg_current_xact_id_if_assigned() AS text),
-        activation_log_id, session_instance_id, session_id,
-        coalesce(change, CASE WHEN active THEN 'opened' ELSE 'closed' END), due_at, done_at, cause
+        activation_log_id, session_instance_id, unread.session_id,
+        coalesce(change, CASE WHEN unread.active THEN 'opened' ELSE 'closed' END), due_at, done_at, cause,
+        CASE WHEN is_cancelled THEN cancel_reason END
     FROM (VALUES (true)) AS always(is_there) LEFT JOIN unread ON is_there
+    LEFT JOIN session_instance USING (session_instance_id)
     ORDER BY activation_log_id
     """
 )

@@ -224,13 +224,13 @@ def _migrates(url: str) -> bool:
 def test_schema_is_required_to_be_this_releases(empty_database_url: str) -> None:
     engine = create_engine(empty_database_url)
     with engine.connect() as connection:
-        with pytest.raises(SchemaNotReady, match="has not been migrated, this release needs 0007: run"):
+        with pytest.raises(SchemaNotReady, match="has not been migrated, this release needs 0008: run"):
             require_schema(connection)
         migrate(empty_database_url)
         require_schema(connection)
         with connected(empty_database_url) as db:
             execute(db, "UPDATE seisiun_schema_version SET version_num = '0003'")
-        with pytest.raises(SchemaNotReady, match="is at revision 0003, this release needs 0007"):
+        with pytest.raises(SchemaNotReady, match="is at revision 0003, this release needs 0008"):
             require_schema(connection)
     engine.dispose()
 

@@ -18,7 +18,9 @@ WITH late AS (
     )
 )
 SELECT CAST(pg_current_snapshot() AS text), CAST(pg_current_xact_id_if_assigned() AS text),
-    activation_log_id, session_instance_id, session_id,
-    coalesce(change, CASE WHEN active THEN 'opened' ELSE 'closed' END), due_at, done_at, cause
+    activation_log_id, session_instance_id, unread.session_id,
+    coalesce(change, CASE WHEN unread.active THEN 'opened' ELSE 'closed' END), due_at, done_at, cause,
+    CASE WHEN is_cancelled THEN cancel_reason END
 FROM (VALUES (true)) AS always(is_there) LEFT JOIN unread ON is_there
+LEFT JOIN session_instance USING (session_instance_id)
 ORDER BY activation_log_id;

@@ -107,6 +107,20 @@ def test_an_edit_while_it_is_on_says_what_it_did(engine: Engine, app: Connection
     assert told(app, cursor) == [(instance, expected)]
 
 
+def test_a_cancellation_says_why_as_long_as_it_stands(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, DURING)
+    instance, [_, cursor] = only_instance(app, session), read_all(app)
+
+    change_instance(app, instance, is_cancelled=True, cancel_reason="the publican is ill")
+    reconcile_at(engine, DURING)
+    assert [each.cancel_reason for each in transitions(app, cursor).found] == ["the publican is ill"]
+
+    change_instance(app, instance, is_cancelled=False)
+    reconcile_at(engine, DURING)
+    assert [each.cancel_reason for each in transitions(app, cursor).found] == [None, None]
+
+
 def test_two_instances_of_a_session_hand_over_and_back(engine: Engine, app: Connection) -> None:
     session = add_session(app)
     outer = add_instance(app, session, "2026-12-01", "12:00", "23:00")
