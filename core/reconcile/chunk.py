@@ -232,15 +232,9 @@ def _move_people(
     opened = {decision.on.session_instance_id: decision.session_id for decision in decisions if decision.on}
     closed = {decision.off.session_instance_id: decision.session_id for decision in decisions if decision.off}
     replanned = [decision.session_id for decision in decisions if decision.session_id in planned]
-    released = {person_id: closed[instance_id] for person_id, instance_id in leaving.items() if instance_id in closed}
-    affected = set(released.items())
+    affected = {(person_id, closed[instance_id]) for person_id, instance_id in leaving.items() if instance_id in closed}
     if replanned:
         affected |= locations.affected_by(connection, replanned, first_date(now))
-        # When an edge passes, every pass can see in the windows that an instance is over. But when a plan removes a
-        # window, others see that only after we commit. Until then another pass that opens an instance which these
-        # people wait for still counts their yes here, and does not move them. So request that session again.
-        unforeseen = [person_id for person_id, session_id in released.items() if session_id in planned]
-        presence.request_awaited(connection, unforeseen, now, replanned)
     return presence.move_arrivals(connection, opened, now) + presence.move_affected(connection, affected, now)
 
 

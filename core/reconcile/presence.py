@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from core.rules import presence as rules_presence
 from core.rules.flips import Decision
+from core.rules.presence import Left, SaidYes
 from core.store import notify
 from core.store.presence import locations, yeses
 from core.store.queue import requests
@@ -63,23 +64,25 @@ def move_arrivals(connection: Connection, opened: Mapping[int, int], now: dateti
         return Moved()
     locked, held = locations.lock_who_said_yes(connection, opened)
     rest = locked - yeses.move_undisputed(connection, locked, opened, now) if locked else locked
-    moved = _move(connection, _moves(connection, rest, now), now, opened=opened, reconciling=opened.values())
+    moved = _move(connection, _moves(connection, rest, now), opened=opened, reconciling=opened.values())
     return moved + Moved(unmoved=frozenset(opened[instance_id] for instance_id in held))
 
 
 def move_affected(connection: Connection, affected: Collection[tuple[int, int]], now: datetime) -> Moved:
     """Move these people, each given with the session that affects them (person id, session id).
 
-    1. Decide without locks who is not where they should be: most often nobody, and then nothing is locked (L3).
-    2. Lock those people, decide again, and move them.
+    1. Find without locks who is not where they should be, or said yes to several instances that are on: most often
+       nobody, and then nothing is locked (L3).
+    2. Lock those people, decide again, and move them. Another transaction may be moving somebody with several yeses
+       away from where we see them; then it holds their row, and we come back.
     """
-    to_move = _moves(connection, {person_id for person_id, _ in affected}, now)
-    if not to_move:
+    in_doubt = _in_doubt(connection, {person_id for person_id, _ in affected}, now)
+    if not in_doubt:
         return Moved()
-    locked = locations.lock(connection, to_move)
+    locked = locations.lock(connection, in_doubt)
     moves = _moves(connection, locked, now)
-    moved = _move(connection, moves, now, reconciling={session_id for _, session_id in affected})
-    held = to_move.keys() - locked
+    moved = _move(connection, moves, reconciling={session_id for _, session_id in affected})
+    held = in_doubt - locked
     return moved + Moved(unmoved=frozenset(session_id for person_id, session_id in affected if person_id in held))
 
 
@@ -88,28 +91,35 @@ def move_person(connection: Connection, person_id: int, now: datetime | None) ->
     locked_at = locations.lock_waiting(connection, person_id)
     if locked_at is None:
         return
-    now = now or locked_at
-    moved = _move(connection, _moves(connection, [person_id], now), now, wait=True)
+    moved = _move(connection, _moves(connection, [person_id], now or locked_at), wait=True)
     notify.active_changed(connection, moved.joined)
+
+
+def _in_doubt(connection: Connection, person_ids: Collection[int], now: datetime) -> frozenset[int]:
+    """Return the people who are not where they should be at `now`, or said yes to several that are on then."""
+    if not person_ids:
+        return frozenset()
+    people = yeses.by_person(connection, person_ids, now).items()
+    return frozenset(id_ for id_, (pointer, said, left) in people if len(said) > 1 or _target(said, left) != pointer)
 
 
 def _moves(connection: Connection, person_ids: Collection[int], now: datetime) -> dict[int, _Move]:
     """Return the moves of those people who are not where they should be at `now`, by person id."""
     if not person_ids:
         return {}
-    moves: dict[int, _Move] = {}
-    for person_id, (pointer, said, left) in yeses.by_person(connection, person_ids, now).items():
-        deciding = rules_presence.deciding_yes(said, left)
-        target = deciding.session_instance_id if deciding else None
-        if target != pointer:
-            moves[person_id] = _Move(pointer, target)
-    return moves
+    people = yeses.by_person(connection, person_ids, now).items()
+    moves = {id_: _Move(pointer, _target(said, left)) for id_, (pointer, said, left) in people}
+    return {id_: move for id_, move in moves.items() if move.left != move.to}
+
+
+def _target(said: Iterable[SaidYes], left: Collection[Left]) -> int | None:
+    deciding = rules_presence.deciding_yes(said, left)
+    return deciding.session_instance_id if deciding else None
 
 
 def _move(
     connection: Connection,
     moves: Mapping[int, _Move],
-    now: datetime,
     *,
     opened: Collection[int] = (),
     reconciling: Collection[int] = (),
@@ -119,7 +129,7 @@ def _move(
 
     1. Lock the new instances that are active; move the people of those.
     2. Leave the other people where they are: request the session of their new instance.
-    3. Request the sessions that people left, and those that these people wait for.
+    3. Request the sessions that people left.
 
     `opened`: instances that this transaction turned on. `reconciling`: sessions that this pass reconciles; it does not
     request them, or each pass would cause the next one without end.
@@ -129,7 +139,7 @@ def _move(
     written = {person_id: move for person_id, move in moves.items() if move.to is None or move.to in active}
     locations.move(connection, {person_id: move.to for person_id, move in written.items()})
     unmoved = _request_new(connection, targets - active, reconciling)
-    _request_left(connection, written, now, reconciling)
+    _request_left(connection, written, reconciling)
     return Moved(unmoved, active)
 
 
@@ -154,24 +164,8 @@ def _request_new(connection: Connection, instance_ids: frozenset[int], reconcili
     return sessions.intersection(reconciling)
 
 
-def _request_left(
-    connection: Connection, written: Mapping[int, _Move], now: datetime, reconciling: Collection[int]
-) -> None:
+def _request_left(connection: Connection, written: Mapping[int, _Move], reconciling: Collection[int]) -> None:
     """Request the sessions that people left: a pass that reads before we commit still sees them there."""
-    leavers = {person_id: move.left for person_id, move in written.items() if move.left is not None}
-    if not leavers:
-        return
-    sessions = locations.sessions_of(connection, frozenset(leavers.values()))
-    requests.add_and_notify(connection, sessions.difference(reconciling))
-    request_awaited(connection, leavers, now, reconciling)
-
-
-def request_awaited(
-    connection: Connection, leavers: Collection[int], now: datetime, reconciling: Iterable[int]
-) -> None:
-    """Request the sessions that these people wait for (see `yeses.awaited`).
-
-    A pass that opens one of them before we commit still sees the people where they were, and does not move them.
-    """
-    if leavers:
-        requests.add_and_notify(connection, yeses.awaited(connection, leavers, now).difference(reconciling))
+    left = frozenset(move.left for move in written.values() if move.left is not None)
+    if left:
+        requests.add_and_notify(connection, locations.sessions_of(connection, left).difference(reconciling))

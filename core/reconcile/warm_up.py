@@ -39,4 +39,3 @@ def _warm_up_people(connection: Connection) -> None:
     locations.move(connection, {-1: None})
     yeses.move_undisputed(connection, NO_IDS, NO_IDS, EPOCH)
     yeses.by_person(connection, NO_IDS, EPOCH)
-    yeses.awaited(connection, NO_IDS, EPOCH)

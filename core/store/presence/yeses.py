@@ -20,11 +20,9 @@ from sqlalchemy import (
     cast,
     exists,
     func,
-    join,
     literal,
     null,
     select,
-    true,
     union_all,
     update,
 )
@@ -36,8 +34,6 @@ from core.models import INSTANT, ActivationWindow, DeactivatedPerson, Person, Se
 from core.rules.flips import TOLERATED
 from core.rules.presence import HERE_BEFORE_OPENING, Left, SaidYes
 from core.store.arrays import is_in
-
-SOON = timedelta(hours=1)  # longer than an app keeps a transaction open
 
 LEFT_LATELY = timedelta(days=4)  # longer than any window: 24 hours, two buffers of 24 hours, and a clock change
 
@@ -145,25 +141,6 @@ def left_since(connection: Connection, person_ids: Collection[int], since: datet
         if left_at is not None:
             left[person_id].append(Left(instance_id, left_at))
     return left
-
-
-def awaited(connection: Connection, person_ids: Collection[int], now: datetime) -> frozenset[int]:
-    """Return the sessions with an instance that these people said yes to and that opens in `(now, now + SOON]`."""
-    return frozenset(connection.scalars(_AWAITED, {"ids": sorted(person_ids), "now": now, "soon": now + SOON}).all())
-
-
-def _awaited() -> Select[int]:
-    window = _live_windows_of_check_in()
-    return (
-        select(window.c.session_id)
-        .select_from(join(SessionInstancePerson, window, true()))
-        .where(_is_recent_yes(), window.c.opens_at > bindparam("now", type_=INSTANT))
-        .where(window.c.opens_at <= bindparam("soon", type_=INSTANT))
-        .distinct()
-    )
-
-
-_AWAITED = _awaited()
 
 
 def move_undisputed(

@@ -5,10 +5,8 @@ Covers core.reconcile.batches, core.store.queue.due, core.store.queue.requests.
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from threading import Event
 from typing import Any
 
 import pytest
@@ -17,10 +15,9 @@ from sqlalchemy import Engine, event
 
 from core.active_session_manager import ReconcileResult, update_active_sessions
 from core.db.transaction_settings import PLANNER_SETTINGS
-from core.reconcile.batches import CHUNK
 from core.reconcile.result import ZONE_VERSION
 from core.store.queue.due import REQUESTS_EACH, Reason, Search, due_sessions
-from core.store.queue.requests import MOST_DROPPED, PlanState, plan_states
+from core.store.queue.requests import MOST_DROPPED
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.data import (
@@ -204,42 +201,6 @@ def test_l1_without_a_stated_now_the_databases_clock_counts(engine: Engine, app:
     [(_, _, due_at, done_at, cause)] = flips_of(app, session)
     assert now <= due_at <= done_at <= value(app, "SELECT clock_timestamp()")
     assert cause == "hook"
-
-
-def test_l1_what_was_saved_before_now_is_among_the_requests(
-    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
-) -> None:
-    sessions = [add_session(app, timezone="UTC") for _ in range(CHUNK)]  # so that the reading takes its time
-    forget_requests(app)
-    done = Event()
-    with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(_ask_until, done, db_connect(), sessions[-1])
-        read = [_states(engine, sessions)[sessions[-1]] for _ in range(100)]
-        done.set()
-        saved = asking.result()
-
-    assert len(saved) > 100
-    assert [
-        (request, state.read_at - at)
-        for state in read
-        for request, at in saved
-        if at < state.read_at and request not in state.requests
-    ] == []
-
-
-def _states(engine: Engine, sessions: list[int]) -> dict[int, PlanState]:
-    with engine.begin() as connection:
-        return plan_states(connection, sessions)
-
-
-def _ask_until(done: Event, app: Connection, session: int) -> list[tuple[int, datetime]]:
-    """Leave one request after the other; return each, and an instant by which it had been committed."""
-    app.autocommit = True
-    asked = []
-    while not done.is_set():
-        request = value(app, "INSERT INTO plan_request (session_id) VALUES (%s) RETURNING request_id", session)
-        asked.append((request, value(app, "SELECT clock_timestamp()")))
-    return asked
 
 
 def test_l1_request_is_read_by_a_pass_at_the_past(engine: Engine, app: Connection) -> None:

@@ -78,9 +78,6 @@ class Evening:
         instance = person_at(self.app, self.people[person])
         return next((name for name, id_ in self.instances.items() if id_ == instance), None)
 
-    def on(self) -> set[str]:
-        return {name for name, id_ in self.instances.items() if id_ in as_stored(self.app).on}
-
     def requested(self) -> set[str]:
         return {name for name, id_ in self.sessions.items() if id_ in requests(self.app)}
 

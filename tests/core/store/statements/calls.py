@@ -297,7 +297,6 @@ def _presence() -> list[Call]:
         _call(locations.move, {PERSON: None}),
         _call(yeses.by_person, [PERSON], NOW),
         _call(yeses.left_since, [PERSON], SINCE),
-        _call(yeses.awaited, [PERSON], NOW),
         _call(yeses.move_undisputed, [PERSON], [INSTANCE], NOW),
     ]
 

@@ -77,37 +77,6 @@ WHERE session_instance_person.person_id = any(CAST(:ids AS BIGINT[]))
     AND session_instance_person.left_at >= :lately;
 
 
--- presence.yeses.awaited
-SELECT DISTINCT live.session_id
-FROM session_instance_person
-JOIN LATERAL (
-    SELECT
-        activation_window.session_id AS session_id,
-        activation_window.opens_at AS opens_at,
-        activation_window.closes_at AS closes_at,
-        activation_window.starts_at AS starts_at,
-        activation_window.phase AS phase
-    FROM activation_window
-    WHERE activation_window.session_instance_id = session_instance_person.session_instance_id
-        AND activation_window.phase != 'over'
-    LIMIT ALL OFFSET 0
-) AS live ON true
-WHERE session_instance_person.person_id = any(CAST(:ids AS BIGINT[]))
-    AND session_instance_person.attendance = 'yes'
-    AND session_instance_person.session_instance_id >= (
-        SELECT min(activation_window_1.session_instance_id) AS min_1
-        FROM activation_window AS activation_window_1
-        WHERE activation_window_1.phase != 'over'
-    )
-    AND NOT (EXISTS (
-        SELECT *
-        FROM deactivated_person
-        WHERE deactivated_person.person_id = session_instance_person.person_id
-    ))
-    AND live.opens_at > :now
-    AND live.opens_at <= :soon;
-
-
 -- presence.yeses.move_undisputed
 WITH moved AS (
     UPDATE person
