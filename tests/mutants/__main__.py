@@ -21,13 +21,13 @@ RESULTS = ROOT / ".mutants.jsonl"
 
 
 def mutants_in(prefixes: tuple[str, ...]) -> dict[str, Mutant]:
-    """Return the mutants of the modules whose paths begin so, by name."""
+    """Return the mutants of the modules whose paths begin so, in this order, by name."""
     modules = sorted(
         str(path.relative_to(ROOT))
         for package in ("core", "scheduler", "jobs", "web")
         for path in (ROOT / package).rglob("*.py")
     )
-    chosen = [module for module in modules if tests_of(module) and module.startswith(prefixes)]
+    chosen = [module for prefix in prefixes for module in modules if module.startswith(prefix) and tests_of(module)]
     return {mutant.name: mutant for module in chosen for mutant in mutants_of(module, (ROOT / module).read_bytes())}
 
 

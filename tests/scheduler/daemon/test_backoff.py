@@ -70,3 +70,25 @@ def test_a_session_that_finished_meanwhile_is_not_deferred_for_long() -> None:
 
     assert backoff.next_at() == pytest.approx(110.05)
     assert backoff.take_long(110.1) == {}
+
+
+def test_only_a_session_that_is_deferred_again_after_its_retry_is_told_of() -> None:
+    backoff = Backoff()
+    for second in range(6):
+        backoff.add([1], 100.0 + second)
+        assert backoff.take_long(100.0 + second) == {}, "not after five seconds, but after more"
+    assert backoff.take_due(106.0)
+
+    assert backoff.take_long(106.0) == {}
+    backoff.add([1], 106.0)
+    assert backoff.take_long(106.0) == {1: 6.0}
+
+
+def test_two_seconds_after_its_retry_it_is_still_known() -> None:
+    backoff = Backoff()
+    backoff.add([1], 100.0)
+    then = 100.0 + 0.05 + 2.0
+    assert backoff.take_due(then)
+    backoff.add([1], then)
+
+    assert backoff.next_at() == then + 0.1
