@@ -16,12 +16,15 @@ from xdist.scheduler import LoadScopeScheduling
 _SCENARIOS_WITH_FAULTS = ("failover", "health", "refusals", "silence")
 FAULTS = ("tests/faults/", *(f"tests/scheduler/scenarios/test_{name}" for name in _SCENARIOS_WITH_FAULTS))
 DAEMONS = ("tests/scheduler/", "tests/jobs/")
+IN_PROCESS = "tests/scheduler/daemon/"  # all but test_daemon.py
 
 
 def group_of(node_id: str) -> str | None:
     """Return the group of modules that a test belongs to; None where its module is a group by itself."""
     if node_id.startswith(FAULTS):
         return "faults"
+    if node_id.startswith(IN_PROCESS) and not node_id.startswith(f"{IN_PROCESS}test_daemon"):
+        return None
     return "daemons" if node_id.startswith(DAEMONS) else None
 
 

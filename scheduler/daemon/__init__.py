@@ -119,7 +119,7 @@ class Daemon:
         self._listener.stop()
         deadline = time.monotonic() + STOP_SECONDS
         for thread in self._threads.values():
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(deadline - time.monotonic())  # a time below zero is no time
         left = [name for name, thread in self._threads.items() if thread.is_alive()]
         log.info("stopped", **({"abandoned": ",".join(left)} if left else {}))
         return not left

@@ -24,7 +24,7 @@ class Part:
 
     def __init__(self, run: Callable[["Part"], object]) -> None:
         self._run = run
-        self.progress_at = 0.0
+        self.progress_at = 1.0
         self.ended = threading.Event()
 
     def run(self) -> None:
@@ -147,10 +147,13 @@ class Exited(BaseException):
 def test_a_part_that_does_not_end_is_left_behind(
     database_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    done: list[str] = []
+
     def exit_at_once(status: int) -> None:
         raise Exited(status)
 
     monkeypatch.setattr(os, "_exit", exit_at_once)
+    monkeypatch.setattr(logging, "shutdown", lambda: done.append("log"))
     monkeypatch.setattr("scheduler.daemon.STOP_SECONDS", 0.5)
     part = Part(stands_still)
     daemon = with_part(database_url, part)
@@ -163,6 +166,7 @@ def test_a_part_that_does_not_end_is_left_behind(
     assert time.monotonic() - begun < 5
     part.ended.set()
     assert logged(caplog, "stopped") == [{"abandoned": "listener"}]
+    assert done == ["log"], "the log is written first"
 
 
 def test_a_second_signal_ends_it_at_once(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
