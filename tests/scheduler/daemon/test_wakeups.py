@@ -1,7 +1,10 @@
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Timer
+
+import pytest
 
 from scheduler.daemon.wakeups import MOST_NOTIFIED, Wakeup, Wakeups
 
@@ -34,12 +37,16 @@ def test_take_waits_no_longer_than_it_was_told() -> None:
     assert time.monotonic() - begun >= 0.05
 
 
-def test_a_wakeup_from_another_thread_ends_the_wait() -> None:
-    wakeups = Wakeups()
-    thread = Timer(0.05, wakeups.edge, [NOON])
+@pytest.mark.parametrize(
+    "wake", [lambda it: it.edge(NOON), Wakeups.notification, Wakeups.resync, Wakeups.stop], ids=lambda it: it.__name__
+)
+def test_whatever_comes_from_another_thread_ends_the_wait(wake: Callable[[Wakeups], None]) -> None:
+    wakeups, begun = Wakeups(), time.monotonic()
+    thread = Timer(0.05, wake, [wakeups])
     thread.start()
 
-    assert wakeups.take(60).edge == NOON
+    wakeups.take(20)
+    assert time.monotonic() - begun < 10
     thread.join()
 
 
@@ -72,3 +79,11 @@ def test_a_flood_of_ids_is_one_resync_and_leaves_no_memory_behind() -> None:
 
     assert taken.resync
     assert len(taken.notified) <= MOST_NOTIFIED
+
+
+def test_as_many_ids_as_are_kept_need_no_resync() -> None:
+    wakeups = Wakeups()
+    for number in range(1, MOST_NOTIFIED + 1):
+        wakeups.notification(str(number))
+
+    assert wakeups.take(0) == replace(NOTHING, notification=True, notified=frozenset(range(1, MOST_NOTIFIED + 1)))
