@@ -8,7 +8,8 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine
 
 from core.active_session_manager import CheckedIn, WhyNot, check_in, remove_check_in, session_saved
-from core.errors import InvalidAttendance, SeisiunError, UnknownInstance, UnknownPerson
+from core.errors import InvalidAttendance, InvalidComment, SeisiunError, UnknownInstance, UnknownPerson
+from core.hooks import LONGEST_COMMENT
 from tests.core.evening import MINUTE, SECOND, said, say, tuesday
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import recurring, utc, weekly
@@ -168,6 +169,16 @@ def test_a3_yes_at_what_is_not_on_leaves_one_where_one_is_and_says_where(engine:
     assert checked_in.why_not is WhyNot.NOT_OPEN_YET
 
 
+def test_a3_yes_to_what_was_edited_a_moment_ago_waits_for_no_pass(engine: Engine, app: Connection) -> None:
+    instance, person = tuesday(app, engine), add_person(app)
+    change_instance(app, instance, start_time="11:00", end_time="13:00")
+
+    checked_in = say(app, person, instance, "yes", NOON)
+
+    assert checked_in.at is not None
+    assert checked_in.at.session_instance_id == instance == person_at(app, person)
+
+
 # Maybe, no, and taking it back
 
 
@@ -259,11 +270,24 @@ def test_unknown_person_instance_or_attendance_is_an_error_and_writes_nothing(
     assert said(app, person) == []
 
 
+@pytest.mark.parametrize("length", [LONGEST_COMMENT, LONGEST_COMMENT + 1])
+def test_a_comment_has_a_greatest_length(engine: Engine, app: Connection, length: int) -> None:
+    here, person, comment = tuesday(app, engine), add_person(app), "é" * length
+
+    if length > LONGEST_COMMENT:
+        with pytest.raises(InvalidComment, match="has 301 characters; accepted are at most 300"):
+            say(app, person, here, "yes", NOON, comment=comment)
+        assert said(app, person) == []
+    else:
+        say(app, person, here, "yes", NOON, comment=comment)
+        assert said(app, person) == [(here, "yes", comment)]
+
+
 # Rows that somebody else holds
 
 
 def test_check_in_whose_person_is_held_is_recorded_and_left_to_the_daemon(
-    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection], caplog: pytest.LogCaptureFixture
 ) -> None:
     here, person = tuesday(app, engine), add_person(app)
     reconcile_at(engine, OPENS)
@@ -272,7 +296,38 @@ def test_check_in_whose_person_is_held_is_recorded_and_left_to_the_daemon(
 
     assert say(app, person, here, "yes", DURING) == CheckedIn(None, WhyNot.DEFERRED, deferred=True)
     assert said(app, person) == [(here, "yes", None)]
+    assert caplog.messages == [], "nothing is wrong: somebody is quicker"
     other.rollback()
+
+
+def test_check_in_whose_person_is_held_says_where_they_are_meanwhile(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    here, there, person = tuesday(app, engine), tuesday(app, engine), add_person(app)
+    reconcile_at(engine, OPENS)
+    say(app, person, here, "yes", DURING)
+    other = db_connect()
+    execute(other, "UPDATE person SET city = 'Galway'")
+
+    checked_in = say(app, person, there, "yes", utc(DURING) + MINUTE)
+
+    assert checked_in.at is not None
+    assert checked_in.at.session_instance_id == here
+    assert (checked_in.why_not, checked_in.deferred) == (WhyNot.DEFERRED, True)
+    other.rollback()
+
+
+def test_check_in_where_all_is_as_it_should_be_needs_no_pass(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    here, person = tuesday(app, engine), add_person(app)
+    reconcile_at(engine, OPENS)
+    passing = db_connect()
+    execute(passing, "SELECT FROM session_plan FOR UPDATE")
+
+    assert say(app, person, here, "yes", DURING).at is not None
+    assert remove_check_in(app, person, here, now=utc(DURING)) == CheckedIn(None, None, deferred=False)
+    passing.rollback()
 
 
 def test_check_in_at_the_opening_of_an_instance_that_is_held_is_left_to_the_daemon(
