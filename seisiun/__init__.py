@@ -6,33 +6,8 @@ imported at once, except `create_blueprint`, which needs Flask.
 
 from typing import TYPE_CHECKING, Any
 
-from core import __version__, recurrence
-from core.active_session_manager import (
-    AppDatabase,
-    Attendee,
-    Cause,
-    Change,
-    CheckedIn,
-    LeftBehind,
-    Place,
-    ReconcileResult,
-    Transition,
-    Transitions,
-    WhoIsHere,
-    WhyNot,
-    active_instances,
-    check_in,
-    elsewhere_in_town,
-    ensure_instance,
-    instance_saved,
-    leave,
-    remove_check_in,
-    session_saved,
-    transitions,
-    update_active_sessions,
-    whereabouts,
-    who_is_here,
-)
+from core import __version__, active_session_manager, recurrence
+from core.active_session_manager import *  # noqa: F403 -- exactly what stands in its `__all__`
 from core.errors import (
     InvalidAttendance,
     InvalidComment,
@@ -52,46 +27,23 @@ if TYPE_CHECKING:
     from web import create_blueprint
 
 __all__ = [
-    "AppDatabase",
-    "Attendee",
-    "Cause",
-    "Change",
-    "CheckedIn",
     "InvalidAttendance",
     "InvalidComment",
     "InvalidPage",
     "InvalidRecurrence",
-    "LeftBehind",
     "NoSuchOccurrence",
-    "Place",
-    "ReconcileResult",
     "SeisiunError",
     "SessionBusy",
-    "Transition",
-    "Transitions",
     "UnknownInstance",
     "UnknownPerson",
     "UnknownSession",
     "UnknownTimeZone",
     "UnsupportedDriver",
-    "WhoIsHere",
-    "WhyNot",
     "__version__",
-    "active_instances",
-    "check_in",
     "create_blueprint",
-    "elsewhere_in_town",
-    "ensure_instance",
-    "instance_saved",
-    "leave",
     "recurrence",
-    "remove_check_in",
-    "session_saved",
-    "transitions",
-    "update_active_sessions",
-    "whereabouts",
-    "who_is_here",
 ]
+__all__ += active_session_manager.__all__
 
 
 def __getattr__(name: str) -> Any:

@@ -42,6 +42,7 @@ def answer(script: str, **settings: str) -> str:
 
 def test_it_has_all_that_an_app_calls() -> None:
     assert set(active_session_manager.__all__) <= set(seisiun.__all__)
+    assert all(hasattr(seisiun, name) for name in seisiun.__all__)
     assert seisiun.check_in is active_session_manager.check_in
     assert seisiun.create_blueprint is create_blueprint
 
