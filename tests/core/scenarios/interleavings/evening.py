@@ -18,7 +18,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
-from core.active_session_manager import ReconcileResult, check_in, session_saved, update_active_sessions
+from core.active_session_manager import ReconcileResult, check_in, leave, session_saved, update_active_sessions
 from core.db.transactions import transactions
 from core.reconcile.batches import reconcile
 from core.reconcile.chunk import ensure
@@ -145,6 +145,13 @@ def says(person: str, attendance: str, instance: str, at: timedelta = BEFORE) ->
         lambda evening, db: check_in(
             db, evening.people[person], evening.instances[instance], attendance, now=evening.base + at
         )
+    )
+
+
+def leaves(person: str, instance: str, at: timedelta = BEFORE) -> Part:
+    """Somebody leaves."""
+    return _in_the_app(
+        lambda evening, db: leave(db, evening.people[person], evening.instances[instance], now=evening.base + at)
     )
 
 

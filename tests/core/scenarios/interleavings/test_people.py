@@ -13,11 +13,13 @@ from tests.core.scenarios.interleavings.evening import (
     BEFORE,
     LONG_AGO,
     MINUTE,
+    SECOND,
     Case,
     Evening,
     Results,
     both,
     deferred,
+    leaves,
     nothing_deferred,
     passes,
     play,
@@ -44,8 +46,12 @@ SAID_LONG_AGO = writes(
     "INSERT INTO session_instance_person (session_instance_id, person_id, attendance, checked_in_at) "
     "VALUES (%(second)s, %(Ann)s, 'yes', now() - interval '2 hours')"
 )
+CANCELLED = "UPDATE session_instance SET is_cancelled = true WHERE session_instance_id = %(through)s"
 CANCELS = writes("UPDATE session_instance SET is_cancelled = true WHERE session_instance_id = %(through)s")
 ATTENDANCE = "UPDATE session_instance_person SET attendance = '{}' WHERE session_instance_id = %(through)s"
+
+
+LEAVES_BY_RAW_SQL = writes("UPDATE session_instance_person SET left_at = now() WHERE person_id = %(Ann)s")
 
 
 def is_at(where: str | None, person: str = "Ann") -> Callable[[Evening, Results], None]:
@@ -105,6 +111,65 @@ CASES: dict[str, Case] = {
         who={"app": REFERS_TO_ANN, "guest": says("Ann", "yes", "first")},
         order=[("app", COMMIT), ("guest", END), ("app", END)],
         then=is_at("first"),
+        at=BEFORE,
+    ),
+    # Somebody leaves for good: also what else is on, though they said yes to it
+    "who leaves first keeps the pass from closing, and is nowhere": Case(
+        yeses=[("Ann", "first", HERE), ("Ann", "through", LONG_AGO)],
+        who={"guest": leaves("Ann", "first"), "pass": passes(AT, "first")},
+        order=[("guest", COMMIT), ("pass", END), ("guest", END)],
+        then=both(deferred("first"), is_at(None)),
+    ),
+    "who leaves what a pass has closed waits for it, and is nowhere": Case(
+        yeses=[("Ann", "first", HERE), ("Ann", "through", LONG_AGO)],
+        who={"pass": passes(AT, "first"), "guest": leaves("Ann", "first")},
+        order=[("pass", COMMIT), ("guest", BLOCKED), ("pass", END), ("guest", END)],
+        then=both(is_at(None), the_guest_is_nowhere),
+    ),
+    "who leaves between the reading of who is there and the closing is nowhere": Case(
+        yeses=[("Ann", "first", HERE), ("Ann", "through", LONG_AGO)],
+        who={"pass": passes(AT, "first"), "guest": leaves("Ann", "first")},
+        order=[("pass", "presence.locations.lock"), ("guest", END), ("pass", END)],
+        then=is_at(None),
+    ),
+    "who leaves before the opening that they wait for keeps the pass from moving them, and is there": Case(
+        yeses=[("Ann", "through", HERE), ("Ann", "second", LONG_AGO)],
+        who={"guest": leaves("Ann", "through"), "pass": passes(AT, "second")},
+        order=[("guest", COMMIT), ("pass", END), ("guest", END)],
+        then=both(deferred("second"), is_at(None)),
+    ),
+    "who leaves what a pass has brought them to waits for it, and is nowhere": Case(
+        yeses=[("Ann", "second", LONG_AGO), ("Ann", "through", LONG_AGO - MINUTE)],
+        given=lambda evening: evening.write(CANCELLED),
+        who={"pass": passes(AT, "second"), "guest": leaves("Ann", "second", SECOND)},
+        order=[("pass", COMMIT), ("guest", BLOCKED), ("pass", END), ("guest", END)],
+        then=both(is_at(None), the_guest_is_nowhere),
+    ),
+    "who leaves by raw SQL what a pass has brought them to, before it commits": Case(
+        yeses=[("Ann", "second", LONG_AGO)],
+        who={"pass": passes(AT, "second"), "app": LEAVES_BY_RAW_SQL},
+        order=[("pass", COMMIT), ("app", END), ("pass", END)],
+        then=both(nothing_deferred, is_at("second"), requested("second")),
+    ),
+    "who leaves, and says yes elsewhere in another transaction, is there": Case(
+        yeses=[("Ann", "first", HERE)],
+        who={"leaving": leaves("Ann", "first", BEFORE - MINUTE), "guest": says("Ann", "yes", "through")},
+        order=[("leaving", COMMIT), ("guest", BLOCKED), ("leaving", END), ("guest", END)],
+        then=is_at("through"),
+        at=BEFORE,
+    ),
+    "who says yes elsewhere, and leaves later in another transaction, is nowhere": Case(
+        yeses=[("Ann", "first", HERE)],
+        who={"arriving": says("Ann", "yes", "through", BEFORE - MINUTE), "guest": leaves("Ann", "first")},
+        order=[("arriving", COMMIT), ("guest", BLOCKED), ("arriving", END), ("guest", END)],
+        then=both(is_at(None), the_guest_is_nowhere),
+        at=BEFORE,
+    ),
+    "who left before they said yes elsewhere is there, though the leaving commits last": Case(
+        yeses=[("Ann", "first", HERE)],
+        who={"arriving": says("Ann", "yes", "through"), "guest": leaves("Ann", "first", BEFORE - MINUTE)},
+        order=[("arriving", COMMIT), ("guest", BLOCKED), ("arriving", END), ("guest", END)],
+        then=is_at("through"),
         at=BEFORE,
     ),
     # The app has a person's row
