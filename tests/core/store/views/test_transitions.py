@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine, text
@@ -185,7 +185,12 @@ OPERATIONS = st.lists(
 )
 
 
+# The second takes the lower id, and its transaction began later than all that have finished when the first is read.
+LATER_AND_LOWER = [("other write", 0), ("write", 1), ("write", 0), ("commit", 0), ("read", 1), ("commit", 1)]
+
+
 @given(OPERATIONS)
+@example(LATER_AND_LOWER)
 def test_each_is_read_once_whatever_order_transactions_commit_in(
     writers: list[Connection], operations: list[tuple[str, int]]
 ) -> None:
