@@ -20,9 +20,11 @@ from core.db.embedded import connect_or_start
 from core.errors import SeisiunError
 from core.migrations import migrate as migrate_database
 from core.migrations import privileges, require_schema
+from core.migrations.choices import PLAN_AHEAD_FROM, PLAN_ONLY_WHERE
+from core.migrations.inventory import Inventory, standing
 from core.settings import Settings, load_settings
 from core.store.views import schedule
-from scheduler.commands import loading, screens
+from scheduler.commands import adopting, loading, screens
 from scheduler.commands.demo import Demo
 from scheduler.commands.preview import preview
 from scheduler.commands.status import adoption_notes, print_status
@@ -106,18 +108,52 @@ def demo() -> None:
     type=click.Choice(["on", "off"]),
     help="Choose whether the app's own transactions notify (at first: on). Off: the daemon asks for edits every 50 ms.",
 )
-def migrate(*, notifications: str | None) -> None:
+@adopting.planning
+@click.option("--plan-all", is_flag=True, help="Take those two choices back: make rows for every session.")
+def migrate(
+    *, notifications: str | None, plan_only_where: str | None, plan_ahead_from: str | None, plan_all: bool
+) -> None:
     """Create the schema, adopt an app's tables, or update the schema.
 
-    You can run it again at any time, also while the app runs.
+    You can run it again at any time, also while the app runs. What it chooses, it chooses for good: run it again
+    without an option, and the choice stays.
     """
+    planning: dict[str, str | None] = dict.fromkeys((PLAN_ONLY_WHERE, PLAN_AHEAD_FROM)) if plan_all else {}
+    planning |= adopting.chosen_planning(plan_only_where, plan_ahead_from)
     with database(load_settings()) as url:
-        before = migrate_database(url, notifications=None if notifications is None else notifications == "on")
+        before = _inventory(url)
+        revision = migrate_database(
+            url, notifications=None if notifications is None else notifications == "on", planning=planning
+        )
         with _connected(url) as connection:
             notes = adoption_notes(connection)
-    click.echo("the schema is created" if before is None else f"the schema was at revision {before} and is up to date")
+        told = adopting.told(before, _inventory(url), revision)
+    click.echo(told)
     for note in notes:
         click.echo(f"note: {note}", err=True)
+
+
+def _inventory(url: str) -> Inventory:
+    engine = create_engine(url, application_name="seisiun command", response_timeout_seconds=RESPONSE_TIMEOUT_SECONDS)
+    try:
+        with engine.connect() as connection:
+            return standing(connection)
+    finally:
+        engine.dispose()
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Look only: write nothing, and hold no lock.")
+@click.option("--json", "as_json", is_flag=True, help="With --check: print JSON, for programs.")
+@adopting.planning
+def adopt(*, check: bool, as_json: bool, plan_only_where: str | None, plan_ahead_from: str | None) -> None:
+    """Say what adopting an app's database would add, and what one should know before.
+
+    Exit status of --check: 0 ready, 1 not ready, 2 it could not look.
+    """
+    if check:
+        adopting.check(adopting.chosen_planning(plan_only_where, plan_ahead_from), as_json=as_json)
+    raise click.UsageError("expected --check")
 
 
 @main.command()

@@ -315,6 +315,7 @@ EQUAL = (
     ("clock_offset.STEP_SECONDS", "heartbeat.WAS_SET", "both clocks count as set by the same jump"),
     ("heartbeat.SKEW_REPORTED", "status.SKEW_MS", "log and `status` tell the same skew"),
     ("status.PASS_STALE", "check_active_sessions.DAEMON_ALIVE_WITHIN", "the sweep and `status` mean the same daemon"),
+    ("live.LOCK_TIMEOUT_MS", "catalogue.LONG_TRANSACTION", "a step waits in vain behind a longer transaction"),
     ("status.LATE", "metrics.LATE", "`status` and the figures mean the same"),
     ("the cron schedule", "check_active_sessions.BETWEEN_SWEEPS", "an alert tells what the last sweep could not"),
     ("KEEPALIVES.keepalives_idle", "SERVER_OPTIONS.tcp_keepalives_idle", "both ends notice at once"),

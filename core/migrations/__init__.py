@@ -6,8 +6,8 @@ it stopped.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from threading import Event, Thread
 
 import sqlalchemy
@@ -25,7 +25,7 @@ from core.migrations import choices
 from core.migrations.damage import VERSION_TABLE, damage
 from core.migrations.definition import config, scripts
 
-__all__ = ["VERSION_TABLE", "migrate", "require_schema"]
+__all__ = ["OLDEST_SERVER", "VERSION_TABLE", "in_the_way", "mend", "migrate", "migrating", "require_schema", "steps"]
 
 OLDEST_SERVER = 15
 log = logger(__name__)
@@ -36,39 +36,81 @@ _WATCH_SECONDS = 0.3  # shorter than a step's lock timeout
 _TELL_AGAIN_SECONDS = 30
 
 
-def migrate(url: str, *, notifications: bool | None = None) -> str | None:
+def migrate(
+    url: str, *, notifications: bool | None = None, planning: Mapping[str, str | None] | None = None
+) -> str | None:
     """Bring the database at `url` to this release's schema; return its revision before that (None: fresh).
 
     `notifications`: choose whether the app's own transactions notify; None leaves that as it is (at first: they do).
+    `planning`: choose columns of `session` that say where rows are made (`choices.PLAN_ONLY_WHERE`), and how many hours
+    ahead (`choices.PLAN_AHEAD_FROM`): the name of the choice -> the column, or None to take the choice back.
 
     Safe to run twice, from two places at once, and beside a live app. Raises `MigrationRefused` if the existing tables
     cannot be adopted as they are, and then changes nothing; raises `DatabaseUnavailable` if the server does not answer,
     or another migration runs for too long; raises `SchemaNotReady` if a newer release has migrated the database.
+    """
+    chosen = dict(planning or {}) | (
+        {} if notifications is None else {"notifications": "on" if notifications else "off"}
+    )
+    with migrating(url) as connection:
+        before = _revision(connection)
+        _refuse_newer(connection, before)
+        if problems := in_the_way(connection):  # before anything is written: the version table, too, would be a change
+            raise MigrationRefused("nothing was changed, because " + "; ".join(problems))
+        with steps(connection):
+            choices.require_columns(chosen)
+        command.upgrade(config(connection), "head")
+        with steps(connection):
+            mend(connection, tell=before == _head())
+            choices.settle()
+            choices.note_release(__version__)
+            if chosen:
+                _choose(connection, chosen)
+        return before
+
+
+def _choose(connection: Connection, chosen: Mapping[str, str | None]) -> None:
+    for name, value in chosen.items():
+        choices.take_back(name)
+        if value is not None:
+            choices.choose(name, value)
+    mend(connection, tell=False)  # the choices say what a function must be, and which triggers there are
+    if chosen.keys() & choices.ACCEPTED_TYPES.keys():
+        choices.request_every_session()
+
+
+@contextmanager
+def migrating(url: str) -> Iterator[Connection]:
+    """Yield an autocommit connection for a change of the schema; no other process changes it meanwhile.
+
+    Raises as `migrate` does.
     """
     engine = create_engine(url, application_name="seisiun migrate")
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             _require_server(connection)
             with _only_one(connection), _telling_who_holds_it_up(engine, connection):
-                before = _revision(connection)
-                _refuse_newer(connection, before)
-                _refuse_what_cannot_be_adopted(connection, before)
-                command.upgrade(config(connection), "head")
-                with Operations.context(MigrationContext.configure(connection)):
-                    _mend(connection, tell=before == _head())
-                    choices.settle()
-                    choices.note_release(__version__)
-                    if notifications is not None:
-                        choices.choose_notifications(on=notifications)
-                        _mend(connection, tell=False)  # the choice says what a function must be
-                return before
+                yield connection
     except OperationalError as error:
         raise DatabaseUnavailable(f"the database cannot be migrated: {' '.join(str(error.orig).split())}") from error
     finally:
         engine.dispose()
 
 
-def _mend(connection: Connection, *, tell: bool) -> None:
+def steps(connection: Connection) -> AbstractContextManager[Operations]:
+    """Return the context in which the steps of `core.migrations.live` use this connection."""
+    return Operations.context(MigrationContext.configure(connection))
+
+
+def in_the_way(connection: Connection) -> list[str]:
+    """Return, in words, all that is in the way of the revisions that are still to come; it only reads."""
+    pending = reversed([*scripts().iterate_revisions("head", _revision(connection) or "base")])
+    asking = [ask for script in pending if (ask := getattr(script.module, "problems", None))]
+    with steps(connection):
+        return [problem for ask in asking for problem in ask()]
+
+
+def mend(connection: Connection, *, tell: bool) -> None:
     """Make what is missing, and undo what somebody changed by hand; log what cannot be mended, and go on.
 
     After an upgrade there is always something: the trigger functions get the check of their table here, because only
@@ -111,19 +153,6 @@ def _head() -> str:
 def _revision(connection: Connection) -> str | None:
     options = {"version_table": VERSION_TABLE}
     return MigrationContext.configure(connection, opts=options).get_current_revision()
-
-
-def _refuse_what_cannot_be_adopted(connection: Connection, before: str | None) -> None:
-    """Raise `MigrationRefused` that names all that is in the way of the revisions after `before`.
-
-    Nothing has been written by then: the version table, too, would be a change.
-    """
-    pending = reversed([*scripts().iterate_revisions("head", before or "base")])
-    asking = [ask for script in pending if (ask := getattr(script.module, "problems", None))]
-    with Operations.context(MigrationContext.configure(connection)):
-        problems = [problem for ask in asking for problem in ask()]
-    if problems:
-        raise MigrationRefused("nothing was changed, because " + "; ".join(problems))
 
 
 def _require_server(connection: Connection) -> None:

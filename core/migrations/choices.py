@@ -1,15 +1,73 @@
 """What this database has chosen, and which release made its schema, in one small table of ours: `seisiun_choice`.
 
-`migrate` reads it, so that it makes each choice once. An environment variable could differ from run to run.
+`migrate` and `adopt` write it, so that each choice is made once. An environment variable could differ from run to run,
+and from process to process. Most choices name a column of the app's; one whose column is gone does not count.
 """
 
-from sqlalchemy import Connection, text
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from core.migrations.live import columns, make_triggers, scalar, step
+from sqlalchemy import Connection, Row, text
 
-# The value is the name of the boolean column of `person`: false means that the app has deactivated a person.
-IS_CHOSEN = "SELECT 1 FROM seisiun_choice WHERE name = 'deactivated_people'"
-TRIGGERS = (
+from core.errors import MigrationRefused
+from core.migrations import older_columns
+from core.migrations.live import Trigger, columns, make_triggers, scalar, step
+from core.migrations.older_columns import quoted
+
+DEACTIVATED_PEOPLE: Final = "deactivated_people"  # a boolean of `person`: false means that the app has deactivated them
+PLAN_ONLY_WHERE: Final = "plan_only_where"  # a boolean of `session`: only where it is true are rows made
+PLAN_AHEAD_FROM: Final = "plan_ahead_from"  # a number of `session`: how many hours before its window a row is made
+NOTIFICATIONS: Final = "notifications"
+
+TABLES: Final = {
+    DEACTIVATED_PEOPLE: "person",
+    PLAN_ONLY_WHERE: "session",
+    PLAN_AHEAD_FROM: "session",
+    older_columns.ACTIVE: "session_instance",
+    older_columns.POINTER: "person",
+}
+"""The choices that name a column, and the table that has it."""
+
+ACCEPTED_TYPES: Final = {PLAN_ONLY_WHERE: {"boolean"}, PLAN_AHEAD_FROM: {"smallint", "integer", "bigint"}}
+
+
+def read(connection: Connection) -> dict[str, str]:
+    """Return the choices that count: name -> value; none if our role may not read them, or there is no table yet."""
+    return {name: value for name, value, is_there in _read(connection) if is_there}
+
+
+def gone(connection: Connection) -> list[str]:
+    """Return, in words, the choices of planning whose column is gone: no session gets rows by them."""
+    return [
+        f"the column {TABLES[name]}.{value}, which {name} names, is missing: run "
+        "`python -m seisiun migrate --plan-all`, or name another"
+        for name, value, is_there in _read(connection)
+        if name in ACCEPTED_TYPES and not is_there
+    ]
+
+
+def _read(connection: Connection) -> Sequence[Row[str, str, bool]]:
+    if not connection.scalar(_MAY_READ):
+        return []
+    return connection.execute(_CHOICES, {"choices": [*TABLES], "tables": [*TABLES.values()]}).all()
+
+
+_MAY_READ = text("SELECT has_table_privilege(to_regclass('seisiun_choice'), 'SELECT')")
+_CHOICES = text(
+    """
+    SELECT name, value, its_table IS NULL OR EXISTS (
+        SELECT FROM pg_attribute WHERE attrelid = to_regclass(its_table) AND attname = value AND NOT attisdropped
+    )
+    FROM seisiun_choice
+    LEFT JOIN unnest(CAST(:choices AS text[]), CAST(:tables AS text[])) t(choice, its_table) ON choice = name
+    ORDER BY name
+    """
+)
+
+
+# What a choice adds to the schema
+
+_PERSON_TRIGGERS = (
     (
         "person",
         "seisiun_person_inserted",
@@ -23,16 +81,53 @@ TRIGGERS = (
         "seisiun_person_saved('active')",
     ),
 )
-STEPS = (
-    "INSERT INTO deactivated_person SELECT person_id FROM person WHERE active IS FALSE ON CONFLICT DO NOTHING",
-    """
-    SELECT seisiun_request_about(session_id::bigint, 'people'::text) FROM (
-        SELECT DISTINCT a.session_id FROM deactivated_person JOIN person USING (person_id)
-        JOIN active_instance a ON a.session_instance_id = person.active_session_instance_id
-    ) there
+# With notifications off the triggers only insert; the daemons poll. The choice replaces the function that notifies: a
+# trigger that read the choice each time would make each of the app's writes dearer.
+_QUIET_FUNCTIONS = {
+    "seisiun_request_about(wanted bigint, subject text) RETURNS void": """
+        INSERT INTO plan_request (session_id, about) VALUES (wanted, subject);
     """,
-    "INSERT INTO seisiun_choice (name, value) VALUES ('deactivated_people', 'active')",
-)
+}
+
+
+def functions(chosen: Mapping[str, str]) -> dict[str, str]:
+    """Return the functions that these choices add or replace: signature -> body."""
+    return older_columns.functions(chosen) | (_QUIET_FUNCTIONS if chosen.get(NOTIFICATIONS) == "off" else {})
+
+
+def triggers(chosen: Mapping[str, str]) -> list[Trigger]:
+    """Return the triggers that these choices add."""
+    of_people = _PERSON_TRIGGERS if DEACTIVATED_PEOPLE in chosen else ()
+    of_planning = (
+        ("session", f"seisiun_session_{name}", _changed(chosen[name]), "seisiun_session_saved")
+        for name in (PLAN_ONLY_WHERE, PLAN_AHEAD_FROM)
+        if name in chosen
+    )
+    return [*of_people, *of_planning, *older_columns.triggers(chosen)]
+
+
+def _changed(column: str) -> str:
+    name = quoted(column)
+    return f"AFTER UPDATE OF {name} ON {{table}} FOR EACH ROW WHEN (OLD.{name} IS DISTINCT FROM NEW.{name})"
+
+
+# Making choices
+
+
+def choose(name: str, value: str) -> None:
+    """Make a choice; `migrate`'s mending then makes what it adds to the schema."""
+    step(
+        f"INSERT INTO seisiun_choice (name, value) VALUES ('{name}', '{value}') "  # noqa: S608 -- ours, or a plain name
+        "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+    )
+
+
+def take_back(name: str) -> None:
+    """Take a choice back, and drop the triggers that it added."""
+    if value := scalar("SELECT value FROM seisiun_choice WHERE name = :name", name=name):
+        for table, trigger, _, _ in triggers({name: str(value)}):
+            step(f"DROP TRIGGER IF EXISTS {trigger} ON {table}")
+        step(f"DELETE FROM seisiun_choice WHERE name = '{name}'")  # noqa: S608 -- our own name
 
 
 def settle() -> None:
@@ -40,43 +135,52 @@ def settle() -> None:
 
     The next passes release the people that this column deactivates now.
     """
-    if columns("person").get("active") != "boolean" or scalar(IS_CHOSEN):
+    chosen = scalar("SELECT 1 FROM seisiun_choice WHERE name = :name", name=DEACTIVATED_PEOPLE)
+    if columns("person").get("active") != "boolean" or chosen:
         return
-    make_triggers(TRIGGERS)
-    for statement in STEPS:
+    make_triggers(_PERSON_TRIGGERS)
+    for statement in _DEACTIVATE:
         step(statement)
+    choose(DEACTIVATED_PEOPLE, "active")
+
+
+_DEACTIVATE = (
+    "INSERT INTO deactivated_person SELECT person_id FROM person WHERE active IS FALSE ON CONFLICT DO NOTHING",
+    """
+    SELECT seisiun_request_about(session_id::bigint, 'people'::text) FROM (
+        SELECT DISTINCT a.session_id FROM deactivated_person JOIN person USING (person_id)
+        JOIN active_instance a ON a.session_instance_id = person.active_session_instance_id
+    ) there
+    """,
+)
+
+
+def require_columns(chosen: Mapping[str, str | None]) -> None:
+    """Raise `MigrationRefused` if a choice names a column that its table does not have, or that is of another type."""
+    for name, value in chosen.items():
+        if value is None or name not in ACCEPTED_TYPES:
+            continue
+        fit = [column for column, type_ in columns(TABLES[name]).items() if type_ in ACCEPTED_TYPES[name]]
+        if value not in fit or not older_columns.is_plain(value):
+            accepted = " or ".join(sorted(ACCEPTED_TYPES[name]))
+            raise MigrationRefused(
+                f"--{name.replace('_', '-')}={value!r}: expected a column of {TABLES[name]} of type {accepted}: "
+                f"{', '.join(fit) or 'there is none'}"
+            )
+
+
+def request_every_session() -> None:
+    """Request every session, so that it is planned again."""
+    step("INSERT INTO plan_request (session_id) SELECT session_id FROM session")
+    step("SELECT pg_notify('session_changed', '')")
 
 
 def note_release(version: str) -> None:
     """Note which release made this schema, for the error of an older one."""
     if scalar("SELECT value FROM seisiun_choice WHERE name = 'release'") != version:
-        step("DELETE FROM seisiun_choice WHERE name = 'release'")
-        step(f"INSERT INTO seisiun_choice VALUES ('release', '{version}')")  # noqa: S608 -- our own version
+        choose("release", version)
 
 
 def release(connection: Connection) -> str | None:
     """Return which release made this schema, or None if our role may not read it, or it was none that noted it."""
-    may_read = "SELECT has_table_privilege(to_regclass('seisiun_choice'), 'SELECT')"
-    if not connection.scalar(text(may_read)):
-        return None
-    found = connection.scalar(text("SELECT value FROM seisiun_choice WHERE name = 'release'"))
-    return None if found is None else str(found)
-
-
-NOTIFICATIONS_ARE_OFF = "SELECT 1 FROM seisiun_choice WHERE name = 'notifications' AND value = 'off'"
-# With notifications off the triggers only insert; the daemons poll. The choice replaces the function that notifies: a
-# trigger that read the choice each time would make each of the app's writes dearer.
-QUIET_FUNCTIONS = {
-    "seisiun_request_about(wanted bigint, subject text) RETURNS void": """
-        INSERT INTO plan_request (session_id, about) VALUES (wanted, subject);
-    """,
-}
-
-
-def choose_notifications(*, on: bool) -> None:
-    """Choose whether the app's own transactions notify; daemons follow within a second."""
-    value = "on" if on else "off"
-    step(
-        f"INSERT INTO seisiun_choice (name, value) VALUES ('notifications', '{value}') "  # noqa: S608 -- our own value
-        "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-    )
+    return read(connection).get("release")

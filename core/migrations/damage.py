@@ -4,14 +4,14 @@ The revisions say what should be there (`core.migrations.definition`), and the s
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection, text
 
 from core.migrations import choices
-from core.migrations.definition import Definition, definition
+from core.migrations.definition import Definition, definition_with
 from core.migrations.live import (
     Trigger,
     add_constraint,
@@ -41,9 +41,7 @@ class Damage:
 
 def damage(connection: Connection) -> list[Damage]:
     """Return what is missing, disabled, changed, revoked or open to everybody, the tables first."""
-    wanted = definition()
-    if connection.scalar(_MAY_READ_CHOICES) and connection.scalar(text(choices.NOTIFICATIONS_ARE_OFF)):
-        wanted = replace(wanted, functions=wanted.functions | choices.QUIET_FUNCTIONS)
+    wanted = definition_with(choices.read(connection))
     own = [*wanted.tables, VERSION_TABLE]
     needed = [(table, one) for table, several in DAEMON.items() for one in several.split(", ")]
     found = connection.execute(
@@ -58,26 +56,16 @@ def damage(connection: Connection) -> list[Damage]:
         },
     )
     rows: list[Row] = [(kind, relation, name, tuple(facts)) for kind, relation, name, facts in found]
-    return [*_damage(wanted, rows, follows_people=_follows_people(connection, rows)), *_restored(connection, rows)]
+    return [*_damage(wanted, rows), *_restored(connection, rows)]
 
 
-_MAY_READ_CHOICES = text("SELECT has_table_privilege(to_regclass('seisiun_choice'), 'SELECT')")
-
-
-def _follows_people(connection: Connection, rows: Sequence[Row]) -> bool:
-    """Return whether this database follows the app's `person.active`, and the column is there."""
-    needed = {("column", "person"), ("table", "seisiun_choice")}
-    return needed <= {row[:2] for row in rows} and connection.scalar(text(choices.IS_CHOSEN)) is not None
-
-
-def _damage(wanted: Definition, rows: Sequence[Row], *, follows_people: bool) -> Iterator[Damage]:
+def _damage(wanted: Definition, rows: Sequence[Row]) -> Iterator[Damage]:
     facts: Facts = {(kind, name): (relation, values) for kind, relation, name, values in rows}
-    triggers = [*wanted.triggers.values(), *(choices.TRIGGERS if follows_people else ())]
     yield from _tables(wanted, rows)
     yield from _constraints(wanted, facts)
     yield from _indexes(wanted, rows)
     yield from _functions(wanted, facts)
-    yield from _triggers(triggers, facts)
+    yield from _triggers([*wanted.triggers.values()], facts)
     yield from _changed_by_hand(rows)
 
 
@@ -211,10 +199,6 @@ _CATALOGUE = text(
     UNION ALL
     SELECT 'table', w.name, w.name, ARRAY[c.relkind::text]
     FROM wanted w JOIN pg_class c ON c.oid = w.oid
-    UNION ALL
-    SELECT 'column', w.name, a.attname, '{}' FROM wanted w
-    JOIN pg_attribute a ON a.attrelid = w.oid AND attname = 'active' AND atttypid = 'bool'::regtype
-    WHERE w.name = 'person'
     UNION ALL
     SELECT 'constraint', w.name, conname, ARRAY[CASE WHEN convalidated THEN 'valid' ELSE 'not valid' END]
     FROM wanted w JOIN pg_constraint ON conrelid = w.oid WHERE contype <> 'n'

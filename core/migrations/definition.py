@@ -1,6 +1,7 @@
 """What the schema of this release is made of: gathered from the revisions, which make it piece by piece."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from core.migrations import choices
+from core.migrations import choices, older_columns
 from core.migrations.live import Trigger, function_name
 
 
@@ -16,13 +17,15 @@ from core.migrations.live import Trigger, function_name
 class Definition:
     """The pieces, by name; a later revision replaces a piece of the same name.
 
+    app_tables            the app's tables: the columns that we use, name -> definition
+    tables                our own, likewise
     functions             signature -> body
     indexes               name -> "table (columns) ..."
     indexes_unless_equal  name -> table, first columns, whether unique on exactly these: for what the app may have too
     constraints           name -> table, definition
     """
 
-    app_tables: tuple[str, ...] = ()
+    app_tables: dict[str, dict[str, str]] = field(default_factory=dict)
     tables: dict[str, dict[str, str]] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
     triggers: dict[str, Trigger] = field(default_factory=dict)
@@ -32,7 +35,8 @@ class Definition:
 
     def tables_of_functions(self) -> dict[str, str]:
         """Return the table that each trigger function serves: name -> table."""
-        return {function_name(call): table for table, _, _, call in (*self.triggers.values(), *choices.TRIGGERS)}
+        always = choices.triggers({choices.DEACTIVATED_PEOPLE: "active"})  # the function is made without its triggers
+        return {function_name(call): table for table, _, _, call in (*self.triggers.values(), *always)}
 
 
 def config(connection: Connection | None = None) -> Config:
@@ -56,7 +60,10 @@ def definition() -> Definition:
     made = Definition()
     for script in reversed([*scripts().walk_revisions()]):
         pieces = vars(script.module)
-        made.app_tables += tuple(pieces.get("APP_TABLES", ()))
+        for table, columns in (*pieces.get("APP_TABLES", {}).items(), *pieces.get("OWN_COLUMNS", {}).items()):
+            made.app_tables[table] = made.app_tables.get(table, {}) | columns
+        for table, added in pieces.get("APP_COLUMNS", {}).items():
+            made.app_tables[table] |= {name: text for name, (text, _) in added.items()}
         made.tables |= pieces.get("OWN_TABLES", {})
         for table, columns in pieces.get("COLUMNS", {}).items():
             made.tables[table] = made.tables[table] | columns
@@ -68,3 +75,14 @@ def definition() -> Definition:
         for name in pieces.get("REPLACED", ()):
             del made.indexes[name]
     return made
+
+
+def definition_with(chosen: Mapping[str, str]) -> Definition:
+    """Return the pieces of all revisions, with those that a database's choices add or replace."""
+    made = definition()
+    return replace(
+        made,
+        functions=made.functions | choices.functions(chosen),
+        triggers=made.triggers | {trigger[1]: trigger for trigger in choices.triggers(chosen)},
+        indexes=made.indexes | older_columns.indexes(chosen),
+    )

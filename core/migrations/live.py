@@ -10,6 +10,8 @@ from sqlalchemy.exc import OperationalError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 LOCK_TIMEOUT_MS = 1000
+MARK = "Made by the migration of Seisiún"
+"""The comment on a column or an index that we add to a table of the app's: only such a one may be removed again."""
 
 Trigger = tuple[str, str, str, str]
 """A trigger: its table, its name, when it fires, and the function that it calls."""
@@ -53,10 +55,11 @@ def make_table(table: str, definitions: Mapping[str, str]) -> None:
     step(f"CREATE TABLE IF NOT EXISTS {table} ({body})")
 
 
-def add_column(table: str, column: str, definition: str) -> None:
-    """Add a column if it is missing; `definition` must not make PostgreSQL rewrite the table."""
+def add_column(table: str, column: str, definition: str, *, mark: bool = False) -> None:
+    """Add a column if it is missing; `definition` must not make PostgreSQL rewrite the table. `mark` it as ours."""
     if column not in columns(table):
-        step(f"ALTER TABLE {table} ADD COLUMN {column} {definition}")
+        comment = f"; COMMENT ON COLUMN {table}.{column} IS '{MARK}'" if mark else ""  # in the same transaction
+        step(f"ALTER TABLE {table} ADD COLUMN {column} {definition}{comment}")
 
 
 def columns(table: str) -> dict[str, str]:
@@ -103,6 +106,7 @@ def _make_index(name: str, statement: str) -> None:
         _once(f"DROP INDEX CONCURRENTLY {name}")
     if not valid:
         _once(statement)
+        _once(f"COMMENT ON INDEX {name} IS '{MARK}'")
 
 
 def has_index(table: str, leading: list[str], *, unique: bool = False) -> bool:

@@ -44,6 +44,7 @@ __all__ = [
 _parse = lru_cache(maxsize=4096)(parse)
 _hours = lru_cache(maxsize=16384)(stated_hours)
 _YEAR = timedelta(weeks=53)
+MOST_HOURS_AHEAD = 24 * 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ class SessionSnapshot:
 
     `instances`: all dated `first_date(now)` or later, or bound to an occurrence that starts then or later.
     `skipped`: the local starts of occurrences whose instance somebody deleted by hand.
-    The buffers are 0 to 1440 minutes.
+    The buffers are 0 to 1440 minutes. `is_planned`: whether occurrences get rows by themselves (P1). `hours_ahead`: how
+    long before its window a row is made; None: the horizon of the settings.
     """
 
     session_id: int
@@ -64,6 +66,14 @@ class SessionSnapshot:
     active_buffer_minutes_after: int
     instances: tuple[InstanceSnapshot, ...]
     skipped: frozenset[datetime]
+    is_planned: bool = True
+    hours_ahead: int | None = None
+
+    def horizon(self, of_settings: timedelta) -> timedelta:
+        """Return how long before its window opens a row is made; hours out of bounds count as the nearest bound."""
+        if self.hours_ahead is None:
+            return of_settings
+        return timedelta(hours=min(max(self.hours_ahead, 1), MOST_HOURS_AHEAD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +154,8 @@ def plan(
 
     1. Expand the recurrence where it matters: near now, near every existing instance, and near `wanted`.
     2. Bind the existing instances to its occurrences: each follows its occurrence, loses it, or stays (P2-P4).
-    3. Make an instance for each other occurrence whose window opens within `horizon` and is not over or skipped (P1).
-       Make one for `wanted` in any case, however far ahead it is and even if it is skipped.
+    3. If the session is planned, make an instance for each other occurrence whose window opens within `horizon` and is
+       not over or skipped (P1). Make one for `wanted` in any case, however far ahead it is and even if it is skipped.
     4. Make the windows of all these instances disjoint (P7).
     5. Find when the next occurrence comes within the horizon.
 
@@ -155,7 +165,7 @@ def plan(
     """
     zone = require_zone(session.timezone)
     recurrence = _parse(session.recurrence, default_length=default_length, zone=zone)
-    return _plan(_View(session, recurrence, zone, now, horizon), default_length, wanted)
+    return _plan(_View(session, recurrence, zone, now, session.horizon(horizon)), default_length, wanted)
 
 
 def plan_or_freeze(session: SessionSnapshot, now: datetime, *, horizon: timedelta, default_length: timedelta) -> Plan:
@@ -169,7 +179,9 @@ def plan_or_freeze(session: SessionSnapshot, now: datetime, *, horizon: timedelt
     try:
         return plan(session, now, horizon=horizon, default_length=default_length)
     except InvalidRecurrence as error:
-        view = _View(session, _kept(session, default_length), require_zone(session.timezone), now, horizon)
+        view = _View(
+            session, _kept(session, default_length), require_zone(session.timezone), now, session.horizon(horizon)
+        )
         return replace(_plan(view, default_length, None), unreadable=str(error))
     except UnknownTimeZone as error:
         return _without_zone(session, str(error))
@@ -349,7 +361,12 @@ def _made(view: _View, free: Iterable[Candidate], wanted: datetime | None) -> tu
         candidate.occurrence
         for candidate in free
         if candidate.occurrence.start == wanted
-        or (view.is_due(candidate.occurrence) and not candidate.is_over and not candidate.is_skipped)
+        or (
+            view.session.is_planned
+            and view.is_due(candidate.occurrence)
+            and not candidate.is_over
+            and not candidate.is_skipped
+        )
     ]
     return tuple(_new(-number, occurrence) for number, occurrence in enumerate(occurrences, start=1))
 
@@ -365,7 +382,9 @@ def _retimed(instance: InstanceSnapshot) -> RetimedInstance:
 
 
 def _next_plan_at(view: _View, taken: Collection[datetime]) -> datetime | None:
-    """Return when the next occurrence becomes due that is not due yet and has no instance."""
+    """Return when the next occurrence becomes due that is not due yet and has no instance; None if none gets one."""
+    if not view.session.is_planned:
+        return None
     day = view.last_date - timedelta(days=2)
     while first := view.first_on_or_after(day):
         day = first.start.date()

@@ -8,6 +8,7 @@ from rich.text import Text
 from sqlalchemy import Connection
 
 from core.db.transaction_settings import clock, is_read_only
+from core.migrations import choices
 from core.migrations.damage import damage
 from core.reconcile.log import MISSED
 from core.reconcile.result import ZONE_VERSION
@@ -94,7 +95,8 @@ def _database_problems(connection: Connection) -> list[str]:
 
 
 def _schema_problems(connection: Connection) -> list[str]:
-    return [f"{found.what}: run `python -m seisiun migrate`" for found in damage(connection)]
+    damaged = [f"{found.what}: run `python -m seisiun migrate`" for found in damage(connection)]
+    return damaged + choices.gone(connection)
 
 
 def _queue_problems(usage: float) -> list[str]:

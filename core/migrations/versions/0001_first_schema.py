@@ -59,6 +59,19 @@ APP_TABLES = {
     },
 }
 
+# Our own columns on the app's tables. An app may have the buffers, and when somebody checked in, already.
+OWN_COLUMNS = {
+    "session": {
+        "active_buffer_minutes_before": "integer NOT NULL DEFAULT 60",
+        "active_buffer_minutes_after": "integer NOT NULL DEFAULT 60",
+    },
+    "session_instance": {"active": "boolean NOT NULL DEFAULT false"},
+    "session_instance_person": {"checked_in_at": "timestamptz"},
+    "person": {"active_session_instance_id": "bigint"},
+}
+# What an app must not have under these names: we own them alone, and refuse what its code would write there.
+OURS_ALONE = {"session_instance": "active", "person": "active_session_instance_id"}
+
 # The columns that an app's table must have. The other columns are only shown; if one is missing, we add it empty.
 REQUIRED = {
     "session": ("session_id", "name"),
@@ -78,14 +91,9 @@ ACCEPTED_TYPES = {
     "session_id": {"integer", "bigint"},
     "session_instance_id": {"integer", "bigint"},
     "person_id": {"integer", "bigint"},
-}
-OLDER_FORMS = {
-    "session_instance": ("is_active", "active"),
-    "person": (
-        "at_active_session_instance",
-        "at_active_session_instance_id",
-        "currently_at_session_instance",
-    ),
+    "active_buffer_minutes_before": {"smallint", "integer", "bigint"},
+    "active_buffer_minutes_after": {"smallint", "integer", "bigint"},
+    "checked_in_at": {"timestamp with time zone"},
 }
 
 OTHER_KINDS = {
@@ -382,7 +390,7 @@ TRIGGERS = (
 
 
 def upgrade() -> None:
-    """Adopt or make the app's tables, and make our own.
+    """Adopt or make the app's tables, and make our own; `migrate` has refused before what cannot be adopted.
 
     1. Make the app's tables, or add their missing columns.
     2. Make our own tables, our columns on the app's tables, and the indexes.
@@ -398,8 +406,8 @@ def upgrade() -> None:
 
 
 def problems() -> list[str]:
-    """Return everything that keeps the app's tables from being adopted."""
-    return [*_unfit_tables(), *_older_forms(), *_unfit_columns(), *_duplicate_check_ins()]
+    """Return, in words, everything for which these tables cannot be adopted; it only reads."""
+    return [*_unfit_tables(), *_not_owned(), *_names_taken(), *_unfit_columns(), *_duplicate_check_ins()]
 
 
 def _unfit_tables() -> list[str]:
@@ -419,6 +427,27 @@ def _unfit_tables() -> list[str]:
     return problems
 
 
+def _not_owned() -> list[str]:
+    """Refuse a role that may not change the tables, or not make ours beside them: it would be stopped half-way."""
+    role = scalar("SELECT current_user")
+    owners = ((table, scalar(_OTHER_OWNER, table=table)) for table in APP_TABLES)
+    problems = [
+        f"{table} belongs to the role {owner}, and you are {role}: migrate as {owner}"
+        for table, owner in owners
+        if owner
+    ]
+    if scalar("SELECT has_schema_privilege(current_schema(), 'CREATE')") is False:
+        here = scalar("SELECT current_schema()")
+        problems.append(f"the role {role} may not create tables in the schema {here}: GRANT CREATE ON SCHEMA {here}")
+    return problems
+
+
+_OTHER_OWNER = """
+    SELECT pg_get_userbyid(relowner) FROM pg_class
+    WHERE oid = to_regclass(:table) AND NOT pg_has_role(relowner, 'USAGE')
+"""
+
+
 def _schema_of(table: str) -> object:
     return scalar("SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass(:table)", table=table)
 
@@ -427,14 +456,16 @@ def _kind_of(table: str) -> object:
     return scalar("SELECT relkind::text FROM pg_class WHERE oid = to_regclass(:table)", table=table)
 
 
-def _older_forms() -> list[str]:
+def _names_taken() -> list[str]:
+    """Refuse a column of the app's under a name that is ours alone: what two programs write there has two meanings."""
     if columns("active_instance"):  # an earlier run of this migration was cut off, so the columns are ours
         return []
     return [
-        f"{table}.{column} exists: an older form of this feature writes it, and the two would contradict each other. "
-        f"Stop the code that writes it, then ALTER TABLE {table} DROP COLUMN {column}, and migrate again"
-        for table, names in OLDER_FORMS.items()
-        for column in sorted(set(names) & columns(table).keys())
+        f"{table}.{name} exists: we keep what is on under that name, and refuse what your code would write there. Add "
+        f"a column of another name, let your code read and write that one, ALTER TABLE {table} DROP COLUMN {name}, "
+        "and migrate again; `adopt --mirror` then keeps the other column equal to ours"
+        for table, name in OURS_ALONE.items()
+        if name in columns(table)
     ]
 
 
@@ -448,12 +479,16 @@ def _unfit_columns() -> list[str]:
         problems += [
             f"{table}.{name} is {found[name]}; accepted: {' or '.join(sorted(accepted))}"
             for name, accepted in ACCEPTED_TYPES.items()
-            if name in found and name in APP_TABLES[table] and found[name] not in accepted
+            if name in found and name in _named(table) and found[name] not in accepted
         ]
         key = required[0] if table != "session_instance_person" else None
         if key in found and not has_index(table, [key], unique=True):
             problems.append(f"{table}.{key} is not a primary key")
     return problems
+
+
+def _named(table: str) -> set[str]:
+    return {*APP_TABLES[table], *OWN_COLUMNS[table]}
 
 
 def _duplicate_check_ins() -> list[str]:
@@ -472,7 +507,7 @@ def _app_tables() -> None:
             for name, definition in definitions.items():
                 if "PRIMARY KEY" not in definition:
                     # Old rows must not get the default: now() would say that every old check-in happened now.
-                    add_column(table, name, definition.removesuffix(" DEFAULT now()"))
+                    add_column(table, name, definition.removesuffix(" DEFAULT now()"), mark=True)
         else:
             make_table(table, definitions)
 
@@ -483,11 +518,9 @@ def _own_tables() -> None:
 
 
 def _own_columns() -> None:
-    for name in ("active_buffer_minutes_before", "active_buffer_minutes_after"):
-        add_column("session", name, "integer NOT NULL DEFAULT 60")
-    add_column("session_instance", "active", "boolean NOT NULL DEFAULT false")
-    add_column("session_instance_person", "checked_in_at", "timestamptz")
-    add_column("person", "active_session_instance_id", "bigint")
+    for table, definitions in OWN_COLUMNS.items():
+        for name, definition in definitions.items():
+            add_column(table, name, definition, mark=True)
     for name, (table, definition) in CONSTRAINTS.items():
         add_constraint(table, name, definition)
 

@@ -91,7 +91,7 @@ def upgrade() -> None:
     """Add to two tables of the app's; a daemon of the previous release works on, but does not know who left."""
     for table, added in APP_COLUMNS.items():
         for name, (definition, _) in added.items():
-            add_column(table, name, definition)
+            add_column(table, name, definition, mark=True)
     for name, definition in INDEXES.items():
         add_index(name, definition)
     make_functions(FUNCTIONS)

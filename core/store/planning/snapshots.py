@@ -5,12 +5,16 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
+    Boolean,
     Connection,
     Date,
     Row,
+    ScalarSelect,
     Select,
     bindparam,
     case,
+    cast,
     exists,
     false,
     func,
@@ -19,14 +23,18 @@ from sqlalchemy import (
     or_,
     outerjoin,
     select,
+    true,
     union,
 )
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import ColumnElement
 
+from core.migrations.choices import PLAN_AHEAD_FROM, PLAN_ONLY_WHERE
+from core.migrations.older_columns import ACTIVE
 from core.models import (
     ActivationLog,
     ActivationWindow,
+    Choice,
     LocalDateTime,
     MusicSession,
     PlannedInstance,
@@ -38,8 +46,13 @@ from core.rules.planner import Binding, InstanceSnapshot, SessionSnapshot
 from core.store.arrays import is_in
 from core.windows import DEFAULT_BUFFER, LONGEST_BUFFER_MINUTES
 
-# The row's present content without `active`, which we flip: while it equals `written`, nobody has changed the row.
-ROW_CONTENT = func.to_jsonb(literal_column("session_instance")).op("-")("active")
+# The row's present content without `active`, which we flip, and without the app's older column that follows it: while
+# this equals `written`, nobody has changed the row.
+ROW_CONTENT = (
+    func.to_jsonb(literal_column("session_instance"))
+    .op("-")("active")
+    .op("-")(func.array(select(Choice.value).where(Choice.name == literal_column(f"'{ACTIVE}'")).scalar_subquery()))
+)
 
 
 # Merged either way round, the two are equal if every column that both know is equal: a column that the app has added or
@@ -62,9 +75,11 @@ def snapshots(connection: Connection, session_ids: Collection[int], since: date)
     skipped = _skipped(connection, session_ids, since)
     return [
         SessionSnapshot(
-            *row,
+            *row[:7],
             instances=tuple(instances.get(row.session_id, ())),
             skipped=frozenset(skipped.get(row.session_id, ())),
+            is_planned=row.is_planned,
+            hours_ahead=row.hours_ahead,
         )
         for row in sessions
     ]
@@ -76,6 +91,27 @@ def _minutes(buffer: InstrumentedAttribute[int]) -> ColumnElement[int]:
     return func.least(func.greatest(stated, 0), LONGEST_BUFFER_MINUTES)
 
 
+def _is_planned() -> ColumnElement[bool]:
+    """Return whether a session gets rows: where the database names a column of the app's for that, it must be true."""
+    name = _chosen(PLAN_ONLY_WHERE)
+    return case((name.is_(None), true()), else_=func.coalesce(cast(_column(name), Boolean), false()))
+
+
+def _hours_ahead() -> ColumnElement[int | None]:
+    name = _chosen(PLAN_AHEAD_FROM)
+    return case((name.is_not(None), cast(_column(name), BigInteger)))
+
+
+def _column(name: ColumnElement[str]) -> ColumnElement[str]:
+    """Return a column of the app's as text: only the database knows its name."""
+    return func.to_jsonb(literal_column("session")).op("->>")(name)
+
+
+def _chosen(choice: str) -> ScalarSelect[str]:
+    """Return what the database has chosen, or NULL; PostgreSQL reads it once for a statement."""
+    return select(Choice.value).where(Choice.name == literal_column(f"'{choice}'")).scalar_subquery()
+
+
 _SESSIONS = select(
     MusicSession.session_id,
     MusicSession.recurrence,
@@ -84,6 +120,8 @@ _SESSIONS = select(
     MusicSession.termination_date,
     _minutes(MusicSession.active_buffer_minutes_before),
     _minutes(MusicSession.active_buffer_minutes_after),
+    _is_planned().label("is_planned"),
+    _hours_ahead().label("hours_ahead"),
 ).where(is_in(MusicSession.session_id))
 
 

@@ -8,6 +8,8 @@ from core.db import create_engine
 from core.errors import MigrationRefused
 from core.migrations import migrate
 from core.migrations.damage import damage
+from core.migrations.live import MARK
+from tests.core.adoption import older_app
 from tests.core.migrations.catalogue import catalogue
 from tests.core.migrations.existing_app import columns_of, install, rows_of
 from tests.core.passes import DURING, reconcile_at
@@ -101,6 +103,38 @@ def test_adopting_again_changes_nothing(existing_app: Connection) -> None:
     assert (catalogue(existing_app), rows_of(existing_app, columns_of(existing_app))) == (before, rows)
 
 
+def test_an_older_form_of_the_feature_is_adopted_beside_and_stays_as_it_is(empty_database_url: str) -> None:
+    with connected(empty_database_url) as app:
+        older_app.install(app)
+        session_id, today, person_id = older_app.add_evening_now(app)
+        execute(app, "UPDATE session_instance SET is_active = true WHERE session_instance_id = %s", today)
+        execute(app, "UPDATE person SET at_active_session_instance_id = %s WHERE person_id = %s", today, person_id)
+        columns = columns_of(app)
+        before = rows_of(app, columns)
+
+        migrate(empty_database_url)
+
+        assert rows_of(app, columns) == before
+        assert execute(app, "SELECT 1 FROM session_instance WHERE active") == []
+        assert session_id in requests(app)
+
+
+def test_what_we_add_to_the_apps_tables_is_marked_as_ours_and_nothing_else_is(other_app: Connection) -> None:
+    before = columns_of(other_app)
+    migrate(url_of(other_app))
+
+    marked = execute(
+        other_app,
+        "SELECT attrelid::regclass || '.' || attname FROM pg_description JOIN pg_attribute "
+        "ON (objoid, objsubid) = (attrelid, attnum) WHERE description = %s",
+        MARK,
+    )
+    added = {
+        f"{table}.{name}" for table, names in columns_of(other_app).items() for name in names[len(before[table]) :]
+    }
+    assert {name for (name,) in marked} == added
+
+
 def test_app_that_checks_in_twice_at_once_is_held_to_once_from_now_on(other_app: Connection) -> None:
     execute(other_app, "ALTER TABLE session_instance_person DROP CONSTRAINT one_answer_each")
     migrate(url_of(other_app))
@@ -125,17 +159,17 @@ def test_migrated_free_text_is_listed_and_the_apps_old_rows_are_left_alone(other
 
 
 REFUSED = {
-    "is_active": (
-        "ALTER TABLE session_instance ADD COLUMN is_active boolean",
-        r"session_instance\.is_active exists.*ALTER TABLE session_instance DROP COLUMN is_active, and migrate again",
-    ),
     "active": (
         "ALTER TABLE session_instance ADD COLUMN active boolean",
-        r"session_instance\.active exists.*ALTER TABLE session_instance DROP COLUMN active, and migrate again",
+        r"session_instance\.active exists.*another name.*ALTER TABLE session_instance DROP COLUMN active, and migrate",
     ),
-    "at_active_session_instance_id": (
-        "ALTER TABLE person ADD COLUMN at_active_session_instance_id integer",
-        r"person\.at_active_session_instance_id exists.*ALTER TABLE person DROP COLUMN at_active_session_instance_id",
+    "active_session_instance_id": (
+        "ALTER TABLE person ADD COLUMN active_session_instance_id integer REFERENCES session_instance",
+        r"person\.active_session_instance_id exists.*ALTER TABLE person DROP COLUMN active_session_instance_id, and",
+    ),
+    "buffers as text": (
+        "ALTER TABLE session ADD COLUMN active_buffer_minutes_before text",
+        r"session\.active_buffer_minutes_before is text; accepted: bigint or integer or smallint",
     ),
     "no end_time": (
         "ALTER TABLE session_instance DROP COLUMN end_time",
@@ -243,9 +277,9 @@ def test_tables_in_a_schema_of_their_own_are_adopted_there(other_app: Connection
 
 
 def test_all_problems_are_named_at_once(other_app: Connection) -> None:
-    execute(other_app, "ALTER TABLE session_instance ADD COLUMN is_active boolean, DROP COLUMN end_time")
+    execute(other_app, "ALTER TABLE session_instance ADD COLUMN active boolean, DROP COLUMN end_time")
 
-    with pytest.raises(MigrationRefused, match=r"is_active exists: .*; session_instance has no column end_time"):
+    with pytest.raises(MigrationRefused, match=r"active exists: .*; session_instance has no column end_time"):
         migrate(url_of(other_app))
 
 
@@ -281,10 +315,10 @@ def test_columns_of_these_names_that_an_app_has_already_are_taken_as_they_are(ot
 
 
 def test_refused_app_is_adopted_once_the_instructions_are_followed(other_app: Connection) -> None:
-    execute(other_app, "ALTER TABLE session_instance ADD COLUMN is_active boolean")
+    execute(other_app, "ALTER TABLE session_instance ADD COLUMN active boolean")
     with pytest.raises(MigrationRefused):
         migrate(url_of(other_app))
-    execute(other_app, "ALTER TABLE session_instance DROP COLUMN is_active")
+    execute(other_app, "ALTER TABLE session_instance ADD COLUMN is_active boolean, DROP COLUMN active")
 
     assert migrate(url_of(other_app)) is None
     assert add_session(other_app, path="new") in requests(other_app)

@@ -105,6 +105,35 @@ def test_p1_skipped_occurrence_is_not_made_again() -> None:
     assert planned(session(recurrence=TUESDAYS, skipped=("2026-12-01 19:00",)), NOON).made == ()
 
 
+def test_p1_a_session_that_did_not_opt_in_gets_no_row_and_its_rows_are_windowed() -> None:
+    snapshot = replace(
+        session(row(1, "2026-12-01", "19:00", "22:00"), recurrence=tuesday("14:00", "15:00")), is_planned=False
+    )
+
+    decided = planned(snapshot, NOON)
+
+    assert (decided.made, decided.next_plan_at) == ((), None)
+    assert windows(decided) == [(1, "01 18:00", "01 23:00")]
+
+
+def test_p1_a_session_that_did_not_opt_in_still_gets_the_row_that_somebody_asks_for() -> None:
+    snapshot = replace(session(recurrence=TUESDAYS), is_planned=False)
+
+    assert [str(new.date) for new in planned(snapshot, NOON, "2026-12-08 19:00").made] == ["2026-12-08"]
+
+
+@pytest.mark.parametrize(("hours", "counted"), [(48, 48), (1, 1), (0, 1), (-5, 1), (336, 336), (5000, 336)])
+def test_p1_a_session_says_how_many_hours_ahead_its_rows_are_made(hours: int, counted: int) -> None:
+    snapshot = replace(session(recurrence=TUESDAYS), hours_ahead=hours)
+    opens = utc("2027-01-05 18:00")
+    made = {new.date for new in planned(snapshot, opens - timedelta(hours=counted)).made}
+
+    assert date(2027, 1, 5) in made
+    assert date(2027, 1, 5) not in {
+        new.date for new in planned(snapshot, opens - timedelta(hours=counted, seconds=1)).made
+    }
+
+
 @pytest.mark.parametrize(
     ("wanted", "made"),
     [

@@ -88,7 +88,11 @@ SELECT
     bound.occurrence_end,
     bound.lost,
     bound.moved,
-    to_jsonb(session_instance) - 'active' AS anon_1
+    (to_jsonb(session_instance) - 'active') - array((
+        SELECT seisiun_choice.value
+        FROM seisiun_choice
+        WHERE seisiun_choice.name = 'older_active'
+    )) AS anon_1
 FROM unnest(
     CAST(:bound_session_instance_id AS BIGINT[]),
     CAST(:bound_session_id AS BIGINT[]),
@@ -114,7 +118,15 @@ SELECT planned_instance.session_instance_id
 FROM planned_instance
 JOIN session_instance ON planned_instance.session_instance_id = session_instance.session_instance_id
 WHERE planned_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
-    AND (planned_instance.written || (to_jsonb(session_instance) - 'active')) = ((to_jsonb(session_instance) - 'active') || planned_instance.written);
+    AND (planned_instance.written || ((to_jsonb(session_instance) - 'active') - array((
+        SELECT seisiun_choice.value
+        FROM seisiun_choice
+        WHERE seisiun_choice.name = 'older_active'
+    )))) = (((to_jsonb(session_instance) - 'active') - array((
+        SELECT seisiun_choice.value
+        FROM seisiun_choice
+        WHERE seisiun_choice.name = 'older_active'
+    ))) || planned_instance.written);
 
 UPDATE session_instance
 SET date=retimed.date, start_time=retimed.start_time, end_time=retimed.end_time
@@ -127,7 +139,11 @@ FROM unnest(
 WHERE session_instance.session_instance_id = retimed.session_instance_id;
 
 UPDATE planned_instance
-SET written=(to_jsonb(session_instance) - 'active')
+SET written=((to_jsonb(session_instance) - 'active') - array((
+    SELECT seisiun_choice.value
+    FROM seisiun_choice
+    WHERE seisiun_choice.name = 'older_active'
+)))
 FROM session_instance
 WHERE planned_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
     AND planned_instance.session_instance_id = session_instance.session_instance_id;

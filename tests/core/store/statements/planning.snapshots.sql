@@ -9,7 +9,29 @@ SELECT
     session.initiation_date,
     session.termination_date,
     least(greatest(coalesce(session.active_buffer_minutes_before, 60), 0), 1440) AS least_1,
-    least(greatest(coalesce(session.active_buffer_minutes_after, 60), 0), 1440) AS least_2
+    least(greatest(coalesce(session.active_buffer_minutes_after, 60), 0), 1440) AS least_2,
+    CASE
+        WHEN ((
+            SELECT seisiun_choice.value
+            FROM seisiun_choice
+            WHERE seisiun_choice.name = 'plan_only_where'
+        ) IS NULL) THEN true
+        ELSE coalesce(
+            CAST(to_jsonb(session) ->> (
+                SELECT seisiun_choice.value
+                FROM seisiun_choice
+                WHERE seisiun_choice.name = 'plan_only_where'
+            ) AS BOOLEAN),
+            false
+        )
+    END AS is_planned,
+    CASE
+        WHEN ((SELECT seisiun_choice.value FROM seisiun_choice WHERE seisiun_choice.name = 'plan_ahead_from') IS NOT NULL) THEN CAST(to_jsonb(session) ->> (
+            SELECT seisiun_choice.value
+            FROM seisiun_choice
+            WHERE seisiun_choice.name = 'plan_ahead_from'
+        ) AS BIGINT)
+    END AS hours_ahead
 FROM session
 WHERE session.session_id = any(CAST(:ids AS BIGINT[]));
 
@@ -26,7 +48,15 @@ SELECT
     planned_instance.moved,
     CASE
         WHEN (planned_instance.written IS NULL) THEN false
-        ELSE (planned_instance.written || (to_jsonb(session_instance) - 'active')) = ((to_jsonb(session_instance) - 'active') || planned_instance.written)
+        ELSE (planned_instance.written || ((to_jsonb(session_instance) - 'active') - array((
+            SELECT seisiun_choice.value
+            FROM seisiun_choice
+            WHERE seisiun_choice.name = 'older_active'
+        )))) = (((to_jsonb(session_instance) - 'active') - array((
+            SELECT seisiun_choice.value
+            FROM seisiun_choice
+            WHERE seisiun_choice.name = 'older_active'
+        ))) || planned_instance.written)
             AND NOT session_instance.active
             AND NOT (EXISTS (
                 SELECT *

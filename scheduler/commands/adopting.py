@@ -1,0 +1,121 @@
+"""`adopt`: looks before a database is adopted, mirrors an older form of the feature, and takes ours away again."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import click
+from sqlalchemy.exc import DBAPIError
+
+from core.adoption import check as checks
+from core.adoption.check import Check
+from core.adoption.findings import Finding
+from core.db import database, is_embedded
+from core.errors import DatabaseUnavailable, SeisiunError
+from core.migrations import choices
+from core.migrations.inventory import Inventory
+from core.settings import load_settings
+
+NOT_READY, CANNOT_LOOK = 1, 2
+MOST_ROWS = 10
+
+PLANNING = (
+    click.option(
+        "--plan-only-where",
+        metavar="COLUMN",
+        help="Make rows only for sessions where this boolean column of session is true.",
+    ),
+    click.option(
+        "--plan-ahead-from",
+        metavar="COLUMN",
+        help="Make a session's rows as many hours before their windows as this column of session says (1 to 336).",
+    ),
+)
+
+
+def planning(command: Any) -> Any:
+    """Add the options that name columns of `session`."""
+    for option in reversed(PLANNING):
+        command = option(command)
+    return command
+
+
+def chosen_planning(plan_only_where: str | None, plan_ahead_from: str | None) -> dict[str, str]:
+    """Return the choices that the options name."""
+    named = {choices.PLAN_ONLY_WHERE: plan_only_where, choices.PLAN_AHEAD_FROM: plan_ahead_from}
+    return {name: column for name, column in named.items() if column}
+
+
+@contextmanager
+def app_database() -> Iterator[str]:
+    """Yield the URL of the app's database. Raises `DatabaseUnavailable` where none is configured."""
+    settings = load_settings()
+    if is_embedded(settings):
+        raise DatabaseUnavailable("DATABASE_URL is not set: `adopt` is for the database of an app")
+    with database(settings) as url:
+        yield url
+
+
+# --check
+
+
+def check(planning: Mapping[str, str], *, as_json: bool) -> None:
+    """Print what was found, and end with its exit status."""
+    try:
+        with app_database() as url:
+            found = checks.check(url, load_settings(), planning)
+    except (SeisiunError, DBAPIError) as error:
+        click.echo(f"Error: cannot look: {' '.join(str(getattr(error, 'orig', error)).split())}", err=True)
+        sys.exit(CANNOT_LOOK)
+    click.echo(json.dumps(asdict(found), indent=2, default=_plain) if as_json else "\n".join(_lines(found)))
+    sys.exit(0 if found.ready else NOT_READY)
+
+
+def _plain(value: object) -> object:
+    return sorted(value) if isinstance(value, frozenset) else str(value)
+
+
+def _lines(found: Check) -> Iterator[str]:
+    """Yield the check in plain words; the verdict comes first."""
+    server = found.server
+    where = f"{server.address}:{server.port}" if server.address else "a local socket"
+    yield "ready" if found.ready else "NOT READY"
+    yield f"database {server.database} on {where}, PostgreSQL {server.version}"
+    yield f"as role {server.role}, in schema {server.schema}"
+    yield from (f"in the way: {problem}" for problem in found.in_the_way)
+    yield "your tables:" if found.tables else "none of the app's four tables exists: `migrate` makes them"
+    yield from (f"  {table.about}: {table.says}" for table in found.tables)
+    yield from _additions(found.added)
+    for finding in found.findings:
+        yield from _finding(finding)
+
+
+def _additions(added: Inventory) -> Iterator[str]:
+    yield f"`migrate` would add {added}" + (":" if str(added) != "nothing" else "")
+    for kind in ("app_tables", "columns", "tables", "triggers", "indexes"):
+        if names := sorted(getattr(added, kind)):
+            yield f"  {kind.replace('_', ' ')}: {', '.join(names)}"
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    yield finding.says
+    yield from (f"  {row.about}: {row.says}" for row in finding.rows[:MOST_ROWS])
+    if len(finding.rows) > MOST_ROWS:
+        yield f"  and {len(finding.rows) - MOST_ROWS} more: --json has all"
+
+
+# migrate
+
+
+def told(before: Inventory, after: Inventory, revision: str | None) -> str:
+    """Return what `migrate` did, in a sentence. `revision`: the one from before it."""
+    if revision is not None:
+        return f"the schema was at revision {revision} and is up to date"
+    if not before.app_tables:
+        return "the schema is created"
+    made = after - before
+    tables = f", and made {len(made.app_tables)} that were missing" if made.app_tables else ""
+    return f"Adopted your {len(before.app_tables)} tables{tables}: added {made}"

@@ -1,0 +1,112 @@
+"""What `migrate` and `adopt` say, and their exit statuses."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from tests.commands import run
+from tests.core.adoption import older_app
+from tests.core.migrations.catalogue import catalogue
+from tests.data import connected, execute, value
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+def app(empty_database_url: str) -> Iterator[Connection]:
+    with connected(empty_database_url) as connection:
+        older_app.install(connection)
+        yield connection
+
+
+def scheduler(url: str, *arguments: str) -> tuple[int, str, str]:
+    done = run("-m", "scheduler", *arguments, settings={"DATABASE_URL": url})
+    return done.returncode, done.stdout, done.stderr
+
+
+# migrate
+
+
+def test_migrate_says_what_it_added_to_the_apps_tables(app: Connection, empty_database_url: str) -> None:
+    before = {part: len(names) for part, names in catalogue(app).items()}
+
+    status, out, err = scheduler(empty_database_url, "migrate")
+
+    triggers = len(catalogue(app)["trigger"]) - before["trigger"]
+    functions = len(catalogue(app)["function"]) - before["function"]
+    assert (status, err) == (0, "")
+    assert out.startswith(
+        f"Adopted your 4 tables: added 8 columns, 11 tables, {triggers} triggers, {functions} functions"
+    )
+
+
+# adopt --check
+
+
+@pytest.mark.usefixtures("app")
+def test_check_says_first_whether_it_is_ready(empty_database_url: str) -> None:
+    status, out, err = scheduler(empty_database_url, "adopt", "--check")
+
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "ready"
+    assert lines[1].startswith("database test_")
+    assert "  session_instance.is_active: boolean, 0 rows say so now; read by view on_now" in out
+    assert "`migrate` would add 8 columns, 11 tables, " in out
+
+
+def test_check_names_what_is_in_the_way_and_exits_with_1(app: Connection, empty_database_url: str) -> None:
+    execute(app, "ALTER TABLE session_instance DROP COLUMN end_time")
+
+    status, out, _ = scheduler(empty_database_url, "adopt", "--check")
+
+    assert status == 1
+    assert out.startswith("NOT READY\n")
+    assert "in the way: session_instance has no column end_time" in out
+
+
+@pytest.mark.usefixtures("app")
+def test_check_for_programs(empty_database_url: str) -> None:
+    status, out, _ = scheduler(empty_database_url, "adopt", "--check", "--json")
+    found = json.loads(out)
+
+    assert (status, found["ready"], found["in_the_way"]) == (0, True, [])
+    assert found["added"]["columns"][0] == "person.active_session_instance_id"
+    kinds = [finding["kind"] for finding in found["findings"]]
+    assert {"older_columns", "opt_in", "unreadable", "triggers", "locks"} <= {*kinds}
+
+
+def test_check_that_cannot_look_exits_with_2_in_one_line() -> None:
+    for url in ("postgresql://u:secret@127.0.0.1:1/n", "nonsense"):
+        status, out, err = scheduler(url, "adopt", "--check")
+        assert (status, out) == (2, "")
+        assert err.startswith("Error: cannot look: ")
+        assert err.count("\n") == 1
+        assert "secret" not in err
+
+
+def test_check_needs_an_apps_database() -> None:
+    done = run("-m", "scheduler", "adopt", "--check", settings={})
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "DATABASE_URL is not set: `adopt` is for the database of an app" in done.stderr
+
+
+@pytest.mark.usefixtures("app")
+def test_check_of_an_adopted_database_adds_nothing(empty_database_url: str) -> None:
+    scheduler(empty_database_url, "migrate")
+
+    status, out, _ = scheduler(empty_database_url, "adopt", "--check")
+
+    assert status == 0
+    assert "`migrate` would add nothing" in out
+
+
+def test_a_column_that_cannot_say_which_sessions_get_rows_is_refused(app: Connection, empty_database_url: str) -> None:
+    status, out, err = scheduler(empty_database_url, "migrate", "--plan-only-where", "recurrence")
+
+    assert (status, out) == (1, "")
+    assert "--plan-only-where='recurrence': expected a column of session of type boolean: auto_create_instances" in err
+    assert value(app, "SELECT to_regclass('seisiun_choice')") is None
