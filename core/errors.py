@@ -17,7 +17,8 @@ SeisiunError
 ├── DatabaseUnavailable     no database is configured, or the configured one cannot be used
 ├── UnknownRole             no such role on the database's server
 ├── SchemaNotReady          the database has not been migrated to this release's schema
-└── MigrationRefused        the existing tables cannot be adopted as they are
+├── MigrationRefused        the existing tables cannot be adopted as they are
+└── MirrorRefused           the app's older columns cannot be kept equal to ours now
 """
 
 
@@ -95,3 +96,7 @@ class SchemaNotReady(SeisiunError):
 
 class MigrationRefused(SeisiunError):
     """The existing tables cannot be adopted as they are."""
+
+
+class MirrorRefused(SeisiunError):
+    """The app's older columns cannot be kept equal to ours now."""

@@ -28,6 +28,7 @@ from scheduler.commands import adopting, loading, screens
 from scheduler.commands.demo import Demo
 from scheduler.commands.preview import preview
 from scheduler.commands.status import adoption_notes, print_status
+from scheduler.commands.status import hindrances as mirror_hindrances
 from scheduler.commands.status import status as read_status
 from scheduler.daemon import Daemon
 
@@ -145,15 +146,39 @@ def _inventory(url: str) -> Inventory:
 @main.command()
 @click.option("--check", is_flag=True, help="Look only: write nothing, and hold no lock.")
 @click.option("--json", "as_json", is_flag=True, help="With --check: print JSON, for programs.")
+@click.option("--mirror", is_flag=True, help="Keep the app's older columns equal to ours; needs a healthy daemon.")
+@click.option("--drop-mirror", is_flag=True, help="End that; the older columns stay.")
+@click.option(
+    "--active-column", metavar="NAME", help="With --mirror: the boolean of session_instance, if it is not found."
+)
+@click.option("--pointer-column", metavar="NAME", help="With --mirror: the column of person, if it is not found.")
 @adopting.planning
-def adopt(*, check: bool, as_json: bool, plan_only_where: str | None, plan_ahead_from: str | None) -> None:
-    """Say what adopting an app's database would add, and what one should know before.
+def adopt(
+    *,
+    check: bool,
+    as_json: bool,
+    mirror: bool,
+    drop_mirror: bool,
+    active_column: str | None,
+    pointer_column: str | None,
+    plan_only_where: str | None,
+    plan_ahead_from: str | None,
+) -> None:
+    """Take an app's database over, step by step (docs/adopting.md). Give one of --check, --mirror, --drop-mirror.
 
     Exit status of --check: 0 ready, 1 not ready, 2 it could not look.
     """
+    if check + mirror + drop_mirror != 1:
+        raise click.UsageError("expected one of --check, --mirror, --drop-mirror")
     if check:
         adopting.check(adopting.chosen_planning(plan_only_where, plan_ahead_from), as_json=as_json)
-    raise click.UsageError("expected --check")
+    with adopting.app_database() as url:
+        if mirror:
+            with _connected(url) as connection:
+                hindrances = mirror_hindrances(connection)
+            adopting.mirror(url, hindrances, active_column, pointer_column)
+        else:
+            adopting.drop_mirror(url)
 
 
 @main.command()

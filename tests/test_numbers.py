@@ -278,6 +278,8 @@ LESS = (
         "the kernel asks for it only while it probes",
     ),
     ("2 * guard.SHUTDOWN_SECONDS", "embedded.START_TIMEOUT_SECONDS", "a start waits for a server that shuts down"),
+    ("live.SHORT_LOCK_TIMEOUT_MS", "live.LOCK_TIMEOUT_MS", "during a take-over the app is in full use"),
+    ("takeover._PAUSE_SECONDS", "takeover.HELD_FOR_SECONDS", "a held row is tried several times"),
     # the sweep
     (
         "check_active_sessions.DEFERRED_FOR_SECONDS + check_active_sessions.RESPONSE_TIMEOUT_SECONDS",

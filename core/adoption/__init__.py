@@ -1,6 +1,7 @@
-"""Looks at an app's tables before we change them, and says what one should know; it only reads.
+"""Takes an app's database over: looks before we change it, and keeps an older form of the feature equal to ours.
 
-check      what stands, what would be added, what is in the way
+check      what stands, what would be added, what is in the way; it only reads
+takeover   the app's older columns are kept equal to ours, until the app reads ours
 findings   one thing that one should know, with the rows that it is about
 catalogue  what the server's catalogue says: columns, triggers, roles, locks
 evenings   what the app's rows say: which sessions get rows, which recurrences cannot be read, who will be where

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, text
 
 from core.errors import MigrationRefused
 from core.migrations import older_columns
-from core.migrations.live import Trigger, columns, make_triggers, scalar, step
+from core.migrations.live import SHORT_LOCK_TIMEOUT_MS, Trigger, columns, make_triggers, scalar, step
 from core.migrations.older_columns import quoted
 
 DEACTIVATED_PEOPLE: Final = "deactivated_people"  # a boolean of `person`: false means that the app has deactivated them
@@ -123,10 +123,18 @@ def choose(name: str, value: str) -> None:
 
 
 def take_back(name: str) -> None:
-    """Take a choice back, and drop the triggers that it added."""
+    """Take a choice back, and drop what it added; what it replaced `migrate`'s mending makes again.
+
+    The choice goes last: if we are cut off, `status` names what is missing.
+    """
     if value := scalar("SELECT value FROM seisiun_choice WHERE name = :name", name=name):
-        for table, trigger, _, _ in triggers({name: str(value)}):
-            step(f"DROP TRIGGER IF EXISTS {trigger} ON {table}")
+        chosen = {name: str(value)}
+        for table, trigger, _, _ in triggers(chosen):
+            step(f"DROP TRIGGER IF EXISTS {trigger} ON {table}", lock_timeout_ms=SHORT_LOCK_TIMEOUT_MS)
+        for index in older_columns.indexes(chosen):
+            step(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
+        for signature in older_columns.functions(chosen):
+            step(f"DROP FUNCTION IF EXISTS {signature.partition(' RETURNS ')[0]}")
         step(f"DELETE FROM seisiun_choice WHERE name = '{name}'")  # noqa: S608 -- our own name
 
 

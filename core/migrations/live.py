@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 LOCK_TIMEOUT_MS = 1000
+SHORT_LOCK_TIMEOUT_MS = 150  # for the triggers of a take-over: the app is in full use
 MARK = "Made by the migration of Seisiún"
 """The comment on a column or an index that we add to a table of the app's: only such a one may be removed again."""
 
@@ -17,12 +18,12 @@ Trigger = tuple[str, str, str, str]
 """A trigger: its table, its name, when it fires, and the function that it calls."""
 
 
-def step(statement: str) -> None:
+def step(statement: str, *, lock_timeout_ms: int = LOCK_TIMEOUT_MS) -> None:
     """Run one statement as its own transaction; after a lock timeout try again, for up to two minutes.
 
     Raises the last lock timeout after that.
     """
-    _retry_after_lock_timeouts(_once, statement)
+    _retry_after_lock_timeouts(_once, statement, lock_timeout_ms)
 
 
 def _retry_after_lock_timeouts(attempt: Callable[..., None], *values: object) -> None:
@@ -35,8 +36,8 @@ def _retry_after_lock_timeouts(attempt: Callable[..., None], *values: object) ->
     retrying(attempt, *values)
 
 
-def _once(statement: str) -> None:
-    op.execute(sqlalchemy.text(f"SET lock_timeout = {LOCK_TIMEOUT_MS}"))
+def _once(statement: str, lock_timeout_ms: int = LOCK_TIMEOUT_MS) -> None:
+    op.execute(sqlalchemy.text(f"SET lock_timeout = {lock_timeout_ms}"))
     op.get_bind().exec_driver_sql(statement)  # as plain SQL, in which a colon is no bound parameter
 
 
@@ -175,8 +176,9 @@ def function_source(body: str, table: str | None, schema: str) -> str:
     """
 
 
-def make_triggers(triggers: Iterable[Trigger]) -> None:
+def make_triggers(triggers: Iterable[Trigger], *, lock_timeout_ms: int = LOCK_TIMEOUT_MS) -> None:
     """Make these triggers, or replace them."""
     for table, name, when, function in triggers:
         call = function if "(" in function else f"{function}()"
-        step(f"CREATE OR REPLACE TRIGGER {name} {when.format(table=table)} EXECUTE FUNCTION {call}")
+        statement = f"CREATE OR REPLACE TRIGGER {name} {when.format(table=table)} EXECUTE FUNCTION {call}"
+        step(statement, lock_timeout_ms=lock_timeout_ms)

@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from core.errors import MigrationRefused
+from core.errors import MirrorRefused
 from core.migrations.live import Trigger
 
 ACTIVE: Final = "older_active"
@@ -81,7 +81,7 @@ _CANDIDATES = text(
 def choose(found: Sequence[OlderColumn], active: str | None, pointer: str | None) -> list[OlderColumn]:
     """Return the columns to keep equal to ours: those that are named, else the only ones that there are.
 
-    Raises `MigrationRefused` if a named one is none of those found, if several are left, or none at all.
+    Raises `MirrorRefused` if a named one is none of those found, if several are left, or none at all.
     """
     chosen = [
         column
@@ -89,7 +89,7 @@ def choose(found: Sequence[OlderColumn], active: str | None, pointer: str | None
         if (column := _choose([each for each in found if each.choice == choice], name, option))
     ]
     if not chosen:
-        raise MigrationRefused(
+        raise MirrorRefused(
             "there is no older column to keep equal to ours: expected a boolean of session_instance whose name has "
             '"active" in it, or a number of person that refers to session_instance'
         )
@@ -100,12 +100,12 @@ def _choose(found: Sequence[OlderColumn], name: str | None, option: str) -> Olde
     there = ", ".join(map(str, found)) or "none"
     if name is None:
         if len(found) > 1:
-            raise MigrationRefused(f"several columns may be meant: {there}; name one with {option}")
+            raise MirrorRefused(f"several columns may be meant: {there}; name one with {option}")
         return found[0] if found else None
     for column in found:
         if name in {column.name, str(column)} and is_plain(column.name):
             return column
-    raise MigrationRefused(f"{option}={name!r}: expected one of: {there}")
+    raise MirrorRefused(f"{option}={name!r}: expected one of: {there}")
 
 
 def is_plain(name: str) -> bool:

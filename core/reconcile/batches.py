@@ -17,7 +17,7 @@ from core.db.transactions import AppDatabase, Begin, is_contention, is_disconnec
 from core.logs import logger
 from core.reconcile.chunk import reconcile_chunk
 from core.reconcile.result import ZONE_VERSION, PassOptions, ReconcileResult
-from core.store import mirror
+from core.store import mirror, older_columns
 from core.store.queue import due, retries
 from core.store.queue.due import EVERYTHING, Reason, Search
 
@@ -76,7 +76,8 @@ def _search(connection: Connection, options: PassOptions, search: Search, limit:
 def _one_round(begin: Begin, options: PassOptions, search: Search, limit: int) -> ReconcileResult | None:
     """Reconcile the most urgent sessions; return None if none is due.
 
-    When nothing is left to do, compare the bits with their mirror: somebody may have written with the triggers off.
+    When nothing is left to do, compare the bits with their mirror, and the app's older columns with ours: somebody may
+    have written with the triggers off.
     A single chunk is reconciled in the transaction that found it: an edge then does not wait for a second transaction.
     """
     found: list[int] = []
@@ -88,6 +89,8 @@ def _one_round(begin: Begin, options: PassOptions, search: Search, limit: int) -
             if compares and (differing := mirror.differing(connection)):
                 mirror.settle(connection, differing)
                 found = _search(connection, options, search, limit)
+            if compares and (mended := older_columns.bring_into_line(connection)):
+                log.warning("older_columns_mended", rows=mended)
             if len(found) <= CHUNK:
                 return reconcile_chunk(connection, options, found) if found else None
     except Exception as error:

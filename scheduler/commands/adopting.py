@@ -11,12 +11,14 @@ import click
 from sqlalchemy.exc import DBAPIError
 
 from core.adoption import check as checks
+from core.adoption import takeover
 from core.adoption.check import Check
 from core.adoption.findings import Finding
 from core.db import database, is_embedded
-from core.errors import DatabaseUnavailable, SeisiunError
+from core.errors import DatabaseUnavailable, MirrorRefused, SeisiunError
 from core.migrations import choices
 from core.migrations.inventory import Inventory
+from core.migrations.older_columns import ACTIVE, quoted
 from core.settings import load_settings
 
 NOT_READY, CANNOT_LOOK = 1, 2
@@ -105,6 +107,43 @@ def _finding(finding: Finding) -> Iterator[str]:
     yield from (f"  {row.about}: {row.says}" for row in finding.rows[:MOST_ROWS])
     if len(finding.rows) > MOST_ROWS:
         yield f"  and {len(finding.rows) - MOST_ROWS} more: --json has all"
+
+
+# --mirror, --drop-mirror
+
+
+def mirror(url: str, hindrances: list[str], active: str | None, pointer: str | None) -> None:
+    """Begin the take-over, once a daemon is healthy; say what is mirrored, and how many rows were brought into line."""
+    if hindrances:
+        raise MirrorRefused(
+            f"nothing was changed: {'; '.join(hindrances)}. Until a healthy daemon keeps our columns true, yours "
+            "would show what is not so"
+        )
+    columns = takeover.begin(url, active, pointer)
+    for column in columns:
+        ours = "session_instance.active" if column.choice == ACTIVE else "person.active_session_instance_id"
+        click.echo(f"mirroring: {column} is kept equal to {ours}")
+    changed, left = takeover.bring_into_line(url)
+    click.echo(f"rows brought into line: {changed}")
+    if left:
+        raise MirrorRefused(
+            f"rows that other transactions hold, and that still differ: {left}; the daemon's next resyncs bring them "
+            "into line, or run this again"
+        )
+
+
+def drop_mirror(url: str) -> None:
+    """End the take-over, and say what to search the app for."""
+    ended = takeover.end(url)
+    if not ended:
+        click.echo("nothing was mirrored")
+        return
+    columns = [name.partition(".")[::2] for name in ended.values()]
+    click.echo(f"no longer mirrored: {', '.join(ended.values())}; they keep what they say now")
+    click.echo(f"search your app, its views, reports and jobs for: {', '.join(name for _, name in columns)}")
+    click.echo("once nothing reads them:")
+    for table, name in columns:
+        click.echo(f"  ALTER TABLE {table} DROP COLUMN {quoted(name)};")
 
 
 # migrate

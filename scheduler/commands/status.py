@@ -1,5 +1,6 @@
 """The operator's screen: is a daemon alive and listening, what is on, what is late, what could not be read."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -7,12 +8,13 @@ from rich.console import Console
 from rich.text import Text
 from sqlalchemy import Connection
 
+from core.adoption.takeover import mirrored
 from core.db.transaction_settings import clock, is_read_only
 from core.migrations import choices
 from core.migrations.damage import damage
 from core.reconcile.log import MISSED
 from core.reconcile.result import ZONE_VERSION
-from core.store import heartbeats, notify
+from core.store import heartbeats, notify, older_columns
 from core.store.heartbeats import HeartbeatRow
 from core.store.views import places, reports, schedule
 from core.store.views.places import Place
@@ -39,6 +41,7 @@ class Status:
     notes  what an operator should know although nothing is wrong
     app_notifies  whether the app's own transactions notify now
     notification_queue  which part of the server's notification queue is full, 0 to 1
+    mirroring  the app's older columns that a take-over keeps equal to ours
     """
 
     at: datetime
@@ -55,6 +58,7 @@ class Status:
     zone_version: str
     app_notifies: bool
     notification_queue: float
+    mirroring: tuple[str, ...]
 
 
 def status(connection: Connection) -> Status:
@@ -64,11 +68,13 @@ def status(connection: Connection) -> Status:
     queue = notify.queue_usage(connection)
     overdue = reports.overdue(connection, LATE)
     unreadable = reports.unreadable(connection)
+    mirroring = tuple(mirrored(choices.read(connection)).values())
     problems = (
         *_database_problems(connection),
         *_schema_problems(connection),
         *_queue_problems(queue),
         *_daemon_problems(daemons),
+        *_mirror_problems(connection, mirroring, daemons),
         *_overdue_problems(overdue),
         *_unreadable_problems(unreadable),
     )
@@ -87,7 +93,23 @@ def status(connection: Connection) -> Status:
         zone_version=ZONE_VERSION,
         app_notifies=notify.app_notifies(connection),
         notification_queue=queue,
+        mirroring=mirroring,
     )
+
+
+def hindrances(connection: Connection) -> list[str]:
+    """Return why a take-over must not begin now: what is on is not kept true by a healthy daemon."""
+    return [
+        *_database_problems(connection),
+        *_schema_problems(connection),
+        *_daemon_problems(heartbeats.heartbeats(connection)),
+        *_overdue_problems(reports.overdue(connection, LATE)),
+    ]
+
+
+def daemons_alive(connection: Connection) -> list[HeartbeatRow]:
+    """Return the daemons whose last beat is fresh."""
+    return [daemon for daemon in heartbeats.heartbeats(connection) if _is_alive(daemon)]
 
 
 def _database_problems(connection: Connection) -> list[str]:
@@ -115,6 +137,14 @@ def _daemon_problems(daemons: list[HeartbeatRow]) -> list[str]:
     if not any(daemon.listening_since for daemon in reconciling):
         problems.append("no daemon is listening: edits are found by asking each second")
     return problems
+
+
+def _mirror_problems(connection: Connection, mirroring: tuple[str, ...], daemons: list[HeartbeatRow]) -> Iterator[str]:
+    names = ", ".join(mirroring)
+    if mirroring and not any(map(_is_alive, daemons)):
+        yield f"mirroring without a daemon: {names} show what was on when it ended"
+    if mirroring and (differing := older_columns.differing(connection)):
+        yield f"rows in which {names} differ from ours: {differing}; the next resync mends them"
 
 
 def _is_alive(daemon: HeartbeatRow) -> bool:
@@ -181,6 +211,8 @@ def print_status(out: Console, status: Status, *, everything: bool) -> None:
     for note in status.notes:
         out.print(Text(f"  note: {note}", "yellow"))
     word = "on" if status.app_notifies else "off: the daemons ask for edits"
+    if status.mirroring:
+        out.print(f"mirroring: {', '.join(status.mirroring)} are kept equal to our columns")
     out.print(f"notifications {word}; the server's queue of them is {status.notification_queue:.0%} full")
     _print_daemons(out, status)
     if status.next_edge:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Date,
     Select,
     bindparam,
+    exists,
     func,
     outerjoin,
     select,
@@ -18,7 +19,8 @@ from sqlalchemy import (
     update,
 )
 
-from core.models import INSTANT, ActiveInstance, Person, SessionInstance, SessionInstancePerson
+from core.migrations.older_columns import POINTER
+from core.models import INSTANT, ActiveInstance, Choice, Person, SessionInstance, SessionInstancePerson
 from core.store.arrays import ValueTable, is_in
 
 
@@ -145,18 +147,31 @@ _RELEASE = update(Person).where(is_in(Person.active_session_instance_id)).values
 def lock_active(connection: Connection, instance_ids: Collection[int], *, wait: bool = False) -> frozenset[int]:
     """Return which of these instances are active, locked so that none of them closes before we commit.
 
-    With `wait`, wait for instances that another transaction holds; else leave them out.
+    With `wait`, wait for instances that another transaction holds; else leave them out. During a take-over also leave
+    out those whose own row another transaction holds: the foreign key of the app's older pointer would wait for it,
+    while we hold people.
     """
     return frozenset(connection.scalars(_LOCK_ACTIVE[wait], {"ids": sorted(instance_ids)}))
 
 
-_LOCK_ACTIVE = {
-    wait: select(ActiveInstance.session_instance_id)
-    .where(is_in(ActiveInstance.session_instance_id))
-    .order_by(ActiveInstance.session_instance_id)
-    .with_for_update(read=True, key_share=True, skip_locked=not wait)
-    for wait in (False, True)
-}
+def _lock_active(*, wait: bool) -> Select[int]:
+    takes_over = exists().where(Choice.name == POINTER)
+    own_row = (
+        select(SessionInstance.session_instance_id)
+        .where(SessionInstance.session_instance_id == ActiveInstance.session_instance_id, takes_over)
+        .with_for_update(read=True, key_share=True, skip_locked=True)
+        .lateral("own_row")
+    )
+    return (
+        select(ActiveInstance.session_instance_id)
+        .select_from(outerjoin(ActiveInstance, own_row, true()))
+        .where(is_in(ActiveInstance.session_instance_id), own_row.c.session_instance_id.is_not(None) | ~takes_over)
+        .order_by(ActiveInstance.session_instance_id)
+        .with_for_update(of=ActiveInstance, read=True, key_share=True, skip_locked=not wait)
+    )
+
+
+_LOCK_ACTIVE = {wait: _lock_active(wait=wait) for wait in (False, True)}
 
 
 def move(connection: Connection, moves: Mapping[int, int | None]) -> None:

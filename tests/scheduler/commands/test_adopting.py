@@ -10,6 +10,7 @@ from tests.commands import run
 from tests.core.adoption import older_app
 from tests.core.migrations.catalogue import catalogue
 from tests.data import connected, execute, value
+from tests.scheduler.daemon_process import Daemons, eventually
 
 pytestmark = pytest.mark.process
 
@@ -110,3 +111,59 @@ def test_a_column_that_cannot_say_which_sessions_get_rows_is_refused(app: Connec
     assert (status, out) == (1, "")
     assert "--plan-only-where='recurrence': expected a column of session of type boolean: auto_create_instances" in err
     assert value(app, "SELECT to_regclass('seisiun_choice')") is None
+
+
+# adopt --mirror, --drop-mirror
+
+
+def test_mirror_is_refused_until_a_daemon_is_healthy(app: Connection, empty_database_url: str) -> None:
+    """With the mirror on and no daemon, the unchanged app's check-ins would move nobody."""
+    scheduler(empty_database_url, "migrate")
+    before = catalogue(app)
+
+    status, out, err = scheduler(empty_database_url, "adopt", "--mirror")
+
+    assert (status, out) == (1, "")
+    assert err.startswith("Error: nothing was changed: no daemon is alive: start `python -m scheduler run`")
+    assert catalogue(app) == before
+
+
+def test_the_take_over_step_by_step_and_back(app: Connection, empty_database_url: str, daemons: Daemons) -> None:
+    url = empty_database_url
+    _, today, person_id = older_app.add_evening_now(app)
+    execute(app, "UPDATE session_instance SET is_active = true WHERE session_instance_id < 3")
+    scheduler(url, "migrate")
+    daemon = daemons.ready(url)
+    eventually(lambda: value(app, "SELECT last_look_at FROM daemon_heartbeat"), "a beat after the first pass")
+
+    status, out, err = scheduler(url, "adopt", "--mirror")
+
+    assert (status, err) == (0, "")
+    assert "mirroring: session_instance.is_active is kept equal to session_instance.active\n" in out
+    assert "rows brought into line: 4\n" in out, "two bits of the past, tonight's, and who is there"
+    assert value(app, "SELECT at_active_session_instance_id FROM person WHERE person_id = %s", person_id) == today
+
+    status, out, _ = scheduler(url, "status")
+    assert status == 0, out
+    assert "mirroring: session_instance.is_active, person.at_active_session_instance_id are kept equal" in out
+    execute(app, "UPDATE session_instance SET is_cancelled = true WHERE session_instance_id = %s", today)
+    eventually(
+        lambda: value(app, "SELECT NOT is_active FROM session_instance WHERE session_instance_id = %s", today),
+        "the daemon and the mirror show the cancellation",
+    )
+
+    daemon.stop()
+    status, out, _ = scheduler(url, "status")
+    assert status == 1
+    assert "mirroring without a daemon: session_instance.is_active, person.at_active" in out
+
+    status, out, err = scheduler(url, "adopt", "--drop-mirror")
+    assert (status, err) == (0, "")
+    assert "search your app, its views, reports and jobs for: is_active, at_active_session_instance_id\n" in out
+    assert 'ALTER TABLE session_instance DROP COLUMN "is_active";' in out
+    assert scheduler(url, "adopt", "--drop-mirror") == (0, "nothing was mirrored\n", "")
+
+
+def test_one_step_at_a_time(empty_database_url: str) -> None:
+    status, _, err = scheduler(empty_database_url, "adopt")
+    assert (status, "expected one of --check, --mirror, --drop-mirror" in err) == (2, True)

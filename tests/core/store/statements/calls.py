@@ -17,7 +17,7 @@ from core.db import transaction_settings
 from core.rules.flips import Decision, Flip, PhaseChange
 from core.rules.overlaps import ActiveSpan
 from core.rules.planner import Binding, NewInstance, Plan, RetimedInstance
-from core.store import activation_windows, flips, heartbeats, mirror, notify, sessions
+from core.store import activation_windows, flips, heartbeats, mirror, notify, older_columns, sessions
 from core.store.activation_windows import StoredWindow
 from core.store.heartbeats import Beat
 from core.store.planning import instances, plans, snapshots
@@ -83,11 +83,14 @@ ARGUMENTS: dict[object, str] = {
 
 
 def add_scene(app: Psycopg2Connection) -> None:
-    """Add the few rows without which a function would not come to its second statement."""
+    """Add the few rows, and columns, without which a function would not come to its second statement."""
+    execute(app, "ALTER TABLE session_instance ADD COLUMN is_active boolean")
+    execute(app, "ALTER TABLE person ADD COLUMN older_pointer integer")
+    execute(app, "INSERT INTO seisiun_choice VALUES ('older_active', 'is_active'), ('older_pointer', 'older_pointer')")
     add_session(app, session_id=SESSION, name=STORED)
     add_instance(app, SESSION, "2026-12-01", "20:00", "23:00", session_instance_id=INSTANCE)
     add_instance(app, SESSION, "2026-12-08", "20:00", "23:00", session_instance_id=OTHER_INSTANCE)
-    add_person(app, person_id=PERSON)
+    add_person(app, person_id=PERSON, older_pointer=INSTANCE)
     execute(
         app,
         "INSERT INTO planned_instance (session_instance_id, session_id, occurrence_start, occurrence_end, lost, moved) "
@@ -116,6 +119,8 @@ def calls() -> list[Call]:
         *_flips(),
         _call(mirror.differing),
         _call(mirror.settle, [INSTANCE]),
+        _call(older_columns.differing),
+        _call(older_columns.bring_into_line),
         *_activation_windows(),
         *_heartbeats(),
         _call(notify.active_changed, [INSTANCE], variant="a few"),

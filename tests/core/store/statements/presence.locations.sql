@@ -75,17 +75,39 @@ WHERE person.active_session_instance_id = any(CAST(:ids AS BIGINT[]));
 -- presence.locations.lock_active: without waiting
 SELECT active_instance.session_instance_id
 FROM active_instance
+LEFT OUTER JOIN LATERAL (
+    SELECT session_instance.session_instance_id AS session_instance_id
+    FROM session_instance
+    WHERE session_instance.session_instance_id = active_instance.session_instance_id
+        AND (EXISTS (SELECT * FROM seisiun_choice WHERE seisiun_choice.name = 'older_pointer'))
+    FOR KEY SHARE SKIP LOCKED
+) AS own_row ON true
 WHERE active_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
+    AND (
+        own_row.session_instance_id IS NOT NULL
+            OR NOT (EXISTS (SELECT * FROM seisiun_choice WHERE seisiun_choice.name = 'older_pointer'))
+    )
 ORDER BY active_instance.session_instance_id
-FOR KEY SHARE SKIP LOCKED;
+FOR KEY SHARE OF active_instance SKIP LOCKED;
 
 
 -- presence.locations.lock_active: waiting
 SELECT active_instance.session_instance_id
 FROM active_instance
+LEFT OUTER JOIN LATERAL (
+    SELECT session_instance.session_instance_id AS session_instance_id
+    FROM session_instance
+    WHERE session_instance.session_instance_id = active_instance.session_instance_id
+        AND (EXISTS (SELECT * FROM seisiun_choice WHERE seisiun_choice.name = 'older_pointer'))
+    FOR KEY SHARE SKIP LOCKED
+) AS own_row ON true
 WHERE active_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
+    AND (
+        own_row.session_instance_id IS NOT NULL
+            OR NOT (EXISTS (SELECT * FROM seisiun_choice WHERE seisiun_choice.name = 'older_pointer'))
+    )
 ORDER BY active_instance.session_instance_id
-FOR KEY SHARE;
+FOR KEY SHARE OF active_instance;
 
 
 -- presence.locations.move
