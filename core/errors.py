@@ -18,7 +18,8 @@ SeisiunError
 ├── UnknownRole             no such role on the database's server
 ├── SchemaNotReady          the database has not been migrated to this release's schema
 ├── MigrationRefused        the existing tables cannot be adopted as they are
-└── MirrorRefused           the app's older columns cannot be kept equal to ours now
+├── MirrorRefused           the app's older columns cannot be kept equal to ours now
+└── RemovalRefused          what is ours cannot be taken away now
 """
 
 
@@ -100,3 +101,7 @@ class MigrationRefused(SeisiunError):
 
 class MirrorRefused(SeisiunError):
     """The app's older columns cannot be kept equal to ours now."""
+
+
+class RemovalRefused(SeisiunError):
+    """What is ours cannot be taken away now."""

@@ -148,6 +148,7 @@ def _inventory(url: str) -> Inventory:
 @click.option("--json", "as_json", is_flag=True, help="With --check: print JSON, for programs.")
 @click.option("--mirror", is_flag=True, help="Keep the app's older columns equal to ours; needs a healthy daemon.")
 @click.option("--drop-mirror", is_flag=True, help="End that; the older columns stay.")
+@click.option("--remove", is_flag=True, help="Take everything of ours away; with --check only say what.")
 @click.option(
     "--active-column", metavar="NAME", help="With --mirror: the boolean of session_instance, if it is not found."
 )
@@ -159,26 +160,31 @@ def adopt(
     as_json: bool,
     mirror: bool,
     drop_mirror: bool,
+    remove: bool,
     active_column: str | None,
     pointer_column: str | None,
     plan_only_where: str | None,
     plan_ahead_from: str | None,
 ) -> None:
-    """Take an app's database over, step by step (docs/adopting.md). Give one of --check, --mirror, --drop-mirror.
+    """Take an app's database over, step by step (docs/adopting.md). Give one step.
 
     Exit status of --check: 0 ready, 1 not ready, 2 it could not look.
     """
-    if check + mirror + drop_mirror != 1:
-        raise click.UsageError("expected one of --check, --mirror, --drop-mirror")
-    if check:
+    if mirror + drop_mirror + remove + (check and not remove) != 1:
+        raise click.UsageError("expected one of --check, --mirror, --drop-mirror, --remove")
+    if check and not remove:
         adopting.check(adopting.chosen_planning(plan_only_where, plan_ahead_from), as_json=as_json)
     with adopting.app_database() as url:
         if mirror:
             with _connected(url) as connection:
                 hindrances = mirror_hindrances(connection)
             adopting.mirror(url, hindrances, active_column, pointer_column)
-        else:
+        elif drop_mirror:
             adopting.drop_mirror(url)
+        elif check:
+            adopting.check_removal(url)
+        else:
+            adopting.remove(url)
 
 
 @main.command()

@@ -11,15 +11,17 @@ import click
 from sqlalchemy.exc import DBAPIError
 
 from core.adoption import check as checks
-from core.adoption import takeover
+from core.adoption import removal, takeover
 from core.adoption.check import Check
 from core.adoption.findings import Finding
-from core.db import database, is_embedded
+from core.adoption.removal import Removal
+from core.db import create_engine, database, is_embedded
 from core.errors import DatabaseUnavailable, MirrorRefused, SeisiunError
 from core.migrations import choices
 from core.migrations.inventory import Inventory
 from core.migrations.older_columns import ACTIVE, quoted
 from core.settings import load_settings
+from scheduler.commands.status import BEAT_STALE
 
 NOT_READY, CANNOT_LOOK = 1, 2
 MOST_ROWS = 10
@@ -144,6 +146,36 @@ def drop_mirror(url: str) -> None:
     click.echo("once nothing reads them:")
     for table, name in columns:
         click.echo(f"  ALTER TABLE {table} DROP COLUMN {quoted(name)};")
+
+
+# --remove
+
+
+def check_removal(url: str) -> None:
+    """Print what --remove would take, and what it would keep; exit status 1 if it would be refused."""
+    engine = create_engine(url, application_name="seisiun adopt --check")
+    try:
+        with engine.connect() as connection:
+            found = removal.removal(connection)
+            hindrances = removal.hindrances(connection, found, BEAT_STALE)
+    finally:
+        engine.dispose()
+    click.echo("\n".join((*(f"in the way: {each}" for each in hindrances), *_taken(found, "would take"))))
+    sys.exit(NOT_READY if hindrances else 0)
+
+
+def remove(url: str) -> None:
+    """Take everything of ours away, and say what was taken."""
+    click.echo("\n".join(_taken(removal.remove(url, BEAT_STALE), "took")))
+
+
+def _taken(found: Removal, verb: str) -> Iterator[str]:
+    if found.is_empty:
+        yield "nothing of ours is here"
+    for kind in ("triggers", "columns", "tables", "functions", "indexes"):
+        if names := getattr(found, kind):
+            yield f"{verb} {len(names)} {kind}: {', '.join(names)}"
+    yield from (f"kept {row.about}: {row.says}" for row in found.keeps)
 
 
 # migrate

@@ -107,11 +107,6 @@ def hindrances(connection: Connection) -> list[str]:
     ]
 
 
-def daemons_alive(connection: Connection) -> list[HeartbeatRow]:
-    """Return the daemons whose last beat is fresh."""
-    return [daemon for daemon in heartbeats.heartbeats(connection) if _is_alive(daemon)]
-
-
 def _database_problems(connection: Connection) -> list[str]:
     return ["this database cannot be written to: it is a standby, or read-only"] * is_read_only(connection)
 

@@ -166,4 +166,37 @@ def test_the_take_over_step_by_step_and_back(app: Connection, empty_database_url
 
 def test_one_step_at_a_time(empty_database_url: str) -> None:
     status, _, err = scheduler(empty_database_url, "adopt")
-    assert (status, "expected one of --check, --mirror, --drop-mirror" in err) == (2, True)
+    assert (status, "expected one of --check, --mirror, --drop-mirror, --remove" in err) == (2, True)
+
+
+# adopt --remove
+
+
+def test_remove_says_before_and_after_what_it_takes(app: Connection, empty_database_url: str) -> None:
+    before = catalogue(app)
+    scheduler(empty_database_url, "migrate")
+    adopted = catalogue(app)
+
+    status, would, err = scheduler(empty_database_url, "adopt", "--remove", "--check")
+    assert (status, err) == (0, "")
+    assert catalogue(app) == adopted
+    status, out, err = scheduler(empty_database_url, "adopt", "--remove")
+
+    assert (status, err) == (0, "")
+    assert out == would.replace("would take", "took")
+    assert "took 11 tables: " in out
+    assert catalogue(app) == before
+    assert scheduler(empty_database_url, "adopt", "--remove") == (0, "nothing of ours is here\n", "")
+
+
+def test_remove_is_refused_beside_a_daemon(app: Connection, empty_database_url: str, daemons: Daemons) -> None:
+    scheduler(empty_database_url, "migrate")
+    daemon = daemons.ready(empty_database_url)
+    before = catalogue(app)
+
+    checked = scheduler(empty_database_url, "adopt", "--remove", "--check")
+    status, _, err = scheduler(empty_database_url, "adopt", "--remove")
+
+    assert (checked[0], f":{daemon.pid} is alive: stop it first" in checked[1]) == (1, True)
+    assert (status, f":{daemon.pid} is alive: stop it first" in err) == (1, True)
+    assert catalogue(app) == before

@@ -1,0 +1,172 @@
+"""Takes everything of ours out of an app's database again; what people wrote stays.
+
+Each step looks first what is there, so the next run continues one that was cut off, and `migrate` adopts again from any
+state between.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from core.adoption import catalogue
+from core.adoption.findings import Row
+from core.adoption.takeover import mirrored
+from core.errors import RemovalRefused
+from core.migrations import VERSION_TABLE, choices, migrating, steps
+from core.migrations.definition import definition, definition_with
+from core.migrations.live import MARK, SHORT_LOCK_TIMEOUT_MS, function_name, step
+from core.store import heartbeats
+
+ONLY_OURS: Final = (
+    "session_instance.active",
+    "person.active_session_instance_id",
+    "session_instance_person.checked_in_at",
+)
+"""Columns in which people write nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What would be taken, by name. `keeps`: what stays though we made it, and why.
+
+    Triggers and columns as `table.name`, functions with their arguments.
+    """
+
+    triggers: tuple[str, ...]
+    columns: tuple[str, ...]
+    tables: tuple[str, ...]
+    functions: tuple[str, ...]
+    indexes: tuple[str, ...]
+    keeps: tuple[Row, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of ours is there."""
+        return not (self.triggers or self.columns or self.tables or self.functions or self.indexes)
+
+
+def removal(connection: Connection) -> Removal:
+    """Return what of ours is there; it only reads.
+
+    Only columns and indexes are taken that bear our mark, or a name that is ours alone. Of these a column stays where
+    people have written something.
+    """
+    whole = definition_with(choices.read(connection))
+    tables = [*whole.app_tables]
+    found = connection.execute(_MARKED, {"mark": MARK, "tables": tables, "ours": [*ONLY_OURS[:2]]})
+    marked: dict[str, list[str]] = {"column": [], "index": []}
+    for kind, name in found:
+        marked[kind].append(name)
+    written = [name for name in marked["column"] if name not in ONLY_OURS and _is_written(connection, name)]
+    own = {"tables": [VERSION_TABLE, *whole.tables]}
+    return Removal(
+        triggers=tuple(connection.scalars(_TRIGGERS, {"tables": tables})),
+        columns=tuple(name for name in marked["column"] if name not in written),
+        tables=tuple(connection.scalars(_TABLES, own)),
+        functions=tuple(connection.scalars(_FUNCTIONS, {"names": [*map(function_name, whole.functions)]})),
+        indexes=tuple(marked["index"]),
+        keeps=(*(Row(name, "people have written in it") for name in written), *_evenings(connection)),
+    )
+
+
+def _is_written(connection: Connection, name: str) -> bool:
+    """Return whether a column holds something that is not its default. It is one of ours: no name needs quoting."""
+    table, _, column = name.partition(".")
+    default = definition().app_tables[table][column].partition(" DEFAULT ")[2] or "NULL"
+    default = default if default in {"60", "false"} else "NULL"
+    statement = f"SELECT EXISTS (SELECT FROM {table} WHERE {column} IS DISTINCT FROM {default})"  # noqa: S608 -- our names
+    return bool(connection.scalar(text(statement)))
+
+
+def _evenings(connection: Connection) -> Iterator[Row]:
+    if connection.scalar(text("SELECT to_regclass('planned_instance')")) is None:
+        return
+    made = connection.scalar(text("SELECT count(*) FROM planned_instance WHERE written IS NOT NULL"))
+    if made:
+        yield Row("session_instance", f"{made} evenings that the planner made are rows of yours now")
+
+
+# The catalogue: SQLAlchemy Core has no tables for it.
+_MARKED = text(
+    """
+    SELECT 'column', name || '.' || attname FROM unnest(CAST(:tables AS text[])) name
+    JOIN pg_attribute ON attrelid = to_regclass(name) AND attnum > 0 AND NOT attisdropped
+    WHERE col_description(attrelid, attnum) = :mark OR name || '.' || attname = ANY (CAST(:ours AS text[]))
+    UNION ALL
+    SELECT 'index', c.relname FROM unnest(CAST(:tables AS text[])) name
+    JOIN pg_index ON indrelid = to_regclass(name) JOIN pg_class c ON c.oid = indexrelid
+    WHERE obj_description(c.oid, 'pg_class') = :mark
+    ORDER BY 1, 2
+    """
+)
+_TRIGGERS = text(
+    """
+    SELECT name || '.' || tgname FROM unnest(CAST(:tables AS text[])) name
+    JOIN pg_trigger ON tgrelid = to_regclass(name) JOIN pg_proc p ON p.oid = tgfoid
+    WHERE NOT tgisinternal AND p.proname LIKE 'seisiun%' ORDER BY 1
+    """
+)
+_TABLES = text("SELECT name FROM unnest(CAST(:tables AS text[])) name WHERE to_regclass(name) IS NOT NULL")
+_FUNCTIONS = text(
+    """
+    SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+    WHERE nspname = current_schema() AND proname = ANY (CAST(:names AS text[])) ORDER BY 1
+    """
+)
+
+
+def hindrances(connection: Connection, found: Removal, alive_within: timedelta) -> list[str]:
+    """Return why nothing may be taken now; a daemon is alive if its last beat is younger than `alive_within`."""
+    mirrors = ", ".join(mirrored(choices.read(connection)).values())
+    alive = heartbeats.heartbeats(connection) if "daemon_heartbeat" in found.tables else []
+    views = (
+        f"{reader} reads {name}: drop it first"
+        for name in found.columns
+        for reader in catalogue.readers(connection, *name.split("."))
+        if reader.startswith("view ")
+    )
+    return [
+        *[f"{mirrors} are kept equal to our columns: run `adopt --drop-mirror` first"] * bool(mirrors),
+        *(
+            f"the daemon {one.host}:{one.pid} is alive: stop it first"
+            for one in alive
+            if abs(one.beat_age) < alive_within
+        ),
+        *views,
+    ]
+
+
+def remove(url: str, alive_within: timedelta) -> Removal:
+    """Take everything of ours; return what was taken. Raises `RemovalRefused` and takes nothing.
+
+    1. The version table first: from then on `migrate` would look at each piece again.
+    2. The triggers: from then on the app's writes are its own again.
+    3. The columns and our tables, then what nothing uses any more.
+    """
+    with migrating(url) as connection:
+        found = removal(connection)
+        if why_not := hindrances(connection, found, alive_within):
+            raise RemovalRefused("nothing was taken: " + "; ".join(why_not))
+        with steps(connection):
+            for statement in _statements(found):
+                step(statement, lock_timeout_ms=SHORT_LOCK_TIMEOUT_MS)
+    return found
+
+
+def _statements(found: Removal) -> Iterator[str]:
+    yield f"DROP TABLE IF EXISTS {VERSION_TABLE}"
+    for name in found.triggers:
+        table, _, trigger = name.partition(".")
+        yield f"DROP TRIGGER IF EXISTS {trigger} ON {table}"
+    for name in found.columns:
+        table, _, column = name.partition(".")
+        yield f"ALTER TABLE {table} DROP COLUMN IF EXISTS {column}"
+    for table in found.tables:
+        yield f"DROP TABLE IF EXISTS {table}"
+    for function in found.functions:
+        yield f"DROP FUNCTION IF EXISTS {function}"
+    for index in found.indexes:
+        yield f"DROP INDEX CONCURRENTLY IF EXISTS {index}"

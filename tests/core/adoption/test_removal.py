@@ -1,0 +1,196 @@
+"""Everything of ours is taken out of an app's database again, and nothing of the app's."""
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from core.active_session_manager import update_active_sessions
+from core.adoption import removal, takeover
+from core.db import create_engine
+from core.errors import RemovalRefused
+from core.migrations import migrate
+from core.migrations.choices import PLAN_ONLY_WHERE
+from tests.core.adoption import older_app
+from tests.core.migrations.catalogue import catalogue
+from tests.core.migrations.existing_app import columns_of, rows_of
+from tests.core.passes import NOON, TUESDAYS, reconcile_at
+from tests.data import add_session, change, connected, execute, times_of, value
+
+ALIVE = timedelta(seconds=5)
+
+
+@pytest.fixture
+def app(empty_database_url: str) -> Iterator[Connection]:
+    with connected(empty_database_url) as connection:
+        older_app.install(connection)
+        yield connection
+
+
+@pytest.fixture
+def engine(app: Connection, empty_database_url: str) -> Iterator[Engine]:  # noqa: ARG001 - the tables come first
+    engine = create_engine(empty_database_url)
+    yield engine
+    engine.dispose()
+
+
+def test_the_database_is_as_it_was_and_can_be_adopted_again(app: Connection, empty_database_url: str) -> None:
+    columns, before = columns_of(app), catalogue(app)
+    rows = rows_of(app, columns)
+    for _ in range(2):
+        migrate(empty_database_url, planning={PLAN_ONLY_WHERE: "auto_create_instances"})
+        assert not _removal(empty_database_url).is_empty
+
+        removal.remove(empty_database_url, ALIVE)
+
+        assert catalogue(app) == before
+        assert rows_of(app, columns) == rows
+        assert _removal(empty_database_url).is_empty
+
+
+def _removal(url: str) -> removal.Removal:
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            return removal.removal(connection)
+    finally:
+        engine.dispose()
+
+
+def test_what_it_says_before_is_what_it_takes(app: Connection, empty_database_url: str) -> None:
+    migrate(empty_database_url)
+    before = catalogue(app)
+    said = _removal(empty_database_url)
+    assert catalogue(app) == before, "to look changes nothing"
+
+    assert removal.remove(empty_database_url, ALIVE) == said
+
+    assert len(said.triggers) == len(before["trigger"]) - len(catalogue(app)["trigger"]) - _of_our_tables(before)
+    assert "session_instance_person_once" not in said.indexes, "the app has a constraint of its own for that"
+
+
+def _of_our_tables(before: dict[str, list[str]]) -> int:
+    return sum(" ON public.active_instance " in trigger for trigger in before["trigger"])
+
+
+def test_rows_that_people_wrote_and_columns_in_which_they_wrote_stay(
+    app: Connection, engine: Engine, empty_database_url: str
+) -> None:
+    migrate(empty_database_url)
+    session_id, today, person_id = older_app.add_evening_now(app)
+    planned = add_session(app, TUESDAYS, path="b")
+    update_active_sessions(engine)
+    reconcile_at(engine, NOON)
+    change(app, "person", person_id, city="Kinvara")
+
+    taken = removal.remove(empty_database_url, ALIVE)
+
+    assert value(app, "SELECT city FROM person WHERE person_id = %s", person_id) == "Kinvara"
+    assert ("person.city", "people have written in it") in {(row.about, row.says) for row in taken.keeps}
+    assert "person.country" in taken.columns
+    assert times_of(app, planned) == ["2026-12-01 19:00-22:00"]
+    said = "SELECT attendance FROM session_instance_person WHERE (session_instance_id, person_id) = (%s, %s)"
+    assert value(app, said, today, person_id) == "yes"
+    assert session_id
+
+
+def test_in_a_database_that_we_made_the_four_tables_stay(empty_database_url: str) -> None:
+    migrate(empty_database_url)
+    with connected(empty_database_url) as app:
+        add_session(app, TUESDAYS, active_buffer_minutes_before=90)
+
+        removal.remove(empty_database_url, ALIVE)
+
+        tables = execute(app, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        assert [name for (name,) in tables] == ["person", "session", "session_instance", "session_instance_person"]
+        assert value(app, "SELECT active_buffer_minutes_before FROM session") == 90
+        assert catalogue(app)["trigger"] == catalogue(app)["function"] == []
+
+
+def test_it_is_refused_while_a_daemon_is_alive_or_older_columns_follow_ours_or_a_view_reads_ours(
+    app: Connection, empty_database_url: str
+) -> None:
+    migrate(empty_database_url)
+    takeover.begin(empty_database_url, None, None)
+    execute(
+        app,
+        "INSERT INTO daemon_heartbeat (daemon_id, host, pid, version, zone_version) "
+        "VALUES (gen_random_uuid(), 'host', 7, '1', '1'); "
+        "CREATE VIEW is_on AS SELECT session_id FROM session_instance WHERE active",
+    )
+    before = catalogue(app)
+
+    with pytest.raises(RemovalRefused) as refused:
+        removal.remove(empty_database_url, ALIVE)
+
+    assert str(refused.value) == (
+        "nothing was taken: session_instance.is_active, person.at_active_session_instance_id are kept equal to our "
+        "columns: run `adopt --drop-mirror` first; the daemon host:7 is alive: stop it first; "
+        "view is_on reads session_instance.active: drop it first"
+    )
+    assert catalogue(app) == before
+
+    takeover.end(empty_database_url)
+    execute(app, "UPDATE daemon_heartbeat SET beat_at = now() - interval '1 minute'; DROP VIEW is_on")
+    removal.remove(empty_database_url, ALIVE)
+
+
+def test_what_is_cut_off_at_any_step_goes_on_or_is_adopted_again(app: Connection, empty_database_url: str) -> None:
+    """The server itself cuts it off: the first run at its first definition, the next at its fourth, and so on."""
+    before = catalogue(app)
+    execute(
+        app,
+        """
+        CREATE SCHEMA test;
+        CREATE SEQUENCE test.definitions;
+        CREATE FUNCTION test.cut_off() RETURNS event_trigger LANGUAGE plpgsql AS $$
+            BEGIN IF nextval('test.definitions') = 1000 THEN RAISE EXCEPTION 'cut off'; END IF; END $$;
+        """,
+    )
+    event_trigger = "CREATE EVENT TRIGGER cut_off ON ddl_command_end EXECUTE FUNCTION test.cut_off()"
+    for runs in range(0, 40, 8):
+        migrate(empty_database_url)
+        execute(app, event_trigger)
+        execute(app, "SELECT setval('test.definitions', %s)", 998 - runs)
+        with pytest.raises(DBAPIError, match="cut off"):
+            removal.remove(empty_database_url, ALIVE)
+        execute(app, "DROP EVENT TRIGGER cut_off")
+        if runs % 16 == 0:
+            removal.remove(empty_database_url, ALIVE)
+            assert catalogue(app) == before
+
+
+def test_an_app_that_writes_meanwhile_meets_no_error(app: Connection, empty_database_url: str) -> None:
+    migrate(empty_database_url)
+    _, today, person_id = older_app.add_evening_now(app)
+    stopped, errors, written = threading.Event(), list[str](), 0
+
+    def write() -> None:
+        nonlocal written
+        with connected(empty_database_url) as other:
+            while not stopped.is_set():
+                try:
+                    execute(
+                        other, "UPDATE session_instance SET end_time = '23:58' WHERE session_instance_id = %s", today
+                    )
+                    execute(
+                        other, "UPDATE session_instance_person SET attendance = 'yes' WHERE person_id = %s", person_id
+                    )
+                    execute(other, "UPDATE person SET last_name = 'x' WHERE person_id = %s", person_id)
+                    written += 1
+                except psycopg2.Error as error:
+                    errors.append(str(error))
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        removal.remove(empty_database_url, ALIVE)
+    finally:
+        stopped.set()
+        writing.join(20)
+    assert (errors, written > 10) == ([], True)
