@@ -182,7 +182,10 @@ def _only_one(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def _telling_who_holds_it_up(engine: Engine, connection: Connection) -> Iterator[None]:
-    """Log who holds a lock that the migration waits for, while the block runs: only a second connection can see it."""
+    """Log who holds a lock that the migration waits for, while the block runs: only a second connection can see it.
+
+    CREATE INDEX CONCURRENTLY waits for that connection's own snapshot too, for a moment.
+    """
     pid, done = connection.scalar(sqlalchemy.text("SELECT pg_backend_pid()")), Event()
 
     def watch() -> None:
@@ -213,6 +216,6 @@ _HOLDERS = sqlalchemy.text(
     SELECT pid, coalesce(application_name, '') AS application, coalesce(usename, '') AS role,
         coalesce(state, backend_type) AS state,
         to_char(xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SSZ') AS since
-    FROM pg_stat_activity WHERE pid = ANY (pg_blocking_pids(:pid))
+    FROM pg_stat_activity WHERE pid = ANY (pg_blocking_pids(:pid)) AND pid <> pg_backend_pid()
     """
 )
