@@ -63,7 +63,11 @@ def unfit_server(server: Server) -> list[str]:
 def tables(connection: Connection, names: Iterable[str]) -> dict[str, Row]:
     """Return each of these tables that exists, with its size."""
     found_ = connection.execute(_TABLES, {"names": [*names]})
-    return {name: Row(name, f"about {max(rows, 0):,} rows, {size / 1e6:,.1f} MB") for name, rows, size in found_}
+    return {name: Row(name, f"{_rows(rows)}, {size / 1e6:,.1f} MB") for name, rows, size in found_}
+
+
+def _rows(estimate: int) -> str:
+    return "never analysed" if estimate < 0 else f"about {estimate:,} rows"
 
 
 _TABLES = text(
@@ -84,9 +88,9 @@ def empty_columns(connection: Connection, columns: Columns) -> list[Finding]:
     ]
     return found(
         "empty_columns",
-        "columns of session_instance must not be empty and have no default: the planner makes no rows that leave them "
-        "empty. Give each a default, or fill it in a BEFORE INSERT trigger",
+        "columns of session_instance that must not be empty and have no default",
         rows,
+        "The planner makes no rows that leave them empty: give each a default, or fill it in a BEFORE INSERT trigger",
     )
 
 
@@ -95,9 +99,9 @@ def triggers(connection: Connection) -> list[Finding]:
     rows = [Row(f"{table}.{name}", f"calls {call}") for table, name, call in connection.execute(_TRIGGERS)]
     return found(
         "triggers",
-        "triggers of yours fire at each flip, and each time a person is moved. What they write looks like an edit: a "
-        "view of recent activity says that the row was modified",
+        "triggers of yours that each flip fires, or each move of a person",
         rows,
+        "What they write looks like an edit: a view of recent activity says that the row was modified",
     )
 
 
@@ -121,9 +125,9 @@ def roles(connection: Connection) -> list[Finding]:
     """Find the roles that write the app's rows without being their owner: hooks and pages in them need grants."""
     return found(
         "roles",
-        "roles write session_instance and do not own it. Their own saves go on without a grant; for hooks and pages "
-        "run `python -m scheduler grants ROLE`",
+        "roles that write session_instance and do not own it",
         [Row(role, "not the owner") for role in connection.scalars(_ROLES)],
+        "Their own saves go on without a grant; for hooks and pages run `python -m scheduler grants ROLE`",
     )
 
 
@@ -145,18 +149,20 @@ def locks(connection: Connection, added: Inventory, names: Iterable[str]) -> lis
     ]
     expected = found(
         "locks",
-        f"tables of yours are changed. A step waits at most {LOCK_TIMEOUT_MS / 1000:g} s for a lock, so your app waits "
-        "no longer than that behind it; then the step is tried again, for two minutes",
+        "tables of yours that are changed",
         rows,
+        f"A step waits at most {LOCK_TIMEOUT_MS / 1000:g} s for its lock, so your app waits no longer than that behind "
+        "it; then the step is tried again, for two minutes",
     )
     held = connection.execute(_HOLDERS, {"names": [*names], "longer_than": LONG_TRANSACTION})
     return expected + found(
         "holders",
-        "transactions have been open for long over your tables: a migration waits for them",
+        "transactions that hold your tables for long",
         [
             Row(f"pid {pid}", f"{program}, {state}, open for {since.total_seconds():.0f} s")
             for pid, program, state, since in held
         ],
+        "`migrate` waits for them",
     )
 
 
@@ -166,7 +172,7 @@ def _is_changed(added: Inventory, table: str) -> bool:
 
 def _lock(added: Inventory, table: str, megabytes: float) -> str:
     columns = sum(name.startswith(f"{table}.") for name in added.columns)
-    added_first = f"{columns} columns (ACCESS EXCLUSIVE, milliseconds each: nothing is rewritten), then " * bool(
+    added_first = f"columns: {columns} (ACCESS EXCLUSIVE, milliseconds each: nothing is rewritten), then " * bool(
         columns
     )
     reading = megabytes / SCANNED_MB_A_SECOND

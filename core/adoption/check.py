@@ -115,9 +115,10 @@ def _older(connection: Connection, older: list[OlderColumn]) -> list[Finding]:
     rows = [Row(str(each), _says(connection, each)) for each in older]
     return found(
         "older_columns",
-        "columns of yours may be an older form of this feature. They stay as they are; `adopt --mirror` keeps them "
-        "equal to ours, from when a daemon is healthy until your code reads ours",
+        "columns of yours that may be an older form of this feature",
         rows,
+        "They stay as they are; `adopt --mirror` keeps them equal to ours, from when a daemon is healthy until your "
+        "code reads ours",
     )
 
 
@@ -126,7 +127,7 @@ def _says(connection: Connection, column: OlderColumn) -> str:
     read = f"; read by {', '.join(readers)}" if readers else ""
     deaf = catalogue.triggers_of(connection, column.table, column.name)
     late = f"; it fires {', '.join(deaf)}, which what a mirror writes does not" if deaf else ""
-    return f"{column.type}, {column.holds} rows say so now{read}{late}"
+    return f"{column.type}, rows that say so now: {column.holds}{read}{late}"
 
 
 def _opt_in(columns: Columns, planning: Mapping[str, str]) -> list[Finding]:
@@ -136,6 +137,7 @@ def _opt_in(columns: Columns, planning: Mapping[str, str]) -> list[Finding]:
     rows = [Row(f"session.{name}", type_) for name, type_ in columns["session"].items() if type_ == "boolean"]
     return found(
         "opt_in",
-        "columns of session are boolean. If one says which sessions get rows, run `migrate --plan-only-where COLUMN`",
+        "boolean columns of session",
         rows,
+        "If one says which sessions get rows, run `migrate --plan-only-where COLUMN`",
     )

@@ -113,18 +113,23 @@ def _instances(connection: Connection, columns: Columns, since: date) -> dict[in
     return by_session
 
 
+def _of_session(of: Session, says: str) -> Row:
+    return Row(of.session_id, f"{of.name!r}: {says}", "session")
+
+
 # Which sessions are read otherwise than they are written
 
 
 def buffers(of: Sequence[Session]) -> list[Finding]:
     """Find buffers that are read as the nearest bound."""
     rows = [
-        Row(each.session_id, f"{each.name!r}: {each.buffers[0]} minutes before, {each.buffers[1]} after")
+        _of_session(each, f"{each.buffers[0]} minutes before, {each.buffers[1]} after")
         for each in of
         if any(buffer is not None and _minutes(buffer) != buffer for buffer in each.buffers)
     ]
     bounds = f"0 to {LONGEST_BUFFER_MINUTES}"
-    return found("buffers", f"sessions have a buffer outside {bounds} minutes: each is read as the nearest bound", rows)
+    what = f"sessions with a buffer outside {bounds} minutes"
+    return found("buffers", what, rows, "Each is read as the nearest bound")
 
 
 def unreadable(connection: Connection, of: Sequence[Session]) -> list[Finding]:
@@ -132,14 +137,14 @@ def unreadable(connection: Connection, of: Sequence[Session]) -> list[Finding]:
     broken = [each for each in of if each.plan.unreadable]
     evenings = _last_evenings(connection, [each.session_id for each in broken])
     rows = [
-        Row(each.session_id, f"{each.name!r}: {each.plan.unreadable}{_proposal(evenings.get(each.session_id, []))}")
-        for each in broken
+        _of_session(each, f"{each.plan.unreadable}{_proposal(evenings.get(each.session_id, []))}") for each in broken
     ]
     return found(
         "unreadable",
-        "sessions have a recurrence or a time zone that cannot be read: no rows are made for them, and their existing "
-        "evenings are activated as ever. Write one that `python -m scheduler preview` accepts (docs/recurrences.md)",
+        "sessions with a recurrence or a time zone that cannot be read",
         rows,
+        "No rows are made for them, and their existing evenings are activated as ever: write one that `python -m "
+        "scheduler preview` accepts (docs/recurrences.md)",
     )
 
 
@@ -184,7 +189,7 @@ def weeks(connection: Connection, of: Sequence[Session], settings: Settings) -> 
     ]
     evenings = _last_evenings(connection, [each.session_id for each, _ in skipping])
     rows = [
-        Row(each.session_id, f"{each.name!r}: {says}")
+        _of_session(each, says)
         for each, recurrence in skipping
         if (
             says := _disagreement(
@@ -194,9 +199,9 @@ def weeks(connection: Connection, of: Sequence[Session], settings: Settings) -> 
     ]
     return found(
         "weeks",
-        "sessions skip weeks, and their last evenings disagree with the weeks that will be counted from "
-        "initiation_date (without it, from January 1970)",
+        "sessions that skip weeks, and whose last evenings fall in others than will be counted",
         rows,
+        "Weeks are counted from initiation_date (without it, from January 1970)",
     )
 
 
@@ -220,9 +225,10 @@ def _disagreement(recurrence: Recurrence, initiation_date: date | None, evenings
         return ""
     best = max(sorted(on_weekday), key=lambda first: sum(map(_counted_from(recurrence, first), on_weekday)))
     would = sum(map(_counted_from(recurrence, best), on_weekday))
-    return (
-        f"{right} of its last {len(on_weekday)} evenings fall in them; with initiation_date {best} it would be {would}"
+    better = (
+        f"with initiation_date {best} it would be {would}" if would > right else "look whether it still skips weeks"
     )
+    return f"{right} of its last {len(on_weekday)} evenings fall in them; {better}"
 
 
 def _counted_from(recurrence: Recurrence, initiation_date: date | None) -> Callable[[date], bool]:
@@ -234,31 +240,30 @@ def _counted_from(recurrence: Recurrence, initiation_date: date | None) -> Calla
 
 def planned(of: Sequence[Session]) -> list[Finding]:
     """Find the sessions that get rows, and when."""
-    rows = [Row(each.session_id, f"{each.name!r}: {says}") for each in of if (says := _when(each))]
-    return found("rows", "sessions get rows for their occurrences", rows)
+    rows = [_of_session(each, says) for each in of if (says := _when(each))]
+    return found("rows", "sessions that get rows for their occurrences", rows)
 
 
 def _when(each: Session) -> str:
     made = [f"{new.date:%a %d %b %Y} {new.start_time:%H:%M}" for new in each.plan.made]
-    now = f"{', '.join(made)} at once" if made else ""
+    now = f"rows at once for {', '.join(made)}" if made else ""
     at = each.plan.next_plan_at
-    later = f"the next at {to_local(at, each.snapshot.timezone or 'UTC'):%a %d %b %Y %H:%M}, local time" if at else ""
+    later = (
+        f"the next row at {to_local(at, each.snapshot.timezone or 'UTC'):%a %d %b %Y %H:%M}, local time" if at else ""
+    )
     return "; ".join(filter(None, (now, later)))
 
 
 def pairs(of: Sequence[Session]) -> list[Finding]:
     """Find dates that have several evenings of one session: at most one of them is on at a time (P7)."""
     rows = [
-        Row(each.session_id, f"{each.name!r}: {number} on {day}")
+        _of_session(each, f"{number} on {day}")
         for each in of
         for day, number in sorted(Counter(row.date for row in each.snapshot.instances if not row.is_cancelled).items())
         if number > 1
     ]
-    says = (
-        "dates have several evenings of one session: where their hours overlap, one is on at a time (a festival is "
-        "several sessions)"
-    )
-    return found("pairs", says, rows)
+    then = "Where their hours overlap, one is on at a time (a festival is several sessions)"
+    return found("pairs", "dates with several evenings of one session", rows, then)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,10 +292,13 @@ def bits(connection: Connection, older: OlderColumn | None, now: Now) -> list[Fi
     statement = text(f"SELECT session_instance_id FROM session_instance WHERE {quoted(older.name)}")  # noqa: S608 -- quoted
     before = frozenset(connection.scalars(statement))
     rows = [
-        *(Row(id_, "goes off: its window is not open now") for id_ in sorted(before - now.on.keys())),
-        *(Row(id_, "comes on: its window is open now") for id_ in sorted(now.on.keys() - before)),
+        *(
+            Row(id_, "goes off: its window is not open now", "session_instance")
+            for id_ in sorted(before - now.on.keys())
+        ),
+        *(Row(id_, "comes on: its window is open now", "session_instance") for id_ in sorted(now.on.keys() - before)),
     ]
-    return found("bits", f"evenings will be other than {older} says", rows)
+    return found("bits", f"evenings that will be other than {older} says", rows)
 
 
 def people(connection: Connection, columns: Columns, older: OlderColumn | None, now: Now) -> list[Finding]:
@@ -300,8 +308,10 @@ def people(connection: Connection, columns: Columns, older: OlderColumn | None, 
     before = _pointers(connection, older)
     after = _placed(connection, columns, now)
     moved = sorted(person for person in before.keys() | after.keys() if before.get(person) != after.get(person))
-    rows = [Row(person, f"from {_where(before.get(person))} to {_where(after.get(person))}") for person in moved]
-    return found("people", "people will be moved", rows)
+    rows = [
+        Row(person, f"from {_where(before.get(person))} to {_where(after.get(person))}", "person") for person in moved
+    ]
+    return found("people", "people who will be moved", rows)
 
 
 def _where(instance_id: int | None) -> str:
@@ -318,12 +328,15 @@ def _pointers(connection: Connection, older: OlderColumn | None) -> dict[int, in
 
 def _placed(connection: Connection, columns: Columns, now: Now) -> dict[int, int]:
     """Return where the people will be by their yeses (A2)."""
-    stamps = [name for name in ("checked_in_at", "created_date") if name in columns["session_instance_person"]]
-    said_at = f"coalesce({', '.join((*stamps, ':epoch'))})"
-    is_active = "p.active IS NOT FALSE" if columns["person"].get("active") == "boolean" else "true"
+    stamps = [
+        f"said.{name}" for name in ("checked_in_at", "created_date") if name in columns["session_instance_person"]
+    ]
+    said_at = f"CAST(coalesce({', '.join((*stamps, ':epoch'))}) AS timestamptz)"
+    is_active = "person.active IS NOT FALSE" if columns["person"].get("active") == "boolean" else "true"
     statement = text(
-        f"SELECT person_id, session_instance_id, CAST({said_at} AS timestamptz) FROM session_instance_person "  # noqa: S608 -- our names
-        f"JOIN person p USING (person_id) WHERE attendance = 'yes' AND session_instance_id = ANY (:ids) AND {is_active}"
+        f"SELECT person_id, said.session_instance_id, {said_at} FROM session_instance_person said "  # noqa: S608 -- our names
+        "JOIN person USING (person_id) "
+        f"WHERE said.attendance = 'yes' AND said.session_instance_id = ANY (:ids) AND {is_active}"
     )
     said: dict[int, list[SaidYes]] = defaultdict(list)
     for person_id, instance_id, at in connection.execute(statement, {"ids": [*now.on], "epoch": EPOCH}):

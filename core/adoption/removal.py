@@ -86,7 +86,7 @@ def _evenings(connection: Connection) -> Iterator[Row]:
         return
     made = connection.scalar(text("SELECT count(*) FROM planned_instance WHERE written IS NOT NULL"))
     if made:
-        yield Row("session_instance", f"{made} evenings that the planner made are rows of yours now")
+        yield Row("session_instance", f"evenings that the planner made, and that are rows of yours now: {made}")
 
 
 # The catalogue: SQLAlchemy Core has no tables for it.

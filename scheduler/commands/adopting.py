@@ -91,7 +91,7 @@ def _lines(found: Check) -> Iterator[str]:
     yield f"as role {server.role}, in schema {server.schema}"
     yield from (f"in the way: {problem}" for problem in found.in_the_way)
     yield "your tables:" if found.tables else "none of the app's four tables exists: `migrate` makes them"
-    yield from (f"  {table.about}: {table.says}" for table in found.tables)
+    yield from (f"  {table}" for table in found.tables)
     yield from _additions(found.added)
     for finding in found.findings:
         yield from _finding(finding)
@@ -105,8 +105,8 @@ def _additions(added: Inventory) -> Iterator[str]:
 
 
 def _finding(finding: Finding) -> Iterator[str]:
-    yield finding.says
-    yield from (f"  {row.about}: {row.says}" for row in finding.rows[:MOST_ROWS])
+    yield f"\n{finding}"
+    yield from (f"  {row}" for row in finding.rows[:MOST_ROWS])
     if len(finding.rows) > MOST_ROWS:
         yield f"  and {len(finding.rows) - MOST_ROWS} more: --json has all"
 
@@ -175,7 +175,7 @@ def _taken(found: Removal, verb: str) -> Iterator[str]:
     for kind in ("triggers", "columns", "tables", "functions", "indexes"):
         if names := getattr(found, kind):
             yield f"{verb} {len(names)} {kind}: {', '.join(names)}"
-    yield from (f"kept {row.about}: {row.says}" for row in found.keeps)
+    yield from (f"kept {row}" for row in found.keeps)
 
 
 # migrate

@@ -21,7 +21,8 @@ ALTER TABLE session_instance
 CREATE INDEX session_instance_is_active ON session_instance (session_id) WHERE is_active;
 ALTER TABLE person
     ADD COLUMN at_active_session_instance_id integer REFERENCES session_instance,
-    ADD COLUMN active boolean NOT NULL DEFAULT true;
+    ADD COLUMN active boolean NOT NULL DEFAULT true,
+    ADD COLUMN created_date timestamptz DEFAULT now();
 CREATE VIEW on_now AS SELECT session_id FROM session_instance WHERE is_active;
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN NEW.last_modified_date := clock_timestamp(); RETURN NEW; END $$;

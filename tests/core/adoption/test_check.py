@@ -177,7 +177,7 @@ def test_older_columns_are_named_with_what_reads_them(app: Connection, empty_dat
     older = says(check(empty_database_url), "older_columns")
 
     assert older.keys() == {"session_instance.is_active", "person.at_active_session_instance_id"}
-    assert older["session_instance.is_active"].startswith("boolean, 1 rows say so now; read by view on_now")
+    assert older["session_instance.is_active"].startswith("boolean, rows that say so now: 1; read by view on_now")
     assert "it fires noted, which what a mirror writes does not" in older["session_instance.is_active"]
 
 
@@ -235,7 +235,7 @@ def test_p1_sessions_that_get_rows_are_named_with_when(app: Connection, empty_da
 
     of_all = says(check(empty_database_url), "rows")
     assert of_all.keys() >= {every_week, opted_out}
-    assert of_all[every_week].startswith(f"'The Cobblestone': {TODAY:%a %d %b %Y} 00:00")
+    assert of_all[every_week].startswith(f"'The Cobblestone': rows at once for {TODAY:%a %d %b %Y} 00:00")
     assert says(check(empty_database_url, plan_only_where="auto_create_instances"), "rows").keys() == {every_week}
     assert "session.auto_create_instances" in says(check(empty_database_url), "opt_in")
     with pytest.raises(MigrationRefused, match="--plan-only-where='recurrence': expected a column of session of type"):
@@ -312,5 +312,5 @@ def test_who_holds_the_tables_for_long_is_named(empty_database_url: str) -> None
         time.sleep(1.1)
         assert f"pid {other.info.backend_pid}" in says(check(empty_database_url), "holders")
     expected = says(check(empty_database_url), "locks")
-    assert expected["session_instance"].startswith("2 columns (ACCESS EXCLUSIVE, milliseconds each")
+    assert expected["session_instance"].startswith("columns: 2 (ACCESS EXCLUSIVE, milliseconds each")
     assert expected["session"].startswith("triggers (SHARE ROW EXCLUSIVE")

@@ -47,24 +47,21 @@ DIFFERING = (
 
 
 @pytest.fixture
-def app(empty_database_url: str) -> Iterator[Connection]:
+def app(adopted: Connection) -> Connection:
     """An adopted app, with its older form beside ours."""
-    with connected(empty_database_url) as connection:
-        older_app.install(connection)
-        migrate(empty_database_url)
-        yield connection
+    return adopted
 
 
 @pytest.fixture
-def engine(app: Connection, empty_database_url: str) -> Iterator[Engine]:  # noqa: ARG001 - the tables come first
-    engine = create_engine(empty_database_url)
+def engine(adopted_url: str) -> Iterator[Engine]:
+    engine = create_engine(adopted_url)
     yield engine
     engine.dispose()
 
 
 @pytest.fixture
-def mirroring(app: Connection, empty_database_url: str) -> Connection:
-    takeover.begin(empty_database_url, None, None)
+def mirroring(app: Connection, adopted_url: str) -> Connection:
+    takeover.begin(adopted_url, None, None)
     return app
 
 
@@ -82,9 +79,7 @@ def test_the_older_columns_say_what_ours_say_in_the_same_transaction(mirroring: 
     assert (value(mirroring, OLDER_BIT, today), value(mirroring, OLDER_POINTER, person_id)) == (False, None)
 
 
-def test_the_past_is_brought_into_line_in_batches_and_empty_bits_are_left(
-    app: Connection, empty_database_url: str
-) -> None:
+def test_the_past_is_brought_into_line_in_batches_and_empty_bits_are_left(app: Connection, adopted_url: str) -> None:
     """An empty bit says "not on": to write it would touch every row of the past, and fire the app's triggers."""
     add_fleet(app, 1, "")
     execute(
@@ -98,9 +93,9 @@ def test_the_past_is_brought_into_line_in_batches_and_empty_bits_are_left(
     )
     touched = "SELECT count(*) FROM session_instance WHERE last_modified_date > %s"
     begun = value(app, "SELECT clock_timestamp()")
-    takeover.begin(empty_database_url, None, None)
+    takeover.begin(adopted_url, None, None)
 
-    assert takeover.bring_into_line(empty_database_url) == (1900, 0)
+    assert takeover.bring_into_line(adopted_url) == (1900, 0)
 
     assert value(app, "SELECT count(*) FROM session_instance WHERE is_active") == 0
     assert value(app, "SELECT count(*) FROM session_instance WHERE is_active IS NULL AND date = '2020-01-01'") == 300
@@ -109,14 +104,14 @@ def test_the_past_is_brought_into_line_in_batches_and_empty_bits_are_left(
 
 
 def test_a_row_that_another_transaction_holds_is_left_and_the_resync_mends_it(
-    app: Connection, engine: Engine, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+    app: Connection, engine: Engine, adopted_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(takeover, "HELD_FOR_SECONDS", 0.3)
     execute(app, "UPDATE session_instance SET is_active = true")
-    takeover.begin(empty_database_url, None, None)
-    with connected(empty_database_url, autocommit=False) as other:
+    takeover.begin(adopted_url, None, None)
+    with connected(adopted_url, autocommit=False) as other:
         execute(other, "SELECT FROM session_instance WHERE session_instance_id = 2 FOR UPDATE")
-        assert takeover.bring_into_line(empty_database_url) == (3, 1)
+        assert takeover.bring_into_line(adopted_url) == (3, 1)
     update_active_sessions(engine)
 
     with engine.connect() as connection:
@@ -176,7 +171,7 @@ def test_an_app_that_clears_the_pointer_and_deletes_the_evening_goes_on(mirrorin
 
 
 def test_a_pass_does_not_wait_for_an_evening_that_the_app_holds_while_it_holds_people(
-    mirroring: Connection, engine: Engine, empty_database_url: str
+    mirroring: Connection, engine: Engine, adopted_url: str
 ) -> None:
     """The foreign key of the older pointer would wait for the app's row, and the whole pass would be lost.
 
@@ -186,7 +181,7 @@ def test_a_pass_does_not_wait_for_an_evening_that_the_app_holds_while_it_holds_p
     update_active_sessions(engine)
     late = add_person(mirroring)
     add_check_in(mirroring, today, late)
-    with connected(empty_database_url, autocommit=False) as other:
+    with connected(adopted_url, autocommit=False) as other:
         execute(other, "SELECT FROM session_instance WHERE session_instance_id = %s FOR UPDATE", today)
         result = update_active_sessions(engine)
         assert (sorted(result.sessions), sorted(result.deferred)) == ([session_id], [session_id])
@@ -196,11 +191,11 @@ def test_a_pass_does_not_wait_for_an_evening_that_the_app_holds_while_it_holds_p
 
 
 def test_a_hook_in_the_apps_transaction_shows_the_app_its_own_column(
-    mirroring: Connection, engine: Engine, empty_database_url: str
+    mirroring: Connection, engine: Engine, adopted_url: str
 ) -> None:
     _, today, person_id = older_app.add_evening_now(mirroring)
     update_active_sessions(engine)
-    with connected(empty_database_url, autocommit=False) as db:
+    with connected(adopted_url, autocommit=False) as db:
         change_instance(db, today, is_cancelled=True)
         instance_saved(db, today)
         assert (value(db, OLDER_BIT, today), value(db, OLDER_POINTER, person_id)) == (False, None)
@@ -225,13 +220,11 @@ def test_p4_an_older_column_that_follows_ours_is_no_touch(mirroring: Connection,
 # Its locks
 
 
-def test_a_lock_that_the_app_holds_delays_it_and_nobody_waits_long_behind_it(
-    app: Connection, empty_database_url: str
-) -> None:
+def test_a_lock_that_the_app_holds_delays_it_and_nobody_waits_long_behind_it(app: Connection, adopted_url: str) -> None:
     longest = 0.0
-    with ThreadPoolExecutor(1) as pool, connected(empty_database_url, autocommit=False) as other:
+    with ThreadPoolExecutor(1) as pool, connected(adopted_url, autocommit=False) as other:
         execute(other, "UPDATE session_instance SET comments = 'x' WHERE session_instance_id = 1")
-        beginning = pool.submit(takeover.begin, empty_database_url, None, None)
+        beginning = pool.submit(takeover.begin, adopted_url, None, None)
         until = time.monotonic() + 1.5
         while time.monotonic() < until:
             begun = time.monotonic()
@@ -248,19 +241,19 @@ def test_a_lock_that_the_app_holds_delays_it_and_nobody_waits_long_behind_it(
 
 
 def test_several_columns_that_may_be_meant_are_named_and_one_is_chosen_by_name(
-    app: Connection, empty_database_url: str
+    app: Connection, adopted_url: str
 ) -> None:
     execute(app, 'ALTER TABLE session_instance ADD COLUMN "currentlyActive" boolean')
     with pytest.raises(
         MirrorRefused, match=r"several columns may be meant: session_instance\.currentlyActive, session"
     ):
-        takeover.begin(empty_database_url, None, None)
+        takeover.begin(adopted_url, None, None)
     with pytest.raises(
         MirrorRefused, match=r"--active-column='is_on': expected one of: session_instance\.currentlyActive"
     ):
-        takeover.begin(empty_database_url, "is_on", None)
+        takeover.begin(adopted_url, "is_on", None)
 
-    chosen = takeover.begin(empty_database_url, "currentlyActive", None)
+    chosen = takeover.begin(adopted_url, "currentlyActive", None)
 
     assert [str(each) for each in chosen] == [
         "session_instance.currentlyActive",
@@ -276,10 +269,10 @@ def test_an_app_without_an_older_form_is_told_what_was_looked_for(empty_database
         takeover.begin(empty_database_url, None, None)
 
 
-def test_a_role_that_owns_nothing_changes_nothing(app: Connection, empty_database_url: str) -> None:
+def test_a_role_that_owns_nothing_changes_nothing(app: Connection, adopted_url: str) -> None:
     execute(app, "DROP ROLE IF EXISTS stranger_of_takeover; CREATE ROLE stranger_of_takeover LOGIN PASSWORD 'stranger'")
     execute(app, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO stranger_of_takeover")
-    url = make_url(empty_database_url).set(username="stranger_of_takeover", password="stranger")
+    url = make_url(adopted_url).set(username="stranger_of_takeover", password="stranger")
     before = catalogue(app)
 
     with pytest.raises(ProgrammingError, match="permission denied"):
@@ -292,31 +285,29 @@ def test_a_role_that_owns_nothing_changes_nothing(app: Connection, empty_databas
 # How it ends
 
 
-def test_it_ends_and_begins_again_and_the_older_columns_stay(
-    app: Connection, engine: Engine, empty_database_url: str
-) -> None:
+def test_it_ends_and_begins_again_and_the_older_columns_stay(app: Connection, engine: Engine, adopted_url: str) -> None:
     before = catalogue(app)
     _, today, _ = older_app.add_evening_now(app)
     for _ in range(2):
-        takeover.begin(empty_database_url, None, None)
-        takeover.begin(empty_database_url, None, None)
+        takeover.begin(adopted_url, None, None)
+        takeover.begin(adopted_url, None, None)
         update_active_sessions(engine)
         assert value(app, OLDER_BIT, today) is True
         with engine.connect() as connection:
             assert damage(connection) == []
 
-        ended = takeover.end(empty_database_url)
+        ended = takeover.end(adopted_url)
 
         assert sorted(ended.values()) == ["person.at_active_session_instance_id", "session_instance.is_active"]
         assert catalogue(app) == before
         assert value(app, OLDER_BIT, today) is True
         execute(app, "UPDATE session_instance SET is_active = false WHERE session_instance_id = %s", today)
         assert value(app, OLDER_BIT, today) is False, "what the old code writes stays again"
-    assert takeover.end(empty_database_url) == {}
+    assert takeover.end(adopted_url) == {}
 
 
 def test_a_part_of_it_that_somebody_dropped_is_named_and_mended(
-    mirroring: Connection, engine: Engine, empty_database_url: str
+    mirroring: Connection, engine: Engine, adopted_url: str
 ) -> None:
     whole = catalogue(mirroring)
     execute(
@@ -328,7 +319,7 @@ def test_a_part_of_it_that_somebody_dropped_is_named_and_mended(
             "the index seisiun_older_pointer_differs of person is missing",
         }
 
-    migrate(empty_database_url)
+    migrate(adopted_url)
 
     assert catalogue(mirroring) == whole
 

@@ -54,7 +54,7 @@ def test_check_says_first_whether_it_is_ready(empty_database_url: str) -> None:
     lines = out.splitlines()
     assert lines[0] == "ready"
     assert lines[1].startswith("database test_")
-    assert "  session_instance.is_active: boolean, 0 rows say so now; read by view on_now" in out
+    assert "  session_instance.is_active: boolean, rows that say so now: 0; read by view on_now" in out
     assert "`migrate` would add 8 columns, 11 tables, " in out
 
 
