@@ -127,7 +127,7 @@ def roles(connection: Connection) -> list[Finding]:
         "roles",
         "roles that write session_instance and do not own it",
         [Row(role, "not the owner") for role in connection.scalars(_ROLES)],
-        "Their own saves go on without a grant; for hooks and pages run `python -m scheduler grants ROLE`",
+        "Their own saves go on without a grant; for hooks and pages run `python -m seisiun grants ROLE`",
     )
 
 

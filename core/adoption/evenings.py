@@ -15,8 +15,9 @@ from core.errors import InvalidRecurrence, UnknownTimeZone
 from core.migrations.older_columns import OlderColumn, quoted
 from core.recurrence import Recurrence, parse
 from core.recurrence.schedules import WEEKDAYS
+from core.rules.overlaps import ActiveSpan
 from core.rules.planner import InstanceSnapshot, Plan, SessionSnapshot, first_date, plan_or_freeze
-from core.rules.presence import SaidYes, deciding_yes
+from core.rules.presence import Left, SaidYes, deciding_yes
 from core.settings import Settings
 from core.timezones import to_local
 from core.windows import DEFAULT_BUFFER, LONGEST_BUFFER_MINUTES
@@ -268,21 +269,15 @@ def pairs(of: Sequence[Session]) -> list[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """What would be on at this moment: instance id -> when its window opened, and its stated start."""
+    """What would be on at this moment: instance id -> its window. An instance still to be made is nobody's yet."""
 
-    on: Mapping[int, tuple[datetime, datetime]]
+    on: Mapping[int, ActiveSpan]
 
     @classmethod
     def of(cls, sessions: Sequence[Session], now: datetime) -> "Now":
-        """Return what these plans say; an instance that is still to be made is nobody's yet."""
+        """Return what these plans say."""
         spans = (span for each in sessions for span in each.plan.windows if span.window.contains(now))
-        return cls(
-            {
-                span.session_instance_id: (span.window.opens_at, span.starts_at)
-                for span in spans
-                if span.session_instance_id > 0
-            }
-        )
+        return cls({span.session_instance_id: span for span in spans if span.session_instance_id > 0})
 
 
 def bits(connection: Connection, older: OlderColumn | None, now: Now) -> list[Finding]:
@@ -327,21 +322,25 @@ def _pointers(connection: Connection, older: OlderColumn | None) -> dict[int, in
 
 
 def _placed(connection: Connection, columns: Columns, now: Now) -> dict[int, int]:
-    """Return where the people will be by their yeses (A2)."""
-    stamps = [
-        f"said.{name}" for name in ("checked_in_at", "created_date") if name in columns["session_instance_person"]
-    ]
+    """Return where the people will be by their yeses, and by what they left (A2)."""
+    there = columns["session_instance_person"]
+    stamps = [f"said.{name}" for name in ("checked_in_at", "created_date") if name in there]
     said_at = f"CAST(coalesce({', '.join((*stamps, ':epoch'))}) AS timestamptz)"
     is_active = "person.active IS NOT FALSE" if columns["person"].get("active") == "boolean" else "true"
+    left_at = _or_null("left_at", there)
     statement = text(
-        f"SELECT person_id, said.session_instance_id, {said_at} FROM session_instance_person said "  # noqa: S608 -- our names
-        "JOIN person USING (person_id) "
+        f"SELECT person_id, said.session_instance_id, {said_at}, {left_at} "  # noqa: S608 -- our names
+        "FROM session_instance_person said JOIN person USING (person_id) "
         f"WHERE said.attendance = 'yes' AND said.session_instance_id = ANY (:ids) AND {is_active}"
     )
     said: dict[int, list[SaidYes]] = defaultdict(list)
-    for person_id, instance_id, at in connection.execute(statement, {"ids": [*now.on], "epoch": EPOCH}):
-        said[person_id].append(SaidYes(instance_id, at, *now.on[instance_id]))
-    deciding = {person_id: deciding_yes(theirs) for person_id, theirs in said.items()}
+    left: dict[int, list[Left]] = defaultdict(list)
+    for person_id, instance_id, at, gone_at in connection.execute(statement, {"ids": [*now.on], "epoch": EPOCH}):
+        span = now.on[instance_id]
+        said[person_id].append(SaidYes(instance_id, at, span.window.opens_at, span.window.closes_at, span.starts_at))
+        if gone_at:
+            left[person_id].append(Left(instance_id, gone_at))
+    deciding = {person_id: deciding_yes(theirs, left[person_id]) for person_id, theirs in said.items()}
     return {person_id: yes.session_instance_id for person_id, yes in deciding.items() if yes}
 
 

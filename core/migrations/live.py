@@ -150,7 +150,7 @@ def function_name(signature: str) -> str:
 # Not quote_ident: what that quotes depends on the setting quote_all_identifiers.
 _SCHEMA = """SELECT '"' || replace(current_schema(), '"', '""') || '"'"""
 # Where a body names a table or a function of ours.
-_NAMES = re.compile(r"\b(?:FROM|JOIN|INTO) (?=[a-z])|\b(?=seisiun_\w+\()")
+_NAMES = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE) (?=[a-z])|\b(?=seisiun_\w+\()")
 
 
 def function_source(body: str, table: str | None, schema: str) -> str:

@@ -312,5 +312,5 @@ def test_who_holds_the_tables_for_long_is_named(empty_database_url: str) -> None
         time.sleep(1.1)
         assert f"pid {other.info.backend_pid}" in says(check(empty_database_url), "holders")
     expected = says(check(empty_database_url), "locks")
-    assert expected["session_instance"].startswith("columns: 2 (ACCESS EXCLUSIVE, milliseconds each")
+    assert expected["session_instance"].startswith("columns: 3 (ACCESS EXCLUSIVE, milliseconds each")
     assert expected["session"].startswith("triggers (SHARE ROW EXCLUSIVE")
