@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-long test-dist test-faults soak mutants bench bench-large check format sql api lock clean
+.PHONY: help setup run test test-fast test-long test-dist test-faults test-adopt soak mutants bench bench-large check format sql api lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -35,6 +35,9 @@ test-dist: setup ## build the wheel, install it from the package index beside an
 
 test-faults: setup ## a long draw of faults: MINUTES=10, and SEED=n to draw the same again
 	NEMESIS_MINUTES=$(or $(MINUTES),10) NEMESIS_SEED=$(SEED) $(PY) -m pytest tests/faults/test_bench.py -k draw
+
+test-adopt: setup ## an app in use is taken over and given back, step by step, under traffic: some five minutes
+	$(PY) -m pytest --long tests/adoption
 
 soak: setup ## faults and a storm of edits for MINUTES=n, and nothing may grow
 	NEMESIS_SOAK_MINUTES=$(or $(MINUTES),60) NEMESIS_SEED=$(SEED) $(PY) -m pytest tests/faults/test_soak.py

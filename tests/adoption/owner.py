@@ -1,0 +1,85 @@
+"""The app's owner, who takes Seisiún in step by step, and can go back at each step."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.adoption.deployed import Tracker
+from tests.scheduler.daemon_process import DaemonProcess, Daemons, eventually
+
+# The app's own columns that say which sessions get rows, and how long before.
+PLANNING = ("--plan-only-where", "auto_create_instances", "--plan-ahead-from", "auto_create_hours_ahead")
+
+
+@dataclass
+class Owner:
+    """Does the steps; each raises an error that shows what was printed, if a command fails."""
+
+    app: Tracker
+    daemons: Daemons
+    daemon: DaemonProcess | None = field(default=None, init=False)
+
+    def check(self) -> Any:
+        """Return what `adopt --check` found, with its exit status."""
+        checked = self.app.seisiun("adopt", "--check", "--json", *PLANNING)
+        assert checked.stdout, checked.stderr
+        return json.loads(checked.stdout) | {"status": checked.returncode}
+
+    def migrate(self) -> None:
+        self._run("migrate", *PLANNING)
+
+    def remove(self) -> None:
+        self._run("adopt", "--remove")
+
+    def start_daemon(self) -> None:
+        self.daemon = self.daemons.ready("", **self.app.variables)
+        eventually(lambda: self.app.seisiun("status").returncode == 0, "status says that all is well")
+
+    def stop_daemon(self) -> None:
+        assert self.daemon
+        status, _ = self.daemon.stop()
+        assert status == 0
+
+    def mirror(self) -> None:
+        self._run("adopt", "--mirror")
+
+    def drop_mirror(self) -> None:
+        self._run("adopt", "--drop-mirror")
+
+    def deploy_edit(self) -> None:
+        self.app.edit()
+        self.app.deploy()
+
+    def deploy_older_code(self) -> None:
+        self.app.undo_edit()
+        self.app.deploy()
+
+    def drop_older_columns(self) -> None:
+        self.app.run_sql("adoption/drop_older_columns.sql")
+
+    def make_older_columns(self) -> None:
+        self.app.run_sql("adoption/make_older_columns.sql")
+
+    def _run(self, *arguments: str) -> None:
+        done = self.app.seisiun(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of the take-over, and the one that undoes it."""
+
+    name: str
+    do: Callable[[Owner], None]
+    undo: Callable[[Owner], None]
+
+
+STEPS = (
+    Step("migrate", Owner.migrate, Owner.remove),
+    Step("start the daemon", Owner.start_daemon, Owner.stop_daemon),
+    Step("mirror", Owner.mirror, Owner.drop_mirror),
+    Step("deploy the edit", Owner.deploy_edit, Owner.deploy_older_code),
+    Step("drop the mirror", Owner.drop_mirror, Owner.mirror),
+    Step("drop the older columns", Owner.drop_older_columns, Owner.make_older_columns),
+)

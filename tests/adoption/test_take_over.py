@@ -1,0 +1,121 @@
+"""The app is taken over while people use it, and given back, and nobody notices.
+
+`make test-adopt` runs the long cases too. `docs/adopting.md` has the steps.
+"""
+
+from collections.abc import Callable, Sequence
+from statistics import median, quantiles
+
+import pytest
+
+from tests.adoption.actions import OLDER, OURS, Scene, milliseconds_until_right, wait
+from tests.adoption.deployed import Tracker
+from tests.adoption.owner import STEPS, Owner
+from tests.adoption.traffic import Traffic
+from tests.core.migrations.catalogue import catalogue
+from tests.data import value
+from tests.scheduler.soon import HOUR, weekly
+
+Figures = Callable[[str], None]
+
+RIGHT = {"mirror": OLDER, "deploy the edit": OLDER, "drop the older columns": OURS}
+"""Which columns are right once a step is done: the app's own while we mirror, and ours at the end."""
+
+BASELINE_SECONDS = 20
+STEP_SECONDS = 3
+TIMES = 20
+
+
+def schema_of(app: Tracker) -> dict[str, list[str]]:
+    with app.connected() as connection:
+        return catalogue(connection)
+
+
+def p99(values: Sequence[float]) -> float:
+    return quantiles(values, n=100, method="inclusive")[98]
+
+
+def assert_equal(app: Tracker) -> None:
+    """The app's own columns say what ours say, in every row."""
+    with app.connected() as connection:
+        assert value(connection, "SELECT count(*) FROM session_instance WHERE is_active <> active") == 0
+        differ = "at_active_session_instance_id IS DISTINCT FROM active_session_instance_id"
+        assert value(connection, f"SELECT count(*) FROM person WHERE {differ}") == 0
+
+
+def make_row(scene: Scene) -> None:
+    """Let our planner make the row of an occurrence."""
+    scene.session = scene.organiser.add_session(recurrence=weekly(3 * HOUR, 4 * HOUR), auto_create_instances=True)
+    wait(lambda: scene.rows() == 1)
+
+
+def assert_row_goes(scene: Scene) -> None:
+    """The row goes with its occurrence: that the app has dropped a column meanwhile is no person's touch (P4)."""
+    scene.organiser.put(f"/sessions/{scene.session}/recurrence", recurrence=weekly(75 * HOUR, 76 * HOUR))
+    wait(lambda: scene.rows() == 0)
+
+
+def assert_nobody_noticed(app: Tracker, traffic: Traffic) -> None:
+    assert traffic.errors == []
+    for sign in ("Traceback", "hook_failed", "hook_refused"):
+        assert sign not in app.log
+
+
+def test_app_is_taken_over_step_by_step_and_given_back(owner: Owner) -> None:
+    app, before = owner.app, schema_of(owner.app)
+    app.deploy()
+
+    with Traffic(app, visitors=1) as traffic, app.connected() as connection:
+        for step in STEPS:
+            if step.name == "drop the older columns":
+                scene = Scene(app, connection, OURS)
+                make_row(scene)
+            step.do(owner)
+            if RIGHT.get(step.name) is OLDER:
+                assert_equal(app)
+            if step.name in {"mirror", "drop the older columns"}:
+                milliseconds_until_right(app, RIGHT[step.name], times=1)
+        assert_row_goes(scene)
+        for step in reversed(STEPS):
+            step.undo(owner)
+
+    assert_nobody_noticed(app, traffic)
+    assert schema_of(app) == before
+
+
+@pytest.mark.long
+@pytest.mark.alone
+@pytest.mark.timeout(1800)
+def test_take_over_under_traffic(owner: Owner, figures: Figures) -> None:
+    """Each step is done, undone and done again; wherever it rests, the app's own tests pass by the same names."""
+    app = owner.app
+    app.deploy()
+    expected = app.own_tests()
+    assert set(expected.values()) == {"passed"}, expected
+    with Traffic(app, visitors=3) as traffic:
+        with traffic.during("before", BASELINE_SECONDS):
+            pass
+        for step in STEPS:
+            with traffic.during(step.name, STEP_SECONDS):
+                for act in (step.do, step.undo, step.do):
+                    act(owner)
+                    app.job("check_active_sessions")
+            assert app.own_tests() == expected, step.name
+            if step.name in RIGHT:
+                tell_how_soon(figures, step.name, milliseconds_until_right(app, RIGHT[step.name], TIMES))
+        with traffic.during("back", STEP_SECONDS):
+            for step in reversed(STEPS):
+                step.undo(owner)
+        assert app.own_tests() == expected
+
+    assert_nobody_noticed(app, traffic)
+    before = traffic.milliseconds("before")
+    for name in ("before", *(step.name for step in STEPS), "back"):
+        of_step = traffic.milliseconds(name)
+        figures(f"{name}: {len(of_step)} requests, p50 {median(of_step):.1f} ms, p99 {p99(of_step):.1f} ms")
+    assert p99(traffic.milliseconds(*(step.name for step in STEPS), "back")) <= 2 * p99(before)
+
+
+def tell_how_soon(figures: Figures, step: str, found: dict[str, list[float]]) -> None:
+    for action, milliseconds in found.items():
+        figures(f"after {step}, {action}: right p50 {median(milliseconds):.1f} ms, p99 {p99(milliseconds):.1f} ms")
