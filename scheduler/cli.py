@@ -15,12 +15,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from core import __version__, logs, streams
+from core.choices import PLAN_AHEAD_FROM, PLAN_ONLY_WHERE
 from core.db import create_engine, database, is_embedded
 from core.db.embedded import connect_or_start
 from core.errors import SeisiunError
 from core.migrations import migrate as migrate_database
 from core.migrations import privileges, require_schema
-from core.migrations.choices import PLAN_AHEAD_FROM, PLAN_ONLY_WHERE
 from core.migrations.inventory import Inventory, standing
 from core.settings import Settings, load_settings
 from core.store.views import schedule

@@ -15,6 +15,7 @@ from core.adoption import catalogue, evenings
 from core.adoption.catalogue import Columns, Server
 from core.adoption.evenings import Now
 from core.adoption.findings import Finding, Row, found
+from core.choices import OLDER_ACTIVE, OLDER_POINTER, PLAN_ONLY_WHERE
 from core.db import create_engine
 from core.db.transaction_settings import clock
 from core.migrations import choices, in_the_way, older_columns, steps
@@ -92,7 +93,7 @@ def _findings(
     connection: Connection, settings: Settings, planning: Mapping[str, str], columns: Columns, added: Inventory
 ) -> Iterator[Finding]:
     older = older_columns.candidates(connection)
-    bit, pointer = (evenings.of_choice(choice, older) for choice in (older_columns.ACTIVE, older_columns.POINTER))
+    bit, pointer = (evenings.of_choice(choice, older) for choice in (OLDER_ACTIVE, OLDER_POINTER))
     at = clock(connection)
     of = evenings.sessions(connection, columns, at, settings, planning)
     now = Now.of(of, at)
@@ -132,7 +133,7 @@ def _says(connection: Connection, column: OlderColumn) -> str:
 
 def _opt_in(columns: Columns, planning: Mapping[str, str]) -> list[Finding]:
     """Find columns that may say which sessions get rows, where none was named."""
-    if choices.PLAN_ONLY_WHERE in planning:
+    if PLAN_ONLY_WHERE in planning:
         return []
     rows = [Row(f"session.{name}", type_) for name, type_ in columns["session"].items() if type_ == "boolean"]
     return found(

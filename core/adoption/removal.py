@@ -11,11 +11,12 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from core import choices
 from core.adoption import catalogue
 from core.adoption.findings import Row
 from core.adoption.takeover import mirrored
 from core.errors import RemovalRefused
-from core.migrations import VERSION_TABLE, choices, migrating, steps
+from core.migrations import VERSION_TABLE, migrating, steps
 from core.migrations.definition import definition, definition_with
 from core.migrations.live import MARK, SHORT_LOCK_TIMEOUT_MS, function_name, step
 from core.store import heartbeats

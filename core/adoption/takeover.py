@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from sqlalchemy.exc import DBAPIError
 
+from core.choices import OLDER_ACTIVE, OLDER_POINTER, TABLES, read
 from core.db import create_engine
 from core.db.transactions import Begin, is_contention, transactions
 from core.migrations import choices, migrating, older_columns, require_schema, steps
@@ -29,7 +30,7 @@ def begin(url: str, active: str | None, pointer: str | None) -> list[OlderColumn
     with migrating(url) as connection:
         require_schema(connection)
         chosen = older_columns.choose(older_columns.candidates(connection), active, pointer)
-        before = choices.read(connection)
+        before = read(connection)
         with steps(connection):
             for column in chosen:
                 if before.get(column.choice) not in {None, column.name}:
@@ -88,14 +89,14 @@ def end(url: str) -> dict[str, str]:
     """Drop what keeps the older columns equal to ours; return them, `table.name` by what they say. They stay."""
     with migrating(url) as connection:
         require_schema(connection)
-        chosen = choices.read(connection)
+        chosen = read(connection)
         with steps(connection):
-            for choice in (older_columns.ACTIVE, older_columns.POINTER):
+            for choice in (OLDER_ACTIVE, OLDER_POINTER):
                 choices.take_back(choice)
     return mirrored(chosen)
 
 
 def mirrored(chosen: Mapping[str, str]) -> dict[str, str]:
     """Return the older columns among these choices: what they say -> `table.name`."""
-    kinds = (older_columns.ACTIVE, older_columns.POINTER)
-    return {kind: f"{choices.TABLES[kind]}.{chosen[kind]}" for kind in kinds if kind in chosen}
+    kinds = (OLDER_ACTIVE, OLDER_POINTER)
+    return {kind: f"{TABLES[kind]}.{chosen[kind]}" for kind in kinds if kind in chosen}

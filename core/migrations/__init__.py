@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from core import __version__
+from core.choices import ACCEPTED_TYPES
 from core.db import create_engine
 from core.errors import DatabaseUnavailable, MigrationRefused, SchemaNotReady
 from core.logs import logger
@@ -42,8 +43,8 @@ def migrate(
     """Bring the database at `url` to this release's schema; return its revision before that (None: fresh).
 
     `notifications`: choose whether the app's own transactions notify; None leaves that as it is (at first: they do).
-    `planning`: choose columns of `session` that say where rows are made (`choices.PLAN_ONLY_WHERE`), and how many hours
-    ahead (`choices.PLAN_AHEAD_FROM`): the name of the choice -> the column, or None to take the choice back.
+    `planning`: choose columns of `session` that say where rows are made (`core.choices.PLAN_ONLY_WHERE`), and how many
+    hours ahead (`core.choices.PLAN_AHEAD_FROM`): the name of the choice -> the column, or None to take the choice back.
 
     Safe to run twice, from two places at once, and beside a live app. Raises `MigrationRefused` if the existing tables
     cannot be adopted as they are, and then changes nothing; raises `DatabaseUnavailable` if the server does not answer,
@@ -75,7 +76,7 @@ def _choose(connection: Connection, chosen: Mapping[str, str | None]) -> None:
         if value is not None:
             choices.choose(name, value)
     mend(connection, tell=False)  # the choices say what a function must be, and which triggers there are
-    if chosen.keys() & choices.ACCEPTED_TYPES.keys():
+    if chosen.keys() & ACCEPTED_TYPES.keys():
         choices.request_every_session()
 
 

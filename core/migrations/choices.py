@@ -1,69 +1,22 @@
-"""What this database has chosen, and which release made its schema, in one small table of ours: `seisiun_choice`.
+"""What the choices of a database (`core.choices`) add to its schema, and how `migrate` and `adopt` make them."""
 
-`migrate` and `adopt` write it, so that each choice is made once. An environment variable could differ from run to run,
-and from process to process. Most choices name a column of the app's; one whose column is gone does not count.
-"""
+from collections.abc import Mapping
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from sqlalchemy import Connection
 
-from sqlalchemy import Connection, Row, text
-
+from core.choices import (
+    ACCEPTED_TYPES,
+    DEACTIVATED_PEOPLE,
+    NOTIFICATIONS,
+    PLAN_AHEAD_FROM,
+    PLAN_ONLY_WHERE,
+    TABLES,
+    read,
+)
 from core.errors import MigrationRefused
 from core.migrations import older_columns
 from core.migrations.live import SHORT_LOCK_TIMEOUT_MS, Trigger, columns, make_triggers, scalar, step
 from core.migrations.older_columns import quoted
-
-DEACTIVATED_PEOPLE: Final = "deactivated_people"  # a boolean of `person`: false means that the app has deactivated them
-PLAN_ONLY_WHERE: Final = "plan_only_where"  # a boolean of `session`: only where it is true are rows made
-PLAN_AHEAD_FROM: Final = "plan_ahead_from"  # a number of `session`: how many hours before its window a row is made
-NOTIFICATIONS: Final = "notifications"
-
-TABLES: Final = {
-    DEACTIVATED_PEOPLE: "person",
-    PLAN_ONLY_WHERE: "session",
-    PLAN_AHEAD_FROM: "session",
-    older_columns.ACTIVE: "session_instance",
-    older_columns.POINTER: "person",
-}
-"""The choices that name a column, and the table that has it."""
-
-ACCEPTED_TYPES: Final = {PLAN_ONLY_WHERE: {"boolean"}, PLAN_AHEAD_FROM: {"smallint", "integer", "bigint"}}
-
-
-def read(connection: Connection) -> dict[str, str]:
-    """Return the choices that count: name -> value; none if our role may not read them, or there is no table yet."""
-    return {name: value for name, value, is_there in _read(connection) if is_there}
-
-
-def gone(connection: Connection) -> list[str]:
-    """Return, in words, the choices of planning whose column is gone: no session gets rows by them."""
-    return [
-        f"the column {TABLES[name]}.{value}, which {name} names, is missing: run "
-        "`python -m seisiun migrate --plan-all`, or name another"
-        for name, value, is_there in _read(connection)
-        if name in ACCEPTED_TYPES and not is_there
-    ]
-
-
-def _read(connection: Connection) -> Sequence[Row[str, str, bool]]:
-    if not connection.scalar(_MAY_READ):
-        return []
-    return connection.execute(_CHOICES, {"choices": [*TABLES], "tables": [*TABLES.values()]}).all()
-
-
-_MAY_READ = text("SELECT has_table_privilege(to_regclass('seisiun_choice'), 'SELECT')")
-_CHOICES = text(
-    """
-    SELECT name, value, its_table IS NULL OR EXISTS (
-        SELECT FROM pg_attribute WHERE attrelid = to_regclass(its_table) AND attname = value AND NOT attisdropped
-    )
-    FROM seisiun_choice
-    LEFT JOIN unnest(CAST(:choices AS text[]), CAST(:tables AS text[])) t(choice, its_table) ON choice = name
-    ORDER BY name
-    """
-)
-
 
 # What a choice adds to the schema
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from core.migrations import choices
+from core import choices
 from core.migrations.definition import Definition, definition_with
 from core.migrations.live import (
     Trigger,

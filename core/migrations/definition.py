@@ -9,6 +9,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from core.choices import DEACTIVATED_PEOPLE
 from core.migrations import choices, older_columns
 from core.migrations.live import Trigger, function_name
 
@@ -35,7 +36,7 @@ class Definition:
 
     def tables_of_functions(self) -> dict[str, str]:
         """Return the table that each trigger function serves: name -> table."""
-        always = choices.triggers({choices.DEACTIVATED_PEOPLE: "active"})  # the function is made without its triggers
+        always = choices.triggers({DEACTIVATED_PEOPLE: "active"})  # the function is made without its triggers
         return {function_name(call): table for table, _, _, call in (*self.triggers.values(), *always)}
 
 

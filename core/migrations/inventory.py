@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 
 from sqlalchemy import Connection, text
 
+from core.choices import DEACTIVATED_PEOPLE
 from core.migrations import choices, steps
 from core.migrations.damage import VERSION_TABLE
 from core.migrations.definition import definition
@@ -74,7 +75,7 @@ def missing(connection: Connection) -> Inventory:
 def wanted(there: dict[str, dict[str, str]]) -> Inventory:
     """Return what this release makes where the app's tables have these columns: name -> type."""
     whole = definition()
-    follows = {choices.DEACTIVATED_PEOPLE: "active"} if there["person"].get("active") == "boolean" else {}
+    follows = {DEACTIVATED_PEOPLE: "active"} if there["person"].get("active") == "boolean" else {}
     return Inventory(
         app_tables=frozenset(whole.app_tables),
         columns=frozenset(

@@ -2,26 +2,23 @@
 
 During a take-over two BEFORE triggers set an older column from ours whenever they differ. So the app shows our truth
 under its own names, and what its old code writes there is put right in the same statement. The names are choices of the
-database (`core.migrations.choices`).
+database (`core.choices`).
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from sqlalchemy import Connection, text
 
+from core.choices import OLDER_ACTIVE, OLDER_POINTER
 from core.errors import MirrorRefused
 from core.migrations.live import Trigger
-
-ACTIVE: Final = "older_active"
-POINTER: Final = "older_pointer"
 
 
 @dataclass(frozen=True, slots=True)
 class OlderColumn:
-    """A column of the app's that may say what ours says. `choice`: ACTIVE or POINTER."""
+    """A column of the app's that may say what ours says. `choice`: OLDER_ACTIVE or OLDER_POINTER."""
 
     choice: str
     table: str
@@ -85,7 +82,10 @@ def choose(found: Sequence[OlderColumn], active: str | None, pointer: str | None
     """
     chosen = [
         column
-        for choice, name, option in ((ACTIVE, active, "--active-column"), (POINTER, pointer, "--pointer-column"))
+        for choice, name, option in (
+            (OLDER_ACTIVE, active, "--active-column"),
+            (OLDER_POINTER, pointer, "--pointer-column"),
+        )
         if (column := _choose([each for each in found if each.choice == choice], name, option))
     ]
     if not chosen:
@@ -121,9 +121,9 @@ def quoted(name: str) -> str:
 def functions(chosen: Mapping[str, str]) -> dict[str, str]:
     """Return the trigger functions for the columns that were chosen: signature -> body."""
     made = {}
-    if name := chosen.get(ACTIVE):
+    if name := chosen.get(OLDER_ACTIVE):
         made["seisiun_older_active() RETURNS trigger"] = f"NEW.{quoted(name)} := NEW.active; RETURN NEW;"
-    if name := chosen.get(POINTER):
+    if name := chosen.get(OLDER_POINTER):
         assignment = f"NEW.{quoted(name)} := NEW.active_session_instance_id;"
         made["seisiun_older_pointer() RETURNS trigger"] = f"{assignment} RETURN NEW;"
         # An app that clears the older pointer, and then deletes the instance: the clearing is put right at once, so the
@@ -140,10 +140,10 @@ def triggers(chosen: Mapping[str, str]) -> list[Trigger]:
     """Return the triggers. PostgreSQL fires them by name: ours come last, after whatever the app's own have set."""
     made: list[Trigger] = []
     when = "BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW WHEN "
-    if name := chosen.get(ACTIVE):
+    if name := chosen.get(OLDER_ACTIVE):
         differs = f"({bits_differ(f'NEW.{quoted(name)}', 'NEW.active')})"
         made.append(("session_instance", "zz_seisiun_older_active", when + differs, "seisiun_older_active"))
-    if name := chosen.get(POINTER):
+    if name := chosen.get(OLDER_POINTER):
         differs = f"({pointers_differ(f'NEW.{quoted(name)}', 'NEW.active_session_instance_id')})"
         made.append(("person", "zz_seisiun_older_pointer", when + differs, "seisiun_older_pointer"))
         on_delete = "BEFORE DELETE ON {table} FOR EACH ROW WHEN (OLD.active)"
@@ -154,10 +154,10 @@ def triggers(chosen: Mapping[str, str]) -> list[Trigger]:
 def indexes(chosen: Mapping[str, str]) -> dict[str, str]:
     """Return the indexes of the rows that differ, which are hardly any: name -> table, columns, condition."""
     made = {}
-    if name := chosen.get(ACTIVE):
+    if name := chosen.get(OLDER_ACTIVE):
         differs = bits_differ(quoted(name), "active")
         made["seisiun_older_active_differs"] = f"session_instance (session_instance_id) WHERE {differs}"
-    if name := chosen.get(POINTER):
+    if name := chosen.get(OLDER_POINTER):
         differs = pointers_differ(quoted(name), "active_session_instance_id")
         made["seisiun_older_pointer_differs"] = f"person (person_id) WHERE {differs}"
     return made

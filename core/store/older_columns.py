@@ -24,8 +24,8 @@ from sqlalchemy import (
     update,
 )
 
-from core.migrations import choices
-from core.migrations.older_columns import ACTIVE, POINTER
+from core import choices
+from core.choices import OLDER_ACTIVE, OLDER_POINTER
 from core.store.arrays import is_in
 from core.store.planning import instances
 
@@ -35,7 +35,7 @@ MOST = 500  # in one transaction
 def differing(connection: Connection) -> int:
     """Return how many rows differ; 0 where nothing is mirrored."""
     chosen = choices.read(connection)
-    counts = [_count(kind, chosen[kind]) for kind in (ACTIVE, POINTER) if kind in chosen]
+    counts = [_count(kind, chosen[kind]) for kind in (OLDER_ACTIVE, OLDER_POINTER) if kind in chosen]
     return sum(connection.execute(each).scalar_one() for each in counts)
 
 
@@ -47,9 +47,9 @@ def bring_into_line(connection: Connection) -> int:
     """
     chosen = choices.read(connection)
     changed = 0
-    if name := chosen.get(ACTIVE):
+    if name := chosen.get(OLDER_ACTIVE):
         changed += connection.execute(_set_bits(name), {"most": MOST}).rowcount
-    if name := chosen.get(POINTER):
+    if name := chosen.get(OLDER_POINTER):
         there = connection.execute(_lock_people(name), {"most": MOST}).all()
         held = instances.lock_keys(connection, {to for _, to in there if to is not None})
         free = [person_id for person_id, to in there if to is None or to in held]
@@ -69,14 +69,14 @@ def _people(name: str) -> TableClause:
 
 def _differs(kind: str, of: TableClause, name: str) -> ColumnElement[bool]:
     """Return the condition, as the indexes of `core.migrations.older_columns` state it."""
-    if kind == ACTIVE:
+    if kind == OLDER_ACTIVE:
         return func.coalesce(of.c[name], false()) != of.c.active
     return of.c[name].is_distinct_from(of.c.active_session_instance_id)
 
 
 @cache
 def _count(kind: str, name: str) -> Select[int]:
-    of = _instances(name) if kind == ACTIVE else _people(name)
+    of = _instances(name) if kind == OLDER_ACTIVE else _people(name)
     return select(func.count()).select_from(of).where(_differs(kind, of, name))
 
 
@@ -87,7 +87,7 @@ _MOST = bindparam("most", type_=Integer())
 def _set_bits(name: str) -> Update:
     of = _instances(name)
     id_ = of.c.session_instance_id
-    free = select(id_).where(_differs(ACTIVE, of, name)).order_by(id_).limit(_MOST)
+    free = select(id_).where(_differs(OLDER_ACTIVE, of, name)).order_by(id_).limit(_MOST)
     locked = free.with_for_update(key_share=True, skip_locked=True).scalar_subquery()
     return update(of).where(id_ == func.any(func.array(locked))).values({name: of.c.active})
 
@@ -95,7 +95,7 @@ def _set_bits(name: str) -> Update:
 @cache
 def _lock_people(name: str) -> Select[int, int | None]:
     of = _people(name)
-    free = select(of.c.person_id, of.c.active_session_instance_id).where(_differs(POINTER, of, name))
+    free = select(of.c.person_id, of.c.active_session_instance_id).where(_differs(OLDER_POINTER, of, name))
     return free.order_by(of.c.person_id).limit(_MOST).with_for_update(key_share=True, skip_locked=True)
 
 

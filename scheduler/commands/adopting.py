@@ -10,6 +10,7 @@ from typing import Any
 import click
 from sqlalchemy.exc import DBAPIError
 
+from core import choices
 from core.adoption import check as checks
 from core.adoption import removal, takeover
 from core.adoption.check import Check
@@ -17,9 +18,8 @@ from core.adoption.findings import Finding
 from core.adoption.removal import Removal
 from core.db import create_engine, database, is_embedded
 from core.errors import DatabaseUnavailable, MirrorRefused, SeisiunError
-from core.migrations import choices
 from core.migrations.inventory import Inventory
-from core.migrations.older_columns import ACTIVE, quoted
+from core.migrations.older_columns import quoted
 from core.settings import load_settings
 from scheduler.commands.status import BEAT_STALE
 
@@ -123,7 +123,9 @@ def mirror(url: str, hindrances: list[str], active: str | None, pointer: str | N
         )
     columns = takeover.begin(url, active, pointer)
     for column in columns:
-        ours = "session_instance.active" if column.choice == ACTIVE else "person.active_session_instance_id"
+        ours = (
+            "session_instance.active" if column.choice == choices.OLDER_ACTIVE else "person.active_session_instance_id"
+        )
         click.echo(f"mirroring: {column} is kept equal to {ours}")
     changed, left = takeover.bring_into_line(url)
     click.echo(f"rows brought into line: {changed}")

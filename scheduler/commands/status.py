@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.text import Text
 from sqlalchemy import Connection
 
+from core import choices
 from core.adoption.takeover import mirrored
 from core.db.transaction_settings import clock, is_read_only
-from core.migrations import choices
 from core.migrations.damage import damage
 from core.reconcile.log import MISSED
 from core.reconcile.result import ZONE_VERSION

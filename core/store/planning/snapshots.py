@@ -29,8 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import ColumnElement
 
-from core.migrations.choices import PLAN_AHEAD_FROM, PLAN_ONLY_WHERE
-from core.migrations.older_columns import ACTIVE
+from core.choices import OLDER_ACTIVE, PLAN_AHEAD_FROM, PLAN_ONLY_WHERE
 from core.models import (
     ActivationLog,
     ActivationWindow,
@@ -46,12 +45,16 @@ from core.rules.planner import Binding, InstanceSnapshot, SessionSnapshot
 from core.store.arrays import is_in
 from core.windows import DEFAULT_BUFFER, LONGEST_BUFFER_MINUTES
 
+
+def _chosen(choice: str) -> ScalarSelect[str]:
+    """Return what the database has chosen, or NULL; PostgreSQL reads it once for a statement."""
+    return select(Choice.value).where(Choice.name == literal_column(f"'{choice}'")).scalar_subquery()
+
+
 # The row's present content without `active`, which we flip, and without the app's older column that follows it: while
 # this equals `written`, nobody has changed the row.
 ROW_CONTENT = (
-    func.to_jsonb(literal_column("session_instance"))
-    .op("-")("active")
-    .op("-")(func.array(select(Choice.value).where(Choice.name == literal_column(f"'{ACTIVE}'")).scalar_subquery()))
+    func.to_jsonb(literal_column("session_instance")).op("-")("active").op("-")(func.array(_chosen(OLDER_ACTIVE)))
 )
 
 
@@ -105,11 +108,6 @@ def _hours_ahead() -> ColumnElement[int | None]:
 def _column(name: ColumnElement[str]) -> ColumnElement[str]:
     """Return a column of the app's as text: only the database knows its name."""
     return func.to_jsonb(literal_column("session")).op("->>")(name)
-
-
-def _chosen(choice: str) -> ScalarSelect[str]:
-    """Return what the database has chosen, or NULL; PostgreSQL reads it once for a statement."""
-    return select(Choice.value).where(Choice.name == literal_column(f"'{choice}'")).scalar_subquery()
 
 
 _SESSIONS = select(

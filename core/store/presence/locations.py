@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from core.migrations.older_columns import POINTER
+from core.choices import OLDER_POINTER
 from core.models import INSTANT, ActiveInstance, Choice, Person, SessionInstance, SessionInstancePerson
 from core.store.arrays import ValueTable, is_in
 
@@ -155,7 +155,7 @@ def lock_active(connection: Connection, instance_ids: Collection[int], *, wait: 
 
 
 def _lock_active(*, wait: bool) -> Select[int]:
-    takes_over = exists().where(Choice.name == POINTER)
+    takes_over = exists().where(Choice.name == OLDER_POINTER)
     own_row = (
         select(SessionInstance.session_instance_id)
         .where(SessionInstance.session_instance_id == ActiveInstance.session_instance_id, takes_over)

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from core.migrations.older_columns import ACTIVE, POINTER
+from core.choices import OLDER_ACTIVE, OLDER_POINTER
 from tests.core.migrations import existing_app
 from tests.data import add_check_in, add_instance, add_person, add_session, execute
 
@@ -31,7 +31,7 @@ CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL;
 CREATE TRIGGER noted AFTER UPDATE OF is_active ON session_instance FOR EACH ROW EXECUTE FUNCTION note();
 CREATE TRIGGER unconcerned AFTER UPDATE OF comments ON session_instance FOR EACH ROW EXECUTE FUNCTION note();
 """
-CHOSEN = {ACTIVE: "is_active", POINTER: "at_active_session_instance_id"}
+CHOSEN = {OLDER_ACTIVE: "is_active", OLDER_POINTER: "at_active_session_instance_id"}
 ALL_DAY = {"start": "00:00", "end": "23:59"}
 
 

@@ -12,10 +12,10 @@ from sqlalchemy.exc import DBAPIError
 
 from core.active_session_manager import update_active_sessions
 from core.adoption import removal, takeover
+from core.choices import PLAN_ONLY_WHERE
 from core.db import create_engine
 from core.errors import RemovalRefused
 from core.migrations import migrate
-from core.migrations.choices import PLAN_ONLY_WHERE
 from tests.core.adoption import older_app
 from tests.core.migrations.catalogue import catalogue
 from tests.core.migrations.existing_app import columns_of, rows_of

@@ -7,10 +7,10 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine
 
 from core.active_session_manager import ensure_instance, session_saved
+from core.choices import PLAN_AHEAD_FROM, PLAN_ONLY_WHERE
 from core.db import create_engine
 from core.errors import MigrationRefused
 from core.migrations import migrate
-from core.migrations.choices import PLAN_AHEAD_FROM, PLAN_ONLY_WHERE
 from core.migrations.damage import damage
 from core.rules.planner import MOST_HOURS_AHEAD
 from core.settings import Settings
