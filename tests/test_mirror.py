@@ -37,6 +37,7 @@ COVERED_BY = {
     "core/migrations/versions/0006_notifications.py": "scheduler/scenarios/test_notifications.py",
     "core/migrations/versions/0007_leaving.py": "core/migrations/test_triggers.py",
     "core/migrations/versions/0008_transitions.py": "core/store/views/test_transitions.py",
+    "core/choices.py": "core/migrations/test_choices.py",
     "core/models.py": "core/migrations/test_fresh_database.py",
     "core/recurrence/leniency.py": "core/recurrence/test_json_text.py",
     "core/recurrence/schedules.py": "core/recurrence/test_recurrence.py",
