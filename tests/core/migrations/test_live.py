@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from core.migrations import migrate
-from core.migrations.live import LOCK_TIMEOUT_MS
+from core.migrations.live import LOCK_TIMEOUT_MS, function_source
 from tests.core.migrations.catalogue import catalogue
 from tests.core.migrations.existing_app import install
 from tests.data import connected, execute, value
@@ -123,3 +123,14 @@ def _wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "statement", ["INSERT INTO {}t VALUES (1)", "UPDATE {}t SET a = 1", "DELETE FROM {}t", "SELECT {}seisiun_f(1)"]
+)
+def test_a_function_names_the_schema_of_each_table_that_it_writes(statement: str) -> None:
+    """It searches pg_catalog alone, so that a name without a schema is not found, and the app's own write fails."""
+    source = function_source(f"IF TG_OP = 'UPDATE' THEN {statement.format('')}; END IF;", None, '"public"')
+
+    assert statement.format('"public".') in source
+    assert "TG_OP = 'UPDATE' THEN" in source
