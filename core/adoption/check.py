@@ -105,6 +105,7 @@ def _findings(
     yield from evenings.unreadable(connection, of)
     yield from evenings.weeks(connection, of, settings)
     yield from evenings.pairs(of)
+    yield from evenings.attendances(connection, columns)
     yield from evenings.buffers(of)
     yield from catalogue.empty_columns(connection, columns)
     yield from catalogue.triggers(connection)

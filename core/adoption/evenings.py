@@ -344,6 +344,24 @@ def _placed(connection: Connection, columns: Columns, now: Now) -> dict[int, int
     return {person_id: yes.session_instance_id for person_id, yes in deciding.items() if yes}
 
 
+def attendances(connection: Connection, columns: Columns) -> list[Finding]:
+    """Find what people say of evenings in other words than ours."""
+    if not columns["session_instance_person"]:
+        return []
+    rows = [Row(said, f"rows: {number}") for said, number in connection.execute(_OTHER_WORDS)]
+    return found(
+        "attendances", "words in session_instance_person.attendance other than ours", rows, "Only 'yes' counts"
+    )
+
+
+_OTHER_WORDS = text(
+    """
+    SELECT attendance::text, count(*) FROM session_instance_person
+    WHERE attendance::text NOT IN ('yes', 'maybe', 'no') GROUP BY 1 ORDER BY 2 DESC LIMIT 20
+    """
+)
+
+
 def of_choice(choice: str, found_: Sequence[OlderColumn]) -> OlderColumn | None:
     """Return the one older column for ACTIVE or POINTER; None if there is none, or if several may be meant."""
     fit = [each for each in found_ if each.choice == choice]

@@ -295,6 +295,13 @@ def test_buffers_out_of_bounds_and_columns_that_must_not_be_empty_are_named(
     assert "session_instance.created_by_user_id" in says(found, "empty_columns")
 
 
+def test_a2_words_of_people_that_do_not_count_are_named(app: Connection, empty_database_url: str) -> None:
+    execute(app, "ALTER TABLE session_instance_person DROP CONSTRAINT session_instance_person_attendance_check")
+    execute(app, "UPDATE session_instance_person SET attendance = 'going' WHERE attendance = 'yes'")
+
+    assert says(check(empty_database_url), "attendances") == {"going": "rows: 1"}
+
+
 @pytest.mark.usefixtures("app")
 def test_triggers_that_each_flip_fires_are_named_and_others_are_not(empty_database_url: str) -> None:
     assert says(check(empty_database_url), "triggers") == {"session_instance.touched": "calls touch"}
