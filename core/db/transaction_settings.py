@@ -95,6 +95,11 @@ def _exchange(names: tuple[str, ...]) -> Select[*tuple[str, ...]]:
     return _set_config(names).select_from(before).with_only_columns(*before.c, *_set_config(names).exported_columns)
 
 
+def fires_no_triggers(connection: Connection) -> bool:
+    """Return whether this database, or our role, is set to fire no triggers (`session_replication_role`)."""
+    return connection.scalar(select(func.current_setting("session_replication_role"))) == "replica"
+
+
 def is_read_only(connection: Connection) -> bool:
     """Return whether nothing can be written here: on a standby, or because somebody has made the database read-only."""
     return connection.scalar(select(func.current_setting("transaction_read_only"))) == "on"

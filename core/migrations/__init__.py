@@ -170,8 +170,11 @@ def _only_one(connection: Connection) -> Iterator[None]:
     CONCURRENTLY would wait for that snapshot.
     """
     deadline = time.monotonic() + _LOCK_WAIT_SECONDS
-    key = {"key": _LOCK_KEY}
+    key, told = {"key": _LOCK_KEY}, False
     while not connection.scalar(sqlalchemy.text("SELECT pg_try_advisory_lock(:key)"), key):
+        for holder in () if told else connection.execute(_OTHER_MIGRATIONS, key).mappings():
+            log.warning("waits_for", **holder)
+        told = True
         if time.monotonic() > deadline:
             raise DatabaseUnavailable(f"another migration has been running for {_LOCK_WAIT_SECONDS} seconds")
         time.sleep(0.1)
@@ -212,11 +215,20 @@ def _telling_who_holds_it_up(engine: Engine, connection: Connection) -> Iterator
 
 
 # Raw SQL, because SQLAlchemy Core has no tables for the catalogue.
-_HOLDERS = sqlalchemy.text(
-    """
+_ACTIVITY = """
     SELECT pid, coalesce(application_name, '') AS application, coalesce(usename, '') AS role,
         coalesce(state, backend_type) AS state,
         to_char(xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SSZ') AS since
-    FROM pg_stat_activity WHERE pid = ANY (pg_blocking_pids(:pid)) AND pid <> pg_backend_pid()
+    FROM pg_stat_activity
+"""
+_HOLDERS = sqlalchemy.text(f"{_ACTIVITY} WHERE pid = ANY (pg_blocking_pids(:pid)) AND pid <> pg_backend_pid()")
+_OTHER_MIGRATIONS = sqlalchemy.text(
+    _ACTIVITY  # noqa: S608 -- our own text
+    + """
+    WHERE pid IN (
+        SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND (classid::bigint << 32) + objid::bigint = :key
+    )
     """
 )

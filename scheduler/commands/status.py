@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from core import choices
 from core.adoption.takeover import mirrored
-from core.db.transaction_settings import clock, is_read_only
+from core.db.transaction_settings import clock, fires_no_triggers, is_read_only
 from core.migrations.damage import damage
 from core.reconcile.log import MISSED
 from core.reconcile.result import ZONE_VERSION
@@ -108,7 +108,9 @@ def hindrances(connection: Connection) -> list[str]:
 
 
 def _database_problems(connection: Connection) -> list[str]:
-    return ["this database cannot be written to: it is a standby, or read-only"] * is_read_only(connection)
+    read_only = ["this database cannot be written to: it is a standby, or read-only"] * is_read_only(connection)
+    silent = "session_replication_role is replica, set on the role or the database: no trigger tells us of an edit"
+    return read_only + [silent] * fires_no_triggers(connection)
 
 
 def _schema_problems(connection: Connection) -> list[str]:

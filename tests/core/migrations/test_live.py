@@ -12,11 +12,12 @@ from contextlib import contextmanager
 import psycopg2
 import pytest
 
-from core.migrations import migrate
+from core.migrations import _LOCK_KEY, migrate
 from core.migrations.live import LOCK_TIMEOUT_MS, function_source
 from tests.core.migrations.catalogue import catalogue
 from tests.core.migrations.existing_app import install
 from tests.data import connected, execute, value
+from tests.scheduler.daemon_process import eventually
 
 
 @contextmanager
@@ -61,6 +62,22 @@ def test_long_transaction_of_the_apps_delays_the_migration_and_blocks_no_reader(
     assert len(told) == 1, "once, and not at each try"
     for part in (f"pid={holder}", "application=", "role=postgres", 'state="idle in transaction"', 'since="20'):
         assert part in told[0]
+
+
+def test_a_migration_tells_at_once_which_other_one_it_waits_for(
+    empty_database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ThreadPoolExecutor(1) as pool, connected(empty_database_url) as other:
+        execute(other, "SELECT pg_advisory_lock(%s)", _LOCK_KEY)
+        migrating = pool.submit(migrate, empty_database_url)
+        eventually(lambda: [line for line in caplog.messages if "waits_for" in line], "it tells")
+        assert not migrating.done()
+        holder = other.info.backend_pid
+        execute(other, "SELECT pg_advisory_unlock(%s)", _LOCK_KEY)
+        assert migrating.result(30) is None
+
+    [told] = [line for line in caplog.messages if "waits_for" in line]
+    assert f"pid={holder}" in told
 
 
 def test_old_snapshot_delays_the_indexes_and_fails_nothing(empty_database_url: str) -> None:

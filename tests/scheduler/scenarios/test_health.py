@@ -177,6 +177,16 @@ def test_status_on_a_fresh_database_says_that_no_daemon_is_alive(database_url: s
     assert problems(database_url) == ["no daemon is alive: start `python -m seisiun run`"]
 
 
+def test_status_tells_that_the_database_fires_no_triggers(database_url: str, app: Connection) -> None:
+    name = value(app, "SELECT current_database()")
+    execute(app, f"ALTER DATABASE {name} SET session_replication_role = replica")
+
+    assert any(problem.startswith("session_replication_role is replica") for problem in problems(database_url))
+
+    execute(app, f"ALTER DATABASE {name} RESET session_replication_role")
+    assert not any("session_replication_role" in problem for problem in problems(database_url))
+
+
 def test_a_beat_that_lies_ahead_after_the_clock_was_set_back_is_no_sign_of_life(
     daemons: Daemons, database_url: str
 ) -> None:
