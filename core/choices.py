@@ -28,9 +28,12 @@ TABLES: Final = {
 ACCEPTED_TYPES: Final = {PLAN_ONLY_WHERE: {"boolean"}, PLAN_AHEAD_FROM: {"smallint", "integer", "bigint"}}
 
 
-def read(connection: Connection) -> dict[str, str]:
-    """Return the choices that count: name -> value; none if our role may not read them, or there is no table yet."""
-    return {name: value for name, value, is_there in _read(connection) if is_there}
+def read(connection: Connection, *, may_read: bool = False) -> dict[str, str]:
+    """Return the choices that count: name -> value; none if our role may not read them, or there is no table yet.
+
+    `may_read`: it may, as every role that reconciles, so that we need not ask.
+    """
+    return {name: value for name, value, is_there in _read(connection, may_read=may_read) if is_there}
 
 
 def gone(connection: Connection) -> list[str]:
@@ -43,8 +46,8 @@ def gone(connection: Connection) -> list[str]:
     ]
 
 
-def _read(connection: Connection) -> Sequence[Row[str, str, bool]]:
-    if not connection.scalar(_MAY_READ):
+def _read(connection: Connection, *, may_read: bool = False) -> Sequence[Row[str, str, bool]]:
+    if not may_read and not connection.scalar(_MAY_READ):
         return []
     return connection.execute(_CHOICES, {"choices": [*TABLES], "tables": [*TABLES.values()]}).all()
 

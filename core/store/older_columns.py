@@ -34,7 +34,7 @@ MOST = 500  # in one transaction
 
 def differing(connection: Connection) -> int:
     """Return how many rows differ; 0 where nothing is mirrored."""
-    chosen = choices.read(connection)
+    chosen = choices.read(connection, may_read=True)
     counts = [_count(kind, chosen[kind]) for kind in (OLDER_ACTIVE, OLDER_POINTER) if kind in chosen]
     return sum(connection.execute(each).scalar_one() for each in counts)
 
@@ -45,7 +45,7 @@ def bring_into_line(connection: Connection) -> int:
     It leaves out rows that another transaction holds, and people at an instance that another transaction holds so that
     the app's foreign key would wait for it.
     """
-    chosen = choices.read(connection)
+    chosen = choices.read(connection, may_read=True)
     changed = 0
     if name := chosen.get(OLDER_ACTIVE):
         changed += connection.execute(_set_bits(name), {"most": MOST}).rowcount

@@ -2,8 +2,6 @@
 
 
 -- older_columns.differing
-SELECT has_table_privilege(to_regclass('seisiun_choice'), 'SELECT');
-
 SELECT name, value, its_table IS NULL OR EXISTS (
     SELECT FROM pg_attribute WHERE attrelid = to_regclass(its_table) AND attname = value AND NOT attisdropped
 )
@@ -21,8 +19,6 @@ WHERE person.older_pointer IS DISTINCT FROM person.active_session_instance_id;
 
 
 -- older_columns.bring_into_line
-SELECT has_table_privilege(to_regclass('seisiun_choice'), 'SELECT');
-
 SELECT name, value, its_table IS NULL OR EXISTS (
     SELECT FROM pg_attribute WHERE attrelid = to_regclass(its_table) AND attname = value AND NOT attisdropped
 )
