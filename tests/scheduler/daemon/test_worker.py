@@ -233,7 +233,7 @@ def test_a_retry_that_was_noted_before_it_started_is_kept(work: Work, app: Conne
     execute(
         app,
         "DELETE FROM plan_request; UPDATE session_plan SET failures = 1, error = 'x', "
-        "failed_at = clock_timestamp(), retry_at = clock_timestamp() + interval '0.7 s'",
+        "failed_at = clock_timestamp(), retry_at = clock_timestamp() + interval '2 s'",
     )
     work()
     assert causes(app, session_id) == []
