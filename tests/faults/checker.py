@@ -22,7 +22,7 @@ BOUND_SECONDS = 2.0
 GRACE_SECONDS = 0.25  # how long before a fault an edge may have come that it still could swallow
 LOOK_AHEAD_SECONDS = 60.0
 STORY_SECONDS = 4.0
-DELETED = "deleted"  # the cause of a flip when its row was deleted: the product has no part in it
+DELETED = "deleted"  # the cause of a flip when its row was deleted: the product only logs it
 
 Kind = Literal["missed", "early", "late", "doubled", "extra"]
 
@@ -274,11 +274,11 @@ def _log_findings(history: History, flips: Mapping[str, list[Flip]]) -> list[Fin
     findings = []
     for subject in sorted(logged.keys() | {subject for subject in flips if subject.startswith("instance")}):
         rows = logged.get(subject, [])
-        own = [flip for flip in flips.get(subject, ()) if flip.by != DELETED]
-        if [row.active for row in rows] != [flip.active for flip in own]:
+        bits = flips.get(subject, [])
+        if [row.active for row in rows] != [flip.active for flip in bits]:
             told = "".join("+" if row.active else "-" for row in rows)
-            happened = "".join("+" if flip.active else "-" for flip in own)
-            at = own[0].committed_at if own else rows[0].done_at
+            happened = "".join("+" if flip.active else "-" for flip in bits)
+            at = bits[0].committed_at if bits else rows[0].done_at
             detail = f"the log says {told or 'nothing'}, it was {happened or 'nothing'}"
             findings.append(Finding("doubled", subject, at, detail))
     return findings

@@ -22,7 +22,7 @@ def kinds(
     passes: tuple[float, ...] = (),
     until: float = 100,
 ) -> list[str]:
-    told = [Logged(f.subject, f.active, f.wrote_at) for f in flips if f.by != DELETED] if log is None else log
+    told = [Logged(f.subject, f.active, f.wrote_at) for f in flips] if log is None else log
     verdict = check(History({I: versions}, flips, told, faults, passes, until))
     return [finding.kind for finding in verdict.findings]
 
@@ -177,10 +177,12 @@ def test_what_is_on_may_not_stay_on_when_it_is_moved_far() -> None:
     assert kinds(moved, [flip(ON, 10.01), flip(OFF, 95.01)]) == ["missed"]
 
 
-def test_a_deleted_row_needs_no_log() -> None:
+def test_a_deletion_of_what_is_on_is_in_the_log_too() -> None:
     versions = [*TEN, Version(15, 15.1, None)]
 
-    assert kinds(versions, [flip(ON, 10.01), flip(OFF, 15.05, by=DELETED)]) == []
+    deleted = [flip(ON, 10.01), flip(OFF, 15.05, by=DELETED)]
+    assert kinds(versions, deleted) == []
+    assert kinds(versions, deleted, log=[Logged(I, ON, 10.01)]) == ["doubled"]  # the log leaves the deletion out
 
 
 def test_two_instances_of_a_session_at_once_are_found() -> None:
