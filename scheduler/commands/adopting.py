@@ -58,7 +58,7 @@ def app_database() -> Iterator[str]:
     """Yield the URL of the app's database. Raises `DatabaseUnavailable` where none is configured."""
     settings = load_settings()
     if is_embedded(settings):
-        raise DatabaseUnavailable("DATABASE_URL is not set: `adopt` is for the database of an app")
+        raise DatabaseUnavailable("no database is named: set DATABASE_URL, or PGHOST and the others that your app sets")
     with database(settings) as url:
         yield url
 

@@ -94,7 +94,7 @@ def test_check_needs_an_apps_database() -> None:
     done = run("-m", "scheduler", "adopt", "--check", settings={})
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert "DATABASE_URL is not set: `adopt` is for the database of an app" in done.stderr
+    assert "no database is named: set DATABASE_URL, or PGHOST and the others that your app sets" in done.stderr
 
 
 @pytest.mark.usefixtures("app")
