@@ -15,7 +15,8 @@ INDEXES = {"session_instance_person_left": "session_instance_person (person_id, 
 FUNCTIONS = {
     # Request the session even if the instance is not active or has no window yet: another transaction may have written
     # the activation or the plan, and not committed it, while this check-in is written. Who leaves one instance leaves
-    # all that are open then, so all that the person said yes to are touched.
+    # all that are open then, so all that the person said yes to are touched. What was left longer ago than any window
+    # lasts touches nothing, so that an import of the past stays quick.
     "seisiun_check_in_saved() RETURNS trigger": """
         DECLARE
             touched bigint[] := CASE TG_OP
@@ -25,7 +26,7 @@ FUNCTIONS = {
             END;
         BEGIN
             IF current_setting('seisiun.own_write', true) IS DISTINCT FROM 'on' THEN
-                IF OLD.left_at IS NOT NULL OR NEW.left_at IS NOT NULL THEN
+                IF greatest(OLD.left_at, NEW.left_at) > clock_timestamp() - interval '4 days' THEN
                     touched := touched || ARRAY(
                         SELECT session_instance_id::bigint FROM session_instance_person
                         WHERE person_id IN (OLD.person_id, NEW.person_id) AND attendance = 'yes'

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import psycopg2
 import pytest
@@ -149,7 +150,7 @@ def test_a2_a_leaving_requests_all_that_the_person_said_yes_to_and_that_is_near(
     )
     execute(app, window + "SELECT 1, now(), now() + interval '5 hours', 1, now(), now()")
     add_check_in(app, 1, 1)
-    for instance, left_at in ((3, None), (4, "2020-01-02")):
+    for instance, left_at in ((3, None), (4, datetime.now(UTC) - timedelta(days=3))):
         add_check_in(app, instance, 1, "maybe", left_at=left_at)
     forget_requests(app)
 
@@ -158,6 +159,17 @@ def test_a2_a_leaving_requests_all_that_the_person_said_yes_to_and_that_is_near(
     assert set(requests(app)) == {1}
     forget_requests(app)
     execute(app, "UPDATE session_instance_person SET comment = 'x'")
+    assert requests(app) == []
+
+
+def test_a_leaving_of_the_past_that_an_import_writes_requests_nothing(app: Connection) -> None:
+    """Nor does it visit all that the person said yes to."""
+    add_instance(app, 2, "2020-01-01")
+    add_check_in(app, 1, 1)
+    forget_requests(app)
+
+    add_check_in(app, 3, 1, left_at="2020-01-02")
+
     assert requests(app) == []
 
 
@@ -404,6 +416,11 @@ SAVES: dict[str, Callable[[Connection], object]] = {
         "UPDATE person SET active_session_instance_id = 1; UPDATE session_instance SET active = false",
     ),
     "a check-in": lambda app: add_check_in(app, 1, 1),
+    "a leaving": lambda app: execute(app, "UPDATE session_instance_person SET left_at = now()"),
+    "a cancellation with its reason, and no cancellation": lambda app: execute(
+        app, "UPDATE session_instance SET is_cancelled = true, cancel_reason = 'no room'; "
+        "UPDATE session_instance SET is_cancelled = false",
+    ),
     "no instance": lambda app: execute(app, "DELETE FROM session_instance"),
     "no session": lambda app: execute(app, "DELETE FROM session"),
 }  # fmt: skip
