@@ -10,6 +10,8 @@ SeisiunError
 ├── InvalidComment          a comment that is too long
 ├── UnsupportedDriver       the app's connection speaks another driver than psycopg2
 ├── InvalidPage             a cursor or a limit of `transitions` that is not accepted
+├── AmbiguousSession        several sessions are named so
+├── OutOfReach              an instant, or a number of days, for which there is no answer
 ├── SessionBusy             another transaction holds a row of the session; try again
 ├── NoSuchOccurrence        the recurrence has no occurrence at that local start
 ├── InvalidSessionFile      the file of sessions contains an error
@@ -65,6 +67,14 @@ class UnsupportedDriver(SeisiunError):
 
 class InvalidPage(SeisiunError):
     """The cursor or the limit is not accepted."""
+
+
+class AmbiguousSession(SeisiunError):
+    """Several sessions are named so."""
+
+
+class OutOfReach(SeisiunError):
+    """There is no answer for that instant, or for so many days."""
 
 
 class SessionBusy(SeisiunError):

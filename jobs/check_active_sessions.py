@@ -36,7 +36,6 @@ from core.store.views import reports
 
 EXIT_FAILED = 1
 EXIT_ALERT = 2
-DAEMON_ALIVE_WITHIN = timedelta(seconds=60)
 BETWEEN_SWEEPS = timedelta(minutes=15)
 RESPONSE_TIMEOUT_SECONDS = 15.0  # a sweep that waits forever would keep out all later ones
 DEFERRED_FOR_SECONDS = 5.0  # how long it retries sessions while another transaction holds a row of theirs
@@ -81,7 +80,7 @@ def _sweep(url: str, *, dry_run: bool) -> Sweep:
     try:
         with engine.connect() as connection:
             require_schema(connection)
-            daemon_alive = heartbeats.has_reconciled_within(connection, DAEMON_ALIVE_WITHIN)
+            daemon_alive = heartbeats.has_reconciled_within(connection)
             connection.rollback()
             # A dry run writes through the plain connection; closing that rolls its writes back.
             done = _reconcile(connection if dry_run else engine, connection, daemon_alive=daemon_alive)

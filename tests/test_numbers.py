@@ -243,7 +243,7 @@ LESS = (
     ("the longest resync_seconds + PASS_SETTINGS.statement_timeout", "status.PASS_STALE", "an idle daemon's passes"),
     (
         "the longest resync_seconds + PASS_SETTINGS.statement_timeout",
-        "check_active_sessions.DAEMON_ALIVE_WITHIN",
+        "heartbeats.DAEMON_ALIVE_WITHIN",
         "an idle daemon's passes",
     ),
     ("clock_offset.DRIFT", "heartbeat.OFFSET_TOLERANCE", "two clocks that drift do not arm the timers again"),
@@ -316,7 +316,7 @@ EQUAL = (
     ("schedules.DEFAULT_LENGTH", "Settings.default_length_minutes", "T3 has one default"),
     ("clock_offset.STEP_SECONDS", "heartbeat.WAS_SET", "both clocks count as set by the same jump"),
     ("heartbeat.SKEW_REPORTED", "status.SKEW_MS", "log and `status` tell the same skew"),
-    ("status.PASS_STALE", "check_active_sessions.DAEMON_ALIVE_WITHIN", "the sweep and `status` mean the same daemon"),
+    ("status.PASS_STALE", "heartbeats.DAEMON_ALIVE_WITHIN", "the sweep and `status` mean the same daemon"),
     ("live.LOCK_TIMEOUT_MS", "catalogue.LONG_TRANSACTION", "a step waits in vain behind a longer transaction"),
     ("status.LATE", "metrics.LATE", "`status` and the figures mean the same"),
     ("the cron schedule", "check_active_sessions.BETWEEN_SWEEPS", "an alert tells what the last sweep could not"),

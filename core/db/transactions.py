@@ -126,6 +126,22 @@ def _own_transaction(engine: Engine) -> Iterator[Connection]:
             _send(connection, unsent)
 
 
+@contextmanager
+def reading(db: Engine | AppDatabase) -> Iterator[Connection]:
+    """Yield a connection that only reads: all its statements see one state of the database, if `db` is an engine.
+
+    In the app's transaction they see what that transaction sees.
+    """
+    if isinstance(db, Engine):
+        options: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with db.connect().execution_options(**options) as connection, connection.begin():
+            begin_own(connection)
+            yield connection
+    else:
+        with joined(db) as connection, _savepoint(connection):
+            yield connection
+
+
 def is_own(connection: Connection) -> bool:
     """Return whether the transaction is our own, which we commit, and not the app's."""
     return _UNSENT in connection.get_execution_options()

@@ -5,7 +5,7 @@ same instant changes nothing. So a request may come twice or late, and does no h
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import groupby
@@ -33,8 +33,10 @@ __all__ = [
     "InstanceSnapshot",
     "NewInstance",
     "Plan",
+    "Reasons",
     "RetimedInstance",
     "SessionSnapshot",
+    "contender",
     "first_date",
     "plan",
     "plan_or_freeze",
@@ -98,6 +100,22 @@ class RetimedInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class Reasons:
+    """Why a plan is as it is.
+
+    recurrence   what the session's text says; if it cannot be read, the occurrences that instances are bound to (P6)
+    candidates   the occurrences on the dates considered, by start
+    outcomes     what becomes of each existing instance, by id
+    contenders   the instances that would be on for their whole windows, each if it were the only one (P7)
+    """
+
+    recurrence: Recurrence
+    candidates: Mapping[datetime, Candidate]
+    outcomes: tuple[Outcome, ...]
+    contenders: tuple[Contender, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to write for one session.
 
@@ -114,6 +132,7 @@ class Plan:
     unknown_hours  the zone is unknown, so no window can be computed: the stored windows stay but for those of
                    `windowless` instances
     windowless     instances that have no window whatever the zone is: cancelled, or dated after the last date
+    reasons        why the plan is so; None if the zone is unknown
     """
 
     session_id: int
@@ -130,6 +149,18 @@ class Plan:
     unreadable: str | None = None
     unknown_hours: bool = False
     windowless: frozenset[int] = frozenset()
+    reasons: Reasons | None = field(default=None, compare=False, repr=False)
+
+
+def contender(session: SessionSnapshot, zone: str, key: int, hours: Hours) -> Contender:
+    """Return the contender for a session's instance at these local hours: its window if it were the only one.
+
+    Raises UnknownTimeZone.
+    """
+    stated = _hours(hours.start, hours.end, zone)
+    before = timedelta(minutes=session.active_buffer_minutes_before)
+    after = timedelta(minutes=session.active_buffer_minutes_after)
+    return Contender(key, stated, stated.window(before=before, after=after))
 
 
 def first_date(now: datetime) -> date:
@@ -224,6 +255,7 @@ def _plan(view: "_View", default_length: timedelta, wanted: datetime | None) -> 
     outcomes = bind(session.instances, candidates, default_length=default_length, is_over=view.is_over)
     taken = _taken(outcomes)
     made = _made(view, [candidate for start, candidate in candidates.items() if start not in taken], wanted)
+    contenders = _contenders(view, outcomes, made)
     return Plan(
         session.session_id,
         made=made,
@@ -231,11 +263,12 @@ def _plan(view: "_View", default_length: timedelta, wanted: datetime | None) -> 
         bound={outcome.session_instance_id: binding for outcome in outcomes if (binding := outcome.new_binding)},
         unbound=frozenset(outcome.session_instance_id for outcome in outcomes if outcome.is_unbound),
         deletable=frozenset(outcome.session_instance_id for outcome in outcomes if outcome.is_deletable),
-        windows=disjoint(_contenders(view, outcomes, made)),
+        windows=disjoint(contenders),
         unwindowed=tuple(outcome.session_instance_id for outcome in outcomes if _is_unwindowed(view, outcome)),
         next_plan_at=_next_plan_at(view, taken | {new.binding.start for new in made} | session.skipped),
         warnings=view.recurrence.warnings,
         left_behind=tuple(outcome.instance for outcome in outcomes if outcome.is_left_behind),
+        reasons=Reasons(view.recurrence, candidates, tuple(outcomes), tuple(contenders)),
     )
 
 
@@ -257,10 +290,7 @@ class _View:
 
     def contender(self, key: int, hours: Hours) -> Contender:
         """Return the contender for an instance at these hours, with the window that it would have if it were alone."""
-        stated = _hours(hours.start, hours.end, self.zone)
-        before = timedelta(minutes=self.session.active_buffer_minutes_before)
-        after = timedelta(minutes=self.session.active_buffer_minutes_after)
-        return Contender(key, stated, stated.window(before=before, after=after))
+        return contender(self.session, self.zone, key, hours)
 
     def window(self, hours: Hours) -> Window:
         """Return the window of these hours."""

@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql
 from core.models import DaemonHeartbeat
 
 FORGOTTEN_AFTER = timedelta(days=1)
+DAEMON_ALIVE_WITHIN = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def heartbeats(connection: Connection) -> list[HeartbeatRow]:
     return [HeartbeatRow(*found) for found in connection.execute(statement)]
 
 
-def has_reconciled_within(connection: Connection, age: timedelta) -> bool:
+def has_reconciled_within(connection: Connection, age: timedelta = DAEMON_ALIVE_WITHIN) -> bool:
     """Return whether any daemon has finished a pass in the last `age`.
 
     A pass with a date in the future does not count: somebody set the database's clock back after it.

@@ -33,6 +33,7 @@ from core.active_session_manager import (
     session_saved,
     update_active_sessions,
 )
+from core.explain import Explanation, Why, explain_instance, explain_person, explain_session
 from core.migrations import migrate
 from tests.core.emptied import empty
 from tests.core.oracle import zone_info
@@ -41,6 +42,7 @@ from tests.data import add_check_in, add_instance, add_person, add_session, chan
 
 MINUTE = timedelta(minutes=1)
 BASE = datetime.now(UTC).replace(second=0, microsecond=0)
+ACTIVE_OF = "SELECT session_instance_id FROM session_instance WHERE session_id = %s AND active"
 ZONES = ("UTC", "America/New_York", "Asia/Kolkata", "Pacific/Kiritimati", "Europe/Dublin")
 
 # The app has a column that deactivates people, and a trigger that sets another whenever anybody writes a row.
@@ -382,6 +384,50 @@ class Evening(RuleBasedStateMachine):
             assert (result.failed, result.deferred) == ({}, frozenset())
         assert result == ReconcileResult()
         assert as_stored(self.app) == as_it_should_be(self.app, self.now, may_be_set_back=True)
+        self.quiet_explanations_agree()
+
+    @rule()
+    def ask_why(self) -> None:
+        """At any moment an explanation says what is stored, and owns to it where that is not what the rules say."""
+        for instance, active in execute(self.app, "SELECT session_instance_id, active FROM session_instance"):
+            explained = explain_instance(self.app, instance, now=self.now)
+            assert explained.is_on == active
+            assert self.is_true_of(instance, explained)
+            assert not explained.agrees or active == (explained.why is Why.ON)
+        for person, at in execute(self.app, "SELECT person_id, active_session_instance_id FROM person"):
+            assert explain_person(self.app, person, now=self.now).session_instance_id == at
+
+    def is_true_of(self, instance: int, explained: Explanation) -> bool:
+        """Whether the reason that is stated is what the rows say."""
+        [(cancelled, is_after, own, windows)] = execute(
+            self.app,
+            "SELECT is_cancelled IS TRUE, date > coalesce(termination_date, 'infinity'), start_time, "
+            "ARRAY(SELECT phase FROM activation_window w WHERE w.session_instance_id = i.session_instance_id) "
+            "FROM session_instance i JOIN session USING (session_id) WHERE session_instance_id = %s",
+            instance,
+        )
+        match explained.why:
+            case Why.CANCELLED:
+                return bool(cancelled)
+            case Why.TERMINATED:
+                return bool(is_after) and not cancelled
+            case Why.NO_HOURS:
+                return own is None
+            case Why.LOST | Why.OVER | Why.NOT_YET | Why.OVERLAPPED:
+                return not cancelled and not is_after
+            case Why.ON:
+                return not cancelled and not is_after and (not explained.agrees or "open" in windows)
+        return False
+
+    def quiet_explanations_agree(self) -> None:
+        right = as_it_should_be(self.app, self.now, may_be_set_back=True)
+        for (session,) in execute(self.app, "SELECT session_id FROM session"):
+            explained = explain_session(self.app, session, now=self.now)
+            on = [row[0] for row in execute(self.app, ACTIVE_OF, session)]
+            assert [explained.session_instance_id] == on if explained.is_on else on == []
+        for person, at in right.people.items():
+            explained_person = explain_person(self.app, person, now=self.now)
+            assert (explained_person.session_instance_id, explained_person.should_be_at) == (at, at)
 
     def teardown(self) -> None:
         self.finish(commit=True)

@@ -24,7 +24,7 @@ from core.store.planning import instances, plans, snapshots
 from core.store.presence import check_ins, locations, yeses
 from core.store.queue import due, requests, retries
 from core.store.queue.due import Reason, Search
-from core.store.views import pages, places, reports, schedule, transitions
+from core.store.views import pages, places, readings, reports, schedule, transitions
 from core.store.views.transitions import Position
 from core.windows import Window
 from tests.data import add_instance, add_person, add_session, execute
@@ -132,6 +132,7 @@ def calls() -> list[Call]:
         *_presence(),
         *_places(),
         *_pages(),
+        *_readings(),
         *_schedule(),
         *_reports(),
         *_transitions(),
@@ -339,6 +340,20 @@ def _pages() -> list[Call]:
         _call(pages.flip_counts, AGE),
         _call(pages.lateness, AGE, [BOUND]),
         _call(pages.repairs_by_sweep, AGE, LATE),
+    ]
+
+
+def _readings() -> list[Call]:
+    return [
+        _call(readings.sessions_named, NAME, LIMIT),
+        _call(readings.session_facts, SESSION),
+        _call(readings.instance_session, INSTANCE),
+        _call(readings.row_facts, [INSTANCE]),
+        _call(readings.windows_of, [INSTANCE]),
+        _call(readings.flips_of, [INSTANCE]),
+        _call(readings.said_yes, INSTANCE, LIMIT),
+        _call(readings.person_facts, PERSON),
+        _call(readings.yeses_of, PERSON, LIMIT),
     ]
 
 

@@ -1,0 +1,185 @@
+"""Why: why a session or an instance is on or not, where a person is and why, and which session is meant by a name.
+
+Each call is one reading, by index, without a lock, and writes nothing. With an `Engine` it is a transaction of its own
+that sees one state of the database; it works on a standby too. `core.rules.explanation` makes the answer of it. `now`
+(aware) is for tests; None means the database's clock.
+"""
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Connection, Engine
+
+from core.db.transactions import AppDatabase, reading
+from core.errors import AmbiguousSession, OutOfReach, UnknownInstance, UnknownPerson, UnknownSession
+from core.models import is_id
+from core.rules.explanation import explain
+from core.rules.explanation.case import Case, case_of
+from core.rules.explanation.people import explain_person as person_explained
+from core.rules.explanation.reading import (
+    Attendance,
+    Explanation,
+    PersonExplanation,
+    PersonReading,
+    SessionReading,
+    Step,
+    Why,
+)
+from core.rules.explanation.verdict import deciding
+from core.rules.planner import first_date
+from core.settings import load_settings
+from core.store import flips, heartbeats
+from core.store.planning import snapshots
+from core.store.presence import yeses
+from core.store.views import readings
+from core.store.views.readings import SessionFacts, SessionName
+from core.timezones import require_zone, to_utc
+
+__all__ = [
+    "Explanation",
+    "PersonExplanation",
+    "SessionName",
+    "Step",
+    "Why",
+    "explain_instance",
+    "explain_person",
+    "explain_session",
+    "find_session",
+]
+
+MOST_PEOPLE = 20
+MOST_CANDIDATES = 10
+FARTHEST = timedelta(days=366)
+"""How far ahead an explanation, a list of edges or a simulation looks."""
+
+
+def explain_session(
+    db: Engine | AppDatabase, session_id: int, at: datetime | None = None, *, now: datetime | None = None
+) -> Explanation:
+    """Explain why a session is on or not at `at`; None: now, by the database's clock. A naive `at` is local to it.
+
+    It explains the instance that decides: the one that is on, else one that would be on but for an edit, else the next.
+    An instant ahead is answered by the rules, as if nobody changed anything before then; a past one by the log of flips
+    and the stored windows. Raises `UnknownSession`; `OutOfReach` for an instant over a year ahead; `UnknownTimeZone`
+    for a naive `at` if the session's zone is unknown.
+    """
+    with reading(db) as connection:
+        case = _case(connection, session_id, at, now)
+        return _explanation(connection, case, deciding(case))
+
+
+def explain_instance(
+    db: Engine | AppDatabase, session_instance_id: int, at: datetime | None = None, *, now: datetime | None = None
+) -> Explanation:
+    """Explain why an instance is on or not, as `explain_session` does.
+
+    Raises `UnknownInstance`, `OutOfReach` and `UnknownTimeZone`.
+    """
+    with reading(db) as connection:
+        found = readings.instance_session(connection, session_instance_id)
+        if not found:
+            raise UnknownInstance(f"there is no instance {session_instance_id}")
+        session_id, day = found
+        return _explanation(connection, _case(connection, session_id, at, now, day), session_instance_id)
+
+
+def explain_person(db: Engine | AppDatabase, person_id: int, *, now: datetime | None = None) -> PersonExplanation:
+    """Explain where a person is now, and by which part of A2. Raises `UnknownPerson`."""
+    with reading(db) as connection:
+        found = readings.person_facts(connection, person_id)
+        if not found:
+            raise UnknownPerson(f"there is no person {person_id}")
+        read_at, is_deactivated = found
+        now = now or read_at
+        [person] = _people(connection, {person_id: is_deactivated}, now)
+        return person_explained(person, readings.yeses_of(connection, person_id, MOST_PEOPLE), now)
+
+
+def find_session(db: Engine | AppDatabase, text: str) -> int:
+    """Return the id of the session with this id, this path, or a name that begins so (in upper or lower case).
+
+    Raises `UnknownSession`, and `AmbiguousSession`, which lists the candidates.
+    """
+    with reading(db) as connection:
+        if is_id(text) and readings.session_facts(connection, int(text)):
+            return int(text)
+        found = readings.sessions_named(connection, text, MOST_CANDIDATES + 1)
+    if not found:
+        raise UnknownSession(f"no session has the id or the path {text!r}, or a name that begins so")
+    if len(found) > 1:
+        more = "; ..." if len(found) > MOST_CANDIDATES else ""
+        listed = "; ".join(map(_candidate, found[:MOST_CANDIDATES]))
+        raise AmbiguousSession(f"several sessions are named {text!r}; give an id: {listed}{more}")
+    return found[0].session_id
+
+
+def _candidate(session: SessionName) -> str:
+    return f"{session.session_id} {', '.join(filter(None, (session.name, session.city, session.country)))}"
+
+
+# One reading
+
+
+def _case(
+    connection: Connection, session_id: int, at: datetime | None, now: datetime | None, day: date | None = None
+) -> Case:
+    """Read a session; `day`: the date of the instance that is asked for."""
+    facts = readings.session_facts(connection, session_id)
+    if not facts:
+        raise UnknownSession(f"there is no session {session_id}")
+    if now:  # requests are stamped by the real clock: beside a stated `now` they mean nothing
+        facts = replace(facts, read_at=now, requested_at=None)
+    settings = load_settings()
+    at = at or facts.read_at
+    if at.tzinfo is None:
+        at = to_utc(at, require_zone(facts.timezone))
+    if at > facts.read_at + FARTHEST:
+        raise OutOfReach(f"{at} is too far ahead; expected an instant within {FARTHEST.days} days")
+    session = _read(connection, facts, at, day, timedelta(days=settings.keep_days))
+    return case_of(session, at, horizon=settings.plan_horizon, default_length=settings.default_length)
+
+
+def _read(
+    connection: Connection, facts: SessionFacts, at: datetime, day: date | None, kept: timedelta
+) -> SessionReading:
+    now = facts.read_at
+    requested = {facts.session_id: facts.requested_at} if facts.requested_at else {}
+    [state] = flips.states(connection, [facts.session_id], now, requested)
+    active = readings.instance_session(connection, state.active) if state.active else None
+    # The planner considers instances from `first_date(now)` on; what is asked for, and what is on, may be older.
+    oldest = max(min(at, now), now - kept)
+    since = min(first_date(oldest), day or date.max, active[1] if active else date.max)
+    [snapshot] = snapshots.snapshots(connection, [facts.session_id], since)
+    ids = [instance.session_instance_id for instance in snapshot.instances]
+    return SessionReading(
+        facts.name,
+        now,
+        snapshot,
+        state,
+        windows=readings.windows_of(connection, ids),
+        rows=readings.row_facts(connection, ids),
+        flips=readings.flips_of(connection, ids),
+        failure=facts.failure,
+        retry_at=facts.retry_at,
+        has_daemon=heartbeats.has_reconciled_within(connection),
+        kept=kept,
+    )
+
+
+def _explanation(connection: Connection, case: Case, key: int | None) -> Explanation:
+    attendance = Attendance()
+    if case.is_now and key is not None and key > 0:
+        found, count = readings.said_yes(connection, key, MOST_PEOPLE)
+        attendance = Attendance(_people(connection, found, case.at), count)
+    return explain(case, key, attendance)
+
+
+def _people(connection: Connection, people: dict[int, bool], now: datetime) -> tuple[PersonReading, ...]:
+    """Return these people (person id -> whether the app has deactivated them), by id."""
+    if not people:
+        return ()
+    found = sorted(yeses.by_person(connection, people, now).items())
+    return tuple(
+        PersonReading(person_id, at, tuple(said), tuple(left), people[person_id])
+        for person_id, (at, said, left) in found
+    )

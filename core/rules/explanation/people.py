@@ -1,0 +1,103 @@
+"""Where a person is and why, by the rule that put them there (A2)."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from core.rules.explanation import wording
+from core.rules.explanation.reading import PersonExplanation, PersonReading, Step, Yes
+from core.rules.presence import Left, SaidYes, deciding_yes
+
+
+def explain_person(person: PersonReading, yeses: Sequence[Yes], at: datetime) -> PersonExplanation:
+    """Explain where a person is; `yeses`: the latest of theirs, with those that count among them."""
+    known = {yes.session_instance_id: yes for yes in yeses}
+    deciding = _deciding(person)
+    target = deciding.session_instance_id if deciding else None
+    steps = tuple(Step("yes", _yes(person, yes, target)) for yes in yeses)
+    agrees = person.at_instance == target
+    return PersonExplanation(person.person_id, at, _verdict(person, known), person.at_instance, target, agrees, steps)
+
+
+def _verdict(person: PersonReading, known: Mapping[int, Yes]) -> str:
+    deciding, at = _deciding(person), person.at_instance
+    target = deciding.session_instance_id if deciding else None
+    yes = known.get(target or 0)
+    reason = _reason(person, deciding, yes.timezone if yes else None)
+    stored = f"At {_named(at, known)}" if at else "Nowhere"
+    if target == at:
+        return f"{stored}: {reason}"
+    should = f"at {_named(target, known)}" if target else "nowhere"
+    return f"{stored}, and should be {should}: {reason}. The next pass moves them"
+
+
+def _named(key: int | None, known: Mapping[int, Yes]) -> str:
+    yes = known.get(key or 0)
+    return f"{yes.name} (session {yes.session_id}, instance {key})" if yes else f"instance {key}"
+
+
+def _yes(person: PersonReading, yes: Yes, target: int | None) -> str:
+    """Say of one yes when it was said, and whether it decides, counts, waits, or no longer counts."""
+    said = f"said at {wording.instant(yes.said_at, yes.timezone)}" if yes.said_at else "said long ago"
+    return f"to {yes.name} (session {yes.session_id}, instance {yes.session_instance_id}), {said}: " + _counts(
+        person, yes, target
+    )
+
+
+def _counts(person: PersonReading, yes: Yes, target: int | None) -> str:
+    if yes.session_instance_id == target:
+        return "it decides (A2)"
+    one = next((one for one in person.said if one.session_instance_id == yes.session_instance_id), None)
+    if one:
+        left = _ended_by(person, one)
+        return f"ended, as they left instance {left.session_instance_id} (A2)" if left else "another comes first (A2)"
+    if yes.is_cancelled:
+        return "the instance is cancelled (P5)"
+    if yes.opens_at is None or yes.closes_at is None:
+        return "the instance has no window to come"
+    return f"it counts from {wording.instant(yes.opens_at, yes.timezone)} on"
+
+
+def standing(person: PersonReading, session_instance_id: int, zone: str | None) -> str:
+    """Return how a person who said yes to an instance stands to it."""
+    deciding, is_here = _deciding(person), person.at_instance == session_instance_id
+    reason = _reason(person, deciding, zone)
+    if deciding and deciding.session_instance_id != session_instance_id:
+        reason = f"instance {deciding.session_instance_id} decides, {reason}"
+    should = deciding is not None and deciding.session_instance_id == session_instance_id
+    differs = "" if is_here == should else ", and should be" if should else ", and should not be"
+    return f"{'here' if is_here else 'not here'}{differs}: {reason}"
+
+
+def _deciding(person: PersonReading) -> SaidYes | None:
+    return None if person.is_deactivated else deciding_yes(person.said, person.left)
+
+
+def _reason(person: PersonReading, deciding: SaidYes | None, zone: str | None) -> str:
+    if person.is_deactivated:
+        return "the app has deactivated them (A2)"
+    if deciding:
+        return _rule(deciding, [yes for yes in person.said if not _ended_by(person, yes)], zone)
+    ended = [left for yes in person.said if (left := _ended_by(person, yes))]
+    if not ended:
+        return "no yes of theirs is for an instance that is on now (A2)"
+    last = max(ended, key=lambda left: left.left_at)
+    return f"they left instance {last.session_instance_id} at {wording.instant(last.left_at, zone)} (A2)"
+
+
+def _ended_by(person: PersonReading, yes: SaidYes) -> Left | None:
+    """Return the leaving by which a yes no longer counts."""
+    return next((left for left in person.left if left.ends(yes)), None)
+
+
+def _rule(deciding: SaidYes, said: Sequence[SaidYes], zone: str | None) -> str:
+    """Say by which part of A2 this yes decides, among those that count."""
+    alike = [yes for yes in said if yes.since_it_opened == deciding.since_it_opened]
+    if deciding.since_it_opened:
+        last = f", the last of {len(alike)} such yeses" if alike[1:] else ""
+        return f"said yes at {wording.instant(deciding.said_at, zone)}, after it opened{last} (A2)"
+    first = f", and its window opened first of {len(alike)}" if alike[1:] else ""
+    return f"said yes before it opened{_when(deciding.said_at, zone)}{first} (A2)"
+
+
+def _when(said_at: datetime, zone: str | None) -> str:
+    return f", at {wording.instant(said_at, zone)}" if said_at.year > 1970 else ""

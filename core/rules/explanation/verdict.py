@@ -1,0 +1,251 @@
+"""The answer in one sentence: whether an instance is on, and why or why not."""
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+
+from core.recurrence.describe import describe
+from core.rules.binding import Hours
+from core.rules.explanation import wording
+from core.rules.explanation.case import Case
+from core.rules.explanation.reading import Why
+
+
+def deciding(case: Case) -> int | None:
+    """Return the instance that decides the answer for its session; None if there is none.
+
+    1. The one that is on.
+    2. One that would be on if it were not cancelled, lost or after the last date; but not if its row was deleted.
+    3. The one that opens next.
+    """
+    on = case.reading.state.active if case.is_now else None
+    on = case.open_at() if on is None else on
+    if on is not None:
+        return on
+    if not case.is_past and case.plan.reasons:
+        for outcome in case.plan.reasons.outcomes:
+            hours = case.hours_of(outcome.session_instance_id)
+            if hours and case.contains(hours):
+                return outcome.session_instance_id
+        if skipped(case):
+            return None
+    ahead = [window for window in case.windows if window.opens_at > case.at]
+    return min(ahead, key=lambda window: window.opens_at).session_instance_id if ahead else None
+
+
+def skipped(case: Case) -> Hours | None:
+    """Return the occurrence that would be on if somebody had not deleted its row."""
+    candidates = case.plan.reasons.candidates.values() if case.plan.reasons else ()
+    deleted = (one.occurrence for one in candidates if one.is_skipped)
+    return next((occurrence for occurrence in deleted if case.contains(occurrence)), None)
+
+
+def is_on(case: Case, key: int | None) -> bool | None:
+    """Whether an instance is on (`Explanation.is_on`); for no instance: whether the session has one that is."""
+    if case.is_past:
+        return was_on(case, key)
+    if key is None:
+        return False
+    if case.is_now:
+        return key in case.reading.rows and case.reading.rows[key].is_on
+    return case.open_at() == key
+
+
+def was_on(case: Case, key: int | None) -> bool | None:
+    """Whether the log's last flip before the instant turned the instance on; None: the log does not say."""
+    flips = (one for one in case.reading.flips if one.session_instance_id == key and one.done_at <= case.at)
+    if last := next(flips, None):
+        return last.active
+    return False if case.is_kept else None
+
+
+def why(case: Case, key: int | None) -> Why:
+    """Return why an instance is on or not; for no instance: why nothing of the session is."""
+    if case.is_past:
+        return _why_then(case, key)
+    return _why_nothing(case) if key is None else _why(case, key)
+
+
+def _why_then(case: Case, key: int | None) -> Why:
+    on = was_on(case, key)
+    if on is None:
+        return Why.NOT_KEPT
+    return Why.ON if on else _by_windows(case, key, Why.NOTHING)
+
+
+def _why_nothing(case: Case) -> Why:
+    if skipped(case):
+        return Why.SKIPPED
+    if case.plan.unreadable:
+        return Why.UNREADABLE
+    return Why.NOT_PLANNED if case.plan.next_plan_at else Why.NOTHING
+
+
+def _why(case: Case, key: int) -> Why:
+    instance = case.snapshot_of(key)
+    if instance and instance.is_cancelled:
+        return Why.CANCELLED
+    if instance and instance.date > (case.reading.snapshot.termination_date or date.max):
+        return Why.TERMINATED
+    if key == (case.will_be_on() if case.is_now else case.open_at()):
+        return Why.ON
+    return _why_not_on(case, key)
+
+
+def _why_not_on(case: Case, key: int) -> Why:
+    if not case.plan.reasons:
+        return _by_windows(case, key, Why.UNREADABLE)
+    alone = case.contender_of(key)
+    if alone is None:
+        binding = case.binding_of(key)
+        return Why.LOST if binding and binding.lost else Why.NO_HOURS
+    if alone.window.contains(case.at):
+        return Why.OVERLAPPED
+    return _by_windows(case, key, Why.OVERLAPPED if alone.window.opens_at > case.at else Why.OVER)
+
+
+def _by_windows(case: Case, key: int | None, otherwise: Why) -> Why:
+    windows = case.windows_of(key) if key is not None else []
+    if any(window.opens_at > case.at for window in windows):
+        return Why.NOT_YET
+    return Why.OVER if windows else otherwise
+
+
+# In words
+
+
+def verdict(case: Case, key: int | None) -> str:
+    """Return the sentence; where the stored bit is not what the rules say, with the reason and what will happen."""
+    on, reason = is_on(case, key), _reason(case, key, why(case, key))
+    if on is None:
+        return f"Not known: {reason}"
+    should = key == case.will_be_on() if case.is_now and key is not None else on
+    if on == should:
+        return f"On {reason}" if on else f"Not on: {reason}"
+    return (
+        f"On, and should not be: {reason}. {remedy(case)}" if on else f"Not on, and should be {reason}. {remedy(case)}"
+    )
+
+
+def _reason(case: Case, key: int | None, why: Why) -> str:
+    return _REASONS[why](case, key)
+
+
+def cancel_reason(case: Case, key: int | None) -> str:
+    """Return ", 'publican ill'"; nothing where no reason is stated."""
+    row = case.reading.rows.get(key or 0)
+    return f", {row.cancel_reason!r}" if row and row.cancel_reason else ""
+
+
+def _until(case: Case, key: int | None) -> str:
+    """Return "until 23:30: Thursdays, 7-10:30pm, an hour before to an hour after"."""
+    closings = [window.closes_at for window in case.windows_of(key) if window.closes_at > case.at]
+    until = f"until {wording.until(min(closings), case.at, case.zone)}" if closings else "then"
+    return f"{until}: {_hours_in_words(case, key)}, {buffers(case)}"
+
+
+def _hours_in_words(case: Case, key: int | None) -> str:
+    """Return the pattern, if the instance's hours are those of its occurrence; else its own hours."""
+    hours, binding, reasons = case.hours_of(key), case.binding_of(key), case.plan.reasons
+    if not (hours and reasons):
+        return "as it was planned"
+    is_patterns = binding is not None and not binding.lost and (hours.start, hours.end) == (binding.start, binding.end)
+    if is_patterns and not case.plan.unreadable:
+        return describe(reasons.recurrence)
+    return wording.span(hours.start, hours.end)
+
+
+def buffers(case: Case) -> str:
+    """Return the session's buffers, as they follow the hours."""
+    session = case.reading.snapshot
+    return wording.buffers(
+        timedelta(minutes=session.active_buffer_minutes_before), timedelta(minutes=session.active_buffer_minutes_after)
+    )
+
+
+def _overlapped(case: Case, key: int | None) -> str:
+    other = case.will_be_on() if case.is_now else case.open_at()
+    if other in (None, key):
+        return "others of the same session take all of its window (P7)"
+    return f"{named(other)} of the same session is on instead (P7)"
+
+
+def named(key: int | None) -> str:
+    """Return "instance 42"; a row that is still to be made has no id."""
+    return f"instance {key}" if key and key > 0 else "a row that is still to be made"
+
+
+def _not_yet(case: Case, key: int | None) -> str:
+    opens_at = min(window.opens_at for window in case.windows_of(key) if window.opens_at > case.at)
+    return f"it opens at {case.instant(opens_at)}" + (f"; {made_when(case, opens_at)}" if key and key < 0 else "")
+
+
+def _closed_at(case: Case, key: int | None) -> datetime:
+    alone = case.contender_of(key)
+    return max(
+        (window.closes_at for window in case.windows_of(key)), default=alone.window.closes_at if alone else case.at
+    )
+
+
+def _skipped_reason(case: Case) -> str:
+    occurrence = skipped(case)
+    when = wording.span(occurrence.start, occurrence.end) if occurrence else "that date"
+    return f"somebody deleted the row of {when}, and the planner does not make it again"
+
+
+def _not_planned(case: Case) -> str:
+    """Return when the next occurrence opens that has no row: a plan says when it comes within the horizon."""
+    assert case.plan.next_plan_at
+    opens_at = case.plan.next_plan_at + case.horizon + max(case.at - case.reading.read_at, timedelta(0))
+    return f"it opens next at {case.instant(opens_at)}; {made_when(case, opens_at)}"
+
+
+def made_when(case: Case, opens_at: datetime) -> str:
+    """Say when the row of an occurrence is made: `horizon` before its window opens (P1)."""
+    made_at = opens_at - case.horizon
+    if made_at <= case.reading.read_at:
+        return "its row is not made yet: the next pass makes it (P1)"
+    return f"not planned yet: its row is made at {case.instant(made_at)} (P1)"
+
+
+def remedy(case: Case) -> str:
+    """Say why the stored state is not what the rules say, and what will happen."""
+    reading = case.reading
+    if reading.failure is not None:
+        retry = f"; it is tried again at {case.instant(reading.retry_at)}" if reading.retry_at else ""
+        return f"The session's last pass failed: {reading.failure}{retry}"
+    if not reading.has_daemon:
+        return "No daemon works: start `python -m scheduler run`; until then only the sweep writes it, every 15 minutes"
+    if reading.state.requested_at:
+        since = f"A pass is requested since {case.instant(reading.state.requested_at)}"
+        return f"{since}, and writes it; if that lasts, `python -m scheduler status` names who is in the way"
+    if case.windows_differ:
+        missing = "No pass is requested: a trigger may be missing or disabled"
+        return f"{missing}. Run `python -m scheduler migrate`, which mends it, and save the session again"
+    return "The next pass writes it; if that lasts, `python -m scheduler status` names who is in the way"
+
+
+def _not_read(case: Case, _key: int | None) -> str:
+    return f"it has no window, because the session cannot be read: {case.plan.unreadable} (P6)"
+
+
+def _nothing(case: Case, _key: int | None) -> str:
+    return "no window was open then" if case.is_past else "nothing is ahead, in the rows or in the pattern"
+
+
+_REASONS: Mapping[Why, Callable[[Case, int | None], str]] = {
+    Why.ON: _until,
+    Why.OVERLAPPED: _overlapped,
+    Why.NOT_YET: _not_yet,
+    Why.OVER: lambda case, key: f"over since {case.instant(_closed_at(case, key))}",
+    Why.CANCELLED: lambda case, key: f"cancelled{cancel_reason(case, key)} (P5)",
+    Why.LOST: lambda *_: "its occurrence is gone from the pattern, and nobody has given the row other times since (P4)",
+    Why.TERMINATED: lambda case, _: (
+        f"it is dated after the session's last date, {case.reading.snapshot.termination_date} (R3)"
+    ),
+    Why.NO_HOURS: lambda *_: "it states no start, and stands for no occurrence (T3)",
+    Why.UNREADABLE: _not_read,
+    Why.SKIPPED: lambda case, _: _skipped_reason(case),
+    Why.NOT_PLANNED: lambda case, _: _not_planned(case),
+    Why.NOTHING: _nothing,
+    Why.NOT_KEPT: lambda case, _: f"the log of flips and past windows are kept for {wording.length(case.reading.kept)}",
+}

@@ -1,0 +1,262 @@
+"""Reads for explanations: what is known of one session and of one person, by index, whatever else the tables hold."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    literal,
+    select,
+    true,
+)
+
+from core.models import (
+    INSTANT,
+    ActivationLog,
+    ActivationWindow,
+    DeactivatedPerson,
+    MusicSession,
+    Person,
+    PlannedInstance,
+    PlanRequest,
+    SessionInstance,
+    SessionInstancePerson,
+    SessionPlan,
+)
+from core.rules.explanation.reading import LoggedFlip, RowFacts, Yes
+from core.rules.flips import WindowState
+from core.store.arrays import is_in
+from core.store.planning.snapshots import UNTOUCHED
+
+MOST_FLIPS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SessionName:
+    """A session's id, name and town."""
+
+    session_id: int
+    name: str
+    city: str | None
+    country: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """A session's name and zone, when it was read by the database's clock, and what is pending for it.
+
+    `requested_at`: the instant of its oldest request. `failure`: the error of its last pass if that failed.
+    """
+
+    session_id: int
+    name: str
+    timezone: str | None
+    read_at: datetime
+    requested_at: datetime | None
+    failure: str | None
+    retry_at: datetime | None
+
+
+def sessions_named(connection: Connection, text: str, limit: int) -> list[SessionName]:
+    """Return at most `limit` sessions with this path, or else those whose name begins so, in upper or lower case."""
+    by_path = [SessionName(*row) for row in connection.execute(_BY_PATH, {"path": text, "limit": limit})]
+    if by_path:
+        return by_path
+    return [SessionName(*row) for row in connection.execute(_BY_NAME, {"prefix": text, "limit": limit})]
+
+
+_NAMES = select(MusicSession.session_id, MusicSession.name, MusicSession.city, MusicSession.country)
+_LIMIT = bindparam("limit", type_=Integer())
+_BY_PATH = _NAMES.where(MusicSession.path == bindparam("path", type_=Text())).limit(_LIMIT)
+_BY_NAME = (
+    _NAMES.where(func.starts_with(func.lower(MusicSession.name), func.lower(bindparam("prefix", type_=Text()))))
+    .order_by(MusicSession.name, MusicSession.session_id)
+    .limit(_LIMIT)
+)
+
+
+def session_facts(connection: Connection, session_id: int) -> SessionFacts | None:
+    """Return what is pending for a session; None if there is no such session.
+
+    Read it first: the clock is then no later than what the transaction's other statements see.
+    """
+    found = connection.execute(_SESSION_FACTS, {"session_id": session_id}).one_or_none()
+    return SessionFacts(*found) if found else None
+
+
+_SESSION_FACTS = (
+    select(
+        MusicSession.session_id,
+        MusicSession.name,
+        MusicSession.timezone,
+        func.statement_timestamp(type_=INSTANT),
+        select(func.min(PlanRequest.requested_at))
+        .where(PlanRequest.session_id == MusicSession.session_id)
+        .scalar_subquery(),
+        case((SessionPlan.failures > 0, func.coalesce(SessionPlan.error, ""))),
+        SessionPlan.retry_at,
+    )
+    .outerjoin(SessionPlan, SessionPlan.session_id == MusicSession.session_id)
+    .where(MusicSession.session_id == bindparam("session_id", type_=BigInteger()))
+)
+
+
+def instance_session(connection: Connection, session_instance_id: int) -> tuple[int, Any] | None:
+    """Return the session and the date of an instance; None if there is no such instance."""
+    found = connection.execute(_INSTANCE_SESSION, {"session_instance_id": session_instance_id}).one_or_none()
+    return (found[0], found[1]) if found else None
+
+
+_INSTANCE_SESSION = select(SessionInstance.session_id, SessionInstance.date).where(
+    SessionInstance.session_instance_id == bindparam("session_instance_id", type_=BigInteger())
+)
+
+
+def row_facts(connection: Connection, instance_ids: Collection[int]) -> Mapping[int, RowFacts]:
+    """Return, by instance id, what is known of these rows beside their times."""
+    found = connection.execute(_ROW_FACTS, {"ids": sorted(instance_ids)}).all()
+    return {row[0]: RowFacts(*row[1:]) for row in found}
+
+
+_ROW_FACTS: Select[*tuple[Any, ...]] = (
+    select(
+        SessionInstance.session_instance_id,
+        SessionInstance.active,
+        PlannedInstance.written.is_not(None),
+        func.coalesce(UNTOUCHED, false()),
+        SessionInstance.cancel_reason,
+    )
+    .outerjoin(PlannedInstance, PlannedInstance.session_instance_id == SessionInstance.session_instance_id)
+    .where(is_in(SessionInstance.session_instance_id))
+)
+
+
+def windows_of(connection: Connection, instance_ids: Collection[int]) -> tuple[WindowState, ...]:
+    """Return all stored windows of these instances, also those that are over, by opening."""
+    found = connection.execute(_WINDOWS_OF, {"ids": sorted(instance_ids)}).all()
+    return tuple(WindowState(*window) for window in found)
+
+
+_WINDOWS_OF: Select[*tuple[Any, ...]] = (
+    select(
+        ActivationWindow.session_instance_id,
+        ActivationWindow.opens_at,
+        ActivationWindow.closes_at,
+        ActivationWindow.phase,
+        ActivationWindow.planned_at,
+    )
+    .where(is_in(ActivationWindow.session_instance_id))
+    .order_by(ActivationWindow.opens_at)
+)
+
+
+def flips_of(connection: Connection, instance_ids: Collection[int]) -> tuple[LoggedFlip, ...]:
+    """Return the last flips of these instances, the newest first; at most `MOST_FLIPS`."""
+    return tuple(LoggedFlip(*row) for row in connection.execute(_FLIPS_OF, {"ids": sorted(instance_ids)}))
+
+
+_FLIPS_OF = (
+    select(
+        ActivationLog.session_instance_id,
+        ActivationLog.active,
+        ActivationLog.due_at,
+        ActivationLog.done_at,
+        ActivationLog.cause,
+    )
+    .where(is_in(ActivationLog.session_instance_id))
+    .order_by(ActivationLog.activation_log_id.desc())
+    .limit(MOST_FLIPS)
+)
+
+
+def said_yes(connection: Connection, session_instance_id: int, limit: int) -> tuple[dict[int, bool], int]:
+    """Return at most `limit` people who said yes to an instance, by id: person id -> whether they are deactivated.
+
+    And how many said yes.
+    """
+    values = {"session_instance_id": session_instance_id}
+    people = [(row[0], row[1]) for row in connection.execute(_SAID_YES, values | {"limit": limit})]
+    return dict(people), connection.execute(_YESES, values).scalar_one()
+
+
+def _is_deactivated(person_id: ColumnElement[int]) -> ColumnElement[bool]:
+    return exists().where(DeactivatedPerson.person_id == person_id)
+
+
+def _said_yes_to() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    row = SessionInstancePerson
+    return (
+        row.session_instance_id == bindparam("session_instance_id", type_=BigInteger()),
+        row.attendance == "yes",
+    )
+
+
+_SAID_YES = (
+    select(SessionInstancePerson.person_id, _is_deactivated(SessionInstancePerson.person_id.expression))
+    .where(*_said_yes_to())
+    .order_by(SessionInstancePerson.person_id)
+    .limit(_LIMIT)
+)
+_YESES = select(func.count()).select_from(SessionInstancePerson).where(*_said_yes_to())
+
+
+def person_facts(connection: Connection, person_id: int) -> tuple[datetime, bool] | None:
+    """Return the database's clock, and whether a person is deactivated; None if there is no such person."""
+    found = connection.execute(_PERSON_FACTS, {"person_id": person_id}).one_or_none()
+    return (found[0], found[1]) if found else None
+
+
+_PERSON_FACTS = select(func.statement_timestamp(type_=INSTANT), _is_deactivated(Person.person_id.expression)).where(
+    Person.person_id == bindparam("person_id", type_=BigInteger())
+)
+
+
+def yeses_of(connection: Connection, person_id: int, limit: int) -> list[Yes]:
+    """Return at most `limit` of a person's yeses, those to instances with a live window first, then the latest."""
+    return [Yes(*row) for row in connection.execute(_YESES_OF, {"person_id": person_id, "limit": limit})]
+
+
+def _yeses_of() -> Select[*tuple[Any, ...]]:
+    check_in, window = SessionInstancePerson, ActivationWindow
+    live = (
+        select(window.opens_at, window.closes_at)
+        .where(window.session_instance_id == check_in.session_instance_id, window.phase != "over")
+        .correlate(check_in)
+        .order_by(window.opens_at)
+        .limit(literal(1))
+        .lateral("live")
+    )
+    return (
+        select(
+            check_in.session_instance_id,
+            MusicSession.session_id,
+            MusicSession.name,
+            MusicSession.timezone,
+            func.coalesce(check_in.checked_in_at, check_in.created_date),
+            func.coalesce(SessionInstance.is_cancelled, false()),
+            live.c.opens_at,
+            live.c.closes_at,
+        )
+        .select_from(check_in)
+        .join(SessionInstance, SessionInstance.session_instance_id == check_in.session_instance_id)
+        .join(MusicSession, MusicSession.session_id == SessionInstance.session_id)
+        .outerjoin(live, true())
+        .where(check_in.person_id == bindparam("person_id", type_=BigInteger()), check_in.attendance == "yes")
+        .order_by(live.c.opens_at.is_(None), check_in.session_instance_id.desc())
+        .limit(_LIMIT)
+    )
+
+
+_YESES_OF = _yeses_of()

@@ -1,0 +1,104 @@
+"""Where a person is and why, in one sentence, and what each yes of theirs does (A2)."""
+
+from datetime import datetime
+
+import pytest
+
+from core.rules.explanation.people import explain_person
+from core.rules.explanation.reading import PersonReading, Yes
+from core.rules.presence import Left, SaidYes
+from tests.core.rules.planner_model import utc
+
+NOW = utc("2026-12-01 20:00")
+OPENS, CLOSES = utc("2026-12-01 18:00"), utc("2026-12-01 23:00")
+
+
+def said(instance: int, at: str = "2026-12-01 12:00", opens: datetime = OPENS) -> SaidYes:
+    return SaidYes(instance, utc(at), opens, CLOSES, utc("2026-12-01 19:00"))
+
+
+def yes(
+    instance: int,
+    at: str | None = "2026-12-01 12:00",
+    opens: datetime | None = OPENS,
+    closes: datetime | None = CLOSES,
+    *,
+    cancelled: bool = False,
+) -> Yes:
+    return Yes(instance, instance + 10, f"Pub {instance}", "Europe/Dublin", at and utc(at), cancelled, opens, closes)  # type: ignore[arg-type] # no empty text
+
+
+@pytest.mark.parametrize(
+    ("person", "verdict", "should_be_at"),
+    [
+        (
+            PersonReading(7, 1, (said(1, "2026-12-01 19:12"),)),
+            (
+                "At Pub 1 (session 11, instance 1): said yes at Tue 1 Dec 2026 19:12 Europe/Dublin "
+                "(2026-12-01 19:12 UTC), after it opened (A2)"
+            ),
+            1,
+        ),
+        (
+            PersonReading(7, 1, (said(1, "2026-12-01 19:12"), said(2, "2026-12-01 19:00"), said(3))),
+            (
+                "At Pub 1 (session 11, instance 1): said yes at Tue 1 Dec 2026 19:12 Europe/Dublin "
+                "(2026-12-01 19:12 UTC), after it opened, the last of 2 such yeses (A2)"
+            ),
+            1,
+        ),
+        (
+            PersonReading(7, None, (said(2, opens=utc("2026-12-01 19:00")), said(1))),
+            (
+                "Nowhere, and should be at Pub 1 (session 11, instance 1): said yes before it opened, at "
+                "Tue 1 Dec 2026 12:00 Europe/Dublin (2026-12-01 12:00 UTC), and its window opened first of 2 (A2). "
+                "The next pass moves them"
+            ),
+            1,
+        ),
+        (
+            PersonReading(7, 9, ()),
+            (
+                "At instance 9, and should be nowhere: no yes of theirs is for an instance that is on now (A2). "
+                "The next pass moves them"
+            ),
+            None,
+        ),
+        (PersonReading(7, None, (said(1),), is_deactivated=True), "Nowhere: the app has deactivated them (A2)", None),
+        (
+            PersonReading(7, None, (said(1),), (Left(1, utc("2026-12-01 19:30")),)),
+            "Nowhere: they left instance 1 at 2026-12-01 19:30 UTC (A2)",
+            None,
+        ),
+    ],
+)
+def test_a2_the_verdict_names_the_rule(person: PersonReading, verdict: str, should_be_at: int | None) -> None:
+    found = explain_person(person, [yes(1), yes(2)], NOW)
+
+    assert found.verdict == verdict
+    assert (found.session_instance_id, found.should_be_at) == (person.at_instance, should_be_at)
+    assert found.agrees == (person.at_instance == should_be_at)
+
+
+def test_a2_each_yes_says_whether_it_counts() -> None:
+    person = PersonReading(7, 1, (said(1), said(2), said(3)), (Left(3, utc("2026-12-01 11:00")),))
+    left = PersonReading(7, None, (said(1), said(2, "2026-12-01 19:40")), (Left(1, utc("2026-12-01 19:30")),))
+    others = [
+        yes(4, cancelled=True),
+        yes(5, opens=None),
+        yes(6, at=None, opens=utc("2026-12-01 21:00")),
+    ]
+
+    assert [step.text.partition(": ")[2] for step in explain_person(person, [yes(1), yes(2), *others], NOW).steps] == [
+        "it decides (A2)",
+        "another comes first (A2)",
+        "the instance is cancelled (P5)",
+        "the instance has no window to come",
+        "it counts from Tue 1 Dec 2026 21:00 Europe/Dublin (2026-12-01 21:00 UTC) on",
+    ]
+    assert explain_person(left, [yes(1)], NOW).steps[0].text.endswith(": ended, as they left instance 1 (A2)")
+    assert (
+        explain_person(person, [yes(6, at=None)], NOW)
+        .steps[0]
+        .text.startswith("to Pub 6 (session 16, instance 6), said long ago: ")
+    )

@@ -1,0 +1,260 @@
+"""Why a session, an instance or a person is as they are: read from a real server, by id or by name."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from core.active_session_manager import check_in, leave
+from core.errors import AmbiguousSession, OutOfReach, UnknownInstance, UnknownPerson, UnknownSession, UnknownTimeZone
+from core.explain import Explanation, Why, explain_instance, explain_person, explain_session, find_session
+from tests.core.emptied import empty
+from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
+from tests.core.rules.planner_model import recurring, utc, weekly
+from tests.data import (
+    active_of,
+    add_check_in,
+    add_instance,
+    add_person,
+    add_session,
+    change_instance,
+    change_session,
+    delete_instance,
+    execute,
+    only_instance,
+)
+
+HOUR = timedelta(hours=1)
+
+
+def tonight(app: Connection, engine: Engine, at: str = DURING, recurrence: str = TUESDAYS) -> int:
+    """Return a session that has been reconciled at that instant; it is on during the evening."""
+    session = add_session(app, recurrence, name="Mueller's", city="Austin")
+    reconcile_at(engine, at)
+    return session
+
+
+def steps(explanation: Explanation, subject: str) -> list[str]:
+    return [step.text for step in explanation.steps if step.subject == subject]
+
+
+def test_what_is_on_is_told_with_its_row_its_flip_and_its_people(engine: Engine, app: Connection) -> None:
+    session = tonight(app, engine)
+    instance, person = only_instance(app, session), add_person(app)
+    check_in(app, person, instance, "yes", now=utc(DURING))
+
+    found = explain_session(engine, session, now=utc(DURING))
+
+    assert found.verdict == "On until 23:00: Tuesdays, 7-10pm, an hour before to an hour after"
+    assert (found.why, found.is_on, found.agrees, found.session_instance_id) == (Why.ON, True, True, instance)
+    assert steps(found, "row") == [
+        f"instance {instance}, dated 2026-12-01: the planner made it, and nobody has touched it"
+    ]
+    [flip] = steps(found, "flip")
+    assert flip.endswith(" late, by a hook in the app")
+    [people] = steps(found, "people")
+    assert people.startswith(f"person {person}: here: said yes at Tue 1 Dec 2026 20:00")
+    assert explain_instance(app, instance, now=utc(DURING)) == found
+
+
+def test_p5_a_cancelled_evening_is_told_with_its_reason_before_and_after_the_pass(
+    engine: Engine, app: Connection
+) -> None:
+    session = tonight(app, engine)
+    change_instance(app, only_instance(app, session), is_cancelled=True, cancel_reason="publican ill")
+
+    before = explain_session(app, session, now=utc(DURING))
+    reconcile_at(engine, DURING)
+    after = explain_session(app, session, now=utc(DURING))
+
+    assert before.verdict.startswith("On, and should not be: cancelled, 'publican ill' (P5). ")
+    assert (before.is_on, before.agrees) == (True, False)
+    assert after.verdict == "Not on: cancelled, 'publican ill' (P5)"
+    assert (after.is_on, after.agrees, after.why) == (False, True, Why.CANCELLED)
+
+
+def test_an_edit_that_no_pass_has_served_is_told_by_the_real_clock(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    alone = explain_session(engine, session)
+    execute(
+        app,
+        "INSERT INTO daemon_heartbeat (daemon_id, host, pid, version, last_look_at, clock_offset_ms, zone_version) "
+        "VALUES (gen_random_uuid(), 'host', 1, '1', clock_timestamp(), 0, '2026f')",
+    )
+    add_instance(app, session, f"{datetime.now(UTC):%Y-%m-%d}", "00:00", "24:00")  # on all day
+
+    beside_daemon = explain_session(engine, session)
+    execute(app, "DELETE FROM plan_request")
+    unnoticed = explain_session(engine, session)
+    execute(app, "UPDATE session_plan SET failures = 1, error = 'no privilege', retry_at = clock_timestamp()")
+    failed = explain_session(engine, session)
+
+    assert alone.is_on is False
+    for found, told in [
+        (beside_daemon, "A pass is requested since "),
+        (unnoticed, "No pass is requested: a trigger may be missing or disabled"),
+        (failed, "The session's last pass failed: no privilege; it is tried again at "),
+    ]:
+        assert found.verdict.startswith("Not on, and should be until ")
+        assert told in found.verdict
+        assert (found.is_on, found.agrees) == (False, False)
+
+
+def test_p4_a_lost_and_a_skipped_evening_are_told(engine: Engine, app: Connection) -> None:
+    lost, skipped = tonight(app, engine), tonight(app, engine)
+    add_check_in(app, only_instance(app, lost), add_person(app))
+    change_session(app, lost, recurrence=recurring(weekly("friday", "19:00", "22:00")))
+    delete_instance(app, only_instance(app, skipped))
+    reconcile_at(engine, DURING)
+
+    assert explain_session(app, lost, now=utc(DURING)).why is Why.LOST
+    assert explain_session(app, skipped, now=utc(DURING)).verdict == (
+        "Not on: somebody deleted the row of Tue 1 Dec 2026 19:00 to 22:00, and the planner does not make it again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("at", "now", "is_on", "why"),
+    [
+        ("2026-12-08 20:00", DURING, True, Why.ON),
+        ("2026-12-09 20:00", DURING, False, Why.NOT_PLANNED),
+        (DURING, CLOSES, True, Why.ON),
+        (OPENS, CLOSES, True, Why.ON),
+        (NOON, CLOSES, False, Why.NOT_YET),
+        ("2026-10-28 12:00", CLOSES, None, Why.NOT_KEPT),
+    ],
+)
+def test_an_instant_ahead_is_told_by_the_rules_and_a_past_one_by_the_log(  # noqa: PLR0917 -- the columns of the table
+    engine: Engine, app: Connection, at: str, now: str, is_on: bool | None, why: Why
+) -> None:
+    session = tonight(app, engine, OPENS)
+    reconcile_at(engine, now)
+
+    found = explain_session(app, session, utc(at), now=utc(now))
+    local = explain_session(app, session, utc(at).replace(tzinfo=None), now=utc(now))
+
+    assert (found.is_on, found.why) == (is_on, why)
+    assert local == found, "Dublin's clocks show UTC"
+
+
+def test_an_active_row_of_long_ago_is_explained_too(engine: Engine, app: Connection) -> None:
+    session = tonight(app, engine)
+    old = add_instance(app, session, "2025-06-03", "19:00", "22:00")
+    change_instance(app, only_instance_on(app, session), active=False)
+    change_instance(app, old, active=True)
+
+    found = explain_session(app, session, now=utc(DURING))
+
+    assert found.session_instance_id == old
+    assert found.verdict.startswith("On, and should not be: over since Tue 3 Jun 2025 23:00 ")
+
+
+def only_instance_on(app: Connection, session: int) -> int:
+    on = active_of(app, session)
+    assert on
+    return on
+
+
+def test_a2_where_a_person_is_and_why(engine: Engine, app: Connection) -> None:
+    instance, person = only_instance(app, tonight(app, engine)), add_person(app)
+
+    nowhere = explain_person(engine, person, now=utc(DURING))
+    check_in(app, person, instance, "yes", now=utc(DURING))
+    here = explain_person(engine, person, now=utc(DURING))
+    leave(app, person, instance, now=utc("2026-12-01 20:30"))
+    gone = explain_person(engine, person, now=utc("2026-12-01 20:30"))
+
+    assert nowhere.verdict == "Nowhere: no yes of theirs is for an instance that is on now (A2)"
+    assert here.verdict.startswith(f"At Mueller's (session 1, instance {instance}): said yes at Tue 1 Dec 2026 20:00")
+    assert (here.session_instance_id, here.should_be_at, here.agrees) == (instance, instance, True)
+    assert gone.verdict.startswith(f"Nowhere: they left instance {instance} at ")
+
+
+def test_what_does_not_exist_or_is_out_of_reach_is_refused(app: Connection) -> None:
+    session, zoneless = add_session(app), add_session(app, timezone="Mars")
+    far = datetime.now(UTC) + timedelta(days=367)
+
+    with pytest.raises(UnknownSession, match="there is no session 99"):
+        explain_session(app, 99)
+    with pytest.raises(UnknownInstance, match="there is no instance 99"):
+        explain_instance(app, 99)
+    with pytest.raises(UnknownPerson, match="there is no person 99"):
+        explain_person(app, 99)
+    with pytest.raises(OutOfReach, match="expected an instant within 366 days"):
+        explain_session(app, session, far)
+    with pytest.raises(UnknownTimeZone, match="Mars"):
+        explain_session(app, zoneless, datetime(2026, 12, 1, 19))
+
+
+def test_a_session_is_found_by_id_path_or_the_beginning_of_its_name(app: Connection) -> None:
+    cobblestone = add_session(app, name="The Cobblestone", path="dublin/cobblestone", city="Dublin", country="Ireland")
+    crane = add_session(app, name="The Crane", city="Galway", country="Ireland")
+    numbered = add_session(app, name="1916 Session 100%")
+
+    assert find_session(app, str(crane)) == crane
+    assert find_session(app, "dublin/cobblestone") == cobblestone
+    assert find_session(app, "the cr") == crane
+    assert find_session(app, "1916") == numbered
+    with pytest.raises(UnknownSession, match="no session has the id or the path '%'"):
+        find_session(app, "%")
+    with pytest.raises(
+        AmbiguousSession,
+        match=f"several sessions are named 'The'; give an id: {cobblestone} The Cobblestone, Dublin, Ireland; {crane} ",
+    ):
+        find_session(app, "The")
+    for number in range(11):
+        add_session(app, name=f"The {number}")
+    with pytest.raises(AmbiguousSession, match=r"; \.\.\.$"):
+        find_session(app, "The")
+
+
+def test_an_app_may_ask_inside_its_own_transaction_and_sees_what_it_wrote(engine: Engine, app: Connection) -> None:
+    session = tonight(app, engine)
+    with Session(engine) as db:
+        db.connection().exec_driver_sql("UPDATE session_instance SET is_cancelled = true")
+
+        assert explain_session(db, session, now=utc(DURING)).why is Why.CANCELLED
+
+        db.rollback()
+    assert explain_session(engine, session, now=utc(DURING)).why is Why.ON
+
+
+def test_a_reading_writes_nothing_and_waits_for_nobody(engine: Engine, app: Connection) -> None:
+    session = tonight(app, engine)
+    with engine.begin() as holding:
+        holding.exec_driver_sql("LOCK TABLE session, session_instance, session_plan, person IN EXCLUSIVE MODE")
+
+        assert explain_session(engine, session, now=utc(DURING)).is_on
+
+
+spans = st.lists(
+    st.tuples(st.integers(0, 5), st.integers(0, 23), st.integers(1, 5), st.booleans()), min_size=1, max_size=4
+)
+patterns = st.lists(st.tuples(st.sampled_from(["tuesday", "wednesday"]), st.integers(0, 22)), max_size=2)
+
+
+@pytest.mark.timeout(600)
+def test_what_is_said_of_an_instant_ahead_is_what_is_then(engine: Engine, app: Connection) -> None:
+    @settings(max_examples=settings().max_examples // 4)
+    @given(rows=spans, pattern=patterns, ahead=st.lists(st.integers(1, 60), min_size=1, max_size=3, unique=True))
+    def holds(rows: list[tuple[int, int, int, bool]], pattern: list[tuple[str, int]], ahead: list[int]) -> None:
+        empty(app)
+        session = add_session(app, recurring(*(weekly(day, f"{at:02}:00", f"{at + 1:02}:00") for day, at in pattern)))
+        for day, start, length, cancelled in rows:
+            end = f"{(start + length) % 24:02}:00"
+            add_instance(app, session, f"2026-12-{1 + day:02}", f"{start:02}:00", end, is_cancelled=cancelled)
+        reconcile_at(engine, NOON)
+        told = {
+            hours: explain_session(app, session, utc(NOON) + hours * HOUR, now=utc(NOON)) for hours in sorted(ahead)
+        }
+        for hours, said in told.items():
+            reconcile_at(engine, utc(NOON) + hours * HOUR)
+            on = active_of(app, session)
+            assert said.is_on == (on is not None)
+            assert not said.is_on or said.session_instance_id in (on, None)
+
+    holds()
