@@ -1,38 +1,34 @@
 """The operator's commands: `python -m scheduler COMMAND`."""
 
-import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import date, datetime, time, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.progress import Progress
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from core import __version__, logs, streams
 from core.choices import PLAN_AHEAD_FROM, PLAN_ONLY_WHERE
-from core.db import create_engine, database, is_embedded
+from core.db import database
 from core.db.embedded import connect_or_start
 from core.errors import SeisiunError
 from core.migrations import migrate as migrate_database
-from core.migrations import privileges, require_schema
+from core.migrations import privileges
 from core.migrations.inventory import Inventory, standing
 from core.settings import Settings, load_settings
 from core.store.views import schedule
 from scheduler.commands import adopting, loading, screens
+from scheduler.commands.database import command_engine, configured, connected, connected_to
 from scheduler.commands.demo import Demo
+from scheduler.commands.explain import explain
 from scheduler.commands.preview import preview
 from scheduler.commands.status import adoption_notes, print_status
 from scheduler.commands.status import hindrances as mirror_hindrances
 from scheduler.commands.status import status as read_status
 from scheduler.daemon import Daemon
-
-RESPONSE_TIMEOUT_SECONDS = 15.0
 
 
 class Commands(click.Group):
@@ -58,39 +54,12 @@ def main(context: click.Context) -> None:
     logs.configure(load_settings())
 
 
-@contextmanager
-def _url(settings: Settings) -> Iterator[str]:
-    """Yield the database's URL; migrate an embedded database to this release's schema first."""
-    with database(settings) as url:
-        if is_embedded(settings):
-            migrate_database(url)
-        yield url
-
-
-@contextmanager
-def _connection() -> Iterator[Connection]:
-    with _url(load_settings()) as url, _connected(url) as connection:
-        yield connection
-
-
-@contextmanager
-def _connected(url: str) -> Iterator[Connection]:
-    timeout = RESPONSE_TIMEOUT_SECONDS
-    engine = create_engine(url, application_name="seisiun command", response_timeout_seconds=timeout)
-    try:
-        with engine.begin() as connection:
-            require_schema(connection)
-            yield connection
-    finally:
-        engine.dispose()
-
-
 @main.command()
 def run() -> None:
     """Run the daemon until SIGTERM or Ctrl-C."""
     settings = load_settings()
     streams.send_stderr_through(logs.configure(settings))
-    with _url(settings) as url:
+    with configured(settings) as url:
         sys.exit(Daemon(url, settings).run())
 
 
@@ -126,7 +95,7 @@ def migrate(
         revision = migrate_database(
             url, notifications=None if notifications is None else notifications == "on", planning=planning
         )
-        with _connected(url) as connection:
+        with connected_to(url) as connection:
             notes = adoption_notes(connection)
         told = adopting.told(before, _inventory(url), revision)
     click.echo(told)
@@ -135,12 +104,8 @@ def migrate(
 
 
 def _inventory(url: str) -> Inventory:
-    engine = create_engine(url, application_name="seisiun command", response_timeout_seconds=RESPONSE_TIMEOUT_SECONDS)
-    try:
-        with engine.connect() as connection:
-            return standing(connection)
-    finally:
-        engine.dispose()
+    with command_engine(url) as engine, engine.connect() as connection:
+        return standing(connection)
 
 
 @main.command()
@@ -176,7 +141,7 @@ def adopt(
         adopting.check(adopting.chosen_planning(plan_only_where, plan_ahead_from), as_json=as_json)
     with adopting.app_database() as url:
         if mirror:
-            with _connected(url) as connection:
+            with connected_to(url) as connection:
                 hindrances = mirror_hindrances(connection)
             adopting.mirror(url, hindrances, active_column, pointer_column)
         elif drop_mirror:
@@ -192,7 +157,7 @@ def adopt(
 @click.option("--daemon", is_flag=True, help="What the daemon, the sweep and `status` need, instead.")
 def grants(*, role: str, daemon: bool) -> None:
     """Print the SQL that grants ROLE what an app's hooks and pages need. It executes nothing."""
-    with _connection() as connection:
+    with connected() as connection:
         statements = privileges.grants(connection, role, daemon=daemon)
     click.echo("\n".join(statements))
 
@@ -206,7 +171,7 @@ def load(file: Path) -> None:
         task = progress.add_task("reading", total=None)
         found, warnings = loading.read(file)
         progress.update(task, description="loading", total=len(found))
-        with _connection() as connection:
+        with connected() as connection:
             loaded = loading.load(connection, found, warnings, lambda number: progress.advance(task, number))
     click.echo(f"sessions: {loaded.inserted} new, {loaded.updated} changed, {loaded.unchanged} unchanged")
     for warning in loaded.warnings:
@@ -218,10 +183,10 @@ def load(file: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def status(*, as_json: bool, everything: bool) -> None:
     """Tell whether all is well (exit status 0) or not (1), and what is on."""
-    with _connection() as connection:
+    with connected() as connection:
         found = read_status(connection)
     if as_json:
-        _print_json(asdict(found))
+        screens.print_json(asdict(found))
     else:
         print_status(screens.console(), found, everything=everything)
     sys.exit(0 if found.healthy else 1)
@@ -235,10 +200,10 @@ def upcoming(*, hours: float, as_json: bool) -> None:
 
     Only planned instances are listed. The daemon plans an instance PLAN_HORIZON_HOURS before it opens.
     """
-    with _connection() as connection:
+    with connected() as connection:
         edges = schedule.upcoming(connection, timedelta(hours=hours))
     if as_json:
-        _print_json([asdict(edge) for edge in edges])
+        screens.print_json([asdict(edge) for edge in edges])
     elif edges:
         screens.console().print(screens.edges_table(edges))
     else:
@@ -251,18 +216,5 @@ def upcoming(*, hours: float, as_json: bool) -> None:
         )
 
 
+main.add_command(explain)
 main.add_command(preview)
-
-
-def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2, default=_plain))
-
-
-def _plain(value: object) -> object:
-    """Return what JSON has no form for: instants as RFC 3339, lengths of time in seconds."""
-    match value:
-        case timedelta():
-            return value.total_seconds()
-        case datetime() | date() | time():
-            return value.isoformat()
-    return str(value)

@@ -1,7 +1,9 @@
 """Output for people: tables for a terminal, just as readable when piped."""
 
-from datetime import UTC, datetime, timedelta
+import json
+from datetime import UTC, date, datetime, time, timedelta
 
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -95,3 +97,18 @@ def table(*headings: str) -> Table:
     for heading in headings:
         made.add_column(heading, overflow="fold")
     return made
+
+
+def print_json(value: object) -> None:
+    """Print a value of ours for programs."""
+    click.echo(json.dumps(value, indent=2, default=_plain))
+
+
+def _plain(value: object) -> object:
+    """Return what JSON has no form for: instants as RFC 3339, lengths of time in seconds."""
+    match value:
+        case timedelta():
+            return value.total_seconds()
+        case datetime() | date() | time():
+            return value.isoformat()
+    return str(value)
