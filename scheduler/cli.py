@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 from rich.progress import Progress
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from core import __version__, logs, streams
@@ -15,15 +16,19 @@ from core.choices import PLAN_AHEAD_FROM, PLAN_ONLY_WHERE
 from core.db import database
 from core.db.embedded import connect_or_start
 from core.errors import SeisiunError
+from core.explain import FARTHEST, find_session
 from core.migrations import migrate as migrate_database
 from core.migrations import privileges
 from core.migrations.inventory import Inventory, standing
 from core.settings import Settings, load_settings
 from core.store.views import schedule
+from core.store.views.schedule import Edge
+from core.timeline import upcoming_days
 from scheduler.commands import adopting, loading, screens
-from scheduler.commands.database import command_engine, configured, connected, connected_to
+from scheduler.commands.database import command_engine, configured, connected, connected_to, ready_engine
 from scheduler.commands.demo import Demo
 from scheduler.commands.explain import explain
+from scheduler.commands.history import history
 from scheduler.commands.preview import preview
 from scheduler.commands.status import adoption_notes, print_status
 from scheduler.commands.status import hindrances as mirror_hindrances
@@ -193,28 +198,43 @@ def status(*, as_json: bool, everything: bool) -> None:
 
 
 @main.command()
+@click.argument("session", required=False)
 @click.option("--hours", default=24.0, show_default=True, type=click.FloatRange(min=0, max=24 * 365))
+@click.option("--days", type=click.FloatRange(min=0, max=FARTHEST.days), help="Also what is not planned yet.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-def upcoming(*, hours: float, as_json: bool) -> None:
+def upcoming(*, session: str | None, hours: float, days: float | None, as_json: bool) -> None:
     """List the coming edges: what opens and closes, in local time and in UTC.
 
-    Only planned instances are listed. The daemon plans an instance PLAN_HORIZON_HOURS before it opens.
+    Without --days, those of the planned instances of all sessions: the daemon plans an instance PLAN_HORIZON_HOURS
+    before it opens. With --days, also those that only the patterns say, of all sessions or of one SESSION (its id, its
+    path, or the beginning of its name).
     """
-    with connected() as connection:
-        edges = schedule.upcoming(connection, timedelta(hours=hours))
+    if session is not None and days is None:
+        raise click.UsageError("expected --days N with SESSION")
+    hours = hours if days is None else days * 24
+    with ready_engine() as engine:
+        edges = _edges_ahead(engine, session, hours, days)
     if as_json:
         screens.print_json([asdict(edge) for edge in edges])
     elif edges:
         screens.console().print(screens.edges_table(edges))
     else:
-        click.echo(f"no planned instance opens or closes within {hours:g} hours")
+        click.echo(f"no {'planned ' if days is None else ''}instance opens or closes within {hours:g} hours")
     planned_hours = load_settings().plan_horizon_hours
-    if hours > planned_hours:
+    if days is None and hours > planned_hours:
         click.echo(
-            f"note: the daemon plans instances {planned_hours:g} hours before they open; later ones may be missing",
+            f"note: the daemon plans instances {planned_hours:g} hours before they open; --days lists later ones",
             err=True,
         )
 
 
+def _edges_ahead(engine: Engine, session: str | None, hours: float, days: float | None) -> list[Edge]:
+    if days is not None:
+        return upcoming_days(engine, days, find_session(engine, session) if session is not None else None)
+    with engine.begin() as connection:
+        return schedule.upcoming(connection, timedelta(hours=hours))
+
+
 main.add_command(explain)
+main.add_command(history)
 main.add_command(preview)

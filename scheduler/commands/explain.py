@@ -73,12 +73,12 @@ def _explained(
 
 def _print(found: Explanation | PersonExplanation) -> None:
     out = screens.console()
-    out.print(Text(f"{_subject(found)}: {found.verdict}", "bold" if found.agrees else "bold red"))
+    out.print(Text(screens.name(f"{_subject(found)}: {found.verdict}"), "bold" if found.agrees else "bold red"))
     steps = screens.table("", "")
     steps.show_header = False
     subjects = ["", *(step.subject for step in found.steps)]
     for before, step in zip(subjects, found.steps, strict=False):
-        steps.add_row("" if step.subject == before else step.subject, Text(step.text))
+        steps.add_row("" if step.subject == before else step.subject, Text(screens.name(step.text)))
     if found.steps:
         out.print(steps)
 

@@ -62,9 +62,9 @@ def edges_table(edges: list[Edge]) -> Table:
             local(edge.at, edge.timezone),
             utc(edge.at),
             "opens" if edge.opens else "closes",
-            Text(name(edge.name)),
+            Text(f"{edge.session_id} {name(edge.name)}"),
             Text(place(edge.city, edge.country)),
-            str(edge.session_instance_id),
+            str(edge.session_instance_id or "") if edge.is_planned else "not planned yet",
         )
     return rows
 
@@ -85,7 +85,7 @@ def flip_line(flip: FlipRow) -> Text:
     return Text.assemble(
         f"{flip.done_at.astimezone(UTC):%H:%M:%S}  ",
         ("● on   " if flip.active else "○ over ", "green" if flip.active else "dim"),
-        name(flip.name),
+        name(flip.name or ""),
         (f", {where}" if where else "", "dim"),
         (f"   instance={flip.session_instance_id} cause={flip.cause} late_ms={late}", "dim"),
     )

@@ -202,7 +202,7 @@ def test_upcoming_says_how_far_it_can_see(database_url: str) -> None:
     status, out, err = scheduler("upcoming", "--hours", "100", DATABASE_URL=database_url)
 
     assert (status, out) == (0, "no planned instance opens or closes within 100 hours\n")
-    assert err == "note: the daemon plans instances 24 hours before they open; later ones may be missing\n"
+    assert err == "note: the daemon plans instances 24 hours before they open; --days lists later ones\n"
 
 
 def test_p6_a_session_that_cannot_be_read_is_a_problem_where_something_of_it_is_to_come(database_url: str) -> None:

@@ -87,6 +87,15 @@ _BY_NAME = (
 )
 
 
+def names_of(connection: Connection, session_ids: Collection[int]) -> Mapping[int, SessionName]:
+    """Return the names of these sessions, by id."""
+    found = connection.execute(_NAMES_OF, {"ids": sorted(session_ids)})
+    return {row.session_id: SessionName(*row) for row in found}
+
+
+_NAMES_OF = _NAMES.where(is_in(MusicSession.session_id))
+
+
 def session_facts(connection: Connection, session_id: int) -> SessionFacts | None:
     """Return what is pending for a session; None if there is no such session.
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, Select, delete, exists, func, or_, select, text, union_all
 
@@ -76,13 +77,15 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class FlipRow:
-    """A row of the log of flips, with the session's name and place."""
+    """A row of the log of flips, with the session's name, place and zone; a deleted session has none."""
 
     activation_log_id: int
+    session_id: int
     session_instance_id: int
-    name: str
+    name: str | None
     city: str | None
     country: str | None
+    timezone: str | None
     active: bool
     cause: str
     due_at: datetime
@@ -174,24 +177,51 @@ def last_flip(connection: Connection) -> int:
 
 def flips_since(connection: Connection, log_id: int) -> list[FlipRow]:
     """Return the flips that were logged after this row (exclusive), the oldest first."""
-    log, session = ActivationLog, MusicSession
-    statement = (
-        select(
-            log.activation_log_id,
-            log.session_instance_id,
-            session.name,
-            session.city,
-            session.country,
-            log.active,
-            log.cause,
-            log.due_at,
-            log.done_at,
-        )
-        .join(session, session.session_id == log.session_id)
-        .where(log.activation_log_id > log_id)
-        .order_by(log.activation_log_id)
-    )
+    log = ActivationLog
+    statement = _flips().where(log.activation_log_id > log_id).order_by(log.activation_log_id)
     return [FlipRow(*row) for row in connection.execute(statement)]
+
+
+def history(
+    connection: Connection,
+    since: datetime,
+    *,
+    session_id: int | None,
+    later_than: timedelta | None,
+    cause: str | None,
+    limit: int,
+) -> list[FlipRow]:
+    """Return the last flips that were done at `since` or later, at most `limit`, the oldest first.
+
+    `later_than`: only those that came more than this after they were due, without repairs (L7).
+    """
+    log = ActivationLog
+    conditions = [log.done_at >= since]
+    if session_id is not None:
+        conditions.append(log.session_id == session_id)
+    if later_than is not None:
+        conditions += [log.done_at > log.due_at + later_than, log.cause != "repair"]
+    if cause is not None:
+        conditions.append(log.cause == cause)
+    latest = _flips().where(*conditions).order_by(log.done_at.desc(), log.activation_log_id.desc()).limit(limit)
+    return [FlipRow(*row) for row in connection.execute(latest)][::-1]
+
+
+def _flips() -> Select[*tuple[Any, ...]]:
+    log, session = ActivationLog, MusicSession
+    return select(
+        log.activation_log_id,
+        log.session_id,
+        log.session_instance_id,
+        session.name,
+        session.city,
+        session.country,
+        session.timezone,
+        log.active,
+        log.cause,
+        log.due_at,
+        log.done_at,
+    ).outerjoin(session, session.session_id == log.session_id)
 
 
 def prune(connection: Connection, older_than: timedelta) -> None:

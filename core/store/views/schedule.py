@@ -36,16 +36,21 @@ def edges_between(connection: Connection, since: datetime, until: datetime) -> f
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """An instant at which a window of an instance opens (`opens`), or else closes."""
+    """An instant at which a window of an instance opens (`opens`), or else closes.
+
+    `session_instance_id` is None where the row is still to be made. `is_planned`: the window is stored; else only the
+    session's row and pattern say so, and a pass plans it later.
+    """
 
     at: datetime
     opens: bool
     session_id: int
-    session_instance_id: int
+    session_instance_id: int | None
     name: str
     city: str | None
     country: str | None
     timezone: str | None
+    is_planned: bool = True
 
 
 def upcoming(connection: Connection, within: timedelta, limit: int | None = None) -> list[Edge]:

@@ -33,7 +33,7 @@ SESSION, INSTANCE, PERSON, LIMIT, PID, ROW, MINUTES = 1001, 1002, 1003, 1004, 10
 OTHER_SESSION, OTHER_INSTANCE = 1014, 1015
 NAME, CITY, COUNTRY, WORD, LAST_NAME = "a name", "a city", "a country", "word", "a last name"
 STORED = "the name of the session that is there"
-COMMENT, ATTENDANCE, ERROR, ZONE_VERSION = "a comment", "maybe", "an error", "2026z"
+COMMENT, ATTENDANCE, ERROR, ZONE_VERSION, CAUSE = "a comment", "maybe", "an error", "2026z", "a cause"
 HOST, VERSION, TROUBLE, OFFSET, BOUND = "a host", "a version", "a trouble", 1008.5, 1009.5
 DAEMON = UUID(int=1010)
 SNAPSHOT = "1011:1012:1011"
@@ -59,6 +59,7 @@ ARGUMENTS: dict[object, str] = {
     COMMENT: "comment",
     ATTENDANCE: "attendance",
     ERROR: "error",
+    CAUSE: "cause",
     ZONE_VERSION: "zone_version",
     HOST: "host",
     VERSION: "version",
@@ -346,6 +347,7 @@ def _pages() -> list[Call]:
 def _readings() -> list[Call]:
     return [
         _call(readings.sessions_named, NAME, LIMIT),
+        _call(readings.names_of, [SESSION]),
         _call(readings.session_facts, SESSION),
         _call(readings.instance_session, INSTANCE),
         _call(readings.row_facts, [INSTANCE]),
@@ -375,6 +377,18 @@ def _reports() -> list[Call]:
         _call(reports.misses, AGE, LATE),
         _call(reports.last_flip),
         _call(reports.flips_since, ROW),
+        _call(
+            reports.history, SINCE, session_id=None, later_than=None, cause=None, limit=LIMIT, variant="of all sessions"
+        ),
+        _call(
+            reports.history,
+            SINCE,
+            session_id=SESSION,
+            later_than=LATE,
+            cause=CAUSE,
+            limit=LIMIT,
+            variant="with all conditions",
+        ),
         _call(reports.prune, AGE),
     ]
 

@@ -14,6 +14,12 @@ ORDER BY session.name, session.session_id
 LIMIT :limit;
 
 
+-- views.readings.names_of
+SELECT session.session_id, session.name, session.city, session.country
+FROM session
+WHERE session.session_id = any(CAST(:ids AS BIGINT[]));
+
+
 -- views.readings.session_facts
 SELECT
     session.session_id,

@@ -92,18 +92,64 @@ FROM activation_log;
 -- views.reports.flips_since
 SELECT
     activation_log.activation_log_id,
+    activation_log.session_id,
     activation_log.session_instance_id,
     session.name,
     session.city,
     session.country,
+    session.timezone,
     activation_log.active,
     activation_log.cause,
     activation_log.due_at,
     activation_log.done_at
 FROM activation_log
-JOIN session ON session.session_id = activation_log.session_id
+LEFT OUTER JOIN session ON session.session_id = activation_log.session_id
 WHERE activation_log.activation_log_id > :log_id
 ORDER BY activation_log.activation_log_id;
+
+
+-- views.reports.history: of all sessions
+SELECT
+    activation_log.activation_log_id,
+    activation_log.session_id,
+    activation_log.session_instance_id,
+    session.name,
+    session.city,
+    session.country,
+    session.timezone,
+    activation_log.active,
+    activation_log.cause,
+    activation_log.due_at,
+    activation_log.done_at
+FROM activation_log
+LEFT OUTER JOIN session ON session.session_id = activation_log.session_id
+WHERE activation_log.done_at >= :since
+ORDER BY activation_log.done_at DESC, activation_log.activation_log_id DESC
+LIMIT :limit;
+
+
+-- views.reports.history: with all conditions
+SELECT
+    activation_log.activation_log_id,
+    activation_log.session_id,
+    activation_log.session_instance_id,
+    session.name,
+    session.city,
+    session.country,
+    session.timezone,
+    activation_log.active,
+    activation_log.cause,
+    activation_log.due_at,
+    activation_log.done_at
+FROM activation_log
+LEFT OUTER JOIN session ON session.session_id = activation_log.session_id
+WHERE activation_log.done_at >= :since
+    AND activation_log.session_id = :session_id
+    AND activation_log.done_at > activation_log.due_at + :later_than
+    AND activation_log.cause != 'repair'
+    AND activation_log.cause = :cause
+ORDER BY activation_log.done_at DESC, activation_log.activation_log_id DESC
+LIMIT :limit;
 
 
 -- views.reports.prune

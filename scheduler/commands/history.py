@@ -1,0 +1,71 @@
+"""`history`: the log of flips, with how late each was and by what."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from core.clock import utc_now
+from core.explain import find_session
+from core.reconcile.log import MISSED
+from core.rules.flips import Cause
+from core.timeline import FlipRow
+from core.timeline import history as read_history
+from scheduler.commands import screens
+from scheduler.commands.database import ready_engine
+from scheduler.commands.explain import instant
+
+
+@click.command()
+@click.argument("session", required=False)
+@click.option("--since", callback=instant, help="From this instant on; without an offset in UTC.  [default: a day ago]")
+@click.option("--late", is_flag=True, help=f"Only flips that came over {MISSED.seconds} s late.")
+@click.option("--cause", type=click.Choice([cause.value for cause in Cause]), help="Only flips with this cause.")
+@click.option("--limit", default=1000, show_default=True, type=click.IntRange(min=1), help="The last so many.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def history(
+    *, session: str | None, since: datetime | None, late: bool, cause: str | None, limit: int, as_json: bool
+) -> None:
+    """List the flips, of all sessions or of one SESSION (its id, its path, or the beginning of its name)."""
+    since = since or utc_now() - timedelta(days=1)
+    since = since if since.tzinfo else since.replace(tzinfo=UTC)
+    with ready_engine() as engine:
+        session_id = find_session(engine, session) if session is not None else None
+        found = read_history(
+            engine,
+            session_id,
+            since=since,
+            late=MISSED if late else None,
+            cause=Cause(cause) if cause else None,
+            limit=limit,
+        )
+    if as_json:
+        screens.print_json([asdict(flip) for flip in found])
+    elif found:
+        screens.console().print(_table(found))
+    else:
+        click.echo(f"no such flip since {screens.utc(since)} UTC; the log keeps KEEP_DAYS days")
+    if len(found) == limit:
+        click.echo(f"note: only the last {limit} are listed; --limit lists more", err=True)
+
+
+def _table(flips: list[FlipRow]) -> Table:
+    rows = screens.table("local time", "UTC", "", "late", "cause", "session", "where", "instance")
+    for flip in flips:
+        rows.add_row(
+            screens.local(flip.done_at, flip.timezone),
+            screens.utc(flip.done_at),
+            "on" if flip.active else "off",
+            "" if flip.cause == Cause.REPAIR else f"{_late_ms(flip)} ms",
+            flip.cause,
+            Text(f"{flip.session_id} {screens.name(flip.name or '(deleted)')}"),
+            Text(screens.place(flip.city, flip.country)),
+            str(flip.session_instance_id),
+        )
+    return rows
+
+
+def _late_ms(flip: FlipRow) -> int:
+    return round(max(flip.done_at - flip.due_at, timedelta(0)) / timedelta(milliseconds=1))
