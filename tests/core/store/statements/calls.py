@@ -164,6 +164,7 @@ def _transaction_settings() -> list[Call]:
         _call(transaction_settings.clock),
         _call(transaction_settings.begin_own),
         _block(transaction_settings.temporary_settings, {"lock_timeout": "250ms", "seisiun.own_write": "on"}),
+        _call(transaction_settings.fires_no_triggers),
         _call(transaction_settings.is_read_only),
     ]
 

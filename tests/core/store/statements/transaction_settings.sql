@@ -44,5 +44,9 @@ SELECT
     set_config('seisiun.own_write', :value_1, true) AS set_config_2;
 
 
+-- transaction_settings.fires_no_triggers
+SELECT current_setting('session_replication_role') AS current_setting_1;
+
+
 -- transaction_settings.is_read_only
 SELECT current_setting('transaction_read_only') AS current_setting_1;

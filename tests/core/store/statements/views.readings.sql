@@ -50,7 +50,15 @@ SELECT
     session_instance.active,
     planned_instance.written IS NOT NULL AS anon_1,
     coalesce(
-        (planned_instance.written || (to_jsonb(session_instance) - 'active')) = ((to_jsonb(session_instance) - 'active') || planned_instance.written),
+        (planned_instance.written || ((to_jsonb(session_instance) - 'active') - array((
+            SELECT seisiun_choice.value
+            FROM seisiun_choice
+            WHERE seisiun_choice.name = 'older_active'
+        )))) = (((to_jsonb(session_instance) - 'active') - array((
+            SELECT seisiun_choice.value
+            FROM seisiun_choice
+            WHERE seisiun_choice.name = 'older_active'
+        ))) || planned_instance.written),
         false
     ) AS coalesce_1,
     session_instance.cancel_reason
