@@ -158,11 +158,20 @@ def after_commit(connection: Connection, channel: str, payloads: Iterable[str]) 
 def _send(connection: Connection, notifications: Iterable[tuple[str, str]]) -> None:
     """Send, as well as can be: the resync and the pages' own reading make up for what is lost."""
     channels, payloads = zip(*sorted(notifications), strict=True)
-    connection.execution_options(isolation_level="AUTOCOMMIT")
+    # Not by SQLAlchemy's isolation level "AUTOCOMMIT": the pool takes it back outside of this function, and where the
+    # server has closed the connection meanwhile, psycopg2's own error would end the daemon's worker.
+    raw: Any = connection.connection.dbapi_connection
     try:
-        connection.execute(_NOTIFY, {"channels": [*channels], "payloads": [*payloads]})
-    except DBAPIError as error:
-        OUTAGES.warning(log, "not_notified", error=str(error.orig).strip())
+        raw.autocommit = True
+        try:
+            connection.execute(_NOTIFY, {"channels": [*channels], "payloads": [*payloads]})
+            connection.commit()  # for SQLAlchemy alone: it sends nothing
+        finally:
+            raw.autocommit = False  # sends a statement, as setting it does: psycopg2 takes our isolation level along
+    except (DBAPIError, psycopg2.Error) as error:
+        OUTAGES.warning(log, "not_notified", error=str(getattr(error, "orig", error)).strip())
+        if raw.closed:
+            connection.invalidate()
 
 
 # The settings count at the end of this one statement, where PostgreSQL waits for the lock and flushes.

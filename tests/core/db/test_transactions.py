@@ -8,7 +8,7 @@ import pytest
 from psycopg2 import errors
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Connection as Ours
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from core import logs
@@ -182,6 +182,32 @@ def test_a_notification_that_fails_costs_nothing_that_was_committed(
 
     assert "not_notified" in caplog.text
     assert value(app, "SELECT count(*) FROM person") == 1
+
+
+def end_the_connection(app: Connection, ours: Ours) -> None:
+    """End our connection to the server; return when it has ended."""
+    pid = ours.connection.dbapi_connection.info.backend_pid  # type: ignore[union-attr] # it is psycopg2's
+    execute(app, "SELECT pg_terminate_backend(%s, 5000)", pid)
+
+
+@pytest.mark.parametrize("when", ["before_cursor_execute", "after_cursor_execute"])
+def test_l6_a_connection_that_ends_at_the_notification_costs_nothing_that_was_committed(
+    engine: Engine, app: Connection, when: str
+) -> None:
+    """The next transaction has a connection of its own."""
+
+    def end(ours: Ours, _cursor: object, statement: str, *_: object) -> None:
+        if "pg_notify" in statement:
+            end_the_connection(app, ours)
+
+    event.listen(engine, when, end)
+    with transactions(engine) as begin:
+        with begin() as db:
+            db.execute(text("INSERT INTO person (first_name) VALUES ('Nóirín')"))
+            after_commit(db, CHANNEL, ["1"])
+        event.remove(engine, when, end)
+        with begin() as db:
+            assert db.scalar(text("SELECT count(*) FROM person")) == 1
 
 
 def test_in_the_apps_transaction_nothing_is_left_for_after_the_commit(engine: Engine) -> None:
