@@ -52,7 +52,7 @@ class Attends(Enum):
     WAS_HERE = auto()
 
 
-def deciding_yes(said: Iterable[SaidYes], left: Collection[Left] = ()) -> SaidYes | None:
+def deciding_yes(said: Iterable[SaidYes], left: Collection[Left]) -> SaidYes | None:
     """Return the yes of a person that decides where they are; None if they are nowhere.
 
     1. Yeses said before the person left do not count, if their windows were open when the person left.

@@ -70,7 +70,7 @@ CASES: dict[str, tuple[list[SaidYes], int | None]] = {
 @pytest.mark.parametrize(("said", "instance"), CASES.values(), ids=CASES)
 def test_a2_which_yes_counts(said: list[SaidYes], instance: int | None) -> None:
     for order in (said, said[::-1]):
-        counts = deciding_yes(iter(order))
+        counts = deciding_yes(iter(order), ())
         assert (counts.session_instance_id if counts else None) == instance
 
 
