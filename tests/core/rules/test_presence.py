@@ -137,9 +137,16 @@ def test_a2_who_is_here_who_is_expected_and_who_was_here(
 
 # Few instants, close together, so that every tie comes up.
 INSTANTS = st.sampled_from([utc("2026-12-01 18:00") + seconds * SECOND for seconds in (-3600, -61, -60, -59, 0, 1, 60)])
-YESES = st.lists(st.builds(SaidYes, st.integers(1, 6), INSTANTS, INSTANTS, INSTANTS, INSTANTS), max_size=6).map(
-    lambda said: list({yes.session_instance_id: yes for yes in said}.values())
-)
+LENGTHS = st.sampled_from([seconds * SECOND for seconds in (1, 60, 61, 3600)])
+YESES = st.lists(
+    st.builds(
+        lambda instance, said_at, opens_at, length, starts_at: SaidYes(
+            instance, said_at, opens_at, opens_at + length, starts_at
+        ),
+        *(st.integers(1, 6), INSTANTS, INSTANTS, LENGTHS, INSTANTS),
+    ),
+    max_size=6,
+).map(lambda said: list({yes.session_instance_id: yes for yes in said}.values()))
 LEFT = st.lists(st.builds(Left, st.integers(1, 6), INSTANTS), max_size=3)
 
 
