@@ -71,6 +71,8 @@ def _reading(url: str) -> Iterator[Connection]:
 
 def _check(connection: Connection, settings: Settings, planning: Mapping[str, str]) -> Check:
     names = [*definition().app_tables]
+    chosen = choices.read(connection)  # of a database that is adopted already
+    planning = {name: chosen[name] for name in choices.ACCEPTED_TYPES if name in chosen} | {**planning}
     server = catalogue.server(connection)
     stands, added = standing(connection), missing(connection)
     with steps(connection):

@@ -35,7 +35,8 @@ def candidates(connection: Connection) -> list[OlderColumn]:
     """Return the columns that may be of an older form, by their names and types; `holds`: rows that say "on", "there".
 
     A boolean of `session_instance` that is called active in some way and is not true by default; a number of `person`
-    that refers to `session_instance`, or that is called an active instance in some way.
+    that refers to `session_instance`, or that is called an active instance in some way. A name with other characters
+    than `is_plain` accepts is left out.
     """
     found = [*connection.execute(_CANDIDATES)]
     return [
@@ -57,7 +58,7 @@ _CANDIDATES = text(
         format_type(atttypid, NULL)
     FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
     LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-    WHERE attnum > 0 AND NOT attisdropped AND attgenerated = '' AND attidentity = ''
+    WHERE attnum > 0 AND NOT attisdropped AND attgenerated = '' AND attidentity = '' AND attname ~ '^[\w$]+$'
     AND attname NOT IN ('active', 'active_session_instance_id', 'person_id')
     AND (
         attrelid = to_regclass('session_instance') AND atttypid = 'bool'::regtype AND attname ~* 'active'
@@ -103,7 +104,7 @@ def _choose(found: Sequence[OlderColumn], name: str | None, option: str) -> Olde
             raise MirrorRefused(f"several columns may be meant: {there}; name one with {option}")
         return found[0] if found else None
     for column in found:
-        if name in {column.name, str(column)} and is_plain(column.name):
+        if name in {column.name, str(column)}:
             return column
     raise MirrorRefused(f"{option}={name!r}: expected one of: {there}")
 

@@ -16,6 +16,7 @@ from core.adoption.findings import Finding
 from core.db import create_engine
 from core.errors import MigrationRefused
 from core.migrations import migrate
+from core.migrations.choices import PLAN_ONLY_WHERE
 from core.settings import Settings
 from tests.core.adoption import older_app
 from tests.core.migrations.catalogue import catalogue
@@ -238,6 +239,8 @@ def test_p1_sessions_that_get_rows_are_named_with_when(app: Connection, empty_da
     assert of_all[every_week].startswith(f"'The Cobblestone': rows at once for {TODAY:%a %d %b %Y} 00:00")
     assert says(check(empty_database_url, plan_only_where="auto_create_instances"), "rows").keys() == {every_week}
     assert "session.auto_create_instances" in says(check(empty_database_url), "opt_in")
+    migrate(empty_database_url, planning={PLAN_ONLY_WHERE: "auto_create_instances"})
+    assert says(check(empty_database_url), "rows").keys() == {every_week}, "once it is chosen, it need not be named"
     with pytest.raises(MigrationRefused, match="--plan-only-where='recurrence': expected a column of session of type"):
         check(empty_database_url, plan_only_where="recurrence")
 
