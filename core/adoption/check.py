@@ -11,14 +11,16 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from core import choices
 from core.adoption import catalogue, evenings
 from core.adoption.catalogue import Columns, Server
 from core.adoption.evenings import Now
 from core.adoption.findings import Finding, Row, found
-from core.choices import OLDER_ACTIVE, OLDER_POINTER, PLAN_ONLY_WHERE
+from core.choices import ACCEPTED_TYPES, OLDER_ACTIVE, OLDER_POINTER, PLAN_ONLY_WHERE
 from core.db import create_engine
 from core.db.transaction_settings import clock
-from core.migrations import choices, in_the_way, older_columns, steps
+from core.migrations import in_the_way, older_columns, steps
+from core.migrations.choices import require_columns
 from core.migrations.definition import definition
 from core.migrations.inventory import Inventory, missing, standing
 from core.migrations.live import LOCK_TIMEOUT_MS
@@ -72,12 +74,12 @@ def _reading(url: str) -> Iterator[Connection]:
 def _check(connection: Connection, settings: Settings, planning: Mapping[str, str]) -> Check:
     names = [*definition().app_tables]
     chosen = choices.read(connection)  # of a database that is adopted already
-    planning = {name: chosen[name] for name in choices.ACCEPTED_TYPES if name in chosen} | {**planning}
+    planning = {name: chosen[name] for name in ACCEPTED_TYPES if name in chosen} | {**planning}
     server = catalogue.server(connection)
     stands, added = standing(connection), missing(connection)
     with steps(connection):
         columns: Columns = {table: columns_of(table) for table in names}
-        choices.require_columns(planning)
+        require_columns(planning)
     problems = [*catalogue.unfit_server(server), *in_the_way(connection)]
     return Check(
         at=clock(connection),

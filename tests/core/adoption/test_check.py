@@ -13,10 +13,10 @@ from core.active_session_manager import update_active_sessions
 from core.adoption import check as checks
 from core.adoption.check import Check
 from core.adoption.findings import Finding
+from core.choices import PLAN_ONLY_WHERE
 from core.db import create_engine
 from core.errors import MigrationRefused
 from core.migrations import migrate
-from core.migrations.choices import PLAN_ONLY_WHERE
 from core.settings import Settings
 from tests.core.adoption import older_app
 from tests.core.migrations.catalogue import catalogue
