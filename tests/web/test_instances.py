@@ -3,11 +3,14 @@
 from collections.abc import Callable
 
 import pytest
+from flask import Flask
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from core.active_session_manager import leave
 from tests import data
 from tests.web.site import Browser, World
+from web.host import transaction
+from web.instances import _evening
 
 Open = Callable[[], Browser]
 
@@ -164,3 +167,58 @@ def test_a_place_and_a_note_of_its_own(world: World, app: Connection, browser: O
 
     assert "Upstairs" in page
     assert "&amp; a tune" in page
+
+
+def test_what_a_visitor_may_not_see_is_not_even_read(world: World, pages: Flask) -> None:
+    with pages.test_request_context("/"), transaction() as connection:
+        evening = _evening(connection, world.muellers_now)
+
+    assert (evening.who, evening.said, evening.found) == (None, None, None)
+
+
+def test_of_a_name_that_is_looked_for_the_beginning_counts(world: World, browser: Open) -> None:
+    organiser = browser().be(world.organiser, organiser=True)
+    path = f"/instances/{world.muellers_now}"
+
+    assert "Nóirín Ní Bhriain is here" in organiser.get(f"{path}?who=bhriain{'+' * 100}x")
+
+
+def test_an_organiser_says_for_others_what_they_said(world: World, app: Connection, browser: Open) -> None:
+    organiser = browser().be(world.organiser, organiser=True)
+    path = f"/instances/{world.muellers_now}/people"
+    assert "Nóirín Ní Bhriain said maybe." in organiser.post(path, attendance="maybe", person_id=world.noirin)
+    assert whereabouts(app, world.noirin) is None
+    organiser.post(path, attendance="yes", person_id=world.noirin)
+
+    later = f"/instances/{world.later_today}/people"
+
+    assert "Nóirín Ní Bhriain said yes." in organiser.post(later, attendance="yes", person_id=world.noirin)
+    assert whereabouts(app, world.noirin) == world.muellers_now
+
+
+@pytest.mark.parametrize(("length", "status"), [(300, 303), (301, 400)])
+def test_a_comment_has_a_greatest_length(world: World, browser: Open, length: int, status: int) -> None:
+    path = f"/instances/{world.muellers_now}/say"
+    page = browser().be(world.noirin).post(path, status, attendance="yes", comment="x" * length)
+
+    assert ("this one has 301" in page) is (status == 400)
+
+
+def test_what_somebody_holds_takes_effect_in_a_moment(world: World, browser: Open, database_url: str) -> None:
+    visitor = browser().be(world.organiser, organiser=True)
+    path = f"/instances/{world.muellers_now}"
+    with data.connected(database_url, autocommit=False) as holding:
+        data.execute(holding, "SELECT FROM session_plan FOR UPDATE; SELECT FROM person FOR NO KEY UPDATE")
+
+        assert "You said yes; you will be there in a moment." in visitor.post(f"{path}/say", attendance="yes")
+        assert "Cancelled. It takes effect in a moment." in visitor.post(f"{path}/cancel")
+
+
+def test_each_answer_has_its_own_words(world: World, app: Connection, browser: Open) -> None:
+    visitor = browser().be(world.noirin)
+    assert "It takes effect" not in browser().be(world.organiser, organiser=True).post(
+        f"/instances/{world.muellers_now}/cancel"
+    )
+    without_times = data.add_instance(app, world.later, "2099-01-05")
+
+    assert "This evening has no times yet" in visitor.post(f"/instances/{without_times}/say", attendance="yes")

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
@@ -11,6 +12,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from core.store.views.pages import SessionRow
 from tests import data
 from tests.core.recurrence.documents import span, weekly, with_breaks
+from tests.scheduler.daemon_process import eventually
 from tests.web.site import Browser, World
 from web import dates
 
@@ -275,3 +277,102 @@ def test_today_of_an_unknown_zone_is_the_date_in_utc_whatever_zone_the_hosts_eng
     session = SessionRow(7, "One", None, None, None, None, "Mars/Olympus", None, None, None, 60, 60, None)
 
     assert dates.today(session, datetime(2026, 11, 27, 1, tzinfo=timezone(timedelta(hours=9)))) == date(2026, 11, 26)
+
+
+def test_a_date_that_was_cancelled_early_has_no_window(
+    nightly: int, world: World, app: Connection, browser: Open
+) -> None:
+    tomorrow = f"{datetime.now(UTC) - timedelta(hours=7) + timedelta(days=1):%Y-%m-%d}T21:30:00"
+    organiser = browser().be(world.organiser, organiser=True)
+    organiser.post(f"/sessions/{nightly}/dates", attendance="yes", start=tomorrow)
+    before = data.windows_of(app, nightly)
+
+    organiser.post(f"/sessions/{nightly}/dates", attendance="cancel", start=tomorrow)
+
+    assert len(data.windows_of(app, nightly)) == len(before) - 1
+
+
+def test_what_is_said_early_is_one_of_three_words(nightly: int, world: World, app: Connection, browser: Open) -> None:
+    start = f"{datetime.now(UTC) + timedelta(days=5):%Y-%m-%d}T21:30:00"
+    visitor = browser().be(world.noirin)
+
+    assert "Say yes, maybe or no." in visitor.post(f"/sessions/{nightly}/dates", 400, attendance="?", start=start)
+    visitor.post("/sessions/999999/dates", 404, attendance="yes", start=start)
+    assert start[:10] not in {day for _, day, *_ in data.instances_of(app, nightly)}
+
+
+# The form, once more
+
+
+def errors_of(page: str) -> list[str]:
+    return re.findall(r'<p class="error" id="error-([^"]*)">', page)
+
+
+@pytest.mark.parametrize(
+    ("stored", "wrong"),
+    [
+        ({"recurrence": None, "timezone": None}, []),
+        ({"recurrence": None, "timezone": "Mars/Olympus"}, ["timezone"]),
+        ({"recurrence": "Thursdays", "timezone": None}, ["text", "timezone"]),
+    ],
+)
+def test_the_form_opens_with_what_is_wrong_in_what_is_stored(
+    world: World, app: Connection, browser: Open, stored: dict[str, object], wrong: list[str]
+) -> None:
+    data.change_session(app, world.later, **stored)
+    visitor = browser().be(world.organiser, organiser=True)
+
+    assert errors_of(visitor.get(f"/sessions/{world.later}/edit")) == wrong
+
+
+def test_a_new_row_is_on_the_same_day_and_has_no_times(form: Form) -> None:
+    page = form.send("add", **{"weekday-0": "friday"})
+
+    assert page.count('<option value="friday" selected>') == 2
+    assert re.findall(r'name="(?:start|end)-1" type="time" value="([^"]*)"', page) == ["", ""]
+
+
+def test_the_weeks_that_are_offered_are_in_order_and_have_what_is_stored(
+    world: World, app: Connection, browser: Open
+) -> None:
+    day = {"type": "weekly", "weekday": "thursday", "start_time": "19:00", "every_n_weeks": 12}
+    data.change_session(app, world.later, recurrence=json.dumps({"schedules": [day]}), initiation_date="2026-01-08")
+    page = browser().be(world.organiser, organiser=True).get(f"/sessions/{world.later}/edit")
+
+    offered = page.partition('name="every-0"')[2].partition("</select>")[0]
+    assert re.findall(r'<option value="(\w+)"', offered) == [*"12345678", "12", "monthly"]
+    assert '<option value="12" selected>' in offered
+
+
+def test_the_next_eight_dates_are_shown_before_saving(form: Form) -> None:
+    page = form.send("show")
+
+    ahead = page.partition('id="preview"')[2]
+    assert ahead.partition("</ul>")[0].count("<li") == 8
+
+
+def test_an_edit_that_somebody_holds_up_takes_effect_in_a_few_seconds(
+    form: Form, world: World, app: Connection, database_url: str
+) -> None:
+    form.send("show")
+    with data.connected(database_url, autocommit=False) as holding:
+        data.execute(holding, "SELECT FROM session_plan FOR UPDATE")
+        page = form.send("save", 303)
+
+    assert "your change takes effect in a few seconds" in page
+    assert recurrence(app, world.later) is not None
+
+
+def test_an_edit_waits_for_the_one_before_it_and_does_not_overwrite_it(
+    form: Form, world: World, app: Connection, database_url: str
+) -> None:
+    form.send("show")
+    waits = "SELECT 1 FROM pg_locks WHERE NOT granted"
+    with ThreadPoolExecutor(1) as pool, data.connected(database_url, autocommit=False) as other:
+        data.change_session(other, world.later, active_buffer_minutes_before=15)
+        page = pool.submit(form.send, "save", 409)
+        eventually(lambda: data.execute(app, waits), "the page waits")
+        other.commit()
+
+        assert "Somebody else has saved this session" in page.result()
+    assert recurrence(app, world.later) is None
