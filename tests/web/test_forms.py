@@ -56,8 +56,9 @@ def test_a_schedule_is_shown_as_a_row_and_means_the_same_again(schedule: dict[st
         '{"schedules": [{"type": "weekly"}]}',
         "DTSTART:20260105T193000\nDURATION:PT2H\nRRULE:FREQ=WEEKLY;BYDAY=MO",
         text_of(*[WEEKLY] * (MOST_ROWS + 1)),
+        text_of(WEEKLY, **{"except": [{"from": "2026-07-01", "to": "2026-08-31"}]}),
     ],
-    ids=["no document", "not complete", "a calendar rule", "too many rows"],
+    ids=["no document", "not complete", "a calendar rule", "too many rows", "breaks"],
 )
 def test_what_rows_cannot_say_is_shown_as_text(text: str) -> None:
     fields = forms.stored(replace(STORED, recurrence=text))

@@ -54,6 +54,15 @@ def test_l1_a_database_clock_that_was_set_counts_from_the_next_exchange_on(ahead
     assert offset.value == ahead_ms * MS
 
 
+@pytest.mark.parametrize(("ahead_ms", "counts_anew"), [(3, False), (3.001, True)])
+def test_an_offset_that_its_errors_and_a_drift_explain_was_not_set(ahead_ms: float, *, counts_anew: bool) -> None:
+    offset = ClockOffset()
+    measure(offset, took_ms=2, ahead_ms=0)
+    measure(offset, took_ms=2, ahead_ms=ahead_ms)
+
+    assert (offset.value != timedelta(0)) is counts_anew
+
+
 # Only the wall clock is set: freezegun would move the monotonic clock with it, so that stays real in the module.
 WALL_CLOCK_ONLY = ["scheduler.daemon.clock_offset"]
 
