@@ -85,7 +85,6 @@ class Agenda:
     def restart(self) -> None:
         """Make everything pending: the database can be reached, for the first time or again."""
         self._pending |= EVERYTHING if self.is_ready else {START}
-        self._next_resync = 0.0
         self.tick.at_once()
 
     def add(self, task: Task) -> None:

@@ -6,11 +6,17 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         'web/blueprint.py _away drop operand: request.endpoint or "" => ((request.endpoint))',
     ),
     "a clock that runs is not read at exactly that instant": (
-        "core/db/pauses.py Pauses.after_failure move boundary: time.monotonic() - self._begun > self._last => "
-        "(time.monotonic() - self._begun) >= (self._last)",
-        "scheduler/daemon/clock_offset.py ClockOffset.stepped move boundary: abs(step) < STEP_SECONDS => "
-        "(abs(step)) <= (STEP_SECONDS)",
-        "scheduler/daemon/outage.py Outage.isolate move boundary: time.monotonic() < self._isolate_until => "
-        "(time.monotonic()) <= (self._isolate_until)",
+        (
+            "core/db/pauses.py Pauses.after_failure move boundary: time.monotonic() - self._begun > self._last => "
+            "(time.monotonic() - self._begun) >= (self._last)"
+        ),
+        (
+            "scheduler/daemon/clock_offset.py ClockOffset.stepped move boundary: abs(step) < STEP_SECONDS => "
+            "(abs(step)) <= (STEP_SECONDS)"
+        ),
+        (
+            "scheduler/daemon/outage.py Outage.isolate move boundary: time.monotonic() < self._isolate_until => "
+            "(time.monotonic()) <= (self._isolate_until)"
+        ),
     ),
 }

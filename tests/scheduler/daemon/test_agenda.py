@@ -91,6 +91,8 @@ def test_after_a_reconnect_everything_is_pending(pending: Collection[Task], *, i
     agenda = Agenda(RESYNC_SECONDS)
     drained(agenda)
     agenda.is_ready = is_ready
+    assert agenda.tick.is_due(NOW)
+    assert not agenda.tick.is_due(NOW)
 
     agenda.restart()
 
@@ -296,6 +298,15 @@ def test_the_start_gives_way_to_nothing() -> None:
     agenda.note_edge(0.0, NOW)
 
     assert agenda.next_task() == START
+
+
+def test_a_tick_that_was_asked_for_is_due_at_once() -> None:
+    tick = Tick()
+    assert tick.is_due(100.0)
+    tick.at_once()
+
+    assert tick.is_due(100.1)
+    assert not tick.is_due(100.2)
 
 
 # Asking for requests, where the app does not notify
