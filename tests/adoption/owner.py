@@ -55,6 +55,12 @@ class Owner:
         self.app.undo_edit()
         self.app.deploy()
 
+    def drop_older_foreign_key(self) -> None:
+        self.app.run_sql("adoption/drop_older_foreign_key.sql")
+
+    def make_older_foreign_key(self) -> None:
+        self.app.run_sql("adoption/make_older_foreign_key.sql")
+
     def drop_older_columns(self) -> None:
         self.app.run_sql("adoption/drop_older_columns.sql")
 
@@ -75,11 +81,16 @@ class Step:
     undo: Callable[[Owner], None]
 
 
+MIRROR = Step("mirror", Owner.mirror, Owner.drop_mirror)
+DEPLOY_THE_EDIT = Step("deploy the edit", Owner.deploy_edit, Owner.deploy_older_code)
+DROP_THE_MIRROR = Step("drop the mirror", Owner.drop_mirror, Owner.mirror)
+DROP_THE_OLDER_COLUMNS = Step("drop the older columns", Owner.drop_older_columns, Owner.make_older_columns)
 STEPS = (
     Step("migrate", Owner.migrate, Owner.remove),
     Step("start the daemon", Owner.start_daemon, Owner.stop_daemon),
-    Step("mirror", Owner.mirror, Owner.drop_mirror),
-    Step("deploy the edit", Owner.deploy_edit, Owner.deploy_older_code),
-    Step("drop the mirror", Owner.drop_mirror, Owner.mirror),
-    Step("drop the older columns", Owner.drop_older_columns, Owner.make_older_columns),
+    MIRROR,
+    DEPLOY_THE_EDIT,
+    Step("drop the older foreign key", Owner.drop_older_foreign_key, Owner.make_older_foreign_key),
+    DROP_THE_MIRROR,
+    DROP_THE_OLDER_COLUMNS,
 )
