@@ -30,6 +30,7 @@ from scheduler.commands.demo import Demo
 from scheduler.commands.explain import explain
 from scheduler.commands.history import history
 from scheduler.commands.preview import preview
+from scheduler.commands.simulate import simulate
 from scheduler.commands.status import adoption_notes, print_status
 from scheduler.commands.status import hindrances as mirror_hindrances
 from scheduler.commands.status import status as read_status
@@ -238,3 +239,4 @@ def _edges_ahead(engine: Engine, session: str | None, hours: float, days: float 
 main.add_command(explain)
 main.add_command(history)
 main.add_command(preview)
+main.add_command(simulate)
