@@ -50,13 +50,15 @@ def test_a_stream_has_the_difference_when_something_flips(
     next(body), next(body)
 
     data.change_instance(app, world.muellers_now, is_cancelled=True)
-    threading.Thread(target=reconcile, args=(database_url,)).start()
+    reconciling = threading.Thread(target=reconcile, args=(database_url,))
+    reconciling.start()
 
     html: dict[str, str] = {}
     while "usa/tx/austin" not in html or "1 session" not in html.get("summary", ""):
         html |= json.loads(next(body).split("data: ")[1])["html"]
     assert "country:usa" not in html
     response.close()
+    reconciling.join()
 
 
 def test_a_stream_too_many_is_refused_with_when_to_ask_again(pages: Flask) -> None:

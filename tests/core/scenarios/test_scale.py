@@ -32,7 +32,7 @@ def counted(engine: Engine) -> Iterator[dict[str, int]]:
         sent["statements"] += 1
 
     def transaction(connection: OwnConnection) -> None:
-        sent["transactions"] += connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT"
+        sent["transactions"] += not connection.connection.dbapi_connection.autocommit  # type: ignore[union-attr] # psycopg2's
 
     event.listen(engine, "before_cursor_execute", statement)
     event.listen(engine, "begin", transaction)
