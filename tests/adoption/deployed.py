@@ -44,6 +44,7 @@ class Tracker:
         self.code = place / "tracker"
         self._place = place
         self._processes: list[Gunicorn] = []
+        self._answering: Gunicorn | None = None
         shutil.copytree(EXAMPLE, self.code, ignore=shutil.ignore_patterns("__pycache__"))
 
     @property
@@ -101,20 +102,24 @@ class Tracker:
     # Its process
 
     def deploy(self) -> None:
-        """Start the code beside the process that answers; then let that one answer what it has, and end."""
+        """Start the code beside the process that answers; once it answers too, let that one end."""
         log = self._place / f"gunicorn-{len(self._processes)}.log"
         started = Gunicorn(
             log, "tracker:create_app()", config="gunicorn_config.py", cwd=self.code, **self._environment()
         )
-        _ = started.port  # wait until it listens
         self._processes.append(started)
-        if len(self._processes) > 1:
+        with contextlib.closing(HTTPConnection("127.0.0.1", started.port, timeout=60)) as connection:
+            connection.request("GET", "/people")  # it waits until the app is imported
+            assert connection.getresponse().status == 200, started.log
+        before, self._answering = self._answering, started
+        if before:
             time.sleep(LEFT_TO_FINISH_SECONDS)
-            self._processes[-2].stop()
+            before.stop()
 
     @property
     def port(self) -> int:
-        return self._processes[-1].port
+        assert self._answering
+        return self._answering.port
 
     @property
     def log(self) -> str:
