@@ -82,7 +82,7 @@ def take_back(name: str) -> None:
     """
     if value := scalar("SELECT value FROM seisiun_choice WHERE name = :name", name=name):
         chosen = {name: str(value)}
-        for table, trigger, _, _ in triggers(chosen):
+        for table, trigger, _, _ in reversed(triggers(chosen)):
             step(f"DROP TRIGGER IF EXISTS {trigger} ON {table}", lock_timeout_ms=SHORT_LOCK_TIMEOUT_MS)
         for index in older_columns.indexes(chosen):
             step(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")

@@ -138,17 +138,22 @@ def functions(chosen: Mapping[str, str]) -> dict[str, str]:
 
 
 def triggers(chosen: Mapping[str, str]) -> list[Trigger]:
-    """Return the triggers. PostgreSQL fires them by name: ours come last, after whatever the app's own have set."""
+    """Return the triggers, in the order in which they are made; they are dropped in the reverse order.
+
+    PostgreSQL fires them by name: ours come last, after whatever the app's own have set. The one that releases people
+    is there before the one that reverts the app's clearing of a pointer: in between, the app could not delete an
+    evening.
+    """
     made: list[Trigger] = []
     when = "BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW WHEN "
     if name := chosen.get(OLDER_ACTIVE):
         differs = f"({bits_differ(f'NEW.{quoted(name)}', 'NEW.active')})"
         made.append(("session_instance", "zz_seisiun_older_active", when + differs, "seisiun_older_active"))
     if name := chosen.get(OLDER_POINTER):
-        differs = f"({pointers_differ(f'NEW.{quoted(name)}', 'NEW.active_session_instance_id')})"
-        made.append(("person", "zz_seisiun_older_pointer", when + differs, "seisiun_older_pointer"))
         on_delete = "BEFORE DELETE ON {table} FOR EACH ROW WHEN (OLD.active)"
         made.append(("session_instance", "zz_seisiun_older_released", on_delete, "seisiun_older_released"))
+        differs = f"({pointers_differ(f'NEW.{quoted(name)}', 'NEW.active_session_instance_id')})"
+        made.append(("person", "zz_seisiun_older_pointer", when + differs, "seisiun_older_pointer"))
     return made
 
 

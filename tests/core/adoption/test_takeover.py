@@ -37,6 +37,7 @@ from tests.data import (
     times_of,
     value,
 )
+from tests.scheduler.daemon_process import eventually
 
 OLDER_BIT = "SELECT is_active FROM session_instance WHERE session_instance_id = %s"
 OLDER_POINTER = "SELECT at_active_session_instance_id FROM person WHERE person_id = %s"
@@ -235,6 +236,31 @@ def test_a_lock_that_the_app_holds_delays_it_and_nobody_waits_long_behind_it(app
         beginning.result(30)
     assert longest < SHORT_LOCK_TIMEOUT_MS / 1000 + 0.15
     assert value(app, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zz_seisiun%'") == 3
+
+
+POINTERS_TRIGGERS = "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'zz_seisiun%' ORDER BY 1"
+
+
+def test_an_app_that_clears_the_pointer_can_delete_an_evening_at_each_moment_of_the_beginning_and_the_end(
+    app: Connection, adopted_url: str
+) -> None:
+    """What reverts the clearing is there only while what releases the people is there, too."""
+    execute(app, "ALTER TABLE session_instance DROP COLUMN is_active CASCADE")
+    with ThreadPoolExecutor(1) as pool:
+        with connected(adopted_url, autocommit=False) as other:
+            execute(other, "LOCK TABLE session_instance IN ROW EXCLUSIVE MODE")
+            beginning = pool.submit(takeover.begin, adopted_url, None, None)
+            time.sleep(1)
+            assert execute(app, POINTERS_TRIGGERS) == []
+        beginning.result(30)
+        assert execute(app, POINTERS_TRIGGERS) == [("zz_seisiun_older_pointer",), ("zz_seisiun_older_released",)]
+        with connected(adopted_url, autocommit=False) as other:
+            execute(other, "LOCK TABLE session_instance IN ROW EXCLUSIVE MODE")
+            ending = pool.submit(takeover.end, adopted_url)
+            eventually(lambda: len(execute(app, POINTERS_TRIGGERS)) == 1, "the first of the two is dropped")
+            assert execute(app, POINTERS_TRIGGERS) == [("zz_seisiun_older_released",)]
+        ending.result(30)
+        assert execute(app, POINTERS_TRIGGERS) == []
 
 
 # Which columns
