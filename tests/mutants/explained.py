@@ -19,4 +19,14 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "(time.monotonic()) <= (self._isolate_until)"
         ),
     ),
+    "the two calls know nothing of each other": (
+        (
+            "scheduler/daemon/agenda.py Agenda.note_round swap: self.backoff.clear(finished) "
+            "self.backoff.add(deferred, now) => self.backoff.add(deferred, now) self.backoff.clear(finished)"
+        ),
+        (
+            "scheduler/daemon/agenda.py Agenda.finish swap: self._pending.discard(task) self._found.pop(task, None) => "
+            "self._found.pop(task, None) self._pending.discard(task)"
+        ),
+    ),
 }

@@ -254,7 +254,7 @@ def test_while_an_edge_is_near_all_else_waits_for_it(task: Task, to_edge: float)
     assert agenda.next_task() == task
 
 
-@pytest.mark.parametrize("to_edge", [None, -2 * NEAR_SECONDS, 2 * NEAR_SECONDS], ids=["none", "long ago", "far"])
+@pytest.mark.parametrize("to_edge", [None, -2 * NEAR_SECONDS, NEAR_SECONDS, 2 * NEAR_SECONDS])
 def test_nothing_waits_for_an_edge_that_is_not_near(to_edge: float | None) -> None:
     agenda = idle()
     agenda.add(RESYNC)
@@ -289,6 +289,47 @@ def test_edge_upon_edge_holds_up_the_others_for_a_while_and_then_they_have_a_tur
     apart = [later - earlier for earlier, later in pairwise([NOW, *turns])]
     assert len(turns) == 9
     assert all(GIVE_WAY_SECONDS <= gap < GIVE_WAY_SECONDS + 0.002 for gap in apart)
+
+
+def test_the_others_give_way_for_a_stated_time_and_nobody_sleeps_beyond_the_edge() -> None:
+    agenda = idle()
+    agenda.note_edge(0.0, 0.0)
+    assert agenda.gives_way
+    assert agenda.idle_seconds(1.0) == 0
+
+    agenda.note_edge(0.0, GIVE_WAY_SECONDS)
+    assert not agenda.gives_way
+
+
+def test_a_deferred_session_that_a_round_finishes_waits_no_longer() -> None:
+    agenda = idle()
+    agenda.note_round(NOTIFICATIONS, sessions={1}, deferred={1}, now=NOW)
+    assert agenda.backoff.waiting(NOW) == {1}
+
+    agenda.note_round(NOTIFICATIONS, sessions={1}, deferred=(), now=NOW)
+
+    assert agenda.backoff.waiting(NOW) == frozenset()
+
+
+def test_another_task_that_is_finished_puts_off_no_resync_and_forgets_nothing_notified() -> None:
+    agenda = idle()
+    named = Wakeup(edge=None, notification=True, resync=False, notified=frozenset({1}))
+    agenda.take(named, NOW, is_receiving=True)
+
+    agenda.finish(EDGES, NOW + RESYNC_SECONDS / 2)
+    assert agenda.notified(NOTIFICATIONS) == {1}
+    agenda.finish(NOTIFICATIONS, NOW + RESYNC_SECONDS / 2)
+    agenda.take(NOTHING, NOW + RESYNC_SECONDS, is_receiving=True)
+
+    assert drained(agenda) == [RESYNC]
+
+
+def test_it_asks_for_requests_at_the_instant_that_it_sleeps_until() -> None:
+    agenda = idle()
+    agenda.poll(0.0, on=True)
+
+    assert agenda._next_poll is not None
+    assert agenda.poll_is_due(agenda._next_poll)
 
 
 def test_the_start_gives_way_to_nothing() -> None:
