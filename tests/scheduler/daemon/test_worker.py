@@ -25,7 +25,7 @@ from tests.data import change_session, connected, execute, only_instance, value
 from tests.scheduler.daemon_process import eventually
 from tests.scheduler.soon import HOUR, causes, instance_soon, on, session_here, weekly
 
-SECONDS = 5.0  # for what takes milliseconds; far below the next resync
+SECONDS = 10.0  # for what takes milliseconds; far below the next resync
 LATER, NOW = (5 * HOUR, 7 * HOUR), (-2 * HOUR, 2 * HOUR)
 
 
