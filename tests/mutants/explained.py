@@ -7,6 +7,10 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "a clock that runs is not read at exactly that instant": (
         (
+            "scheduler/daemon/wakeups.py Wakeups.take move boundary: (left := deadline - time.monotonic()) > 0 => "
+            "(left := deadline - time.monotonic()) >= (0)"
+        ),
+        (
             "core/db/pauses.py Pauses.after_failure move boundary: time.monotonic() - self._begun > self._last => "
             "(time.monotonic() - self._begun) >= (self._last)"
         ),

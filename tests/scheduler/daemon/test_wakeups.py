@@ -2,7 +2,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from threading import Timer
+from threading import Thread
 
 import pytest
 
@@ -42,7 +42,13 @@ def test_take_waits_no_longer_than_it_was_told() -> None:
 )
 def test_whatever_comes_from_another_thread_ends_the_wait(wake: Callable[[Wakeups], None]) -> None:
     wakeups, begun = Wakeups(), time.monotonic()
-    thread = Timer(0.05, wake, [wakeups])
+
+    def wake_when_it_waits() -> None:
+        while not wakeups._condition._waiters:  # type: ignore[attr-defined] # a condition's own
+            time.sleep(0.001)
+        wake(wakeups)
+
+    thread = Thread(target=wake_when_it_waits)
     thread.start()
 
     wakeups.take(20)
@@ -52,10 +58,11 @@ def test_whatever_comes_from_another_thread_ends_the_wait(wake: Callable[[Wakeup
 
 def test_stop_ends_every_wait_from_then_on() -> None:
     wakeups = Wakeups()
+    before = wakeups.stopping
 
     wakeups.stop()
 
-    assert wakeups.stopping
+    assert (before, wakeups.stopping) == (False, True)
     assert wakeups.take(60) == NOTHING
     assert wakeups.take(60) == NOTHING
 
