@@ -57,7 +57,7 @@ def _table(flips: list[FlipRow]) -> Table:
         rows.add_row(
             screens.local(flip.done_at, flip.timezone),
             screens.utc(flip.done_at),
-            "on" if flip.active else "off",
+            flip.change or ("opened" if flip.active else "closed"),
             "" if flip.cause == Cause.REPAIR else f"{_late_ms(flip)} ms",
             flip.cause,
             Text(f"{flip.session_id} {screens.name(flip.name or '(deleted)')}"),

@@ -149,4 +149,4 @@ def test_the_flips_of_a_deleted_session_stay_in_the_log(engine: Engine, app: Con
     flips = history(engine, session, since=LONG_AGO)
 
     assert {(flip.session_id, flip.name) for flip in flips} == {(session, None)}
-    assert sorted(flip.active for flip in flips) == [False, True], "it was on, and is off by its deletion"
+    assert sorted((flip.active, flip.change) for flip in flips) == [(False, "deleted"), (True, "opened")]

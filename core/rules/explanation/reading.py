@@ -84,13 +84,14 @@ class RowFacts:
 
 @dataclass(frozen=True, slots=True)
 class LoggedFlip:
-    """A flip, as the log has it."""
+    """A flip, as the log has it; `change`: what it means to an app, None in rows of earlier releases."""
 
     session_instance_id: int
     active: bool
     due_at: datetime
     done_at: datetime
     cause: str
+    change: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

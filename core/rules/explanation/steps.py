@@ -10,7 +10,7 @@ from core.rules.explanation.case import Case
 from core.rules.explanation.people import standing
 from core.rules.explanation.reading import Attendance, LoggedFlip, Step
 from core.rules.explanation.verdict import buffers, cancel_reason, made_when, named, remedy
-from core.rules.flips import Cause
+from core.rules.flips import Cause, Change
 from core.rules.overlaps import ActiveSpan
 from core.windows import Window
 
@@ -144,9 +144,14 @@ def _word(on: bool) -> str:  # noqa: FBT001 -- it is the bit itself
 def _flips(case: Case, key: int) -> Iterator[str]:
     flips = [flip for flip in case.reading.flips if flip.session_instance_id == key]
     for flip in flips[:MOST_FLIPS]:
-        yield f"{_word(flip.active)} at {case.instant(flip.done_at)}, {_why_flipped(case, flip)}"
+        yield f"{_word(flip.active)}{_edit(flip)} at {case.instant(flip.done_at)}, {_why_flipped(case, flip)}"
     if not flips:
         yield f"none in the log, which keeps {wording.length(case.reading.kept)}"
+
+
+def _edit(flip: LoggedFlip) -> str:
+    """Return ", cancelled" where an edit turned the instance off."""
+    return "" if flip.change in {None, Change.OPENED, Change.CLOSED} else f", {flip.change}"
 
 
 def _why_flipped(case: Case, flip: LoggedFlip) -> str:

@@ -183,6 +183,7 @@ _FLIPS_OF = (
         ActivationLog.due_at,
         ActivationLog.done_at,
         ActivationLog.cause,
+        ActivationLog.change,
     )
     .where(is_in(ActivationLog.session_instance_id))
     .order_by(ActivationLog.activation_log_id.desc())

@@ -77,7 +77,10 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class FlipRow:
-    """A row of the log of flips, with the session's name, place and zone; a deleted session has none."""
+    """A row of the log of flips, with the session's name, place and zone; a deleted session has none.
+
+    `change`: what the flip means to an app (`core.rules.flips.Change`); None in rows of earlier releases.
+    """
 
     activation_log_id: int
     session_id: int
@@ -90,6 +93,7 @@ class FlipRow:
     cause: str
     due_at: datetime
     done_at: datetime
+    change: str | None = None
 
 
 def unreadable(connection: Connection) -> list[Unreadable]:
@@ -221,6 +225,7 @@ def _flips() -> Select[*tuple[Any, ...]]:
         log.cause,
         log.due_at,
         log.done_at,
+        log.change,
     ).outerjoin(session, session.session_id == log.session_id)
 
 

@@ -26,7 +26,7 @@ def test_the_log_is_listed_with_names_and_how_late_each_flip_was(database_url: s
     heading, line = out.splitlines()
     assert heading.split() == ["local", "time", "UTC", "late", "cause", "session", "where", "instance"]
     assert line.split()[-1] == str(instance)
-    for part in (" on ", " 12000 ms ", " sweep ", f" {session} Mueller's ", " Austin "):
+    for part in (" opened ", " 12000 ms ", " sweep ", f" {session} Mueller's ", " Austin "):
         assert part in line
     assert [(flip["session_id"], flip["cause"]) for flip in json.loads(one[1])] == [(session, "sweep")]
     assert one[2] == "note: only the last 1 are listed; --limit lists more\n"

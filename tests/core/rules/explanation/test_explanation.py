@@ -355,7 +355,7 @@ def test_p6_windows_stay_where_the_zone_is_unknown_but_not_that_of_a_cancelled_i
 def test_the_chain_of_an_instance() -> None:
     flips = [
         LoggedFlip(1, True, utc("2026-12-01 18:00"), utc("2026-12-01 18:00:12"), "sweep"),
-        LoggedFlip(1, False, utc("2026-12-01 17:00"), utc("2026-12-01 17:00"), "repair"),
+        LoggedFlip(1, False, utc("2026-12-01 17:00"), utc("2026-12-01 17:00"), "repair", "moved"),
     ]
 
     found = explained(reading(TUESDAYS_ON[0], window(), on=1, flips=flips))
@@ -378,7 +378,7 @@ def test_the_chain_of_an_instance() -> None:
         (
             "flip",
             (
-                "off at Tue 1 Dec 2026 17:00 Europe/Dublin (2026-12-01 17:00 UTC), "
+                "off, moved at Tue 1 Dec 2026 17:00 Europe/Dublin (2026-12-01 17:00 UTC), "
                 "a repair: somebody had written the bit by hand"
             ),
         ),

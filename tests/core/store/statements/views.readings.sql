@@ -85,7 +85,8 @@ SELECT
     activation_log.active,
     activation_log.due_at,
     activation_log.done_at,
-    activation_log.cause
+    activation_log.cause,
+    activation_log.change
 FROM activation_log
 WHERE activation_log.session_instance_id = any(CAST(:ids AS BIGINT[]))
 ORDER BY activation_log.activation_log_id DESC

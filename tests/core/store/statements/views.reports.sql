@@ -101,7 +101,8 @@ SELECT
     activation_log.active,
     activation_log.cause,
     activation_log.due_at,
-    activation_log.done_at
+    activation_log.done_at,
+    activation_log.change
 FROM activation_log
 LEFT OUTER JOIN session ON session.session_id = activation_log.session_id
 WHERE activation_log.activation_log_id > :log_id
@@ -120,7 +121,8 @@ SELECT
     activation_log.active,
     activation_log.cause,
     activation_log.due_at,
-    activation_log.done_at
+    activation_log.done_at,
+    activation_log.change
 FROM activation_log
 LEFT OUTER JOIN session ON session.session_id = activation_log.session_id
 WHERE activation_log.done_at >= :since
@@ -140,7 +142,8 @@ SELECT
     activation_log.active,
     activation_log.cause,
     activation_log.due_at,
-    activation_log.done_at
+    activation_log.done_at,
+    activation_log.change
 FROM activation_log
 LEFT OUTER JOIN session ON session.session_id = activation_log.session_id
 WHERE activation_log.done_at >= :since
