@@ -3,12 +3,22 @@
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, HttpUrl, Secret, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import InvalidSettings
+
+
+def _without_credentials(url: HttpUrl) -> HttpUrl:
+    if url.username or url.password:
+        raise ValueError("expected an address without user and password")
+    return url
+
+
+SECRET = {"DATABASE_URL", "DAEMON_PING_URL", "SWEEP_PING_URL"}  # an error does not show their values
+PingUrl = Secret[Annotated[HttpUrl, AfterValidator(_without_credentials)]]
 
 
 class Settings(BaseSettings):
@@ -33,6 +43,8 @@ class Settings(BaseSettings):
     keep_days: int = Field(default=30, ge=1, le=3650)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["logfmt", "json"] = "logfmt"
+    daemon_ping_url: PingUrl | None = None
+    sweep_ping_url: PingUrl | None = None
 
     @property
     def plan_horizon(self) -> timedelta:
@@ -52,7 +64,8 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problems = (
-            f"{'.'.join(map(str, problem['loc'])).upper()}={problem['input']!r}: {problem['msg']}"
+            f"{name}={'...' if name in SECRET else repr(problem['input'])}: {problem['msg']}"
             for problem in error.errors()
+            for name in [str(problem["loc"][0]).upper()]
         )
-        raise InvalidSettings("; ".join(problems)) from error
+        raise InvalidSettings("; ".join(problems)) from None  # the error's own text shows the values

@@ -10,6 +10,7 @@ last sweep was missed by more than 5 seconds.
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from core.db import create_engine, database
 from core.db.transaction_settings import clock
 from core.errors import SeisiunError
 from core.migrations import require_schema
+from core.pings import Pinger
 from core.reconcile.log import MISSED, log_dropped, log_result
 from core.rules.flips import EARLY_OPENING
 from core.settings import Settings, load_settings
@@ -53,6 +55,14 @@ class Sweep:
     missed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a sweep ends: its exit status, and in a word the kind of failure, if it failed."""
+
+    status: int = 0
+    failure: str = ""
+
+
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Show what the sweep would do, but write nothing.")
 @click.option("--alert", is_flag=True, help="Exit with status 2 if no daemon is alive, or an edge was missed.")
@@ -62,16 +72,43 @@ def main(*, dry_run: bool, alert: bool) -> None:
     streams.send_stderr_through(logs.configure(Settings.model_construct()))
     try:
         settings = load_settings()
-        streams.send_stderr_through(logs.configure(settings))
+    except SeisiunError as error:
+        sys.exit(_failed(error).status)
+    streams.send_stderr_through(logs.configure(settings))
+    outcome = _pinging(Pinger(None if dry_run else settings.sweep_ping_url), lambda: _run(settings, dry_run, alert))
+    sys.exit(outcome.status)
+
+
+def _pinging(pinger: Pinger, sweep: Callable[[], Outcome]) -> Outcome:
+    pinger.send("start")
+    try:
+        outcome = sweep()
+        pinger.send("fail" if outcome.failure else "success", outcome.failure)
+    except Exception as error:
+        pinger.send("fail", type(error).__name__)
+        raise
+    finally:
+        pinger.close()
+    return outcome
+
+
+def _run(settings: Settings, dry_run: bool, alert: bool) -> Outcome:  # noqa: FBT001 -- both are the command's options
+    try:
         with database(settings) as url:
             done = _sweep(url, dry_run=dry_run)
     except (SeisiunError, DBAPIError) as error:
-        log.error("sweep_failed", error=str(getattr(error, "orig", error)).strip())  # noqa: TRY400 -- it says it all
-        sys.exit(EXIT_FAILED)
+        return _failed(error)
     if done.result.failed or done.result.deferred:
-        sys.exit(EXIT_FAILED)
+        return Outcome(EXIT_FAILED, "failed" if done.result.failed else "deferred")
     if alert and (done.missed or not done.daemon_alive):
-        sys.exit(EXIT_ALERT)
+        return Outcome(EXIT_ALERT, "missed" if done.missed else "no daemon is alive")
+    return Outcome()
+
+
+def _failed(error: SeisiunError | DBAPIError) -> Outcome:
+    reason = getattr(error, "orig", error)
+    log.error("sweep_failed", error=str(reason).strip())
+    return Outcome(EXIT_FAILED, type(reason).__name__)
 
 
 def _sweep(url: str, *, dry_run: bool) -> Sweep:

@@ -25,6 +25,8 @@ OURS = {
     "KEEP_DAYS",
     "LOG_LEVEL",
     "LOG_FORMAT",
+    "DAEMON_PING_URL",
+    "SWEEP_PING_URL",
 }
 
 
@@ -87,6 +89,6 @@ def start(
     return subprocess.Popen(command, cwd=ROOT, env=environment(**settings), stdout=log, stderr=subprocess.STDOUT)
 
 
-def sweep(url: str, *options: str) -> subprocess.CompletedProcess[str]:
+def sweep(url: str, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run the sweep's script."""
-    return run(SWEEP, *options, settings={"DATABASE_URL": url})
+    return run(SWEEP, *options, settings={"DATABASE_URL": url} | settings)

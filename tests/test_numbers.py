@@ -239,6 +239,10 @@ LESS = (
         "else the platform kills it",
     ),
     ("agenda.TICK_SECONDS", "status.BEAT_STALE", "it beats at each tick"),
+    ("pings.TIMEOUT_SECONDS", "heartbeat.PING_SECONDS", "a ping has ended before the next one is due"),
+    ("2 * pings.TIMEOUT_SECONDS", "pings.CLOSE_SECONDS", "the sweep sends the second ping though the first hangs"),
+    ("pings.CLOSE_SECONDS", "check_active_sessions.BETWEEN_SWEEPS", "pings keep out no sweep"),
+    ("the longest resync_seconds", "heartbeat.PING_SECONDS", "an idle daemon's passes come often enough to ping"),
     ("status.BEAT_STALE", "metrics.ALIVE_WITHIN", "`status` tells it before the figures do"),
     ("the longest resync_seconds + PASS_SETTINGS.statement_timeout", "status.PASS_STALE", "an idle daemon's passes"),
     (

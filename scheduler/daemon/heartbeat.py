@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ SKEW_REPORTED = timedelta(seconds=2)
 SKEW_CHANGED = timedelta(seconds=1)  # a change by more is logged again
 TIMERS_LATE = timedelta(seconds=1)
 MOST_PROBES_MISSED: Final = 3
+PING_SECONDS = 60.0
 
 log = logger(__name__)
 
@@ -40,11 +42,15 @@ class Heartbeat:
         timers: Timers,
         listener: Listener,
         outage: Outage,
+        ping: Callable[[], None],
     ) -> None:
         self._transaction = transaction
         self._timers = timers
         self._listener = listener
         self._outage = outage
+        self._ping = ping
+        self._pinged_at = float("-inf")
+        self._passed_since_ping = False
         self._daemon_id = uuid4()
         self._offset = ClockOffset()
         self._armed_offset = timedelta(0)
@@ -64,7 +70,7 @@ class Heartbeat:
 
     def note_pass(self) -> None:
         """Report with the next beat that a pass has finished."""
-        self._pass_finished = True
+        self._pass_finished = self._passed_since_ping = True
 
     def clock_was_set(self) -> bool:
         """Return whether somebody set the host's clock since the last call; if so, timers compute their wait again."""
@@ -75,7 +81,7 @@ class Heartbeat:
         return bool(step)
 
     def beat(self) -> None:
-        """Write the heartbeat, measure the database's clock, and read whether the app notifies."""
+        """Write the heartbeat, measure the database's clock, and read whether the app notifies; then ping, if due."""
         offset_ms = self._offset.value.total_seconds() * 1000
         beat = Beat(
             daemon_id=self._daemon_id,
@@ -95,6 +101,12 @@ class Heartbeat:
             self._offset.measure(asked_at, database_clock, utc_now())
             self.app_notifies = notify.app_notifies(connection)
         self._pass_finished = False
+        self._ping_if_due(time.monotonic())
+
+    def _ping_if_due(self, now: float) -> None:
+        if self._passed_since_ping and now - self._pinged_at >= PING_SECONDS:
+            self._passed_since_ping, self._pinged_at = False, now
+            self._ping()
 
     def _troubles(self) -> list[str]:
         lost = lines_lost()

@@ -17,6 +17,7 @@ from core.db.transaction_settings import clock
 from core.db.transactions import after_commit, is_contention, is_disconnected, transactions
 from core.logs import OUTAGES, logger
 from core.migrations import require_schema
+from core.pings import Pinger
 from core.reconcile.batches import reconcile
 from core.reconcile.log import log_dropped, log_result
 from core.reconcile.result import PassOptions
@@ -61,7 +62,9 @@ class Worker:
         self._on_ready = on_ready
         self._agenda = Agenda(settings.resync_seconds)
         self._outage = Outage()
-        self._heartbeat = Heartbeat(self._transaction, timers, listener, self._outage)
+        self._heartbeat = Heartbeat(
+            self._transaction, timers, listener, self._outage, Pinger(settings.daemon_ping_url).send
+        )
         self._housekeeping = Housekeeping(self._transaction, self._agenda, settings.keep_days)
         self._dropped = 0  # rows of deleted sessions, since a task was finished
         self._polled: str | None = None  # the snapshot of the latest poll

@@ -1,3 +1,4 @@
+import traceback
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -75,6 +76,26 @@ def test_error_names_the_variable_the_value_and_what_is_accepted(
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("value", "accepted"),
+    [
+        ("hc-ping.com/hidden", "valid URL"),
+        ("ftp://hc-ping.com/hidden", "'http' or 'https'"),
+        ("https://u:hidden@hc-ping.com/", "without user and password"),
+        ("https:///", "valid URL"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["DAEMON_PING_URL", "SWEEP_PING_URL"])
+def test_an_error_in_an_address_for_pings_does_not_show_it(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, accepted: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(InvalidSettings, match=f"^{variable}=\\.\\.\\.: .*{accepted}") as failed:
+        load_settings()
+    assert "hidden" not in "".join(traceback.format_exception(failed.value))
+
+
 def test_all_bad_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEEP_DAYS", "none")
     monkeypatch.setenv("LOG_LEVEL", "LOUD")
@@ -92,6 +113,7 @@ def test_settings_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_settings_show_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgres://u:secret@h/d")
+    monkeypatch.setenv("DAEMON_PING_URL", "https://hc-ping.com/secret")
     settings = load_settings()
 
     assert "secret" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"

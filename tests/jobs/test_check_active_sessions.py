@@ -8,6 +8,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from tests.commands import ROOT, SWEEP, run, sweep
 from tests.data import active_of, add_session, connected, execute, plan_of, requests, value
+from tests.ping_server import TOKEN, never_answer, ping_server, serving
 from tests.scheduler.soon import HOUR, causes, instance_soon, session_here, weekly
 
 pytestmark = pytest.mark.process
@@ -161,3 +162,48 @@ def test_what_a_living_daemon_is_about_to_do_is_left_to_it(database_url: str, ap
     assert causes(app, ahead) == []
     assert active_of(app, session_id), "what was opened early stays on"
     assert value(app, "SELECT count(*) FROM activation_log") == 1
+
+
+def test_it_pings_at_its_start_and_after_success(database_url: str) -> None:
+    with ping_server() as service:
+        assert sweep(database_url, SWEEP_PING_URL=service.url).returncode == 0
+
+        assert service.ends() == [("/start", ""), ("", "")]
+
+
+def test_a_dry_run_does_not_ping(database_url: str) -> None:
+    with ping_server() as service:
+        assert sweep(database_url, "--dry-run", SWEEP_PING_URL=service.url).returncode == 0
+
+        assert service.pings == []
+
+
+@pytest.mark.parametrize(
+    ("url", "arguments", "status", "kind"),
+    [
+        ("postgresql://u:hidden@127.0.0.1:1/n", (), 1, "OperationalError"),
+        (None, ("--alert",), 2, "no daemon is alive"),
+    ],
+    ids=["unreachable", "alert"],
+)
+def test_after_a_failure_the_ping_says_its_kind_alone(
+    database_url: str, url: str | None, arguments: tuple[str, ...], status: int, kind: str
+) -> None:
+    with ping_server() as service:
+        done = sweep(url or database_url, *arguments, SWEEP_PING_URL=service.url)
+
+        assert done.returncode == status
+        assert service.ends() == [("/start", ""), ("/fail", kind)]
+
+
+def test_an_address_that_never_answers_keeps_no_session_waiting_and_is_not_shown(
+    database_url: str, app: Connection
+) -> None:
+    session_id = session_here(app, weekly(-HOUR, HOUR))
+    with serving(never_answer) as url:
+        done = sweep(database_url, SWEEP_PING_URL=url)
+
+    assert done.returncode == 0, done.stderr
+    assert causes(app, session_id) == [(True, "sweep")]
+    assert done.stderr.index("event=flip") < done.stderr.index("event=ping_failed")
+    assert TOKEN not in done.stderr

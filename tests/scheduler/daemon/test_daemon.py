@@ -29,7 +29,16 @@ from tests.data import (
     only_instance,
     value,
 )
-from tests.scheduler.daemon_process import TIMEOUT_SECONDS, Daemons, eventually
+from tests.ping_server import (
+    TOKEN,
+    Serve,
+    never_answer,
+    ping_server,
+    send_a_header_without_end,
+    send_without_end,
+    serving,
+)
+from tests.scheduler.daemon_process import STOPS_WITHIN_SECONDS, TIMEOUT_SECONDS, Daemons, eventually
 from tests.scheduler.soon import (
     ELSEWHERE,
     HOUR,
@@ -465,3 +474,26 @@ def test_a_thousand_edges_at_one_instant_are_one_go(
         f"{(first - edge) * 1000:.0f} ms, last after {(last - edge) * 1000:.0f} ms"
     )
     assert not daemon.ended
+
+
+def test_it_pings_when_its_passes_succeed(daemons: Daemons, database_url: str) -> None:
+    with ping_server() as service:
+        daemons.ready(database_url, DAEMON_PING_URL=service.url)
+
+        eventually(lambda: service.ends() == [("", "")], "it pings")
+
+
+@pytest.mark.parametrize("serve", [never_answer, send_a_header_without_end, send_without_end])
+def test_an_address_for_pings_that_does_not_behave_holds_up_no_edge_and_no_end(
+    daemons: Daemons, database_url: str, app: Connection, serve: Serve
+) -> None:
+    with serving(serve) as url:
+        daemon = daemons.ready(database_url, DAEMON_PING_URL=url)
+        session_id = session_here(app)
+        instance_soon(app, session_id, 2, 60)
+        eventually(lambda: causes(app, session_id) == [(True, "timer")], "it opens")
+
+        assert value(app, "SELECT extract(epoch FROM done_at - due_at) < 1 FROM activation_log")
+        status, seconds = daemon.stop()
+        assert (status, seconds < STOPS_WITHIN_SECONDS) == (0, True)
+        assert TOKEN not in daemon.log

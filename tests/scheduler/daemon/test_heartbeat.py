@@ -11,11 +11,12 @@ import pytest
 from freezegun import freeze_time
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from core import logs
 from core.clock import utc_now
 from core.db.listener import Listener
-from scheduler.daemon.heartbeat import MOST_PROBES_MISSED, OFFSET_TOLERANCE, Heartbeat
+from scheduler.daemon.heartbeat import MOST_PROBES_MISSED, OFFSET_TOLERANCE, PING_SECONDS, Heartbeat
 from scheduler.daemon.outage import Outage
 from scheduler.daemon.timers import Timers
 from tests.data import execute, value
@@ -32,7 +33,11 @@ class Parts:
         self.timers = Timers(lambda _: None)
         self.listener = Listener("postgresql://nobody@nowhere/nothing", "nothing", lambda _: None, lambda: None)
         self.outage = Outage()
-        self.heartbeat = Heartbeat(engine.begin, self.timers, self.listener, self.outage)
+        self.pings = 0
+        self.heartbeat = Heartbeat(engine.begin, self.timers, self.listener, self.outage, self._count_ping)
+
+    def _count_ping(self) -> None:
+        self.pings += 1
 
     def measure(self, ahead: timedelta, took: timedelta = MS) -> None:
         """Note an exchange with a database whose clock is so far ahead."""
@@ -209,6 +214,33 @@ def test_when_the_hosts_clock_is_set_the_timers_compute_their_wait_again(
     thread.join(5)
     [line] = logged(caplog, "clock_stepped")
     assert line["seconds"] == pytest.approx(3600, abs=1)
+
+
+def test_it_pings_each_minute_in_which_a_pass_has_finished(parts: Parts) -> None:
+    heartbeat = parts.heartbeat
+    heartbeat._ping_if_due(1000)
+    assert parts.pings == 0, "no pass has finished"
+    heartbeat.note_pass()
+    heartbeat._ping_if_due(1000)
+    heartbeat.note_pass()
+    heartbeat._ping_if_due(1000 + PING_SECONDS - 0.001)
+    assert parts.pings == 1
+    heartbeat._ping_if_due(1000 + PING_SECONDS)
+    assert parts.pings == 2
+    heartbeat._ping_if_due(1000 + 2 * PING_SECONDS)
+    assert parts.pings == 2, "no pass has finished since"
+
+
+def test_it_does_not_ping_when_the_beat_cannot_be_written(parts: Parts, app: Connection) -> None:
+    parts.heartbeat.note_pass()
+    execute(app, "ALTER TABLE daemon_heartbeat RENAME TO elsewhere")
+
+    with pytest.raises(DBAPIError):
+        parts.heartbeat.beat()
+    assert parts.pings == 0
+    execute(app, "ALTER TABLE elsewhere RENAME TO daemon_heartbeat")
+    parts.heartbeat.beat()
+    assert parts.pings == 1
 
 
 def test_its_row_goes_with_it_and_no_other(parts: Parts, app: Connection, engine: Engine) -> None:
