@@ -13,7 +13,6 @@ from core.active_session_manager import (
     WhyNot,
     check_in,
     elsewhere_in_town,
-    instance_saved,
     remove_check_in,
     who_is_here,
 )
@@ -156,30 +155,6 @@ def _told(attendance: str, said: CheckedIn) -> str:
         WhyNot.NO_WINDOW: "You said yes. This evening has no times yet; when it opens, you will be there.",
         WhyNot.DEFERRED: "You said yes; you will be there in a moment.",
     }[said.why_not]
-
-
-# What organisers do
-
-
-def cancel(session_instance_id: int) -> Response:
-    """Cancel this evening; if it is on, it is off when the page comes back."""
-    return _cancel(session_instance_id, cancelled=True)
-
-
-def restore(session_instance_id: int) -> Response:
-    """Restore this evening; if it should be on, it is on when the page comes back."""
-    return _cancel(session_instance_id, cancelled=False)
-
-
-def _cancel(session_instance_id: int, *, cancelled: bool) -> Response:
-    with transaction() as connection:
-        instance = require_instance(connection, session_instance_id)
-        require_organiser(instance.session_id)
-        pages.set_cancelled(connection, session_instance_id, cancelled=cancelled)
-        saved = instance_saved(connection, session_instance_id)
-    later = " It takes effect in a moment." if saved.deferred else ""
-    notice(("Cancelled." if cancelled else "Restored: it happens after all.") + later)
-    return _to(session_instance_id)
 
 
 def _to(session_instance_id: int) -> Response:

@@ -1,17 +1,19 @@
 """One session: its recurrence in plain words, and its dates."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from flask import abort, redirect, render_template, request, url_for
+from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
-from core.active_session_manager import check_in, ensure_instance, instance_saved
+from core.active_session_manager import check_in, ensure_instance
 from core.db.transaction_settings import clock
 from core.errors import NoSuchOccurrence
 from core.hooks import ATTENDANCES
 from core.store.views import pages
 from web import dates, words
-from web.host import notice, require_organiser, require_person, require_session, transaction, viewer
+from web.host import notice, require_person, require_session, transaction, viewer
 
 MOST_DATES = 10
 
@@ -35,31 +37,30 @@ def page(session_id: int) -> str:
 
 
 def say_early(session_id: int) -> Response:
-    """Make the row of a date that has none yet (P1), and record what the viewer says, or cancel it (organisers)."""
+    """Make the row of a date that has none yet (P1), and record what the viewer says."""
     person = require_person()
     attendance = request.form.get("attendance", "")
-    if attendance not in {*ATTENDANCES, "cancel"}:
+    if attendance not in ATTENDANCES:
         abort(400, "Say yes, maybe or no.")
-    if attendance == "cancel":
-        require_organiser(session_id)
     with transaction() as connection:
-        require_session(connection, session_id)
-        try:
-            instance_id = ensure_instance(connection, session_id, _local_start())
-        except NoSuchOccurrence as error:
-            abort(404, str(error))
-        if attendance == "cancel":
-            pages.set_cancelled(connection, instance_id, cancelled=True)
-            instance_saved(connection, instance_id)
-            notice("Cancelled.")
-        else:
-            check_in(connection, person.person_id, instance_id, attendance)
-            notice("You said yes. When it opens, you will be there." if attendance == "yes" else "Noted.")
+        instance_id = made_early(connection, session_id, local_start(request.form))
+        check_in(connection, person.person_id, instance_id, attendance)
+        notice("You said yes. When it opens, you will be there." if attendance == "yes" else "Noted.")
     return redirect(url_for(".instance", session_instance_id=instance_id), 303)
 
 
-def _local_start() -> datetime:
-    text = request.form.get("start", "")
+def made_early(connection: Connection, session_id: int, start: datetime) -> int:
+    """Return the row of a date, and make it if there is none; answer 404 if the session has no such date."""
+    require_session(connection, session_id)
+    try:
+        return ensure_instance(connection, session_id, start)
+    except NoSuchOccurrence as error:
+        abort(404, str(error))
+
+
+def local_start(fields: Mapping[str, str]) -> datetime:
+    """Return the local start that a form or an address names; answer 400 if it is none."""
+    text = fields.get("start", "")
     try:
         return datetime.fromisoformat(text)
     except ValueError:

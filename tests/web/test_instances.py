@@ -75,39 +75,6 @@ def test_what_was_said_can_be_taken_back(world: World, app: Connection, browser:
     assert data.value(app, "SELECT count(*) FROM session_instance_person") == 0
 
 
-def test_cancelled_when_the_page_comes_back_and_on_again(world: World, app: Connection, browser: Open) -> None:
-    organiser = browser().be(world.organiser, organiser=True)
-    browser().be(world.noirin).post(f"/instances/{world.muellers_now}/say", attendance="yes")
-
-    page = organiser.post(f"/instances/{world.muellers_now}/cancel")
-    assert 'class="state cancelled"' in page
-    assert data.active_of(app, world.muellers) is None
-    assert whereabouts(app, world.noirin) is None
-    assert "this evening is cancelled" in browser().be(world.sean).post(
-        f"/instances/{world.muellers_now}/say", attendance="yes"
-    )
-
-    page = organiser.post(f"/instances/{world.muellers_now}/restore")
-    assert 'class="state on"' in page
-    assert data.active_of(app, world.muellers) == world.muellers_now
-    assert whereabouts(app, world.noirin) == world.muellers_now
-
-
-def test_why_it_was_cancelled_is_told_while_it_is_cancelled(world: World, app: Connection, browser: Open) -> None:
-    path = f"/instances/{world.muellers_now}"
-    data.change_instance(app, world.muellers_now, cancel_reason="not cancelled yet")
-    assert "not cancelled yet" not in browser().get(path)
-
-    data.change_instance(app, world.muellers_now, is_cancelled=True, cancel_reason="a wedding & no room")
-    assert "Cancelled: a wedding &amp; no room" in browser().get(path)
-
-    page = browser().be(world.organiser, organiser=True).post(f"{path}/restore")
-    assert "a wedding" not in page
-    page = browser().be(world.organiser, organiser=True).post(f"{path}/cancel")
-    assert "a wedding" not in page
-    assert 'class="state cancelled"' in page
-
-
 def test_a2_who_has_left_is_neither_here_nor_coming_and_may_say_yes_again(
     world: World, app: Connection, browser: Open
 ) -> None:
@@ -121,20 +88,6 @@ def test_a2_who_has_left_is_neither_here_nor_coming_and_may_say_yes_again(
     page = visitor.post(f"{path}/say", attendance="yes")
     assert 'value="yes" class="answer yes" aria-pressed="true"' in page
     assert whereabouts(app, world.noirin) == world.muellers_now
-
-
-def test_p6_cancelling_through_the_page_counts_though_the_recurrence_cannot_be_read(
-    world: World, app: Connection, browser: Open
-) -> None:
-    path = f"/instances/{world.muellers_now}"
-    browser().be(world.noirin).post(f"{path}/say", attendance="yes")
-    data.change_session(app, world.muellers, recurrence="Tuesdays, most weeks, from 7")
-
-    page = browser().be(world.organiser, organiser=True).post(f"{path}/cancel")
-
-    assert 'class="state cancelled"' in page
-    assert data.active_of(app, world.muellers) is None
-    assert whereabouts(app, world.noirin) is None
 
 
 def test_an_organiser_checks_others_in(world: World, app: Connection, browser: Open) -> None:

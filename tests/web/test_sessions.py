@@ -65,17 +65,6 @@ def test_an_early_yes_makes_the_row(nightly: int, world: World, app: Connection,
     assert "Noted." in again
 
 
-def test_a_date_without_a_row_is_cancelled_and_marked(nightly: int, world: World, browser: Open) -> None:
-    organiser = browser().be(world.organiser, organiser=True)
-    start = f"{datetime.now(UTC) + timedelta(days=5):%Y-%m-%d}T21:30:00"
-
-    assert "Cancelled." in organiser.post(f"/sessions/{nightly}/dates", attendance="cancel", start=start)
-
-    page = browser().get(f"/sessions/{nightly}")
-    assert page.count("<strong>cancelled</strong>") == 1
-    assert len(re.findall(r"<li class=", page)) == 10
-
-
 def test_a_date_that_is_none_is_refused(nightly: int, world: World, browser: Open) -> None:
     visitor = browser().be(world.noirin)
     visitor.post(f"/sessions/{nightly}/dates", 404, attendance="yes", start="2100-01-01T03:00")
@@ -287,7 +276,7 @@ def test_a_date_that_was_cancelled_early_has_no_window(
     organiser.post(f"/sessions/{nightly}/dates", attendance="yes", start=tomorrow)
     before = data.windows_of(app, nightly)
 
-    organiser.post(f"/sessions/{nightly}/dates", attendance="cancel", start=tomorrow)
+    organiser.post(f"/sessions/{nightly}/dates/cancel", start=tomorrow)
 
     assert len(data.windows_of(app, nightly)) == len(before) - 1
 

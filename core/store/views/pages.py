@@ -266,12 +266,14 @@ def _instances() -> Select[*tuple[Any, ...]]:
     )
 
 
-def set_cancelled(connection: Connection, session_instance_id: int, *, cancelled: bool) -> None:
-    """Cancel an instance, or restore it."""
+def set_cancelled(
+    connection: Connection, session_instance_id: int, *, cancelled: bool, reason: str | None = None
+) -> None:
+    """Cancel an instance for this reason, or restore it."""
     connection.execute(
         update(SessionInstance)
         .where(SessionInstance.session_instance_id == session_instance_id)
-        .values(is_cancelled=cancelled)
+        .values(is_cancelled=cancelled, cancel_reason=reason)
     )
 
 

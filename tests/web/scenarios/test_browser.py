@@ -101,7 +101,11 @@ def test_an_organiser_cancels_and_the_boards_of_others_change_by_themselves(
     organiser = someone(world.organiser, organiser=True)
     organiser.goto(f"{root}/instances/{world.muellers_now}")
 
-    organiser.get_by_role("button", name="Cancel this evening").click()
+    organiser.get_by_role("link", name="Cancel this evening").click()
+    expect(organiser.get_by_role("heading", level=1)).to_contain_text("for everybody?")
+    expect(organiser.locator("main")).to_contain_text("Nobody has said yes.")
+    organiser.get_by_label("Why?").fill("A wedding")
+    organiser.get_by_role("button", name="Cancel it for everybody").click()
     begun = time.perf_counter()
     for page in (public, member):
         expect(page.locator(".summary")).to_have_text("1 session in 1 town.")
@@ -109,8 +113,8 @@ def test_an_organiser_cancels_and_the_boards_of_others_change_by_themselves(
     figures(
         f"pages: two boards without what was cancelled {1000 * (time.perf_counter() - begun):.0f} ms after the page"
     )
-    expect(organiser.locator("#state")).to_have_text("Cancelled")
-    expect(evening.locator("#state")).to_have_text("Cancelled")
+    expect(organiser.locator("#state")).to_have_text("Cancelled: A wedding")
+    expect(evening.locator("#state")).to_have_text("Cancelled: A wedding")
 
     organiser.get_by_role("button", name="Restore this evening").click()
 
@@ -233,6 +237,7 @@ def test_no_barrier_that_axe_can_find_in_light_or_in_dark(world: World, someone:
     for path in (
         "/",
         f"/instances/{world.muellers_now}?who=n",
+        f"/instances/{world.muellers_now}/cancel",
         f"/sessions/{world.muellers}",
         f"/sessions/{world.muellers}/edit",
         "/who",

@@ -36,6 +36,7 @@ def writes(world: World) -> dict[str, dict[str, object]]:
         f"/instances/{world.muellers_now}/cancel": {},
         f"/instances/{world.muellers_now}/restore": {},
         f"/sessions/{world.muellers}/dates": {"attendance": "yes", "start": "2026-11-26T19:00"},
+        f"/sessions/{world.muellers}/dates/cancel": {"start": "2026-11-26T19:00"},
         f"/sessions/{world.muellers}/edit": {"do": "save"},
     }
 
@@ -57,7 +58,6 @@ def test_a_person_who_does_not_organise_edits_nothing_and_answers_for_nobody_els
     for path, fields in writes(world).items():
         if not path.endswith(("/say", "/dates")):
             assert "Only this session&#39;s organisers" in visitor.post(path, 403, **fields)
-    visitor.post(f"/sessions/{world.muellers}/dates", 403, attendance="cancel", start="2026-11-26T19:00")
     visitor.get(f"/sessions/{world.muellers}/edit", 403)
 
     assert unchanged(app) == before
@@ -97,9 +97,10 @@ def test_script_in_a_name_or_a_comment_is_text(world: World, app: Connection, br
 def test_an_id_that_is_none(world: World, browser: Open) -> None:
     visitor = browser().be(world.organiser, organiser=True)
     for bad in ("0", "999999", str(HUGE), "1e3", "-1", "1;DROP", "%00", "x"):
-        for path in (f"/instances/{bad}", f"/sessions/{bad}", f"/sessions/{bad}/edit", f"/sessions/{bad}.ics"):
+        gets = ("instances/{}", "instances/{}/cancel", "sessions/{}", "sessions/{}/edit", "sessions/{}.ics")
+        for path in (f"/{address.format(bad)}" for address in gets):
             visitor.get(path, 404)
-        for path in (f"/instances/{bad}/say", f"/instances/{bad}/people", f"/instances/{bad}/cancel"):
+        for path in (f"/instances/{bad}/say", f"/instances/{bad}/people", f"/instances/{bad}/restore"):
             visitor.post(path, 404, attendance="yes", person_id=world.noirin)
         visitor.post(f"/instances/{world.muellers_now}/people", 404, attendance="yes", person_id=bad)
         visitor.post("/who", 404, person_id=bad)
@@ -141,7 +142,7 @@ def test_a_question_that_is_no_text(world: World, browser: Open) -> None:
 
 def test_other_methods(world: World, pages: Flask) -> None:
     client = Browser(pages).client
-    assert client.get(f"/instances/{world.muellers_now}/cancel").status_code == 405
+    assert client.get(f"/instances/{world.muellers_now}/restore").status_code == 405
     assert client.delete(f"/sessions/{world.muellers}").status_code == 405
 
 

@@ -333,7 +333,7 @@ def _pages() -> list[Call]:
         _call(pages.instance, INSTANCE),
         _call(pages.instances_between, SESSION, DAY, DAY),
         _call(pages.skipped_since, SESSION, DAY),
-        _call(pages.set_cancelled, INSTANCE, cancelled=True, variant="cancelled"),
+        _call(pages.set_cancelled, INSTANCE, cancelled=True, reason=WORD, variant="cancelled"),
         _call(pages.person, PERSON),
         _call(pages.people_named, WORD, LIMIT),
         _call(pages.insert_person, NAME, LAST_NAME),

@@ -153,7 +153,7 @@ WHERE skipped_occurrence.session_id = :session_id AND skipped_occurrence.occurre
 
 -- views.pages.set_cancelled: cancelled
 UPDATE session_instance
-SET is_cancelled=true
+SET is_cancelled=true, cancel_reason=:word
 WHERE session_instance.session_instance_id = :session_instance_id;
 
 
