@@ -33,6 +33,8 @@ def steps(case: Case, key: int | None, attendance: Attendance) -> tuple[Step, ..
         ]
     if not case.agrees:
         chain.append(("pass", f"{_difference(case)}. {remedy(case)}"))
+    elif case.reading.failure is not None or not case.reading.has_daemon:
+        chain.append(("pass", remedy(case)))
     return tuple(Step(*link) for link in chain)
 
 

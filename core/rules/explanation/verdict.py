@@ -214,7 +214,7 @@ def remedy(case: Case) -> str:
         retry = f"; it is tried again at {case.instant(reading.retry_at)}" if reading.retry_at else ""
         return f"The session's last pass failed: {reading.failure}{retry}"
     if not reading.has_daemon:
-        return "No daemon works: start `python -m scheduler run`; until then only the sweep writes it, every 15 minutes"
+        return "No daemon works: start `python -m scheduler run`; until then only the sweep does, every 15 minutes"
     if reading.state.requested_at:
         since = f"A pass is requested since {case.instant(reading.state.requested_at)}"
         return f"{since}, and writes it; if that lasts, `python -m scheduler status` names who is in the way"

@@ -29,7 +29,7 @@ def test_a_session_an_instance_and_a_person_are_explained(database_url: str, app
     lines = named[1].splitlines()
     assert lines[0].startswith(f"Mueller's (session {session}, instance {instance}): On until ")
     assert [line.split()[0] for line in lines[1:]] == [
-        "pattern", "occurrence", "row", "hours", "buffers", "window", "bit", "flip", "people",
+        "pattern", "occurrence", "row", "hours", "buffers", "window", "bit", "flip", "people", "pass",
     ]  # fmt: skip
     assert "Maeve" not in named[1] + where[1]
     assert where[1].startswith(f"Person {person}: Nowhere, and should be at Mueller's (session {session}, instance ")

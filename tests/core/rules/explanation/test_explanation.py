@@ -299,6 +299,16 @@ def test_a_bit_that_should_not_be_on_is_told_with_what_will_happen(read: Session
     assert difference.startswith("Instance 1 turns off; the stored windows are not those that the rows mean now. ")
 
 
+def test_that_no_pass_works_is_told_also_where_nothing_is_due() -> None:
+    read = reading(AHEAD[0], window(phase="ahead"), now=NOON)
+
+    assert texts(explained(read), "pass") == []
+    assert texts(explained(replace(read, has_daemon=False)), "pass")[0].startswith("No daemon works: start ")
+    assert texts(explained(replace(read, failure="no privilege")), "pass") == [
+        "The session's last pass failed: no privilege"
+    ]
+
+
 def test_an_edge_that_nobody_has_served_is_told() -> None:
     found = explained(reading(AHEAD[0], window(phase="ahead"), now=DURING))
 
