@@ -199,7 +199,10 @@ class DeactivatedPerson(Base):
 
 
 class DaemonHeartbeat(Base):
-    """One row per running daemon; every instant is by the database's clock."""
+    """One row per daemon of the last day; every instant is by the database's clock.
+
+    `ended`: why it ended, in words, at `beat_at`. NULL while it runs, and where it was killed or cut off.
+    """
 
     __tablename__ = "daemon_heartbeat"
 
@@ -215,6 +218,7 @@ class DaemonHeartbeat(Base):
     clock_offset_ms: Mapped[float]
     zone_version: Mapped[str]
     trouble: Mapped[str | None]
+    ended: Mapped[str | None]
 
 
 class ActivationLog(Base):

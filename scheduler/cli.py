@@ -37,17 +37,27 @@ from scheduler.commands.status import status as read_status
 from scheduler.daemon import Daemon
 
 
+class CouldNotTell(click.ClickException):
+    """Ends `status` where it cannot tell whether all is well."""
+
+    exit_code = 3
+
+
 class Commands(click.Group):
-    """Turns our own errors, those of the database and those of files into one line and exit status 1."""
+    """Turns our own errors, those of the database and those of files into one line and exit status 1; `status`: 3."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
         except (SeisiunError, OSError) as error:
-            raise click.ClickException(str(error)) from error
+            raise _failure(ctx, str(error)) from error
         except DBAPIError as error:
-            raise click.ClickException(f"the database reports an error: {' '.join(str(error.orig).split())}") from error
+            raise _failure(ctx, f"the database reports an error: {' '.join(str(error.orig).split())}") from error
+
+
+def _failure(context: click.Context, message: str) -> click.ClickException:
+    return CouldNotTell(message) if context.invoked_subcommand == "status" else click.ClickException(message)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -188,7 +198,7 @@ def load(file: Path) -> None:
 @click.option("--all", "everything", is_flag=True, help="List every session that cannot be read, not only ten.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def status(*, as_json: bool, everything: bool) -> None:
-    """Tell whether all is well (exit status 0) or not (1), and what is on."""
+    """Tell whether all is well (exit status 0) or not (1), and what is on; 3: it could not tell."""
     with connected() as connection:
         found = read_status(connection)
     if as_json:

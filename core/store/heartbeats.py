@@ -1,10 +1,10 @@
-"""One row per running daemon, so that the sweep and the operator see it: a daemon answers no requests."""
+"""One row per daemon of the last day, so that the sweep and the operator see it: a daemon answers no requests."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, select, true
+from sqlalchemy import ColumnElement, Connection, delete, func, select, true, update
 from sqlalchemy.dialects import postgresql
 
 from core.models import DaemonHeartbeat
@@ -17,7 +17,8 @@ DAEMON_ALIVE_WITHIN = timedelta(seconds=60)
 class HeartbeatRow:
     """What a daemon last wrote about itself. Every instant, and `beat_age`, is by the database's clock.
 
-    `beat_age` is negative if somebody has set that clock back. `trouble`: the daemon's own problems, as text.
+    `beat_age` is negative if somebody has set that clock back. `trouble`: the daemon's own problems, as text. `ended`:
+    why it ended, at `beat_at`; None while it runs, and where it was killed or cut off.
     """
 
     daemon_id: UUID
@@ -33,6 +34,7 @@ class HeartbeatRow:
     clock_offset_ms: float
     zone_version: str
     trouble: str | None
+    ended: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +72,25 @@ def beat(connection: Connection, beat: Beat) -> datetime:
     return connection.execute(statement.returning(DaemonHeartbeat.beat_at)).scalar_one()
 
 
-def forget(connection: Connection, daemon_id: UUID) -> None:
-    """Delete the row of a daemon that ends, and the rows of daemons whose last beat is older than `FORGOTTEN_AFTER`."""
-    long_ago = DaemonHeartbeat.beat_at < func.clock_timestamp() - FORGOTTEN_AFTER
-    connection.execute(delete(DaemonHeartbeat).where((DaemonHeartbeat.daemon_id == daemon_id) | long_ago))
+def end(connection: Connection, daemon_id: UUID, why: str) -> None:
+    """Note that a daemon ends; delete the rows of daemons whose last beat is older than `FORGOTTEN_AFTER`."""
+    row, now = DaemonHeartbeat, func.clock_timestamp()
+    connection.execute(update(row).where(row.daemon_id == daemon_id).values(ended=why, beat_at=now))
+    connection.execute(delete(row).where(row.beat_at < now - FORGOTTEN_AFTER))
 
 
 def heartbeats(connection: Connection) -> list[HeartbeatRow]:
-    """Return the rows of all daemons, the latest beat first."""
+    """Return the rows of the daemons that have not noted their end, the latest beat first."""
+    return _rows(connection, DaemonHeartbeat.ended.is_(None))
+
+
+def ended(connection: Connection) -> list[HeartbeatRow]:
+    """Return the rows of the daemons that ended within `FORGOTTEN_AFTER`, the latest first."""
+    row = DaemonHeartbeat
+    return _rows(connection, row.ended.is_not(None) & (row.beat_at > func.clock_timestamp() - FORGOTTEN_AFTER))
+
+
+def _rows(connection: Connection, which: ColumnElement[bool]) -> list[HeartbeatRow]:
     row = DaemonHeartbeat
     statement = select(
         row.daemon_id,
@@ -93,14 +106,15 @@ def heartbeats(connection: Connection) -> list[HeartbeatRow]:
         row.clock_offset_ms,
         row.zone_version,
         row.trouble,
-    ).order_by(row.beat_at.desc())
-    return [HeartbeatRow(*found) for found in connection.execute(statement)]
+        row.ended,
+    )
+    return [HeartbeatRow(*found) for found in connection.execute(statement.where(which).order_by(row.beat_at.desc()))]
 
 
 def has_reconciled_within(connection: Connection, age: timedelta = DAEMON_ALIVE_WITHIN) -> bool:
-    """Return whether any daemon has finished a pass in the last `age`.
+    """Return whether any daemon that has not noted its end has finished a pass in the last `age`.
 
     A pass with a date in the future does not count: somebody set the database's clock back after it.
     """
     recent = DaemonHeartbeat.last_look_at.between(func.clock_timestamp() - age, func.clock_timestamp())
-    return bool(connection.scalar(select(select(true()).where(recent).exists())))
+    return bool(connection.scalar(select(select(true()).where(recent, DaemonHeartbeat.ended.is_(None)).exists())))

@@ -32,6 +32,7 @@ DAY = timedelta(days=1)
 FILLING = 0.5  # PostgreSQL warns in its log from here on
 MOST_NAMES = 10
 MOST_MISSES = 20
+MOST_ENDED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Status:
     notes  what an operator should know although nothing is wrong
     app_notifies  whether the app's own transactions notify now
     notification_queue  which part of the server's notification queue is full, 0 to 1
+    ended  the daemons that ended within a day; those in `daemons` run, or were killed or cut off
     mirroring  the app's older columns that a take-over keeps equal to ours
     """
 
@@ -49,6 +51,7 @@ class Status:
     problems: tuple[str, ...]
     notes: tuple[str, ...]
     daemons: list[HeartbeatRow]
+    ended: list[HeartbeatRow]
     next_edge: Edge | None
     on_now: list[Place]
     unreadable: list[Unreadable]
@@ -84,6 +87,7 @@ def status(connection: Connection) -> Status:
         problems=problems,
         notes=(*_clock_notes(daemons), *adoption_notes(connection)),
         daemons=daemons,
+        ended=heartbeats.ended(connection),
         next_edge=next(iter(schedule.upcoming(connection, timedelta(days=30), limit=1)), None),
         on_now=list(places.places(connection)),
         unreadable=unreadable,
@@ -108,8 +112,15 @@ def hindrances(connection: Connection) -> list[str]:
 
 
 def _database_problems(connection: Connection) -> list[str]:
-    read_only = ["this database cannot be written to: it is a standby, or read-only"] * is_read_only(connection)
-    silent = "session_replication_role is replica, set on the role or the database: no trigger tells us of an edit"
+    standby = (
+        "this database cannot be written to: it is a standby, or read-only: "
+        "let DATABASE_URL name the primary, or all hosts"
+    )
+    read_only = [standby] * is_read_only(connection)
+    silent = (
+        "session_replication_role is replica, set on the role or the database, and no trigger tells us of an edit: "
+        "ALTER DATABASE ... RESET session_replication_role, or ALTER ROLE; then restart what is connected"
+    )
     return read_only + [silent] * fires_no_triggers(connection)
 
 
@@ -119,7 +130,10 @@ def _schema_problems(connection: Connection) -> list[str]:
 
 
 def _queue_problems(usage: float) -> list[str]:
-    full = f"the server's notification queue is {usage:.0%} full: a session that LISTENs stays in a transaction"
+    full = (
+        f"the server's notification queue is {usage:.0%} full, because a session that LISTENs stays in a transaction: "
+        "end that session; pg_stat_activity shows it as idle in transaction, with the oldest xact_start"
+    )
     return [full] * (usage >= FILLING)
 
 
@@ -129,17 +143,23 @@ def _daemon_problems(daemons: list[HeartbeatRow]) -> list[str]:
         return ["no daemon is alive: start `python -m seisiun run`"]
     reconciling = [daemon for daemon in alive if _reconciles(daemon)]
     if not reconciling:
-        return [f"no daemon has finished a pass within {PASS_STALE.seconds} s"]
+        return [f"no daemon has finished a pass within {PASS_STALE.seconds} s: read its log, and restart it"]
     problems = [f"{daemon.host}:{daemon.pid}: {daemon.trouble}" for daemon in alive if daemon.trouble]
     if not any(daemon.listening_since for daemon in reconciling):
-        problems.append("no daemon is listening: edits are found by asking each second")
+        problems.append(
+            "no daemon is listening, so edits are found by asking each second: "
+            "if this lasts, look for listener_lost and not_receiving in its log"
+        )
     return problems
 
 
 def _mirror_problems(connection: Connection, mirroring: tuple[str, ...], daemons: list[HeartbeatRow]) -> Iterator[str]:
     names = ", ".join(mirroring)
     if mirroring and not any(map(_is_alive, daemons)):
-        yield f"mirroring without a daemon: {names} show what was on when it ended"
+        yield (
+            f"mirroring without a daemon: {names} show what was on when it ended: "
+            "start `python -m seisiun run`, or run `python -m seisiun adopt --drop-mirror`"
+        )
     if mirroring and (differing := older_columns.differing(connection)):
         yield f"rows in which {names} differ from ours: {differing}; the next resync mends them"
 
@@ -154,7 +174,10 @@ def _unreadable_problems(unreadable: list[Unreadable]) -> list[str]:
     if not live:
         return []
     names = ", ".join(live[:MOST_NAMES]) + (f" and {len(live) - MOST_NAMES} more" if len(live) > MOST_NAMES else "")
-    return [f"sessions that cannot be read and have something on or ahead: {len(live)}: {names}"]
+    what = f"sessions that cannot be read and have something on or ahead: {len(live)}: {names}"
+    return [
+        f"{what}: correct the recurrence or the zone; `python -m seisiun status --all` says what is wrong with each"
+    ]
 
 
 def _clock_notes(daemons: list[HeartbeatRow]) -> list[str]:
@@ -193,7 +216,9 @@ def _reconciles(daemon: HeartbeatRow) -> bool:
 def _overdue_problems(overdue: list[Overdue]) -> list[str]:
     if not overdue:
         return []
-    return [f"sessions overdue: {len(overdue)}, the oldest since {overdue[0].since.astimezone(UTC):%H:%M:%S} UTC"]
+    oldest = overdue[0]
+    what = f"sessions overdue: {len(overdue)}, the oldest since {oldest.since.astimezone(UTC):%H:%M:%S} UTC"
+    return [f"{what}: run `python -m seisiun explain {oldest.session_id}`; who may block it is named below"]
 
 
 # The operator's screen
@@ -237,6 +262,13 @@ def _print_daemons(out: Console, status: Status) -> None:
         )
     if status.daemons:
         out.print(table)
+    silent = [daemon for daemon in status.daemons if abs(daemon.beat_age) > BEAT_STALE]
+    gone = sorted([*status.ended, *silent], key=lambda daemon: daemon.beat_at, reverse=True)
+    for daemon in gone[:MOST_ENDED]:
+        why = daemon.ended or "then silent: killed, or cut off from the database"
+        out.print(Text(f"last seen: {daemon.host}:{daemon.pid} at {screens.utc(daemon.beat_at)} UTC, {why}"))
+    if len(gone) > MOST_ENDED:
+        out.print(f"last seen: {len(gone) - MOST_ENDED} more")
 
 
 def _print_troubles(out: Console, status: Status, *, everything: bool) -> None:
@@ -256,7 +288,8 @@ def _print_troubles(out: Console, status: Status, *, everything: bool) -> None:
         word = "on" if miss.active else "off"
         out.print(f"late: instance {miss.session_instance_id} {word} {late} late at {done} by {miss.cause}")
     listed = status.unreadable if everything else status.unreadable[:MOST_NAMES]
-    if len(listed) < len(status.unreadable):
-        out.print(f"unreadable: {len(status.unreadable)} sessions; the first {MOST_NAMES} follow, --all lists the rest")
+    if listed:
+        rest = len(status.unreadable) - len(listed)
+        out.print(f"unreadable: {len(status.unreadable)} sessions" + (f"; --all lists {rest} more" if rest else ""))
     for session in listed:
         out.print(Text(f"unreadable: session {session.session_id} {session.name!r}: {session.error}"))

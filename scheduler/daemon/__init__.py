@@ -42,6 +42,7 @@ class Daemon:
     def __init__(self, url: str, settings: Settings, on_ready: Callable[[], None] = lambda: None) -> None:
         self._signalled = False
         self._signals: SimpleQueue[int] = SimpleQueue()
+        self._why_ending = ""
         self._wakeups = Wakeups()
         self._timers = Timers(self._wakeups.edge)
         self._listener = Listener(url, SESSION_CHANGED, self._wakeups.notification, self._wakeups.resync)
@@ -100,7 +101,9 @@ class Daemon:
             dead = [name for name, thread in self._threads.items() if not thread.is_alive()]
             wedged = [name for name in self._parts if rounds[name] * WATCH_SECONDS > WEDGED_SECONDS]
             if dead or wedged:
-                log.critical("part_died", parts=",".join(dead or wedged), wedged=not dead)
+                parts = ",".join(dead or wedged)
+                self._why_ending = f"{parts} {'died' if dead else 'made no progress'}"
+                log.critical("part_died", parts=parts, wedged=not dead)
                 return EXIT_DIED
         return 0
 
@@ -109,12 +112,14 @@ class Daemon:
             number = self._signals.get(timeout=wait_seconds)
         except Empty:
             return False
-        log.info("stopping", signal=signal.Signals(number).name)
+        name = signal.Signals(number).name
+        self._why_ending = f"stopped by {name}"
+        log.info("stopping", signal=name)
         return True
 
     def _end(self) -> bool:
         """Stop the parts; return whether all have ended."""
-        self._wakeups.stop()
+        self._wakeups.stop(self._why_ending)
         self._timers.stop()
         self._listener.stop()
         deadline = time.monotonic() + STOP_SECONDS

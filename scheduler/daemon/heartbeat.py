@@ -110,14 +110,14 @@ class Heartbeat:
 
     def _troubles(self) -> list[str]:
         lost = lines_lost()
+        stuck = self._timers.probes_missed > MOST_PROBES_MISSED
         troubles = {
             "it receives no notifications (LISTEN is accepted): connect directly, not through a pooler": (
                 self._listener.not_receiving
             ),
-            "its timers are stuck: it finds the edges by asking each second": self._timers.probes_missed
-            > MOST_PROBES_MISSED,
-            f"the database refuses its work: {self._outage.refused}": self._outage.refused,
-            f"its log is not read or cannot be written: lines lost: {lost}": lost,
+            "its timers are stuck, so it asks for the edges each second: if it does not end soon, kill it": stuck,
+            f"the database refuses its work: {self._outage.refused}: restore what that names": self._outage.refused,
+            f"its log is not read or cannot be written: lines lost: {lost}: repair what collects it": lost,
         }
         return [trouble for trouble, holds in troubles.items() if holds]
 
@@ -147,7 +147,7 @@ class Heartbeat:
         log.warning("timers_late", seconds=round(late.total_seconds(), 3))
         return True
 
-    def stop(self) -> None:
-        """Delete this daemon's row."""
+    def stop(self, why: str) -> None:
+        """Note in this daemon's row why it ends."""
         with self._transaction() as connection:
-            heartbeats.forget(connection, self._daemon_id)
+            heartbeats.end(connection, self._daemon_id, why)

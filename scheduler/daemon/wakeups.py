@@ -33,6 +33,7 @@ class Wakeups:
         self._notified: set[int] = set()
         self._resync = False
         self._stop = False
+        self.why_stopping = ""  # in words, for those who ask where this daemon is
 
     def edge(self, at: datetime) -> None:
         """Tell the worker that an edge's instant has come."""
@@ -62,10 +63,10 @@ class Wakeups:
             self._resync = True
             self._condition.notify()
 
-    def stop(self) -> None:
-        """Tell the worker to end."""
+    def stop(self, why: str = "") -> None:
+        """Tell the worker to end, and why."""
         with self._condition:
-            self._stop = True
+            self._stop, self.why_stopping = True, why
             self._condition.notify()
 
     @property

@@ -122,7 +122,7 @@ class Worker:
 
     def _end(self) -> None:
         try:
-            self._heartbeat.stop()
+            self._heartbeat.stop(self._wakeups.why_stopping)
         except DBAPIError as error:
             log.warning("heartbeat_left", error=str(error.orig).strip())
         self._engine.dispose()

@@ -27,30 +27,32 @@ def scheduler(*arguments: str, **settings: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize(
-    ("command", "settings", "told"),
+    ("command", "settings", "code", "told"),
     [
-        ("status", {"DATABASE_URL": "nonsense"}, "DATABASE_URL is not a URL; accepted: postgresql://"),
+        ("status", {"DATABASE_URL": "nonsense"}, 3, "DATABASE_URL is not a URL; accepted: postgresql://"),
+        ("status", {"KEEP_DAYS": "0"}, 3, "KEEP_DAYS='0': Input should be greater than"),
         (
             "migrate",
             {"DATABASE_URL": "postgresql://u:p@h:port/n"},
+            1,
             "DATABASE_URL is not a URL; accepted: postgresql://",
         ),
-        ("run", {"RESYNC_SECONDS": "0"}, "RESYNC_SECONDS='0': Input should be greater than"),
+        ("run", {"RESYNC_SECONDS": "0"}, 1, "RESYNC_SECONDS='0': Input should be greater than"),
     ],
 )
-def test_a_wrong_setting_is_one_line(command: str, settings: dict[str, str], told: str) -> None:
+def test_a_wrong_setting_is_one_line(command: str, settings: dict[str, str], code: int, told: str) -> None:
     status, out, err = scheduler(command, **settings)
 
-    assert (status, out) == (1, "")
+    assert (status, out) == (code, "")
     assert err.startswith(f"Error: {told}")
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["status", "migrate"])
-def test_a_database_that_cannot_be_reached_is_one_line_without_the_password(command: str) -> None:
+@pytest.mark.parametrize(("command", "code"), [("status", 3), ("migrate", 1)])
+def test_a_database_that_cannot_be_reached_is_one_line_without_the_password(command: str, code: int) -> None:
     status, out, err = scheduler(command, DATABASE_URL="postgresql://u:secret@127.0.0.1:1/n")
 
-    assert (status, out) == (1, "")
+    assert (status, out) == (code, "")
     assert "Connection refused" in err
     assert err.count("\n") == 1
     assert "secret" not in err
@@ -75,9 +77,11 @@ def test_libpqs_variables_serve_every_command_and_no_embedded_server_is_started(
     assert not nowhere.exists()
 
 
-@pytest.mark.parametrize("command", [("-m", "scheduler", "status"), ("jobs/check_active_sessions.py",)])
+@pytest.mark.parametrize(
+    ("command", "code"), [(("-m", "scheduler", "status"), 3), (("jobs/check_active_sessions.py",), 1)]
+)
 def test_libpqs_variables_that_lead_nowhere_are_one_line_without_the_password(
-    database_url: str, tmp_path: Path, command: tuple[str, ...]
+    database_url: str, tmp_path: Path, command: tuple[str, ...], code: int
 ) -> None:
     nowhere = tmp_path / "nowhere"
     wrong = libpq_variables(database_url) | {"PGPASSWORD": "hunter2", "EMBEDDED_POSTGRES_DIR": str(nowhere)}
@@ -87,7 +91,7 @@ def test_libpqs_variables_that_lead_nowhere_are_one_line_without_the_password(
     ):
         done = run(*command, settings=settings)
 
-        assert (done.returncode, done.stdout) == (1, "")
+        assert (done.returncode, done.stdout) == (code, "")
         assert told in done.stderr
         assert done.stderr.count("\n") == 1
         assert "hunter2" not in done.stderr
@@ -97,7 +101,7 @@ def test_libpqs_variables_that_lead_nowhere_are_one_line_without_the_password(
 def test_a_database_that_was_not_migrated_is_one_line(empty_database_url: str) -> None:
     status, out, err = scheduler("status", DATABASE_URL=empty_database_url)
 
-    assert (status, out) == (1, "")
+    assert (status, out) == (3, "")
     assert err.startswith("Error: the database has not been migrated")
     assert err.endswith("run `python -m seisiun migrate`\n")
 
@@ -222,6 +226,7 @@ def test_p6_a_session_that_cannot_be_read_is_a_problem_where_something_of_it_is_
 
     assert status == 1
     assert "sessions that cannot be read and have something on or ahead: 1: The Back Room" in out
+    assert "unreadable: 13 sessions; --all lists 3 more" in out
     assert out.count("unreadable: session ") == 10
     assert everything.count("unreadable: session ") == 13
     at = json.loads(as_json)["at"]

@@ -243,9 +243,9 @@ def test_it_does_not_ping_when_the_beat_cannot_be_written(parts: Parts, app: Con
     assert parts.pings == 1
 
 
-def test_its_row_goes_with_it_and_no_other(parts: Parts, app: Connection, engine: Engine) -> None:
+def test_its_row_says_why_it_ends_and_no_other_does(parts: Parts, app: Connection, engine: Engine) -> None:
     Parts(engine).heartbeat.beat()
     parts.heartbeat.beat()
-    parts.heartbeat.stop()
+    parts.heartbeat.stop("stopped by SIGTERM")
 
-    assert value(app, "SELECT count(*) FROM daemon_heartbeat") == 1
+    assert execute(app, "SELECT ended FROM daemon_heartbeat ORDER BY ended") == [("stopped by SIGTERM",), (None,)]

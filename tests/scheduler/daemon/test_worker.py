@@ -296,7 +296,7 @@ def test_a_schema_of_another_release_ends_it(work: Work, app: Connection) -> Non
     assert isinstance(at_work.error, SchemaNotReady)
 
 
-def test_it_beats_each_second_and_takes_its_heartbeat_with_it(work: Work, app: Connection) -> None:
+def test_it_beats_each_second_and_says_when_it_ends(work: Work, app: Connection) -> None:
     at_work = work()
     soon(lambda: value(app, "SELECT count(*) FROM daemon_heartbeat WHERE last_look_at IS NOT NULL") == 1, "a beat")
     first = beats(app)
@@ -304,7 +304,7 @@ def test_it_beats_each_second_and_takes_its_heartbeat_with_it(work: Work, app: C
 
     at_work.end()
 
-    assert value(app, "SELECT count(*) FROM daemon_heartbeat") == 0
+    assert value(app, "SELECT count(*) FROM daemon_heartbeat WHERE ended IS NULL") == 0
     connections = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'seisiun daemon'"
     soon(lambda: value(app, connections) == 0, "the server has noticed that it is gone")
 

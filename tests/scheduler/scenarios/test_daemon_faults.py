@@ -37,7 +37,7 @@ def suspended(server: EmbeddedPostgres) -> Iterator[None]:
 
 
 def beats(app: Connection) -> int:
-    return int(value(app, "SELECT count(*) FROM daemon_heartbeat"))
+    return int(value(app, "SELECT count(*) FROM daemon_heartbeat WHERE ended IS NULL"))
 
 
 def test_sigterm_ends_it_and_its_heartbeat(
@@ -49,6 +49,7 @@ def test_sigterm_ends_it_and_its_heartbeat(
     assert_stops(daemon, "when idle", figures)
 
     assert beats(app) == 0
+    assert value(app, "SELECT ended FROM daemon_heartbeat") == "stopped by SIGTERM"
 
 
 def test_sigterm_ends_it_while_the_database_cannot_be_reached(

@@ -198,3 +198,37 @@ def test_a_beat_that_lies_ahead_after_the_clock_was_set_back_is_no_sign_of_life(
         execute(app, f"UPDATE daemon_heartbeat SET beat_at = {ahead}, last_look_at = {ahead}")
 
     assert problems(database_url) == ["no daemon is alive: start `python -m seisiun run`"]
+
+
+def test_status_tells_when_and_how_each_daemon_of_the_last_day_ended(daemons: Daemons, database_url: str) -> None:
+    stopped, killed = daemons.ready(database_url), daemons.ready(database_url)
+    eventually(lambda: is_healthy(database_url), "status is healthy")
+    stopped.stop()
+    killed.kill()
+    until_told(database_url, "no daemon is alive")
+
+    out = run("-m", "scheduler", "status", settings={"DATABASE_URL": database_url}).stdout
+
+    lines = [line for line in out.splitlines() if line.startswith("last seen: ")]
+    told = {int(line.split(":")[2].split()[0]): line.partition(" UTC, ")[2] for line in lines}
+    assert told == {
+        stopped.pid: "stopped by SIGTERM",
+        killed.pid: "then silent: killed, or cut off from the database",
+    }
+
+
+def test_each_problem_comes_with_what_to_do_and_before_all_else(database_url: str, app: Connection) -> None:
+    execute(app, "DROP TRIGGER seisiun_session_updated ON session")
+    session_here(app, weekly(-HOUR, HOUR))
+    time.sleep(2.1)
+
+    out = run("-m", "scheduler", "status", settings={"DATABASE_URL": database_url}).stdout
+
+    verdict, *lines = out.splitlines()
+    assert verdict.startswith("UNHEALTHY")
+    problems = [line for line in lines if line.startswith("  ")][:3]
+    assert problems == lines[:3]
+    for problem, remedy in zip(
+        problems, ("`python -m seisiun migrate`", "`python -m seisiun run`", "explain"), strict=True
+    ):
+        assert remedy in problem

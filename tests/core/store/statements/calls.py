@@ -209,8 +209,9 @@ def _heartbeats() -> list[Call]:
     return [
         _call(heartbeats.beat, beat(pass_finished=False), variant="no pass has finished"),
         _call(heartbeats.beat, beat(pass_finished=True), variant="a pass has finished"),
-        _call(heartbeats.forget, DAEMON),
+        _call(heartbeats.end, DAEMON, TROUBLE),
         _call(heartbeats.heartbeats),
+        _call(heartbeats.ended),
         _call(heartbeats.has_reconciled_within, AGE),
     ]
 

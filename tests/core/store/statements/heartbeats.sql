@@ -82,10 +82,13 @@ SET
 RETURNING daemon_heartbeat.beat_at;
 
 
--- heartbeats.forget
+-- heartbeats.end
+UPDATE daemon_heartbeat
+SET beat_at=clock_timestamp(), ended=:trouble
+WHERE daemon_heartbeat.daemon_id = :daemon_id;
+
 DELETE FROM daemon_heartbeat
-WHERE daemon_heartbeat.daemon_id = :daemon_id
-    OR daemon_heartbeat.beat_at < clock_timestamp() - make_interval(secs=>86400.0);
+WHERE daemon_heartbeat.beat_at < clock_timestamp() - make_interval(secs=>86400.0);
 
 
 -- heartbeats.heartbeats
@@ -102,8 +105,32 @@ SELECT
     daemon_heartbeat.next_timer_at,
     daemon_heartbeat.clock_offset_ms,
     daemon_heartbeat.zone_version,
-    daemon_heartbeat.trouble
+    daemon_heartbeat.trouble,
+    daemon_heartbeat.ended
 FROM daemon_heartbeat
+WHERE daemon_heartbeat.ended IS NULL
+ORDER BY daemon_heartbeat.beat_at DESC;
+
+
+-- heartbeats.ended
+SELECT
+    daemon_heartbeat.daemon_id,
+    daemon_heartbeat.host,
+    daemon_heartbeat.pid,
+    daemon_heartbeat.version,
+    daemon_heartbeat.started_at,
+    daemon_heartbeat.beat_at,
+    clock_timestamp() - daemon_heartbeat.beat_at AS beat_age,
+    daemon_heartbeat.last_look_at,
+    daemon_heartbeat.listening_since,
+    daemon_heartbeat.next_timer_at,
+    daemon_heartbeat.clock_offset_ms,
+    daemon_heartbeat.zone_version,
+    daemon_heartbeat.trouble,
+    daemon_heartbeat.ended
+FROM daemon_heartbeat
+WHERE daemon_heartbeat.ended IS NOT NULL
+    AND daemon_heartbeat.beat_at > clock_timestamp() - make_interval(secs=>86400.0)
 ORDER BY daemon_heartbeat.beat_at DESC;
 
 
@@ -111,5 +138,7 @@ ORDER BY daemon_heartbeat.beat_at DESC;
 SELECT EXISTS (
     SELECT true AS anon_2
     FROM daemon_heartbeat
-    WHERE daemon_heartbeat.last_look_at BETWEEN clock_timestamp() - :age AND clock_timestamp()
+    WHERE daemon_heartbeat.last_look_at BETWEEN clock_timestamp() - :age
+        AND clock_timestamp()
+        AND daemon_heartbeat.ended IS NULL
 ) AS anon_1;
