@@ -17,13 +17,15 @@ from core.active_session_manager import (
     who_is_here,
 )
 from core.db.transaction_settings import clock
+from core.errors import UnknownTimeZone
 from core.hooks import ATTENDANCES, LONGEST_COMMENT
 from core.models import is_id
 from core.recurrence import Occurrence
 from core.settings import load_settings
 from core.store.views import pages
-from core.store.views.pages import InstanceRow, PersonRow, SessionRow
-from web import words
+from core.store.views.pages import InstanceRow, PersonRow, SessionRow, WindowRow
+from core.timezones import to_utc
+from web import strips, words
 from web.board import town_key
 from web.host import notice, require_instance, require_organiser, require_person, require_session, transaction, viewer
 
@@ -44,6 +46,7 @@ class Evening:
     said: pages.AttendanceRow | None
     who: WhoIsHere | None
     elsewhere: tuple[Place, ...]
+    that_night: list[WindowRow]
     found: list[PersonRow] | None
 
 
@@ -51,7 +54,12 @@ def page(session_instance_id: int) -> str:
     """Show an evening; names of people only to those who are signed in."""
     with transaction() as connection:
         evening = _evening(connection, session_instance_id)
-    return render_template("seisiun/instance.html", evening=evening, longest_comment=LONGEST_COMMENT)
+    return render_template(
+        "seisiun/instance.html",
+        evening=evening,
+        longest_comment=LONGEST_COMMENT,
+        default_length=load_settings().default_length,
+    )
 
 
 def _evening(connection: Connection, session_instance_id: int) -> Evening:
@@ -70,8 +78,24 @@ def _evening(connection: Connection, session_instance_id: int) -> Evening:
         pages.said(connection, session_instance_id, person_id) if person_id else None,
         who_is_here(connection, session_instance_id) if person_id else None,
         elsewhere_in_town(connection, session_instance_id),
+        _that_night(connection, instance, session, hours) if instance.is_cancelled and hours else [],
         pages.people_named(connection, request.args.get("who", "")[:100], MOST_FOUND) if is_organiser else None,
     )
+
+
+def _that_night(
+    connection: Connection, instance: InstanceRow, session: SessionRow, hours: Occurrence
+) -> list[WindowRow]:
+    """Return what else is on in town on the day of an evening, each once; a day of music ends at six in the morning."""
+    try:
+        day = strips.day_of(to_utc(hours.start, session.timezone or ""), session.timezone)
+    except UnknownTimeZone:
+        return []
+    windows = pages.windows_in_town_of(connection, session.session_id, day.begins_at, day.ends_at)
+    others = {
+        row.session_instance_id: row for row in windows if row.session_instance_id != instance.session_instance_id
+    }
+    return list(others.values())
 
 
 def _state(connection: Connection, instance: InstanceRow) -> str:

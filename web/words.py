@@ -129,6 +129,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "day_and_year": day_and_year,
     "clock": clock,
     "hours": hours,
+    "occurrence": occurrence,
     "local_clock": local_clock,
     "skipped": skipped,
 }

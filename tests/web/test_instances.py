@@ -8,7 +8,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from core.active_session_manager import leave
 from tests import data
-from tests.web.site import Browser, World
+from tests.web.site import Browser, World, add_hours
 from web.host import transaction
 from web.instances import _evening
 
@@ -175,3 +175,40 @@ def test_each_answer_has_its_own_words(world: World, app: Connection, browser: O
     without_times = data.add_instance(app, world.later, "2099-01-05")
 
     assert "This evening has no times yet" in visitor.post(f"/instances/{without_times}/say", attendance="yes")
+
+
+def test_a_cancelled_evening_asks_nothing_and_says_what_else_is_on_that_day(
+    world: World, app: Connection, browser: Open
+) -> None:
+    path, visitor = f"/instances/{world.muellers_now}", browser().be(world.noirin)
+    far = data.add_session(app, name="The Cobblestone", timezone="America/Phoenix", city="Dublin", country="Ireland")
+    add_hours(app, far, 0, 0.5)
+    visitor.post(f"{path}/say", attendance="yes")
+    assert "On that day" not in visitor.get(path)
+    browser().be(world.organiser, organiser=True).post(f"{path}/cancel", reason="A wedding")
+
+    page = visitor.get(path)
+
+    assert "You said yes, but this evening is cancelled." in page
+    assert "Are you" not in page
+    assert 'value="yes"' not in page
+    assert "Who said yes" in page
+    on_that_day = page.partition("On that day in Austin, USA")[2]
+    assert "Donn&#39;s Depot" in on_that_day
+    assert "Mueller&#39;s" not in on_that_day
+    assert "The Cobblestone" not in page
+    assert "Taken back." in visitor.post(f"{path}/say", attendance="nothing")
+    assert "You said" not in visitor.get(path)
+
+
+@pytest.mark.parametrize("unusual", [{"timezone": "Mars/Olympus"}, {"city": None}])
+def test_a4_without_a_town_or_a_zone_nothing_else_is_on_that_day(
+    world: World, app: Connection, browser: Open, unusual: dict[str, object]
+) -> None:
+    data.change_session(app, world.muellers, **unusual)
+    data.change_instance(app, world.muellers_now, is_cancelled=True)
+
+    page = browser().get(f"/instances/{world.muellers_now}")
+
+    assert 'class="state cancelled"' in page
+    assert "On that day" not in page

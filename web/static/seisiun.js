@@ -64,6 +64,14 @@
     document.getElementById("you").innerHTML = html;
   };
 
+  /* What the viewer has typed and not sent goes over to the section that takes the place of the old one. */
+  const keepTyped = (old, fresh) => {
+    for (const field of old.querySelectorAll("input[id]")) {
+      const next = fresh.querySelector(`#${CSS.escape(field.id)}`);
+      if (next && field.value !== field.defaultValue) next.value = field.value;
+    }
+  };
+
   /* An evening's page shows more than its town's block. So fetch the page and replace the sections that have changed,
      except one that has the focus: the viewer may be typing there. */
   const refresh = async () => {
@@ -73,7 +81,10 @@
     for (const section of document.querySelectorAll("[data-live]")) {
       const now = fresh.getElementById(section.id);
       if (now && now.textContent !== section.textContent && !section.contains(document.activeElement)) {
-        section.replaceWith(document.importNode(now, true));
+        const fresh = document.importNode(now, true);
+        keepTyped(section, fresh);
+        section.replaceWith(fresh);
+        if (section.id === "state") for (const notice of document.querySelectorAll(".notice")) notice.remove();
       }
     }
   };

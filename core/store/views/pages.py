@@ -6,6 +6,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, case, false, func, insert, select, true, update
+from sqlalchemy.orm import aliased
 
 from core.models import (
     ActivationLog,
@@ -18,6 +19,7 @@ from core.models import (
     SessionPlan,
     SkippedOccurrence,
 )
+from core.store.views.places import same_town
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,16 @@ class AttendanceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelledRow:
+    """A cancelled instance that a person said yes to, its session's name, and why it is cancelled."""
+
+    session_instance_id: int
+    name: str
+    date: date
+    cancel_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class FlipCount:
     """How many flips there were with this cause and direction (`active`: on, else off)."""
 
@@ -127,8 +139,24 @@ class Lateness:
 
 def windows_between(connection: Connection, since: datetime, until: datetime) -> list[WindowRow]:
     """Return the windows that overlap `[since, until)`, in the order of their opening."""
+    return [WindowRow(**row) for row in connection.execute(_windows(since, until)).mappings()]
+
+
+def windows_in_town_of(connection: Connection, session_id: int, since: datetime, until: datetime) -> list[WindowRow]:
+    """Return the windows in the town of a session (A4) that overlap `[since, until)`, in the order of their opening."""
+    here = aliased(MusicSession)
+    is_there = (
+        select(here.session_id)
+        .where(here.session_id == session_id, *same_town(here, MusicSession))
+        .correlate(MusicSession)
+        .exists()
+    )
+    return [WindowRow(**row) for row in connection.execute(_windows(since, until).where(is_there)).mappings()]
+
+
+def _windows(since: datetime, until: datetime) -> Select[*tuple[Any, ...]]:
     window, session, instance, bound = ActivationWindow, MusicSession, SessionInstance, PlannedInstance
-    statement = (
+    return (
         select(
             window.session_instance_id,
             session.session_id,
@@ -151,7 +179,6 @@ def windows_between(connection: Connection, since: datetime, until: datetime) ->
         .where(window.opens_at < until, window.closes_at > since)
         .order_by(window.opens_at, session.name, window.session_instance_id)
     )
-    return [WindowRow(**row) for row in connection.execute(statement).mappings()]
 
 
 def people_there(connection: Connection) -> dict[int, list[PersonRow]]:
@@ -315,6 +342,26 @@ def said_of(connection: Connection, session_instance_ids: Sequence[int], person_
         row.session_instance_id.in_(session_instance_ids), row.person_id == person_id
     )
     return {instance_id: attendance for instance_id, attendance in connection.execute(statement) if attendance}
+
+
+def cancelled_of(connection: Connection, person_id: int, since: date, limit: int) -> list[CancelledRow]:
+    """Return at most `limit` cancelled instances, dated `since` or later, that a person said yes to, by date."""
+    row, instance, session = SessionInstancePerson, SessionInstance, MusicSession
+    statement = (
+        select(instance.session_instance_id, session.name, instance.date, instance.cancel_reason)
+        .select_from(row)
+        .join(instance, instance.session_instance_id == row.session_instance_id)
+        .join(session, session.session_id == instance.session_id)
+        .where(
+            row.person_id == person_id,
+            row.attendance == "yes",
+            instance.is_cancelled.is_(True),
+            instance.date >= since,
+        )
+        .order_by(instance.date, instance.session_instance_id)
+        .limit(limit)
+    )
+    return [CancelledRow(*found) for found in connection.execute(statement)]
 
 
 def _people(connection: Connection, *conditions: ColumnElement[bool], limit: int) -> list[PersonRow]:

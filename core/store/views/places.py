@@ -178,22 +178,24 @@ def in_country(country: str) -> ColumnElement[bool]:
 def elsewhere_in_town(session_instance_id: int) -> ColumnElement[bool]:
     """Return the condition that an instance is another one than this active one, and in the same town (A4)."""
     here, here_active = aliased(MusicSession), aliased(ActiveInstance)
-    there = MusicSession
-    same_state = (_plain(here.state) == "") | (_plain(there.state) == "") | (_plain(here.state) == _plain(there.state))
-    same_town = (
+    in_town = (
         select(here.session_id)
         .join(here_active, here_active.session_id == here.session_id)
-        .where(
-            here_active.session_instance_id == session_instance_id,
-            _plain(here.city) != "",
-            _plain(here.city) == _plain(there.city),
-            _plain(here.country) == _plain(there.country),
-            same_state,
-        )
-        .correlate(there)
+        .where(here_active.session_instance_id == session_instance_id, *same_town(here, MusicSession))
+        .correlate(MusicSession)
         .exists()
     )
-    return same_town & (SessionInstance.session_instance_id != session_instance_id)
+    return in_town & (SessionInstance.session_instance_id != session_instance_id)
+
+
+def same_town(here: type[MusicSession], there: type[MusicSession]) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that two sessions are in the same town (A4)."""
+    return (
+        _plain(here.city) != "",
+        _plain(here.city) == _plain(there.city),
+        _plain(here.country) == _plain(there.country),
+        (_plain(here.state) == "") | (_plain(there.state) == "") | (_plain(here.state) == _plain(there.state)),
+    )
 
 
 def _plain(column: InstrumentedAttribute[str | None]) -> ColumnElement[str]:

@@ -115,12 +115,34 @@ def test_an_organiser_cancels_and_the_boards_of_others_change_by_themselves(
     )
     expect(organiser.locator("#state")).to_have_text("Cancelled: A wedding")
     expect(evening.locator("#state")).to_have_text("Cancelled: A wedding")
+    expect(evening.get_by_role("heading", name="Are you here?")).to_have_count(0)
+    expect(evening.get_by_role("heading", name="On that day in Austin, USA")).to_be_visible()
 
     organiser.get_by_role("button", name="Restore this evening").click()
 
     expect(public.locator(".summary")).to_have_text("2 sessions in 1 town.")
     expect(public.locator("#live")).to_have_text("2 sessions in 1 town.")
     expect(evening.locator("#state")).to_contain_text("On now")
+    expect(evening.get_by_role("heading", name="Are you here?")).to_be_visible()
+
+
+def test_what_is_typed_and_not_sent_outlives_a_change_of_state(
+    world: World, someone: Someone, app: Connection, root: str, database_url: str
+) -> None:
+    page = someone(world.noirin)
+    page.goto(f"{root}/instances/{world.muellers_now}")
+    page.get_by_role("button", name="Yes, I'm here").click()
+    expect(page.get_by_role("status")).to_have_text("You're here. Enjoy the tunes!")
+    is_live(page).get_by_label("Comment").fill("On the pipes")
+    page.locator("h1 a").focus()
+
+    data.change_instance(app, world.muellers_now, start_time="00:00", end_time="00:01", date="2026-01-05")
+    reconcile(database_url)
+
+    expect(page.locator("#state")).to_have_text("Over")
+    expect(page.get_by_role("heading", name="Were you there?")).to_be_visible()
+    expect(page.get_by_label("Comment")).to_have_value("On the pipes")
+    expect(page.get_by_role("status")).to_have_count(0)
 
 
 @pytest.mark.usefixtures("world")

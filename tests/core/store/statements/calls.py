@@ -327,6 +327,7 @@ def _places() -> list[Call]:
 def _pages() -> list[Call]:
     return [
         _call(pages.windows_between, SINCE, UNTIL),
+        _call(pages.windows_in_town_of, SESSION, SINCE, UNTIL),
         _call(pages.people_there),
         _call(pages.session, SESSION, variant="to read"),
         _call(pages.session, SESSION, for_update=True, variant="to write"),
@@ -340,6 +341,7 @@ def _pages() -> list[Call]:
         _call(pages.insert_person, NAME, LAST_NAME),
         _call(pages.said, INSTANCE, PERSON),
         _call(pages.said_of, [INSTANCE], PERSON),
+        _call(pages.cancelled_of, PERSON, DAY, LIMIT),
         _call(pages.flip_counts, AGE),
         _call(pages.lateness, AGE, [BOUND]),
         _call(pages.repairs_by_sweep, AGE, LATE),

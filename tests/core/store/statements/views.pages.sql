@@ -26,6 +26,48 @@ WHERE activation_window.opens_at < :until AND activation_window.closes_at > :sin
 ORDER BY activation_window.opens_at, session.name, activation_window.session_instance_id;
 
 
+-- views.pages.windows_in_town_of
+SELECT
+    activation_window.session_instance_id,
+    session.session_id,
+    session.name,
+    session.city,
+    session.state,
+    session.country,
+    session.timezone,
+    session_instance.date,
+    session_instance.start_time,
+    session_instance.end_time,
+    planned_instance.occurrence_start,
+    planned_instance.occurrence_end,
+    activation_window.opens_at,
+    activation_window.closes_at
+FROM activation_window
+JOIN session_instance ON session_instance.session_instance_id = activation_window.session_instance_id
+JOIN session ON session.session_id = session_instance.session_id
+    AND session.session_id = activation_window.session_id
+LEFT OUTER JOIN planned_instance ON planned_instance.session_instance_id = activation_window.session_instance_id
+WHERE activation_window.opens_at < :until
+    AND activation_window.closes_at > :since
+    AND (EXISTS (
+        SELECT session_1.session_id
+        FROM session AS session_1
+        WHERE session_1.session_id = :session_id
+            AND lower(btrim(coalesce(session_1.city, ''))) != ''
+            AND lower(btrim(coalesce(session_1.city, ''))) = lower(btrim(coalesce(session.city, '')))
+            AND lower(btrim(coalesce(session_1.country, ''))) = lower(btrim(coalesce(
+                session.country,
+                ''
+            )))
+            AND (
+                lower(btrim(coalesce(session_1.state, ''))) = ''
+                    OR lower(btrim(coalesce(session.state, ''))) = ''
+                    OR lower(btrim(coalesce(session_1.state, ''))) = lower(btrim(coalesce(session.state, '')))
+            )
+    ))
+ORDER BY activation_window.opens_at, session.name, activation_window.session_instance_id;
+
+
 -- views.pages.people_there
 SELECT person.person_id, person.first_name, person.last_name, person.active_session_instance_id
 FROM person
@@ -200,6 +242,23 @@ SELECT session_instance_person.session_instance_id, session_instance_person.atte
 FROM session_instance_person
 WHERE session_instance_person.session_instance_id IN (:session_instance_id, ...)
     AND session_instance_person.person_id = :person_id;
+
+
+-- views.pages.cancelled_of
+SELECT
+    session_instance.session_instance_id,
+    session.name,
+    session_instance.date,
+    session_instance.cancel_reason
+FROM session_instance_person
+JOIN session_instance ON session_instance.session_instance_id = session_instance_person.session_instance_id
+JOIN session ON session.session_id = session_instance.session_id
+WHERE session_instance_person.person_id = :person_id
+    AND session_instance_person.attendance = 'yes'
+    AND session_instance.is_cancelled IS true
+    AND session_instance.date >= :since_date
+ORDER BY session_instance.date, session_instance.session_instance_id
+LIMIT :limit;
 
 
 -- views.pages.flip_counts
