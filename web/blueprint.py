@@ -42,6 +42,7 @@ ADDRESSES: tuple[tuple[str, str, Callable[..., Any], list[str]], ...] = (
     ("/zone", "keep_zone", now.keep_zone, WRITE),
     (f"/instances/{INSTANCE}", "instance", instances.page, READ),
     (f"/instances/{INSTANCE}/say", "say", instances.say, WRITE),
+    (f"/instances/{INSTANCE}/leave", "leave", instances.go, WRITE),
     (f"/instances/{INSTANCE}/people", "say_for", instances.say_for, WRITE),
     (f"/instances/{INSTANCE}/cancel", "ask_cancel", cancelling.ask, READ),
     (f"/instances/{INSTANCE}/cancel", "cancel", cancelling.cancel, WRITE),

@@ -13,7 +13,9 @@ from core.active_session_manager import (
     WhyNot,
     check_in,
     elsewhere_in_town,
+    leave,
     remove_check_in,
+    whereabouts,
     who_is_here,
 )
 from core.db.transaction_settings import clock
@@ -35,7 +37,10 @@ MOST_FOUND = 12
 
 @dataclass(frozen=True, slots=True)
 class Evening:
-    """An instance as its page shows it; `who` and `found` are None for those who may not see them."""
+    """An instance as its page shows it; `at`: where the viewer is.
+
+    `said`, `at`, `who` and `found` are None for those who may not see them.
+    """
 
     instance: InstanceRow
     session: SessionRow
@@ -44,6 +49,7 @@ class Evening:
     beside: str | None
     town_key: str
     said: pages.AttendanceRow | None
+    at: Place | None
     who: WhoIsHere | None
     elsewhere: tuple[Place, ...]
     that_night: list[WindowRow]
@@ -76,6 +82,7 @@ def _evening(connection: Connection, session_instance_id: int) -> Evening:
         words.beside(hours, session.timezone, viewer().zone),
         town_key(session.city, session.state, session.country),
         pages.said(connection, session_instance_id, person_id) if person_id else None,
+        whereabouts(connection, person_id) if person_id else None,
         who_is_here(connection, session_instance_id) if person_id else None,
         elsewhere_in_town(connection, session_instance_id),
         _that_night(connection, instance, session, hours) if instance.is_cancelled and hours else [],
@@ -123,6 +130,16 @@ def say(session_instance_id: int) -> Response:
             notice("Taken back.")
         else:
             notice(_told(attendance, check_in(connection, person.person_id, session_instance_id, attendance, comment)))
+    return _to(session_instance_id)
+
+
+def go(session_instance_id: int) -> Response:
+    """Record that the viewer has left this evening; their yes stays for the record."""
+    person = require_person()
+    with transaction() as connection:
+        require_instance(connection, session_instance_id)
+        left = leave(connection, person.person_id, session_instance_id)
+    notice("You have left." + (" It takes effect in a moment." if left.deferred else ""))
     return _to(session_instance_id)
 
 

@@ -90,6 +90,36 @@ def test_a2_who_has_left_is_neither_here_nor_coming_and_may_say_yes_again(
     assert whereabouts(app, world.noirin) == world.muellers_now
 
 
+def test_a2_who_says_that_they_have_left_is_nowhere_and_their_yes_stays(
+    world: World, app: Connection, browser: Open
+) -> None:
+    visitor, path = browser().be(world.noirin), f"/instances/{world.muellers_now}"
+    assert "I've left" not in visitor.get(path)
+    assert "I've left" in visitor.post(f"{path}/say", attendance="yes")
+    assert "I've left" not in browser().be(world.sean).get(path)
+    assert "I've left" not in visitor.get(f"/instances/{world.donns_now}")
+
+    page = visitor.post(f"{path}/leave")
+
+    assert '<p class="notice" role="status">You have left.</p>' in page
+    assert "If you come back, say yes again." in page
+    assert "I've left" not in page
+    assert whereabouts(app, world.noirin) is None
+    assert data.value(app, "SELECT attendance FROM session_instance_person") == "yes"
+
+
+def test_the_front_page_has_a_way_out_where_the_viewer_is(world: World, browser: Open) -> None:
+    visitor = browser().be(world.noirin)
+    assert "I've left" not in visitor.get("/")
+    visitor.post(f"/instances/{world.muellers_now}/say", attendance="yes")
+
+    page = visitor.get("/")
+
+    assert f'<button form="leave" formaction="instances/{world.muellers_now}/leave">' in page
+    assert '<form id="leave" method="post">' in page
+    assert 'id="leave"' not in browser().get("/")
+
+
 def test_an_organiser_checks_others_in(world: World, app: Connection, browser: Open) -> None:
     organiser = browser().be(world.organiser, organiser=True)
     path = f"/instances/{world.muellers_now}"
@@ -126,7 +156,7 @@ def test_what_a_visitor_may_not_see_is_not_even_read(world: World, pages: Flask)
     with pages.test_request_context("/"), transaction() as connection:
         evening = _evening(connection, world.muellers_now)
 
-    assert (evening.who, evening.said, evening.found) == (None, None, None)
+    assert (evening.who, evening.said, evening.at, evening.found) == (None,) * 4
 
 
 def test_of_a_name_that_is_looked_for_the_beginning_counts(world: World, browser: Open) -> None:
@@ -164,6 +194,7 @@ def test_what_somebody_holds_takes_effect_in_a_moment(world: World, browser: Ope
         data.execute(holding, "SELECT FROM session_plan FOR UPDATE; SELECT FROM person FOR NO KEY UPDATE")
 
         assert "You said yes; you will be there in a moment." in visitor.post(f"{path}/say", attendance="yes")
+        assert "You have left. It takes effect in a moment." in visitor.post(f"{path}/leave")
         assert "Cancelled. It takes effect in a moment." in visitor.post(f"{path}/cancel")
 
 

@@ -126,6 +126,21 @@ def test_an_organiser_cancels_and_the_boards_of_others_change_by_themselves(
     expect(evening.get_by_role("heading", name="Are you here?")).to_be_visible()
 
 
+def test_who_leaves_by_the_front_page_that_moved_them_there_by_itself(
+    world: World, someone: Someone, pages: Flask, app: Connection
+) -> None:
+    page = is_live(someone(world.noirin))
+    expect(page.get_by_role("button", name="I've left")).to_have_count(0)
+    Visitor(pages).be(world.noirin).post(f"/instances/{world.donns_now}/say", attendance="yes")
+
+    page.get_by_role("button", name="I've left").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Donn's Depot")
+    expect(page.get_by_role("status")).to_have_text("You have left.")
+    expect(page.get_by_role("button", name="I've left")).to_have_count(0)
+    assert data.value(app, "SELECT count(*) FROM person WHERE active_session_instance_id IS NOT NULL") == 0
+
+
 def test_what_is_typed_and_not_sent_outlives_a_change_of_state(
     world: World, someone: Someone, app: Connection, root: str, database_url: str
 ) -> None:

@@ -32,6 +32,7 @@ def writes(world: World) -> dict[str, dict[str, object]]:
     """Return every address that writes, with what it takes."""
     return {
         f"/instances/{world.muellers_now}/say": {"attendance": "yes"},
+        f"/instances/{world.muellers_now}/leave": {},
         f"/instances/{world.muellers_now}/people": {"attendance": "yes", "person_id": world.noirin},
         f"/instances/{world.muellers_now}/cancel": {},
         f"/instances/{world.muellers_now}/restore": {},
@@ -56,7 +57,7 @@ def test_a_person_who_does_not_organise_edits_nothing_and_answers_for_nobody_els
     before = unchanged(app)
     visitor = browser().be(world.sean)
     for path, fields in writes(world).items():
-        if not path.endswith(("/say", "/dates")):
+        if not path.endswith(("/say", "/leave", "/dates")):
             assert "Only this session&#39;s organisers" in visitor.post(path, 403, **fields)
     visitor.get(f"/sessions/{world.muellers}/edit", 403)
 
@@ -100,7 +101,12 @@ def test_an_id_that_is_none(world: World, browser: Open) -> None:
         gets = ("instances/{}", "instances/{}/cancel", "sessions/{}", "sessions/{}/edit", "sessions/{}.ics")
         for path in (f"/{address.format(bad)}" for address in gets):
             visitor.get(path, 404)
-        for path in (f"/instances/{bad}/say", f"/instances/{bad}/people", f"/instances/{bad}/restore"):
+        for path in (
+            f"/instances/{bad}/say",
+            f"/instances/{bad}/leave",
+            f"/instances/{bad}/people",
+            f"/instances/{bad}/restore",
+        ):
             visitor.post(path, 404, attendance="yes", person_id=world.noirin)
         visitor.post(f"/instances/{world.muellers_now}/people", 404, attendance="yes", person_id=bad)
         visitor.post("/who", 404, person_id=bad)
