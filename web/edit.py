@@ -49,19 +49,28 @@ def save(session_id: int) -> Answer:
             return _form(session, changed, {}, stored=stored)
         checked = forms.checked(fields)
         if checked.errors:
-            return _form(session, fields, checked.errors, stored=stored)
+            wrong = {"form": _unsaved(pressed) + "Something is wrong. See the messages below."}
+            return _form(session, fields, wrong | checked.errors, stored=stored)
         if stored != _stored_digest(session):
             changed_meanwhile = {
-                "form": "Somebody else has saved this session since you opened it. Check the form, then save again."
+                "form": _unsaved(pressed)
+                + "Somebody else has saved this session since you opened it. Check the form, then save again."
             }
             return _form(session, fields, changed_meanwhile, stored=_stored_digest(session)), 409
         if pressed != "save" or request.form.get("shown") != checked.digest:
-            return _form(session, fields, {}, stored=stored, shown=checked, ahead=_ahead(connection, checked))
+            ahead = _ahead(connection, checked)
+            unsaved = _unsaved(pressed)
+            return _form(session, fields, {}, stored=stored, shown=checked, ahead=ahead, unsaved=unsaved)
         sessions.update_session(connection, session_id, checked.columns)
         saved = session_saved(connection, session_id)
     for text in _told(saved):
         notice(text)
     return redirect(url_for(".session", session_id=session_id), 303)
+
+
+def _unsaved(pressed: str) -> str:
+    """Return the words that a user who pressed *Save* must read where nothing is saved; else nothing."""
+    return "Nothing is saved yet. " if pressed == "save" else ""
 
 
 def _other_rows(fields: Fields, pressed: str) -> Fields | None:
@@ -112,6 +121,7 @@ def _form(
     stored: str,
     shown: Checked | None = None,
     ahead: list[Occurrence] | None = None,
+    unsaved: str = "",
 ) -> str:
     weeks = {str(number) for number in range(1, MOST_WEEKS_OFFERED + 1)}
     weeks |= {row.every for row in fields.rows if row.every.isdigit()}
@@ -124,6 +134,7 @@ def _form(
         shown=shown,
         pattern=words.pattern(shown.recurrence) if shown else None,
         ahead=ahead,
+        unsaved=unsaved,
         weekdays=WEEKDAYS,
         which=forms.WHICH,
         weeks=sorted(weeks, key=int),

@@ -121,9 +121,11 @@ def test_shown_before_it_is_saved(form: Form, world: World, app: Connection) -> 
 def test_what_is_saved_is_what_was_shown(form: Form, world: World, app: Connection) -> None:
     form.send("show")
 
+    assert "Nothing is saved yet." not in form.page
     page = form.send("save", **{"weekday-0": "friday"})
 
     assert "Fridays, 7–10:30pm" in page
+    assert "Nothing is saved yet. </strong>You changed the form after its dates were shown." in page
     assert recurrence(app, world.later) is None
 
 
@@ -136,6 +138,20 @@ def test_what_should_be_on_is_on_when_the_page_comes_back(form: Form, world: Wor
 
     assert "on now" in page
     assert data.active_of(app, world.later) is not None
+
+
+@pytest.mark.parametrize(("pressed", "told"), [("save", True), ("show", False)])
+def test_who_saves_what_is_wrong_reads_that_nothing_is_saved(form: Form, pressed: str, *, told: bool) -> None:
+    page = form.send(pressed, **{"start-0": ""})
+
+    assert "Something is wrong. See the messages below." in page
+    assert ("Nothing is saved yet. " in page) is told
+
+
+def test_the_preview_says_the_zone_and_how_long_it_is_open(form: Form) -> None:
+    page = form.send("show", before="15", after="0")
+
+    assert "Phoenix time. It is open from 15 minutes before it starts until 0 minutes after it ends." in page
 
 
 def test_a_fortnightly_one_asks_for_its_first_date(form: Form, world: World, app: Connection) -> None:
@@ -243,7 +259,7 @@ def test_two_organisers_do_not_overwrite_each_other(form: Form, world: World, ap
 
     page = form.send("save", 409)
 
-    assert "Somebody else has saved this session since you opened it." in page
+    assert "Nothing is saved yet. Somebody else has saved this session since you opened it." in page
     assert recurrence(app, world.later) is None
 
 

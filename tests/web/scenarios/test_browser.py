@@ -256,6 +256,37 @@ def test_an_organiser_edits_the_recurrence_and_sees_it_before_saving(world: Worl
     expect(page.get_by_role("status").first).to_contain_text("You said yes")
 
 
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+def test_the_form_stands_on_a_phone_at_what_it_has_to_say_with_the_focus_there(
+    world: World, someone: Someone, chrome: Browser, root: str, *, scripts: bool
+) -> None:
+    signed_in = someone(world.organiser, organiser=True).context.storage_state()
+    context = chrome.new_context(
+        viewport={"width": 390, "height": 844}, java_script_enabled=scripts, storage_state=signed_in
+    )
+    page = context.new_page()
+    page.goto(f"{root}/sessions/{world.later}/edit")
+    page.get_by_role("button", name="Add a time").click()
+    expect(page.get_by_label("Day")).to_be_focused()
+    page.get_by_role("button", name="Show the dates").click()
+    expect(page.get_by_role("alert")).to_be_focused()
+    expect(page.get_by_role("alert")).to_be_in_viewport()
+
+    page.get_by_label("From", exact=True).fill("19:30")
+    page.get_by_role("button", name="Show the dates").click()
+    expect(page.get_by_role("heading", name="Thursdays, from 7:30pm")).to_be_in_viewport()
+    expect(page.locator("#result")).to_be_focused()
+
+    page.get_by_label("From", exact=True).fill("20:00")
+    page.get_by_role("button", name="Save this").click()
+    expect(page.locator("#result")).to_be_focused()
+    expect(page.get_by_text("Nothing is saved yet.")).to_be_in_viewport()
+
+    page.get_by_role("button", name="Save this").click()
+    expect(page.get_by_role("status").first).to_have_text("Saved.")
+    context.close()
+
+
 def test_the_viewers_own_clock_stands_beside_where_it_differs(world: World, someone: Someone, root: str) -> None:
     page = someone()
     page.goto(f"{root}/instances/{world.muellers_now}")
