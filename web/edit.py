@@ -50,7 +50,7 @@ def save(session_id: int) -> Answer:
         checked = forms.checked(fields)
         if checked.errors:
             wrong = {"form": _unsaved(pressed) + "Something is wrong. See the messages below."}
-            return _form(session, fields, wrong | checked.errors, stored=stored)
+            return _form(session, fields, {**wrong, **checked.errors}, stored=stored)
         if stored != _stored_digest(session):
             changed_meanwhile = {
                 "form": _unsaved(pressed)
