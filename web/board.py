@@ -16,11 +16,10 @@ from sqlalchemy import Connection
 
 from core.active_session_manager import Place, active_instances
 from core.db.transaction_settings import clock
-from core.errors import UnknownTimeZone
 from core.settings import load_settings
 from core.store.views import pages
 from core.store.views.pages import PersonRow, WindowRow
-from core.windows import StatedHours, Window, stated_hours
+from core.windows import StatedHours, Window
 from web import strips, words
 
 MOST_NAMES = 6
@@ -70,12 +69,12 @@ class Town:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """An instance that opens next, and when, by its own clocks."""
+    """An instance that opens next, and when its music starts, by its own clocks."""
 
     session_instance_id: int
     name: str
     place: str
-    opens: str
+    starts: str
     hours: str
     zone: str
 
@@ -188,12 +187,12 @@ def _entries(
 
 def _entry(now: datetime, row: WindowRow, people: list[PersonRow], *, is_on: bool) -> Entry:
     """Return the entry. The active bit decides whether it is on, also in a moment when the window says otherwise."""
-    hours, opens, closes, _ = _times(row)
+    hours, opens, closes, stated, states_end = _times(row)
     names = tuple(map(words.full_name, people[:MOST_NAMES]))
     if is_on:
-        state, edge = "on", f"until {closes}"
+        state, edge = "on", f"{words.music(stated, row.timezone, now, states_end=states_end)}, open until {closes}"
     elif now < row.closes_at:
-        state, edge = "later", f"opens at {opens}"
+        state, edge = "later", f"open from {opens}"
     else:
         state, edge = "over", f"closed at {closes}"
     return Entry(row.session_instance_id, row.name, hours, state, edge, names, len(people) - len(names))
@@ -203,31 +202,28 @@ def _openings(now: datetime, on: Iterable[int], windows: list[WindowRow]) -> Ite
     active = frozenset(on)
     ahead = [row for row in windows if row.opens_at > now and row.session_instance_id not in active]
     for row in ahead[:MOST_OPENINGS]:
-        hours, *_ = _times(row)
+        hours, _, _, stated, _ = _times(row)
         yield Opening(
             row.session_instance_id,
             row.name,
             words.town(row.city, row.state),
-            words.local_day_and_clock(row.opens_at, row.timezone),
+            words.local_day_and_clock(stated.starts_at if stated else row.opens_at, row.timezone),
             hours,
             words.zone(row.timezone),
         )
 
 
 @lru_cache(maxsize=8192)
-def _times(row: WindowRow) -> tuple[str, str, str, StatedHours | None]:
-    """Return the hours, the opening and the closing in words, and the hours as instants."""
+def _times(row: WindowRow) -> tuple[str, str, str, StatedHours | None, bool]:
+    """Return the hours, the opening and the closing in words; the hours as instants, and whether they state an end."""
     found = words.occurrence(row, load_settings().default_length)
-    try:
-        stated = stated_hours(found.start, found.end, row.timezone or "") if found else None
-    except UnknownTimeZone:
-        stated = None
     opens, closes = (words.local_clock(at, row.timezone) for at in (row.opens_at, row.closes_at))
-    return words.hours(found), opens, closes, stated
+    states_end = found is not None and found.states_end
+    return words.hours(found), opens, closes, words.stated(found, row.timezone), states_end
 
 
 def _bar(row: WindowRow) -> tuple[Window, StatedHours | None, str]:
-    hours, opens, closes, stated = _times(row)
+    hours, opens, closes, stated, _ = _times(row)
     return Window(row.opens_at, row.closes_at), stated, f"{row.name}, {hours}, open {opens} to {closes}"
 
 

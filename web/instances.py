@@ -1,6 +1,7 @@
 """One evening: say yes, maybe or no; who is here, who is coming; what else is on in town."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from flask import abort, redirect, render_template, request, url_for
 from sqlalchemy import Connection
@@ -27,6 +28,7 @@ from core.settings import load_settings
 from core.store.views import pages
 from core.store.views.pages import InstanceRow, PersonRow, SessionRow, WindowRow
 from core.timezones import to_utc
+from core.windows import StatedHours
 from web import strips, words
 from web.board import town_key
 from web.host import notice, require_instance, require_organiser, require_person, require_session, transaction, viewer
@@ -45,6 +47,8 @@ class Evening:
     instance: InstanceRow
     session: SessionRow
     state: str
+    music: str
+    stated: StatedHours | None
     hours: Occurrence | None
     beside: str | None
     town_key: str
@@ -73,11 +77,15 @@ def _evening(connection: Connection, session_instance_id: int) -> Evening:
     session = require_session(connection, instance.session_id)
     hours = words.occurrence(instance, load_settings().default_length)
     person_id = viewer().person_id
+    now = clock(connection)
+    stated = words.stated(hours, session.timezone)
     is_organiser = viewer().organises(session.session_id)
     return Evening(
         instance,
         session,
-        _state(connection, instance),
+        _state(instance, now),
+        words.music(stated, session.timezone, now, states_end=hours is not None and hours.states_end),
+        stated,
         hours,
         words.beside(hours, session.timezone, viewer().zone),
         town_key(session.city, session.state, session.country),
@@ -105,7 +113,7 @@ def _that_night(
     return list(others.values())
 
 
-def _state(connection: Connection, instance: InstanceRow) -> str:
+def _state(instance: InstanceRow, now: datetime) -> str:
     """Return cancelled, on, ahead, over or unplanned (it has no window)."""
     if instance.is_cancelled:
         return "cancelled"
@@ -113,7 +121,7 @@ def _state(connection: Connection, instance: InstanceRow) -> str:
         return "on"
     if instance.closes_at is None:
         return "unplanned"
-    return "over" if instance.closes_at <= clock(connection) else "ahead"
+    return "over" if instance.closes_at <= now else "ahead"
 
 
 # What people say

@@ -10,6 +10,7 @@ from core.recurrence import Occurrence, Recurrence, describe
 from core.recurrence.schedules import WEEKDAYS, LocalHours
 from core.store.views.pages import InstanceRow, PersonRow, WindowRow
 from core.timezones import to_local, to_utc
+from core.windows import StatedHours, stated_hours
 
 NOBODY = "Somebody"
 _MONTHS = (
@@ -91,6 +92,25 @@ def occurrence(row: InstanceRow | WindowRow, default_length: timedelta) -> Occur
     if row.occurrence_start and row.occurrence_end:
         return Occurrence(row.occurrence_start, row.occurrence_end)
     return None
+
+
+def stated(found: Occurrence | None, zone_name: str | None) -> StatedHours | None:
+    """Return local hours as instants; None if they or the zone are unknown."""
+    try:
+        return stated_hours(found.start, found.end, zone_name or "") if found else None
+    except UnknownTimeZone:
+        return None
+
+
+def music(found: StatedHours | None, zone_name: str | None, now: datetime, *, states_end: bool) -> str:
+    """Return where an evening that is on stands in its own hours; the buffers around them are ours (T2)."""
+    if found is None:
+        return "On now"
+    if now < found.starts_at:
+        return f"Starts at {local_clock(found.starts_at, zone_name)}, people are gathering"
+    if now >= found.ends_at:
+        return "Winding down"
+    return f"Playing until {local_clock(found.ends_at, zone_name)}" if states_end else "Playing"
 
 
 def beside(found: Occurrence | None, zone_name: str | None, own_zone: str | None) -> str | None:

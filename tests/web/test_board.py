@@ -1,13 +1,16 @@
 """The board: what is on, and who may see the names of people."""
 
 import json
+import re
 from collections.abc import Callable
+from datetime import time
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from core.active_session_manager import check_in
 from tests import data
-from tests.web.site import Browser, World
+from tests.web.site import Browser, World, add_hours, reconcile
+from web import words
 
 Open = Callable[[], Browser]
 
@@ -17,9 +20,30 @@ def test_what_is_on_by_country_and_town_and_what_opens_next(world: World, browse
 
     assert "2 sessions in 1 town." in page
     assert page.index('<h2 class="country">USA') < page.index("Austin, TX") < page.index("Donn&#39;s Depot")
-    assert page.index("Opens next") < page.rindex(f"instances/{world.later_today}")
+    assert page.index("Starts next") < page.rindex(f"instances/{world.later_today}")
     assert "Phoenix time" in page
     assert 'role="img"' in page
+
+
+def test_t2_the_hours_of_the_music_come_before_what_we_add(
+    world: World, app: Connection, browser: Open, database_url: str
+) -> None:
+    data.change_session(app, world.later, active_buffer_minutes_before=400)
+    before = browser().get("/")
+    reconcile(database_url)
+    starts_at: time = data.value(app, "SELECT start_time FROM session_instance WHERE session_id = %s", world.later)
+    starts = words.clock(starts_at)
+
+    page = browser().get("/")
+    evening = browser().get(f"/instances/{world.later_today}")
+
+    assert re.search(rf'<span class="time">\w+ {starts}</span>', before)
+    for shown in (page, evening):
+        assert f"Starts at {starts}, people are gathering, open until " in shown
+    assert "Playing until " in page
+    tomorrow = add_hours(app, world.later, 24, 25)
+    reconcile(database_url)
+    assert re.search(r"Starts at \w+(:\d+)?[ap]m, open from ", browser().get(f"/instances/{tomorrow}"))
 
 
 def test_nothing_on(browser: Open) -> None:

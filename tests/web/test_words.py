@@ -1,8 +1,9 @@
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
 from core.recurrence import Occurrence
+from core.windows import StatedHours
 from web import words
 
 
@@ -44,3 +45,34 @@ def test_an_instant_of_an_unknown_zone_is_shown_in_utc_whatever_zone_the_hosts_e
 
     assert words.local_clock(at, "Mars/Olympus") == "16:00 UTC"
     assert words.local_day_and_clock(at, "Mars/Olympus") == "Thu 16:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("minute", "states_end", "told"),
+    [
+        (-1, True, "Starts at 7pm, people are gathering"),
+        (0, True, "Playing until 9pm"),
+        (0, False, "Playing"),
+        (119, True, "Playing until 9pm"),
+        (120, True, "Winding down"),
+        (120, False, "Winding down"),
+    ],
+)
+def test_t2_of_an_evening_that_is_on_the_hours_of_the_music_are_told_and_not_the_buffers(
+    minute: int, told: str, *, states_end: bool
+) -> None:
+    starts_at = datetime(2026, 11, 27, 1, tzinfo=UTC)
+    hours = StatedHours(starts_at, starts_at + timedelta(hours=2))
+    now = starts_at + timedelta(minutes=minute)
+
+    assert words.music(hours, "America/Chicago", now, states_end=states_end) == told
+
+
+def test_without_hours_or_a_zone_an_evening_is_only_on() -> None:
+    starts = datetime(2026, 11, 26, 19)
+    occurrence = Occurrence(starts, starts + timedelta(hours=2))
+    assert words.stated(None, "America/Chicago") is None
+    assert words.stated(occurrence, "Mars/Olympus") is None
+    assert words.stated(occurrence, "America/Chicago") is not None
+
+    assert words.music(None, "America/Chicago", datetime(2026, 11, 27, 1, tzinfo=UTC), states_end=False) == "On now"

@@ -122,7 +122,7 @@ def test_an_organiser_cancels_and_the_boards_of_others_change_by_themselves(
 
     expect(public.locator(".summary")).to_have_text("2 sessions in 1 town.")
     expect(public.locator("#live")).to_have_text("2 sessions in 1 town.")
-    expect(evening.locator("#state")).to_contain_text("On now")
+    expect(evening.locator("#state")).to_contain_text("Playing until")
     expect(evening.get_by_role("heading", name="Are you here?")).to_be_visible()
 
 
