@@ -320,6 +320,14 @@ def test_an_edge_that_nobody_has_served_is_told() -> None:
     assert texts(found, "pass")[0].startswith("Instance 1 turns on. ")
 
 
+def test_a_closing_that_nobody_has_served_is_told() -> None:
+    found = explained(reading(AHEAD[0], window(), now=LATE, on=1))
+
+    assert found.verdict.startswith("On, and should not be: over since Tue 1 Dec 2026 23:00 Europe/Dublin")
+    assert (found.is_on, found.why, found.agrees) == (True, Why.OVER, False)
+    assert texts(found, "pass")[0].startswith("Instance 1 turns off. ")
+
+
 def test_a_row_that_the_next_pass_makes_is_told() -> None:
     found = explained(reading(session(recurrence=TUESDAYS)))
 
