@@ -161,7 +161,7 @@ def _read(
         flips=readings.flips_of(connection, ids),
         failure=facts.failure,
         retry_at=facts.retry_at,
-        has_daemon=heartbeats.has_reconciled_within(connection),
+        has_daemon=heartbeats.has_reconciled_within(connection, beats=heartbeats.BEAT_STALE),
         kept=kept,
     )
 

@@ -208,7 +208,11 @@ LESS = (
         "PASS_SETTINGS.idle_in_transaction_session_timeout",
         "the server does not end a pass that plans a whole chunk",
     ),
-    ("batches.ISOLATE_SECONDS + agenda.TICK_SECONDS", "status.BEAT_STALE", "the heartbeat waits while a pass isolates"),
+    (
+        "batches.ISOLATE_SECONDS + agenda.TICK_SECONDS",
+        "heartbeats.BEAT_STALE",
+        "the heartbeat waits while a pass isolates",
+    ),
     ("retries.LAST_RETRY", "outage.ISOLATE_FOR_SECONDS", "isolation lasts until the culprit backs off for longest"),
     # retries
     ("retries.FIRST_RETRY", "retries.CANARY_RETRY", "a canary's pause grows from the first one"),
@@ -238,12 +242,12 @@ LESS = (
         "the platform's grace",
         "else the platform kills it",
     ),
-    ("agenda.TICK_SECONDS", "status.BEAT_STALE", "it beats at each tick"),
+    ("agenda.TICK_SECONDS", "heartbeats.BEAT_STALE", "it beats at each tick"),
     ("pings.TIMEOUT_SECONDS", "heartbeat.PING_SECONDS", "a ping has ended before the next one is due"),
     ("2 * pings.TIMEOUT_SECONDS", "pings.CLOSE_SECONDS", "the sweep sends the second ping though the first hangs"),
     ("pings.CLOSE_SECONDS", "check_active_sessions.BETWEEN_SWEEPS", "pings keep out no sweep"),
     ("the longest resync_seconds", "heartbeat.PING_SECONDS", "an idle daemon's passes come often enough to ping"),
-    ("status.BEAT_STALE", "metrics.ALIVE_WITHIN", "`status` tells it before the figures do"),
+    ("heartbeats.BEAT_STALE", "metrics.ALIVE_WITHIN", "`status` tells it before the figures do"),
     ("the longest resync_seconds + PASS_SETTINGS.statement_timeout", "status.PASS_STALE", "an idle daemon's passes"),
     (
         "the longest resync_seconds + PASS_SETTINGS.statement_timeout",
@@ -305,7 +309,7 @@ LESS = (
         "the shortest keep_days",
         "the sweep counts what was missed since the last",
     ),
-    ("status.BEAT_STALE", "heartbeats.FORGOTTEN_AFTER", "a daemon that is alive keeps its row"),
+    ("heartbeats.BEAT_STALE", "heartbeats.FORGOTTEN_AFTER", "a daemon that is alive keeps its row"),
 )
 
 AT_MOST = (

@@ -117,6 +117,7 @@ def mend(connection: Connection, *, tell: bool) -> None:
     After an upgrade there is always something: the trigger functions get the check of their table here, because only
     all revisions together say which table that is. `tell` is false then.
     """
+    unheard = False
     for found in damage(connection):
         try:
             found.mend()
@@ -125,6 +126,9 @@ def mend(connection: Connection, *, tell: bool) -> None:
         else:
             if tell:
                 log.warning("mended", what=found.what)
+                unheard |= found.what.startswith(("the trigger ", "the function "))
+    if unheard:
+        choices.request_every_session()  # what somebody saved meanwhile has requested nothing
 
 
 def require_schema(connection: Connection) -> None:

@@ -11,6 +11,7 @@ from core.models import DaemonHeartbeat
 
 FORGOTTEN_AFTER = timedelta(days=1)
 DAEMON_ALIVE_WITHIN = timedelta(seconds=60)
+BEAT_STALE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +112,13 @@ def _rows(connection: Connection, which: ColumnElement[bool]) -> list[HeartbeatR
     return [HeartbeatRow(*found) for found in connection.execute(statement.where(which).order_by(row.beat_at.desc()))]
 
 
-def has_reconciled_within(connection: Connection, age: timedelta = DAEMON_ALIVE_WITHIN) -> bool:
-    """Return whether any daemon that has not noted its end has finished a pass in the last `age`.
+def has_reconciled_within(
+    connection: Connection, age: timedelta = DAEMON_ALIVE_WITHIN, *, beats: timedelta = DAEMON_ALIVE_WITHIN
+) -> bool:
+    """Return whether a daemon that has not noted its end has finished a pass in the last `age`, and beaten in `beats`.
 
     A pass with a date in the future does not count: somebody set the database's clock back after it.
     """
-    recent = DaemonHeartbeat.last_look_at.between(func.clock_timestamp() - age, func.clock_timestamp())
-    return bool(connection.scalar(select(select(true()).where(recent, DaemonHeartbeat.ended.is_(None)).exists())))
+    daemon, now = DaemonHeartbeat, func.clock_timestamp()
+    recent = daemon.last_look_at.between(now - age, now), daemon.beat_at > now - beats
+    return bool(connection.scalar(select(select(true()).where(*recent, daemon.ended.is_(None)).exists())))

@@ -21,7 +21,7 @@ from core.errors import DatabaseUnavailable, MirrorRefused, SeisiunError
 from core.migrations.inventory import Inventory
 from core.migrations.older_columns import quoted
 from core.settings import load_settings
-from scheduler.commands.status import BEAT_STALE
+from core.store.heartbeats import BEAT_STALE
 
 NOT_READY, CANNOT_LOOK = 1, 2
 MOST_ROWS = 10

@@ -15,7 +15,7 @@ from core.migrations.damage import damage
 from core.reconcile.log import MISSED
 from core.reconcile.result import ZONE_VERSION
 from core.store import heartbeats, notify, older_columns
-from core.store.heartbeats import HeartbeatRow
+from core.store.heartbeats import BEAT_STALE, HeartbeatRow
 from core.store.views import places, reports, schedule
 from core.store.views.places import Place
 from core.store.views.reports import Holder, Miss, Overdue, Unreadable
@@ -24,7 +24,6 @@ from core.windows import LONGEST_BUFFER_MINUTES
 from scheduler.commands import screens
 from scheduler.daemon.heartbeat import SKEW_REPORTED
 
-BEAT_STALE = timedelta(seconds=5)
 PASS_STALE = timedelta(seconds=60)
 LATE = timedelta(seconds=2)
 SKEW_MS = SKEW_REPORTED / timedelta(milliseconds=1)

@@ -214,14 +214,14 @@ def remedy(case: Case) -> str:
         retry = f"; it is tried again at {case.instant(reading.retry_at)}" if reading.retry_at else ""
         return f"The session's last pass failed: {reading.failure}{retry}"
     if not reading.has_daemon:
-        return "No daemon works: start `python -m scheduler run`; until then only the sweep does, every 15 minutes"
+        return "No daemon works: start `python -m seisiun run`; until then only the sweep does, every 15 minutes"
     if reading.state.requested_at:
         since = f"A pass is requested since {case.instant(reading.state.requested_at)}"
-        return f"{since}, and writes it; if that lasts, `python -m scheduler status` names who is in the way"
+        return f"{since}, and writes it; if that lasts, `python -m seisiun status` names who is in the way"
     if case.windows_differ:
         missing = "No pass is requested: a trigger may be missing or disabled"
-        return f"{missing}. Run `python -m scheduler migrate`, which mends it, and save the session again"
-    return "The next pass writes it; if that lasts, `python -m scheduler status` names who is in the way"
+        return f"{missing}. Run `python -m seisiun migrate`, which mends it, and save the session again"
+    return "The next pass writes it; if that lasts, `python -m seisiun status` names who is in the way"
 
 
 def _not_read(case: Case, _key: int | None) -> str:
@@ -229,7 +229,11 @@ def _not_read(case: Case, _key: int | None) -> str:
 
 
 def _nothing(case: Case, _key: int | None) -> str:
-    return "no window was open then" if case.is_past else "nothing is ahead, in the rows or in the pattern"
+    return (
+        "no window that is stored now was open then"
+        if case.is_past
+        else "nothing is ahead, in the rows or in the pattern"
+    )
 
 
 _REASONS: Mapping[Why, Callable[[Case, int | None], str]] = {

@@ -15,7 +15,8 @@ from core.migrations.damage import damage
 from core.migrations.definition import definition
 from scheduler.commands.status import status
 from tests.core.migrations.catalogue import catalogue
-from tests.data import connected, execute
+from tests.core.passes import DURING, TUESDAYS, reconcile_at
+from tests.data import add_session, change_instance, connected, execute, only_instance, value
 
 DAMAGE = {
     "ALTER TABLE session DISABLE TRIGGER seisiun_session_updated": (
@@ -172,6 +173,30 @@ def test_a_privilege_that_the_daemons_role_lacks_is_named_and_granted(
 
     assert found(engine) == []
     execute(daemon, "UPDATE session_instance SET comments = NULL")
+
+
+@pytest.mark.parametrize(
+    "damaging",
+    [
+        "DROP TRIGGER seisiun_instance_updated ON session_instance",
+        "CREATE OR REPLACE FUNCTION seisiun_request(wanted bigint) RETURNS void LANGUAGE plpgsql AS 'BEGIN END'",
+    ],
+    ids=["a trigger", "a function"],
+)
+def test_what_was_saved_while_nothing_heard_it_is_served_after_the_mending(
+    engine: Engine, app: Connection, database_url: str, damaging: str
+) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, DURING)
+    instance = only_instance(app, session)
+    execute(app, damaging)
+    change_instance(app, instance, is_cancelled=True)
+    assert value(app, "SELECT count(*) FROM plan_request") == 0
+
+    migrate(database_url)
+    reconcile_at(engine, DURING)
+
+    assert value(app, "SELECT active FROM session_instance") is False
 
 
 def test_the_triggers_on_an_apps_column_of_active_people_are_mended_too(empty_database_url: str) -> None:

@@ -29,7 +29,7 @@ def test_l2_a_daemon_is_alive_if_it_has_finished_a_pass_lately(
 
 
 def test_a_daemon_that_ends_is_dead_at_once_and_last_seen_for_a_day(engine: Engine, database_url: str) -> None:
-    with connected(database_url) as app, engine.begin() as connection:
+    with connected(database_url) as app, engine.connect() as connection:
         for age in ("0 seconds", "1 second", "2 seconds"):
             _beat(app, age)
         first, second, third = (id_ for (id_,) in execute(app, IDS))

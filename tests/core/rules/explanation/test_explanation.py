@@ -236,7 +236,14 @@ EQUAL = session(row(1, "2026-12-01", "19:00", "22:00"), row(2, "2026-12-01", "19
             "On until 23:00: Tuesdays, 7-10pm",
         ),
         (reading(AHEAD[0], window(phase="over"), now=LATE), NOON, None, Why.NOT_YET, False, "Not on: it opens at Tue"),
-        (reading(AHEAD[0], now=LATE), NOON, None, Why.NOTHING, False, "Not on: no window was open then"),
+        (
+            reading(AHEAD[0], now=LATE),
+            NOON,
+            None,
+            Why.NOTHING,
+            False,
+            "Not on: no window that is stored now was open then",
+        ),
         (
             reading(AHEAD[0], now=LATE),
             "2026-10-01 12:00",
@@ -277,7 +284,7 @@ def off_by_the_rules(**changes: object) -> SessionReading:
     ("read", "told"),
     [
         (off_by_the_rules(), "No pass is requested: a trigger may be missing or disabled"),
-        (off_by_the_rules(has_daemon=False), "No daemon works: start `python -m scheduler run`"),
+        (off_by_the_rules(has_daemon=False), "No daemon works: start `python -m seisiun run`"),
         (off_by_the_rules(failure="no privilege"), "The session's last pass failed: no privilege"),
         (
             off_by_the_rules(failure="no privilege", retry_at=utc("2026-12-01 20:01")),
@@ -314,7 +321,7 @@ def test_an_edge_that_nobody_has_served_is_told() -> None:
 
     assert found.verdict.startswith("Not on, and should be until 23:00: Tuesdays")
     assert found.verdict.endswith(
-        "The next pass writes it; if that lasts, `python -m scheduler status` names who is in the way"
+        "The next pass writes it; if that lasts, `python -m seisiun status` names who is in the way"
     )
     assert (found.is_on, found.why, found.agrees) == (False, Why.ON, False)
     assert texts(found, "pass")[0].startswith("Instance 1 turns on. ")

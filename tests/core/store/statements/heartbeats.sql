@@ -140,5 +140,6 @@ SELECT EXISTS (
     FROM daemon_heartbeat
     WHERE daemon_heartbeat.last_look_at BETWEEN clock_timestamp() - :age
         AND clock_timestamp()
+        AND daemon_heartbeat.beat_at > clock_timestamp() - make_interval(secs=>60.0)
         AND daemon_heartbeat.ended IS NULL
 ) AS anon_1;
