@@ -23,7 +23,7 @@ from core.db.transactions import is_disconnected, joined, require_psycopg2
 from core.errors import SeisiunError, SessionBusy
 from core.logs import logger
 from web import board, calendar, cancelling, edit, health, instances, metrics, now, sessions, stream, words
-from web.host import EXTENSION, CurrentPerson, Host, Organises, nobody, notices, viewer
+from web.host import EXTENSION, CurrentPerson, Host, Organises, host, nobody, notices, viewer
 from web.hub import Boards, Hub
 from web.settings import MOST_BYTES, MOST_STREAMS, MOST_STREAMS_OF_ADDRESS, POLL_SECONDS, RESPONSE_TIMEOUT_SECONDS
 
@@ -79,6 +79,7 @@ def create_blueprint(
     most_streams: int = MOST_STREAMS,
     most_streams_of_address: int = MOST_STREAMS_OF_ADDRESS,
     site_url: str | None = None,
+    sign_in_url: str | None = None,
 ) -> Blueprint:
     """Make the blueprint that an app mounts.
 
@@ -89,6 +90,7 @@ def create_blueprint(
     `most_streams_of_address`: how many of them one client address may have open.
     `site_url`: where the public reaches the app, such as "https://example.org". A calendar feed links to its pages only
     if it is given: a request's Host header is the client's word. Raises ValueError if it is no such URL.
+    `sign_in_url`: where the app signs people in, such as "/sign-in"; the pages link to it where one must be signed in.
 
     The app needs a SECRET_KEY, and threads: open streams may hold up to `most_streams` of them.
     """
@@ -119,7 +121,7 @@ def create_blueprint(
             most_streams=most_streams,
             most_of_address=most_streams_of_address,
         )
-        app.extensions[EXTENSION] = Host(engine, health_engine, hub, current_person, organises, site_url)
+        app.extensions[EXTENSION] = Host(engine, health_engine, hub, current_person, organises, site_url, sign_in_url)
         # Flask would redirect "//" to an address with the request's Host.
         for rule in app.url_map.iter_rules():
             if rule.endpoint.startswith(f"{state.name_prefix}.{state.name}.".lstrip(".")):
@@ -202,6 +204,7 @@ def _context() -> dict[str, object]:
         "csrf_token": generate_csrf,
         "notices": notices,
         "picker_url": _picker_url(),
+        "sign_in_url": host().sign_in_url or _picker_url(),
     }
 
 

@@ -241,6 +241,10 @@ def _check_rows(rows: Sequence[Row], errors: dict[str, str]) -> None:
     for number, row in enumerate(rows):
         if not row.start_time:
             errors[f"row-{number}-start_time"] = "Give the time when it starts."
+        elif row.start_time == row.end_time:
+            errors[f"row-{number}-end_time"] = (
+                "It ends when it starts. If you do not know when it ends, leave it empty."
+            )
         if row.every == MONTHLY and not row.which:
             errors[f"row-{number}-which"] = "Choose which ones in each month. Tick at least one box."
         if row.weekday not in WEEKDAYS:

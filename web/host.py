@@ -32,6 +32,7 @@ class Host:
     current_person: CurrentPerson
     organises: Organises
     site_url: str | None
+    sign_in_url: str | None
 
 
 @dataclass(frozen=True, slots=True)

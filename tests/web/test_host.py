@@ -102,3 +102,22 @@ def test_with_the_hosts_own_engine(world: World, database_url: str) -> None:
     assert "For organisers" not in guest.get(f"/instances/{world.donns_now}")
     drain()
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("sign_in_url", "shown"),
+    [("/sign-in?next=/now", '<a href="/sign-in?next=/now">Sign in</a> to say'), (None, ">Sign in to say")],
+)
+def test_who_is_not_signed_in_is_shown_the_way_to_the_hosts_own_sign_in(
+    world: World, database_url: str, sign_in_url: str | None, shown: str
+) -> None:
+    host = Flask(__name__)
+    host.config["SECRET_KEY"] = "known to the tests alone"
+    pages = create_blueprint(normalise_url(database_url), lambda: None, lambda _: (), sign_in_url=sign_in_url)
+    host.register_blueprint(pages)
+
+    page = host.test_client().get(f"/instances/{world.muellers_now}").text
+
+    assert shown in page
+    assert page.count("/sign-in?next=/now") == (2 if sign_in_url else 0)
+    drain()

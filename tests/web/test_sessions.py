@@ -172,6 +172,7 @@ WRONG: list[tuple[dict[str, str], str, str]] = [
     ({"start-0": ""}, "row-0-start_time", "Give the time when it starts."),
     ({"start-0": "25:00"}, "row-0-start_time", "expected a time from"),
     ({"end-0": "19:00:30"}, "row-0-end_time", "expected a time from"),
+    ({"end-0": "19:00"}, "row-0-end_time", "It ends when it starts."),
     ({"weekday-0": "someday"}, "row-0-weekday", "Choose a day"),
     ({"every-0": "monthly"}, "row-0-which", "Tick at least one"),
     ({"every-0": "99"}, "row-0-every_n_weeks", "every 1 to 52 weeks"),
