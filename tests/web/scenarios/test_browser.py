@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from tests import data
+from tests.core.recurrence.documents import weekly, with_breaks
 from tests.web.chromium import CHROMIUM, chromium, served
 from tests.web.site import Browser as Visitor
 from tests.web.site import World, add_hours, reconcile
@@ -299,7 +300,10 @@ def test_the_viewers_own_clock_stands_beside_where_it_differs(world: World, some
     expect(page.locator(".beside")).to_contain_text("Dublin time")
 
 
-def test_no_barrier_that_axe_can_find_in_light_or_in_dark(world: World, someone: Someone, root: str) -> None:
+def test_no_barrier_that_axe_can_find_in_light_or_in_dark(
+    world: World, someone: Someone, app: Connection, root: str
+) -> None:
+    data.change_session(app, world.muellers, recurrence=with_breaks([], weekly()))
     page = someone(world.organiser, organiser=True)
     found = {}
     for path in (
@@ -316,5 +320,7 @@ def test_no_barrier_that_axe_can_find_in_light_or_in_dark(world: World, someone:
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # one of the literals
             violations = Axe().run(page, options={"resultTypes": ["violations"], **options}).response["violations"]
             found[path, scheme] = [(one["id"], [node["html"] for node in one["nodes"]]) for one in violations]
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is too wide"
+        for width in (320, 390):
+            page.set_viewport_size({"width": width, "height": 844})
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is wider than {width}"
     assert {where: problems for where, problems in found.items() if problems} == {}
