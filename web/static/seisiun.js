@@ -76,7 +76,7 @@
      except one that has the focus: the viewer may be typing there. */
   const refresh = async () => {
     const answer = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
-    if (!answer.ok) return;
+    if (!answer.ok) throw new Error(answer.statusText);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const section of document.querySelectorAll("[data-live]")) {
       const now = fresh.getElementById(section.id);
@@ -89,12 +89,31 @@
     }
   };
 
+  /* While nothing arrives, say since when, and grey what may be out of date. A stream that ends by plan is back sooner. */
+  let losing = null;
+  const lose = () => {
+    const since = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    losing ||= setTimeout(() => {
+      const line = document.createElement("p");
+      line.id = "offline";
+      line.setAttribute("role", "status");
+      line.textContent = `Offline since ${since}. What you see may be out of date.`;
+      main.prepend(line);
+    }, 4000);
+  };
+  const recover = () => {
+    clearTimeout(losing);
+    losing = null;
+    document.getElementById("offline")?.remove();
+  };
+
   const seconds = Number(main.dataset.poll || 30);
   let tag = "";
   const ask = async () => {
     if (page === "instance") return refresh();
     const answer = await fetch(`${root}board`, tag ? { headers: { "If-None-Match": tag } } : {});
-    if (answer.status !== 200) return;
+    if (answer.status === 304) return;
+    if (!answer.ok) throw new Error(answer.statusText);
     tag = answer.headers.get("ETag") || "";
     const board = await answer.json();
     apply(board);
@@ -109,12 +128,14 @@
     source.addEventListener("open", () => {
       clearInterval(asking);
       asking = null;
+      recover();
       document.documentElement.dataset.live = "stream";
     });
     source.addEventListener("board", (event) => apply(JSON.parse(event.data)));
     source.addEventListener("you", (event) => showYou(JSON.parse(event.data).html));
     source.addEventListener("town", () => refresh().catch(() => {}));
     source.addEventListener("error", () => {
+      lose();
       /* While it is connecting, the browser tries again by itself; CLOSED means that the server refused it. */
       if (source && source.readyState === EventSource.CLOSED) {
         source = null;
@@ -126,16 +147,17 @@
   const startAsking = () => {
     if (asking) return;
     let times = 0;
-    ask().catch(() => {});
+    ask().then(recover, lose);
     asking = setInterval(() => {
       if (document.hidden) return;
       if (++times % 4 === 0) open();
-      else ask().catch(() => {});
+      else ask().then(recover, lose);
     }, seconds * 1000);
   };
   const close = () => {
     if (source) source.close();
     source = null;
+    if (!document.getElementById("offline")) recover();
   };
 
   if (page === "now" || page === "instance") {

@@ -1,5 +1,6 @@
 """The pages in a real browser: with the hands of a musician, of an organiser, and of somebody without a mouse."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -187,6 +188,25 @@ def test_a_page_without_room_for_its_stream_asks_instead(
     page.clock.run_for(16_000)
 
     expect(page.locator(".summary")).to_have_text("1 session in 1 town.")
+    page.context.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/instances/{}"], ids=["now", "an evening"])
+def test_a_page_says_since_when_nothing_arrives_and_takes_it_back(
+    world: World, chrome: Browser, root: str, path: str
+) -> None:
+    page = chrome.new_page()
+    page.route("**/stream*", lambda route: route.abort())
+    page.goto(root + path.format(world.muellers_now))
+    expect(page.locator("#offline")).to_have_text(
+        re.compile(r"Offline since \d+:\d+.*may be out of date\."), timeout=15_000
+    )
+    expect(page.locator("#offline")).to_have_count(1)
+
+    page.unroute("**/stream*")
+
+    expect(page.locator("#offline")).to_have_count(0, timeout=30_000)
+    is_live(page)
     page.context.close()
 
 
