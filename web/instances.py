@@ -83,7 +83,7 @@ def _evening(connection: Connection, session_instance_id: int) -> Evening:
     return Evening(
         instance,
         session,
-        _state(instance, now),
+        _state(instance, stated, now),
         words.music(stated, session.timezone, now, states_end=hours is not None and hours.states_end),
         stated,
         hours,
@@ -113,15 +113,16 @@ def _that_night(
     return list(others.values())
 
 
-def _state(instance: InstanceRow, now: datetime) -> str:
-    """Return cancelled, on, ahead, over or unplanned (it has no window)."""
+def _state(instance: InstanceRow, stated: StatedHours | None, now: datetime) -> str:
+    """Return cancelled, on, ahead, over or unplanned (it has no window, and its hours are not past)."""
     if instance.is_cancelled:
         return "cancelled"
     if instance.active:
         return "on"
-    if instance.closes_at is None:
-        return "unplanned"
-    return "over" if instance.closes_at <= now else "ahead"
+    ends_at = instance.closes_at or (stated and stated.ends_at)
+    if ends_at and ends_at <= now:
+        return "over"
+    return "ahead" if instance.closes_at else "unplanned"
 
 
 # What people say

@@ -143,6 +143,17 @@ def test_it_is_over(world: World, app: Connection, browser: Open) -> None:
     assert whereabouts(app, world.noirin) is None
 
 
+def test_an_evening_of_the_past_is_over_also_where_it_never_had_a_window(
+    world: World, app: Connection, browser: Open
+) -> None:
+    past = data.add_instance(app, world.later, "2026-01-05", "19:00", "22:00")
+    without_hours = data.add_instance(app, world.later, "2099-01-05")
+
+    assert '<p id="state" class="state over" data-live>Over' in browser().get(f"/instances/{past}")
+    assert "Were you there?" in browser().be(world.noirin).get(f"/instances/{past}")
+    assert 'class="state unplanned"' in browser().get(f"/instances/{without_hours}")
+
+
 def test_a_place_and_a_note_of_its_own(world: World, app: Connection, browser: Open) -> None:
     data.change_instance(app, world.muellers_now, location_override="Upstairs", comments="Bring a chair\n& a tune")
 
