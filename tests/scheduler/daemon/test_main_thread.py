@@ -125,7 +125,7 @@ def test_a_part_that_makes_no_progress_ends_it(
     parts = {"worker": Part(goes_on), "timers": Part(goes_on), "listener": Part(run)}
     daemon._parts = parts  # type: ignore[assignment] # parts by what they can do
 
-    def stop() -> None:
+    def stop(_why: str) -> None:
         for part in parts.values():
             part.ended.set()
 
