@@ -135,7 +135,16 @@ def configure(settings: Settings, descriptor: int = STDERR) -> LineWriter:
 
 def lines_lost() -> int:
     """Return how many lines could not be written, and the log has not told yet."""
-    return sum(handler.writer.lost for handler in logging.getLogger().handlers if isinstance(handler, _QueueHandler))
+    return sum(writer.lost for writer in _writers())
+
+
+def lines_lost_in_all() -> int:
+    """Return how many lines could not be written since the start."""
+    return sum(writer.lost_in_all for writer in _writers())
+
+
+def _writers() -> list[LineWriter]:
+    return [handler.writer for handler in logging.getLogger().handlers if isinstance(handler, _QueueHandler)]
 
 
 def _lines_lost(lines: int) -> logging.LogRecord:

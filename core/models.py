@@ -219,6 +219,7 @@ class DaemonHeartbeat(Base):
     zone_version: Mapped[str]
     trouble: Mapped[str | None]
     ended: Mapped[str | None]
+    counters: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 
 class ActivationLog(Base):

@@ -26,8 +26,9 @@ RETRY_SECONDS = 0.05
 class LineWriter:
     """Writes lines to a file descriptor in a thread of its own; `put` never waits and never raises.
 
-    A line is lost, and counted in `lost`, if the descriptor refuses it, or if `MOST_LINES` wait already. Once all lines
-    are written that wait, one more tells how many were lost: the text that `describe_lost` makes of their number.
+    A line is lost, and counted in `lost` and `lost_in_all`, if the descriptor refuses it, or if `MOST_LINES` wait
+    already. Once all lines are written that wait, one more tells how many were lost: the text that `describe_lost`
+    makes of their number.
     """
 
     def __init__(self, descriptor: int, describe_lost: Callable[[int], str]) -> None:
@@ -36,7 +37,8 @@ class LineWriter:
         # `SimpleQueue.put` and RLock are reentrant: a destructor may log while this thread is inside `put`.
         self._queue: SimpleQueue[bytes | Event | None] = SimpleQueue()
         self._counting = RLock()
-        self.lost = 0
+        self.lost = 0  # and not told yet
+        self.lost_in_all = 0
         Thread(target=self._run, name="log", daemon=True).start()
 
     def put(self, line: bytes) -> None:
@@ -44,7 +46,7 @@ class LineWriter:
         if self._queue.qsize() < MOST_LINES:
             self._queue.put(line)
         else:
-            self._count(1)
+            self._lose_one()
 
     def flush(self) -> None:
         """Wait until all lines are written, but no longer than `FLUSH_SECONDS`."""
@@ -62,14 +64,15 @@ class LineWriter:
                 self._tell_lost()
                 item.set()
             elif not self._write(item):
-                self._count(1)
+                self._lose_one()
             elif self._queue.empty():
                 self._tell_lost()
 
     def _tell_lost(self) -> None:
         lost = self.lost
         if lost and self._write(f"{self._describe_lost(lost)}\n".encode()):
-            self._count(-lost)
+            with self._counting:
+                self.lost -= lost
 
     def _write(self, line: bytes) -> bool:
         while line:
@@ -81,9 +84,10 @@ class LineWriter:
                 return False
         return True
 
-    def _count(self, lines: int) -> None:
+    def _lose_one(self) -> None:
         with self._counting:
-            self.lost += lines
+            self.lost += 1
+            self.lost_in_all += 1
 
 
 def prepare() -> None:

@@ -247,6 +247,8 @@ LESS = (
     ("2 * pings.TIMEOUT_SECONDS", "pings.CLOSE_SECONDS", "the sweep sends the second ping though the first hangs"),
     ("pings.CLOSE_SECONDS", "check_active_sessions.BETWEEN_SWEEPS", "pings keep out no sweep"),
     ("the longest resync_seconds", "heartbeat.PING_SECONDS", "an idle daemon's passes come often enough to ping"),
+    ("metrics.ALIVE_WITHIN", "metrics.SHOWN_FOR", "what is alive shows its counters"),
+    ("metrics.SHOWN_FOR", "heartbeats.FORGOTTEN_AFTER", "its row is there still"),
     ("heartbeats.BEAT_STALE", "metrics.ALIVE_WITHIN", "`status` tells it before the figures do"),
     ("the longest resync_seconds + PASS_SETTINGS.statement_timeout", "status.PASS_STALE", "an idle daemon's passes"),
     (

@@ -1,6 +1,8 @@
 """The metrics of the whole product for Prometheus, read from the tables: on the platform a worker serves no requests.
 
-They cover the last day only: the log is pruned, and Prometheus takes a counter that shrinks for a restart.
+Each daemon counts from its start on and publishes the counters with its heartbeat, so they carry its host and process
+id. Those of a daemon that ended are shown for a while more, so that a scrape sees its last ones. What the sweep did is
+counted in the log of flips, which is pruned: that is a figure of the last day.
 """
 
 from collections.abc import Iterator
@@ -8,20 +10,22 @@ from datetime import timedelta
 
 from flask import Response
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
+from core.reconcile.counters import BOUNDS
 from core.store import heartbeats
+from core.store.heartbeats import HeartbeatRow
 from core.store.views import pages, places, reports
 from web.host import host, transaction
 
 LAST_DAY = timedelta(days=1)
 ALIVE_WITHIN = timedelta(seconds=10)
 LATE = timedelta(seconds=2)
-BOUNDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 900.0)
+SHOWN_FOR = timedelta(minutes=5)
 
 
 def page() -> Response:
@@ -45,7 +49,7 @@ class _Tables(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics."""
         yield from self._daemons()
-        yield from self._flips()
+        yield from self._counters()
         connection = self._connection
         yield _gauge("seisiun_active_instances", "Instances that are on now", places.count_active(connection))
         yield _gauge(
@@ -70,24 +74,46 @@ class _Tables(Collector):
             age = min(daemon.beat_age for daemon in daemons).total_seconds()
             yield _gauge("seisiun_beat_age_seconds", "Seconds since the latest heartbeat", age)
 
-    def _flips(self) -> Iterator[Metric]:
-        flips = GaugeMetricFamily("seisiun_flips_last_day", "Flips of the last day", labels=["cause", "active"])
-        for count in pages.flip_counts(self._connection, LAST_DAY):
-            flips.add_metric([count.cause, str(count.active).lower()], count.flips)
-        yield flips
+    def _counters(self) -> Iterator[Metric]:
+        daemons = self._counting()
+        build = GaugeMetricFamily(
+            "seisiun_build_info", "Release and zone data", labels=["daemon", "version", "zone_data"]
+        )
+        flips = _counter("seisiun_flips", "Flips", "cause", "active")
+        late = HistogramMetricFamily("seisiun_flip_lateness_seconds", "How late flips were", labels=["daemon"])
+        misses = _counter("seisiun_misses", "Flips that were more than five seconds late")
+        passes = _counter("seisiun_passes", "Rounds of passes")
+        seconds = _counter("seisiun_pass_seconds", "Seconds that they took")
+        reconnects = _counter("seisiun_reconnects", "Losses of a connection to the database", "part")
+        lost = _counter("seisiun_log_lines_lost", "Log lines that could not be written")
+        for name, daemon in daemons.items():
+            counted = daemon.counters
+            build.add_metric([name, daemon.version, daemon.zone_version], 1)
+            for cause, active, count in counted["flips"]:
+                flips.add_metric([name, cause, str(active).lower()], count)
+            late.add_metric([name], [(bound, counted["late"][bound]) for bound in BOUNDS], counted["late_seconds"])
+            misses.add_metric([name], counted["misses"])
+            passes.add_metric([name], counted["passes"])
+            seconds.add_metric([name], counted["pass_seconds"])
+            for part, count in sorted(counted["reconnects"].items()):
+                reconnects.add_metric([name, part], count)
+            lost.add_metric([name], counted["log_lines_lost"])
+        yield from (build, flips, late, misses, passes, seconds, reconnects, lost)
         yield _gauge(
             "seisiun_sweep_repairs_last_day",
             "Flips of the last day that the sweep did more than two seconds late",
             pages.repairs_by_sweep(self._connection, LAST_DAY, LATE),
         )
-        late = pages.lateness(self._connection, LAST_DAY, BOUNDS)
-        buckets = [(str(bound), float(count)) for bound, count in late.within.items()]
-        yield GaugeHistogramMetricFamily(
-            "seisiun_flip_lateness_seconds_last_day",
-            "How late the flips of the last day were",
-            buckets=[*buckets, ("+Inf", float(late.flips))],
-            gsum_value=late.seconds,
-        )
+
+    def _counting(self) -> dict[str, HeartbeatRow]:
+        """Return the daemons that have counted lately, by host and process id; of two with one name the later."""
+        found = [*heartbeats.ended(self._connection), *heartbeats.heartbeats(self._connection)]
+        recent = [each for each in found if each.counters and abs(each.beat_age) < SHOWN_FOR]
+        return {f"{each.host}:{each.pid}": each for each in sorted(recent, key=lambda each: each.beat_at)}
+
+
+def _counter(name: str, documentation: str, *labels: str) -> CounterMetricFamily:
+    return CounterMetricFamily(name, f"{documentation}, from the daemon's start on", labels=["daemon", *labels])
 
 
 def _gauge(name: str, documentation: str, value: float) -> Metric:

@@ -63,6 +63,7 @@ class Listener:
         self._since: datetime | None = None
         self._received_at = 0.0
         self.not_receiving = False
+        self.losses = 0  # of its connection
         self.progress_at = time.monotonic()
 
     @property
@@ -99,6 +100,7 @@ class Listener:
             try:
                 self._listen_once()
             except (psycopg2.Error, OSError) as error:  # OSError: no file descriptor is free
+                self.losses += 1
                 OUTAGES.warning(log, "listener_lost", error=str(error).strip())
             finally:
                 self._since = None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select, true, update
@@ -19,7 +20,8 @@ class HeartbeatRow:
     """What a daemon last wrote about itself. Every instant, and `beat_age`, is by the database's clock.
 
     `beat_age` is negative if somebody has set that clock back. `trouble`: the daemon's own problems, as text. `ended`:
-    why it ended, at `beat_at`; None while it runs, and where it was killed or cut off.
+    why it ended, at `beat_at`; None while it runs, and where it was killed or cut off. `counters`: what it has counted
+    from its start on; empty in the row of an earlier release.
     """
 
     daemon_id: UUID
@@ -36,6 +38,7 @@ class HeartbeatRow:
     zone_version: str
     trouble: str | None
     ended: str | None
+    counters: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Beat:
     clock_offset_ms: float
     zone_version: str
     trouble: str | None
+    counters: dict[str, Any]
 
 
 def beat(connection: Connection, beat: Beat) -> datetime:
@@ -67,6 +71,7 @@ def beat(connection: Connection, beat: Beat) -> datetime:
         "clock_offset_ms": beat.clock_offset_ms,
         "zone_version": beat.zone_version,
         "trouble": beat.trouble,
+        "counters": beat.counters,
     } | ({"last_look_at": now} if beat.pass_finished else {})
     statement = postgresql.insert(DaemonHeartbeat).values(daemon_id=beat.daemon_id, **values)
     statement = statement.on_conflict_do_update(index_elements=["daemon_id"], set_=values)
@@ -108,6 +113,7 @@ def _rows(connection: Connection, which: ColumnElement[bool]) -> list[HeartbeatR
         row.zone_version,
         row.trouble,
         row.ended,
+        row.counters,
     )
     return [HeartbeatRow(*found) for found in connection.execute(statement.where(which).order_by(row.beat_at.desc()))]
 

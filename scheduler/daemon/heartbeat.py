@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from sqlalchemy import Connection
@@ -14,8 +14,10 @@ from sqlalchemy import Connection
 from core import __version__
 from core.clock import utc_now
 from core.db.listener import Listener
-from core.logs import lines_lost, logger
-from core.reconcile.result import ZONE_VERSION
+from core.logs import lines_lost, lines_lost_in_all, logger
+from core.reconcile.counters import Counters
+from core.reconcile.result import ZONE_VERSION, ReconcileResult
+from core.rules.flips import Cause
 from core.store import heartbeats, notify
 from core.store.heartbeats import Beat
 from scheduler.daemon.clock_offset import STEP_SECONDS, ClockOffset
@@ -56,6 +58,7 @@ class Heartbeat:
         self._armed_offset = timedelta(0)
         self._skew_reported = timedelta(0)
         self._pass_finished = False
+        self._counters = Counters()
         self.app_notifies = True  # whether the app's own transactions notify, as of the last beat
 
     @property
@@ -68,9 +71,10 @@ class Heartbeat:
         edge = self._timers.next_at
         return None if edge is None else (edge - self.database_now).total_seconds()
 
-    def note_pass(self) -> None:
-        """Report with the next beat that a pass has finished."""
+    def note_pass(self, cause: Cause, result: ReconcileResult, seconds: float) -> None:
+        """Report with the next beat that a pass has finished, which took `seconds`, and count what it did."""
         self._pass_finished = self._passed_since_ping = True
+        self._counters.note_pass(cause, result, self.database_now, seconds)
 
     def clock_was_set(self) -> bool:
         """Return whether somebody set the host's clock since the last call; if so, timers compute their wait again."""
@@ -94,6 +98,7 @@ class Heartbeat:
             clock_offset_ms=offset_ms,
             zone_version=ZONE_VERSION,
             trouble="; ".join(self._troubles()) or None,
+            counters=self._counted(),
         )
         with self._transaction() as connection:
             asked_at = utc_now()
@@ -107,6 +112,12 @@ class Heartbeat:
         if self._passed_since_ping and now - self._pinged_at >= PING_SECONDS:
             self._passed_since_ping, self._pinged_at = False, now
             self._ping()
+
+    def _counted(self) -> dict[str, Any]:
+        return self._counters.as_json() | {
+            "reconnects": {"worker": self._outage.losses, "listener": self._listener.losses},
+            "log_lines_lost": lines_lost_in_all(),
+        }
 
     def _troubles(self) -> list[str]:
         lost = lines_lost()

@@ -23,6 +23,7 @@ class Outage:
         self._since: float | None = None
         self._pauses = Pauses(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         self._isolate_until = 0.0
+        self.losses = 0  # of the connection, since the start
         self.passes_lost = 0  # begun and not finished, in a row
         self.refused: str | None = None
 
@@ -42,6 +43,7 @@ class Outage:
         if is_disconnected(error):
             if self.passes_lost >= MOST_PASSES_LOST:
                 self._isolate_until = time.monotonic() + ISOLATE_FOR_SECONDS
+            self.losses += 1
             OUTAGES.warning(log, "database_lost", error=reason)
         elif is_contention(error):
             OUTAGES.warning(log, "database_busy", error=reason)

@@ -137,10 +137,11 @@ class Worker:
         """Reconcile one round of chunks, so that an edge never waits for more; finish the task if nothing was due."""
         self._outage.passes_lost += 1  # until it has finished
         options = PassOptions(task.cause, self._settings, notified=self._agenda.notified(task))
-        search = task.search(self._agenda.backoff.waiting(time.monotonic()))
+        begun = time.monotonic()
+        search = task.search(self._agenda.backoff.waiting(begun))
         result = reconcile(self._engine, options, search, rounds=1, one_by_one=self._outage.isolate)
         self._outage.passes_lost = 0
-        self._heartbeat.note_pass()
+        self._heartbeat.note_pass(task.cause, result, time.monotonic() - begun)
         self._agenda.note_round(task, result.sessions, result.deferred, time.monotonic())
         if result.failed:
             self._await_retry()

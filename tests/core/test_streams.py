@@ -63,6 +63,7 @@ def test_with_a_pipe_that_nobody_reads_no_line_waits_and_those_lost_are_counted_
     assert MOST_LINES < lost < 3 * MOST_LINES
     assert read.count(LINE) + lost == 3 * MOST_LINES
     assert read.endswith(f"\nlost {lost}\n".encode())
+    assert writer.lost_in_all == lost
     writer.flush()
     assert writer.lost == 0
 

@@ -2,10 +2,14 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from prometheus_client.parser import text_string_to_metric_families
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from core.reconcile.counters import Counters
+from core.reconcile.result import ReconcileResult
+from core.rules.flips import Cause, Flip
 from tests import data
 from tests.postgres import Server
 from tests.web.site import Browser, World
@@ -54,18 +58,55 @@ def test_the_figures_are_read_from_the_tables(world: World, app: Connection, bro
     assert found["seisiun_daemons_listening", ""] == 1
     assert 0 <= found["seisiun_beat_age_seconds", ""] < 10
     assert found["seisiun_active_instances", ""] == 2
-    assert found["seisiun_flips_last_day", "active=true,cause=timer"] == 3
-    assert found["seisiun_flips_last_day", "active=true,cause=sweep"] == 1
     assert found["seisiun_sweep_repairs_last_day", ""] == 1
     assert found["seisiun_unreadable_sessions", ""] == 1
     assert found["seisiun_deferred_sessions", ""] == 1
+
+
+def test_each_daemons_counters_are_counters_and_a_true_histogram(app: Connection, browser: Open) -> None:
+    counters = Counters()
+    due = datetime(2026, 12, 1, 20, tzinfo=UTC)
+    flips = tuple(Flip(1, number, active=True, due_at=due, is_repair=number == 3) for number in (1, 2, 3))
+    counters.note_pass(Cause.TIMER, ReconcileResult(activated=flips), due + timedelta(milliseconds=30), 0.25)
+    counters.note_pass(Cause.RESYNC, ReconcileResult(activated=flips[:1]), due + timedelta(seconds=40), 0.5)
+    more = {"reconnects": {"worker": 2, "listener": 1}, "log_lines_lost": 7}
+    data.execute(app, COUNTED, json.dumps(counters.as_json() | more))
+    data.execute(app, HEARTBEAT.replace("'here'", "'an earlier release'"))
+
+    visitor = browser()
+    found = figures_of(visitor)
+
+    daemon = "daemon=here:1"
+    assert found["seisiun_flips_total", f"active=true,cause=timer,{daemon}"] == 2
+    assert found["seisiun_flips_total", f"active=true,cause=repair,{daemon}"] == 1
+    assert found["seisiun_flips_total", f"active=true,cause=resync,{daemon}"] == 1
     late = {
-        labels: value for (name, labels), value in found.items() if name.endswith("lateness_seconds_last_day_bucket")
+        bound: found["seisiun_flip_lateness_seconds_bucket", f"{daemon},le={bound}"]
+        for bound in ("0.01", "0.05", "30.0", "60.0", "+Inf")
     }
-    assert late["le=+Inf"] == 6
-    assert late["le=0.01"] <= late["le=0.05"] <= late["le=30.0"] == late["le=+Inf"] - 1
+    assert late == {"0.01": 0, "0.05": 2, "30.0": 2, "60.0": 3, "+Inf": 3}
+    assert found["seisiun_flip_lateness_seconds_count", daemon] == 3
+    assert found["seisiun_flip_lateness_seconds_sum", daemon] == 40.06
+    assert found["seisiun_misses_total", daemon] == 1
+    assert (found["seisiun_passes_total", daemon], found["seisiun_pass_seconds_total", daemon]) == (2, 0.75)
+    assert found["seisiun_reconnects_total", f"{daemon},part=worker"] == 2
+    assert found["seisiun_log_lines_lost_total", daemon] == 7
+    assert found["seisiun_build_info", f"{daemon},version=0,zone_data=2026f"] == 1
+    assert "# TYPE seisiun_flip_lateness_seconds histogram" in visitor.get("/metrics")
 
 
+def test_the_counters_of_a_daemon_that_ended_are_shown_for_five_minutes_more(app: Connection, browser: Open) -> None:
+    counters = Counters().as_json() | {"reconnects": {}, "log_lines_lost": 0}
+    data.execute(app, COUNTED, json.dumps(counters))
+    for age, shown in (("4 minutes", True), ("6 minutes", False)):
+        data.execute(app, "UPDATE daemon_heartbeat SET ended = 'x', beat_at = now() - %s::interval", age)
+        assert (("seisiun_passes_total", "daemon=here:1") in figures_of(browser())) == shown
+
+
+COUNTED = """
+    INSERT INTO daemon_heartbeat (daemon_id, host, pid, version, last_look_at, listening_since, zone_version, counters)
+    VALUES (gen_random_uuid(), 'here', 1, '0', now(), now(), '2026f', %s)
+"""
 HEARTBEAT = """
     INSERT INTO daemon_heartbeat (daemon_id, host, pid, version, last_look_at, listening_since, zone_version)
     VALUES (gen_random_uuid(), 'here', 1, '0', now(), now(), '2026f')

@@ -1,6 +1,6 @@
 """Reads and writes for our own pages: windows by town, one session, one instance, people, and the metrics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -114,24 +114,6 @@ class CancelledRow:
     name: str
     date: date
     cancel_reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class FlipCount:
-    """How many flips there were with this cause and direction (`active`: on, else off)."""
-
-    cause: str
-    active: bool
-    flips: int
-
-
-@dataclass(frozen=True, slots=True)
-class Lateness:
-    """How late flips were: how many by at most each bound (seconds), the number of all, and the sum in seconds."""
-
-    within: Mapping[float, int]
-    flips: int
-    seconds: float
 
 
 # Now
@@ -379,30 +361,6 @@ def _by_name() -> tuple[ColumnElement[Any], ...]:
 
 
 # Figures
-
-
-def flip_counts(connection: Connection, since: timedelta) -> list[FlipCount]:
-    """Count the flips of the last `since`, by cause and direction."""
-    log = ActivationLog
-    statement = (
-        select(log.cause, log.active, func.count())
-        .where(log.done_at > func.statement_timestamp() - since)
-        .group_by(log.cause, log.active)
-        .order_by(log.cause, log.active)
-    )
-    return [FlipCount(*row) for row in connection.execute(statement)]
-
-
-def lateness(connection: Connection, since: timedelta, bounds: Sequence[float]) -> Lateness:
-    """Return how late the flips of the last `since` were; `bounds` are seconds; a flip before its time is 0 s late."""
-    log = ActivationLog
-    late = func.greatest(0.0, func.extract("epoch", log.done_at - log.due_at))
-    within = [func.count().filter(late <= bound) for bound in bounds]
-    statement = select(*within, func.count(), func.coalesce(func.sum(late), 0.0)).where(
-        log.done_at > func.statement_timestamp() - since, log.cause != "repair"
-    )
-    *counts, flips, seconds = connection.execute(statement).one()
-    return Lateness(dict(zip(bounds, counts, strict=True)), flips, float(seconds))
 
 
 def repairs_by_sweep(connection: Connection, since: timedelta, later_than: timedelta) -> int:

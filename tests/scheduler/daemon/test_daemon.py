@@ -497,3 +497,17 @@ def test_an_address_for_pings_that_does_not_behave_holds_up_no_edge_and_no_end(
         status, seconds = daemon.stop()
         assert (status, seconds < STOPS_WITHIN_SECONDS) == (0, True)
         assert TOKEN not in daemon.log
+
+
+def test_it_counts_the_flip_that_a_timer_made(daemons: Daemons, database_url: str, app: Connection) -> None:
+    daemons.ready(database_url)
+    session_id = session_here(app)
+    instance_soon(app, session_id, 2, 60)
+    eventually(lambda: causes(app, session_id) == [(True, "timer")], "it opens")
+
+    flips = "SELECT counters -> 'flips' FROM daemon_heartbeat"
+    eventually(lambda: value(app, flips) == [["timer", True, 1]], "the next heartbeat tells of it", seconds=5)
+    counted = value(app, "SELECT counters FROM daemon_heartbeat")
+    assert (counted["late"]["+Inf"], counted["misses"]) == (1, 0)
+    assert counted["passes"] >= 2
+    assert 0 < counted["pass_seconds"] < 20

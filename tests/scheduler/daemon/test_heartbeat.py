@@ -16,6 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from core import logs
 from core.clock import utc_now
 from core.db.listener import Listener
+from core.reconcile.result import ReconcileResult
+from core.rules.flips import Cause, Flip
 from scheduler.daemon.heartbeat import MOST_PROBES_MISSED, OFFSET_TOLERANCE, PING_SECONDS, Heartbeat
 from scheduler.daemon.outage import Outage
 from scheduler.daemon.timers import Timers
@@ -76,7 +78,7 @@ def test_a_beat_says_who_it_is_and_what_comes_next(parts: Parts, app: Connection
 def test_a_pass_is_told_with_the_next_beat_and_not_again(parts: Parts, app: Connection) -> None:
     parts.heartbeat.beat()
     assert row(app)["last_look_at"] is None
-    parts.heartbeat.note_pass()
+    parts.heartbeat.note_pass(Cause.RESYNC, ReconcileResult(), 0.5)
     parts.heartbeat.beat()
     told = row(app)["last_look_at"]
     assert told is not None
@@ -87,7 +89,7 @@ def test_a_pass_is_told_with_the_next_beat_and_not_again(parts: Parts, app: Conn
 
 def test_a_pass_is_told_by_the_next_beat_that_can_be_written(parts: Parts, app: Connection) -> None:
     execute(app, "ALTER TABLE daemon_heartbeat RENAME TO away")
-    parts.heartbeat.note_pass()
+    parts.heartbeat.note_pass(Cause.RESYNC, ReconcileResult(), 0.5)
     with pytest.raises(Exception, match="daemon_heartbeat"):
         parts.heartbeat.beat()
     execute(app, "ALTER TABLE away RENAME TO daemon_heartbeat")
@@ -220,9 +222,9 @@ def test_it_pings_each_minute_in_which_a_pass_has_finished(parts: Parts) -> None
     heartbeat = parts.heartbeat
     heartbeat._ping_if_due(1000)
     assert parts.pings == 0, "no pass has finished"
-    heartbeat.note_pass()
+    heartbeat.note_pass(Cause.RESYNC, ReconcileResult(), 0.5)
     heartbeat._ping_if_due(1000)
-    heartbeat.note_pass()
+    heartbeat.note_pass(Cause.RESYNC, ReconcileResult(), 0.5)
     heartbeat._ping_if_due(1000 + PING_SECONDS - 0.001)
     assert parts.pings == 1
     heartbeat._ping_if_due(1000 + PING_SECONDS)
@@ -232,7 +234,7 @@ def test_it_pings_each_minute_in_which_a_pass_has_finished(parts: Parts) -> None
 
 
 def test_it_does_not_ping_when_the_beat_cannot_be_written(parts: Parts, app: Connection) -> None:
-    parts.heartbeat.note_pass()
+    parts.heartbeat.note_pass(Cause.RESYNC, ReconcileResult(), 0.5)
     execute(app, "ALTER TABLE daemon_heartbeat RENAME TO elsewhere")
 
     with pytest.raises(DBAPIError):
@@ -241,6 +243,22 @@ def test_it_does_not_ping_when_the_beat_cannot_be_written(parts: Parts, app: Con
     execute(app, "ALTER TABLE elsewhere RENAME TO daemon_heartbeat")
     parts.heartbeat.beat()
     assert parts.pings == 1
+
+
+def test_it_publishes_what_it_has_counted(parts: Parts, app: Connection) -> None:
+    due = utc_now() - 7 * SECOND
+    late = ReconcileResult(activated=(Flip(1, 1, active=True, due_at=due),))
+    parts.heartbeat.note_pass(Cause.RESYNC, late, 0.25)
+    parts.heartbeat.note_pass(Cause.TIMER, ReconcileResult(), 0.5)
+    parts.outage.losses, parts.listener.losses = 2, 1
+    parts.heartbeat.beat()
+
+    counted = row(app)["counters"]
+    assert counted["flips"] == [["resync", True, 1]]
+    assert (counted["misses"], counted["passes"], counted["pass_seconds"]) == (1, 2, 0.75)
+    assert (counted["late"]["5.0"], counted["late"]["30.0"]) == (0, 1)
+    assert counted["reconnects"] == {"worker": 2, "listener": 1}
+    assert counted["log_lines_lost"] == 0
 
 
 def test_its_row_says_why_it_ends_and_no_other_does(parts: Parts, app: Connection, engine: Engine) -> None:

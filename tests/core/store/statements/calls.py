@@ -3,6 +3,7 @@
 The order of the calls is the order of the functions in their modules: it is the order in the golden files.
 """
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ OTHER_SESSION, OTHER_INSTANCE = 1014, 1015
 NAME, CITY, COUNTRY, WORD, LAST_NAME = "a name", "a city", "a country", "word", "a last name"
 STORED = "the name of the session that is there"
 COMMENT, ATTENDANCE, ERROR, ZONE_VERSION, CAUSE = "a comment", "maybe", "an error", "2026z", "a cause"
-HOST, VERSION, TROUBLE, OFFSET, BOUND = "a host", "a version", "a trouble", 1008.5, 1009.5
+HOST, VERSION, TROUBLE, OFFSET = "a host", "a version", "a trouble", 1008.5
+COUNTERS = {"passes": 1009}
 DAEMON = UUID(int=1010)
 SNAPSHOT = "1011:1012:1011"
 NOW, SINCE, UNTIL = (datetime(2026, 12, day, 19, tzinfo=UTC) for day in (1, 2, 3))
@@ -65,7 +67,7 @@ ARGUMENTS: dict[object, str] = {
     VERSION: "version",
     TROUBLE: "trouble",
     OFFSET: "clock_offset_ms",
-    BOUND: "bound",
+    json.dumps(COUNTERS): "counters",
     DAEMON: "daemon_id",
     SNAPSHOT: "polled",
     NOW: "now",
@@ -204,7 +206,7 @@ def _activation_windows() -> list[Call]:
 
 def _heartbeats() -> list[Call]:
     def beat(*, pass_finished: bool) -> Beat:
-        return Beat(DAEMON, HOST, PID, VERSION, pass_finished, SINCE, UNTIL, OFFSET, ZONE_VERSION, TROUBLE)
+        return Beat(DAEMON, HOST, PID, VERSION, pass_finished, SINCE, UNTIL, OFFSET, ZONE_VERSION, TROUBLE, COUNTERS)
 
     return [
         _call(heartbeats.beat, beat(pass_finished=False), variant="no pass has finished"),
@@ -342,8 +344,6 @@ def _pages() -> list[Call]:
         _call(pages.said, INSTANCE, PERSON),
         _call(pages.said_of, [INSTANCE], PERSON),
         _call(pages.cancelled_of, PERSON, DAY, LIMIT),
-        _call(pages.flip_counts, AGE),
-        _call(pages.lateness, AGE, [BOUND]),
         _call(pages.repairs_by_sweep, AGE, LATE),
     ]
 

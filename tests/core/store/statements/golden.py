@@ -1,6 +1,7 @@
 """The statements that the calls execute: recorded when they are executed, and shown as text, a file for each module."""
 
 import inspect
+import json
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -127,6 +128,8 @@ class _Compiler(PGCompiler):
         value = bindparam.effective_value
         if bindparam.required:
             return f":{bindparam.key}"
+        if isinstance(value, dict):
+            value = json.dumps(value)  # a dictionary is no key
         if isinstance(value, list):
             if value and value[0] in ARGUMENTS:
                 return f"(:{ARGUMENTS[value[0]]}, ...)"

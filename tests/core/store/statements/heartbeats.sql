@@ -12,7 +12,8 @@ INSERT INTO daemon_heartbeat (
     next_timer_at,
     clock_offset_ms,
     zone_version,
-    trouble
+    trouble,
+    counters
 )
 VALUES (
     :daemon_id,
@@ -24,7 +25,8 @@ VALUES (
     :until,
     :clock_offset_ms,
     :zone_version,
-    :trouble
+    :trouble,
+    :counters
 )
 ON CONFLICT (daemon_id) DO UPDATE
 SET
@@ -36,7 +38,8 @@ SET
     next_timer_at = :until,
     clock_offset_ms = :clock_offset_ms,
     zone_version = :zone_version,
-    trouble = :trouble
+    trouble = :trouble,
+    counters = :counters
 RETURNING daemon_heartbeat.beat_at;
 
 
@@ -52,7 +55,8 @@ INSERT INTO daemon_heartbeat (
     next_timer_at,
     clock_offset_ms,
     zone_version,
-    trouble
+    trouble,
+    counters
 )
 VALUES (
     :daemon_id,
@@ -65,7 +69,8 @@ VALUES (
     :until,
     :clock_offset_ms,
     :zone_version,
-    :trouble
+    :trouble,
+    :counters
 )
 ON CONFLICT (daemon_id) DO UPDATE
 SET
@@ -78,7 +83,8 @@ SET
     next_timer_at = :until,
     clock_offset_ms = :clock_offset_ms,
     zone_version = :zone_version,
-    trouble = :trouble
+    trouble = :trouble,
+    counters = :counters
 RETURNING daemon_heartbeat.beat_at;
 
 
@@ -106,7 +112,8 @@ SELECT
     daemon_heartbeat.clock_offset_ms,
     daemon_heartbeat.zone_version,
     daemon_heartbeat.trouble,
-    daemon_heartbeat.ended
+    daemon_heartbeat.ended,
+    daemon_heartbeat.counters
 FROM daemon_heartbeat
 WHERE daemon_heartbeat.ended IS NULL
 ORDER BY daemon_heartbeat.beat_at DESC;
@@ -127,7 +134,8 @@ SELECT
     daemon_heartbeat.clock_offset_ms,
     daemon_heartbeat.zone_version,
     daemon_heartbeat.trouble,
-    daemon_heartbeat.ended
+    daemon_heartbeat.ended,
+    daemon_heartbeat.counters
 FROM daemon_heartbeat
 WHERE daemon_heartbeat.ended IS NOT NULL
     AND daemon_heartbeat.beat_at > clock_timestamp() - make_interval(secs=>86400.0)

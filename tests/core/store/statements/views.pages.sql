@@ -261,29 +261,6 @@ ORDER BY session_instance.date, session_instance.session_instance_id
 LIMIT :limit;
 
 
--- views.pages.flip_counts
-SELECT activation_log.cause, activation_log.active, count(*) AS count_1
-FROM activation_log
-WHERE activation_log.done_at > statement_timestamp() - :age
-GROUP BY activation_log.cause, activation_log.active
-ORDER BY activation_log.cause, activation_log.active;
-
-
--- views.pages.lateness
-SELECT
-    count(*) FILTER (WHERE greatest(
-        0.0,
-        EXTRACT(epoch FROM activation_log.done_at - activation_log.due_at)
-    ) <= :bound) AS anon_1,
-    count(*) AS count_1,
-    coalesce(
-        sum(greatest(0.0, EXTRACT(epoch FROM activation_log.done_at - activation_log.due_at))),
-        0.0
-    ) AS coalesce_1
-FROM activation_log
-WHERE activation_log.done_at > statement_timestamp() - :age AND activation_log.cause != 'repair';
-
-
 -- views.pages.repairs_by_sweep
 SELECT count(*) AS count_1
 FROM activation_log
