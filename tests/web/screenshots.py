@@ -1,6 +1,8 @@
 """The pictures in the docs: `python -m tests.web.screenshots`, with the real sessions on a Sunday evening in Dublin."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
@@ -12,12 +14,11 @@ from core.active_session_manager import active_instances, check_in, ensure_insta
 from core.db import create_engine
 from core.db.embedded import connect_or_start
 from core.migrations import migrate
-from core.store.queue import requests
 from core.store.views import pages
 from scheduler.commands import loading
 from scheduler.commands.demo import REAL_SESSIONS
 from tests.web.chromium import chromium, served
-from web import create_app, drain
+from web import board, create_app, drain, instances, sessions
 
 DOCS = Path(__file__).parents[2] / "docs" / "screenshots"
 NOW = datetime(2026, 11, 22, 23, 20, tzinfo=UTC)
@@ -84,6 +85,15 @@ def shoot(browser: Browser, root: str, what: dict[str, int]) -> None:
             context.close()
 
 
+@contextmanager
+def clock_stands_still() -> Iterator[None]:
+    """Show the pages as they are at `NOW`."""
+    with ExitStack() as stack:
+        for module in (board, instances, sessions):
+            stack.enter_context(patch.object(module, "clock", lambda _: NOW))
+        yield
+
+
 def sign_in(page: Page, root: str, person_id: int) -> None:
     page.goto(f"{root}/who")
     page.get_by_label("Person").select_option(str(person_id))
@@ -97,7 +107,7 @@ def main() -> None:
         engine = create_engine(server.url)
         what = fill(engine)
         app = create_app({"DATABASE_URL": server.url})
-        with patch.object(requests, "clock", lambda _: NOW), served(app) as root, chromium() as browser:
+        with clock_stands_still(), served(app) as root, chromium() as browser:
             shoot(browser, root, what)
             drain()
         engine.dispose()
