@@ -21,7 +21,7 @@ Columns = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Which database we speak to, and as whom. `address` is None where the connection is a local socket."""
+    """Which database we speak to, and as which role. `address` is None where the connection is a local socket."""
 
     database: str
     role: str

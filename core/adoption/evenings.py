@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from core.adoption.catalogue import Columns
 from core.adoption.findings import Finding, Row, found
+from core.choices import PLAN_AHEAD_FROM, PLAN_ONLY_WHERE
 from core.clock import EPOCH
 from core.errors import InvalidRecurrence, UnknownTimeZone
 from core.migrations.older_columns import OlderColumn, quoted
@@ -64,9 +65,9 @@ def _rows(connection: Connection, columns: Columns, planning: Mapping[str, str])
         *(_or_null(name, there) for name in ("recurrence", "timezone", "initiation_date", "termination_date")),
         *(_or_null(name, there) for name in ("active_buffer_minutes_before", "active_buffer_minutes_after")),
         f"coalesce({quoted(where)}, false) AS is_planned"
-        if (where := planning.get("plan_only_where"))
+        if (where := planning.get(PLAN_ONLY_WHERE))
         else "true AS is_planned",
-        f"{quoted(ahead)} AS hours_ahead" if (ahead := planning.get("plan_ahead_from")) else "NULL AS hours_ahead",
+        f"{quoted(ahead)} AS hours_ahead" if (ahead := planning.get(PLAN_AHEAD_FROM)) else "NULL AS hours_ahead",
     ]
     return connection.execute(text(f"SELECT {', '.join(names)} FROM session ORDER BY session_id"))  # noqa: S608 -- our names
 
@@ -145,7 +146,7 @@ def unreadable(connection: Connection, of: Sequence[Session]) -> list[Finding]:
         "sessions with a recurrence or a time zone that cannot be read",
         rows,
         "No rows are made for them, and their existing evenings are activated as ever: write one that `python -m "
-        "scheduler preview` accepts (docs/recurrences.md)",
+        "seisiun preview` accepts (docs/recurrences.md)",
     )
 
 
@@ -363,6 +364,6 @@ _OTHER_WORDS = text(
 
 
 def of_choice(choice: str, found_: Sequence[OlderColumn]) -> OlderColumn | None:
-    """Return the one older column for ACTIVE or POINTER; None if there is none, or if several may be meant."""
+    """Return the one older column that a choice may mean; None if there is none, or if there are several."""
     fit = [each for each in found_ if each.choice == choice]
     return fit[0] if len(fit) == 1 else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the app's, by its table and id, or a thing by its name alone; and what is to be said of it."""
+    """A row of the app's, by its table and id, or a thing by its name alone; and what we say of it."""
 
     about: int | str
     says: str

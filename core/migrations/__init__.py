@@ -115,9 +115,10 @@ def mend(connection: Connection, *, tell: bool) -> None:
     """Make what is missing, and undo what somebody changed by hand; log what cannot be mended, and go on.
 
     After an upgrade there is always something: the trigger functions get the check of their table here, because only
-    all revisions together say which table that is. `tell` is false then.
+    all revisions together say which table that is. `tell` is false then. Otherwise request every session if an edit may
+    have requested nothing meanwhile.
     """
-    unheard = False
+    hidden = False
     for found in damage(connection):
         try:
             found.mend()
@@ -126,9 +127,9 @@ def mend(connection: Connection, *, tell: bool) -> None:
         else:
             if tell:
                 log.warning("mended", what=found.what)
-                unheard |= found.what.startswith(("the trigger ", "the function "))
-    if unheard:
-        choices.request_every_session()  # what somebody saved meanwhile has requested nothing
+                hidden |= found.hides_edits
+    if hidden:
+        choices.request_every_session()
 
 
 def require_schema(connection: Connection) -> None:
@@ -174,14 +175,16 @@ def _only_one(connection: Connection) -> Iterator[None]:
     CONCURRENTLY would wait for that snapshot.
     """
     deadline = time.monotonic() + _LOCK_WAIT_SECONDS
-    key, told = {"key": _LOCK_KEY}, False
-    while not connection.scalar(sqlalchemy.text("SELECT pg_try_advisory_lock(:key)"), key):
-        for holder in () if told else connection.execute(_OTHER_MIGRATIONS, key).mappings():
+    key = {"key": _LOCK_KEY}
+    is_alone = connection.scalar(_TRY_LOCK, key)
+    if not is_alone:
+        for holder in connection.execute(_OTHER_MIGRATIONS, key).mappings():
             log.warning("waits_for", **holder)
-        told = True
+    while not is_alone:
         if time.monotonic() > deadline:
             raise DatabaseUnavailable(f"another migration has been running for {_LOCK_WAIT_SECONDS} seconds")
         time.sleep(0.1)
+        is_alone = connection.scalar(_TRY_LOCK, key)
     try:
         yield
     finally:
@@ -217,6 +220,8 @@ def _telling_who_holds_it_up(engine: Engine, connection: Connection) -> Iterator
         done.set()
         watcher.join(5)
 
+
+_TRY_LOCK = sqlalchemy.text("SELECT pg_try_advisory_lock(:key)")
 
 # Raw SQL, because SQLAlchemy Core has no tables for the catalogue.
 _ACTIVITY = """

@@ -33,10 +33,14 @@ Facts = dict[tuple[str, str], tuple[str, tuple[str, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Something that is not as this release makes it: `what`, in words, and the step that mends it."""
+    """Something that is not as this release makes it: `what`, in words, and the step that mends it.
+
+    `hides_edits`: what somebody saved meanwhile may have requested nothing.
+    """
 
     what: str
     mend: Callable[[], None]
+    hides_edits: bool = False
 
 
 def damage(connection: Connection) -> list[Damage]:
@@ -116,7 +120,8 @@ def _functions(wanted: Definition, facts: Facts) -> Iterator[Damage]:
         found = facts.get(("function", signature.partition(" RETURNS ")[0]))
         if found is None or found[1] != (source, "definer", "safe"):
             state = "is missing" if found is None else "is not as this release makes it"
-            yield Damage(f"the function {name} {state}", partial(make_functions, {signature: body}, tables))
+            made = partial(make_functions, {signature: body}, tables)
+            yield Damage(f"the function {name} {state}", made, hides_edits=True)
 
 
 def _triggers(wanted: Sequence[Trigger], facts: Facts) -> Iterator[Damage]:
@@ -124,11 +129,13 @@ def _triggers(wanted: Sequence[Trigger], facts: Facts) -> Iterator[Damage]:
         table, name, _, call = trigger
         where, values = facts.get(("trigger", name), ("", ("", "")))
         if where != table or values[1] != function_name(call):
-            yield Damage(f"the trigger {name} of {table} is missing", partial(make_triggers, [trigger]))
+            made = partial(make_triggers, [trigger])
+            yield Damage(f"the trigger {name} of {table} is missing", made, hides_edits=True)
         elif values[0] not in "OA":  # enabled: in all sessions but replicas', or always
             yield Damage(
                 f"the trigger {name} of {table} is disabled",
                 partial(step, f"ALTER TABLE {table} ENABLE TRIGGER {name}"),
+                hides_edits=True,
             )
 
 
