@@ -9,8 +9,8 @@ from core.db.transaction_settings import clock
 from core.db.transactions import AppDatabase, reading
 from core.errors import OutOfReach
 from core.explain import FARTHEST
-from core.rules.explanation.case import planned_state
 from core.rules.flips import Cause
+from core.rules.planned_state import planned_state
 from core.rules.planner import first_date, plan_or_freeze
 from core.settings import load_settings
 from core.store import flips

@@ -48,6 +48,7 @@ COVERED_BY = {
     "core/reconcile/log.py": "jobs/test_check_active_sessions.py",
     "core/reconcile/result.py": "core/reconcile/test_chunk.py",
     "core/reconcile/warm_up.py": "scheduler/daemon/test_daemon.py",
+    "core/rules/planned_state.py": "core/rules/test_simulation.py",
     "core/rules/explanation/case.py": "core/rules/explanation/test_explanation.py",
     "core/rules/explanation/reading.py": "core/rules/explanation/test_explanation.py",
     "core/rules/explanation/steps.py": "core/rules/explanation/test_explanation.py",

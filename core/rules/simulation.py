@@ -1,4 +1,4 @@
-"""What a change of a session would do: which evenings come, go or change, who overlaps whom, and what flips at once.
+"""What a change of a session would do: which evenings come, go or change, which overlap, and what flips at once.
 
 It plans the session as it is and as it would be, and compares the two plans. Nothing is written for that.
 """
@@ -10,9 +10,9 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import zip_longest
 
-from core.rules.explanation.case import planned_state
 from core.rules.flips import Flip, SessionState, decide
 from core.rules.overlaps import Contender
+from core.rules.planned_state import planned_state
 from core.rules.planner import Plan, SessionSnapshot, plan_or_freeze
 from core.timezones import to_local
 from core.windows import Window

@@ -1,40 +1,15 @@
 """A reading, and what the rules say of it: which windows its rows mean, and what the next pass will flip."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core.rules.binding import Binding, Hours, InstanceSnapshot, Outcome
 from core.rules.explanation import wording
 from core.rules.explanation.reading import SessionReading
 from core.rules.flips import Decision, SessionState, WindowState, decide
-from core.rules.overlaps import ActiveSpan, Contender
+from core.rules.overlaps import Contender
+from core.rules.planned_state import key_of, planned_state
 from core.rules.planner import Plan, contender, plan_or_freeze
-
-
-def planned_state(stored: SessionState, plan: Plan, now: datetime) -> SessionState:
-    """Return the session's state once a plan is written: the windows that it says, and the stored bit.
-
-    A window that is stored already keeps its phase. A window that is over when it is planned is not written.
-    """
-    if plan.unknown_hours:
-        kept = (window for window in stored.windows if window.session_instance_id not in plan.windowless)
-        return replace(stored, windows=tuple(kept))
-    known = {_key(window): window for window in stored.windows}
-    planned = [_window(span, now) for span in plan.windows]
-    return replace(
-        stored,
-        windows=tuple(
-            known.get(_key(window), window) for window in planned if window.closes_at > now or _key(window) in known
-        ),
-    )
-
-
-def _window(span: ActiveSpan, now: datetime) -> WindowState:
-    return WindowState(span.session_instance_id, span.window.opens_at, span.window.closes_at, "ahead", now)
-
-
-def _key(window: WindowState) -> tuple[int, datetime, datetime]:
-    return window.session_instance_id, window.opens_at, window.closes_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +58,7 @@ class Case:
     @property
     def windows_differ(self) -> bool:
         """Whether the next pass writes other windows than those that are stored."""
-        return {*map(_key, self.reading.state.windows)} != {*map(_key, self.next.windows)}
+        return {*map(key_of, self.reading.state.windows)} != {*map(key_of, self.next.windows)}
 
     @property
     def bits_differ(self) -> bool:
