@@ -220,7 +220,8 @@ def remedy(case: Case) -> str:
         return f"{since}, and writes it; if that lasts, `python -m seisiun status` names who is in the way"
     if case.windows_differ:
         missing = "No pass is requested: a trigger may be missing or disabled"
-        return f"{missing}. Run `python -m seisiun migrate`, which mends it, and save the session again"
+        ask = f"NOTIFY session_changed, '{reading.snapshot.session_id}'"
+        return f"{missing}. Run `python -m seisiun migrate`, which mends it and requests every session; or send {ask}"
     return "The next pass writes it; if that lasts, `python -m seisiun status` names who is in the way"
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -122,7 +122,7 @@ _SESSION_FACTS = (
 )
 
 
-def instance_session(connection: Connection, session_instance_id: int) -> tuple[int, Any] | None:
+def instance_session(connection: Connection, session_instance_id: int) -> tuple[int, date] | None:
     """Return the session and the date of an instance; None if there is no such instance."""
     found = connection.execute(_INSTANCE_SESSION, {"session_instance_id": session_instance_id}).one_or_none()
     return (found[0], found[1]) if found else None
