@@ -1,6 +1,5 @@
 """`adopt`: looks before a database is adopted, mirrors an older form of the feature, and takes ours away again."""
 
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,12 +15,14 @@ from core.adoption import removal, takeover
 from core.adoption.check import Check
 from core.adoption.findings import Finding
 from core.adoption.removal import Removal
-from core.db import create_engine, database, is_embedded
+from core.db import database, is_embedded
 from core.errors import DatabaseUnavailable, MirrorRefused, SeisiunError
 from core.migrations.inventory import Inventory
 from core.migrations.older_columns import quoted
 from core.settings import load_settings
 from core.store.heartbeats import BEAT_STALE
+from scheduler.commands import screens
+from scheduler.commands.database import command_engine
 
 NOT_READY, CANNOT_LOOK = 1, 2
 MOST_ROWS = 10
@@ -74,12 +75,11 @@ def check(planning: Mapping[str, str], *, as_json: bool) -> None:
     except (SeisiunError, DBAPIError) as error:
         click.echo(f"Error: cannot look: {' '.join(str(getattr(error, 'orig', error)).split())}", err=True)
         sys.exit(CANNOT_LOOK)
-    click.echo(json.dumps(asdict(found), indent=2, default=_plain) if as_json else "\n".join(_lines(found)))
+    if as_json:
+        screens.print_json(asdict(found))
+    else:
+        click.echo("\n".join(_lines(found)))
     sys.exit(0 if found.ready else NOT_READY)
-
-
-def _plain(value: object) -> object:
-    return sorted(value) if isinstance(value, frozenset) else str(value)
 
 
 def _lines(found: Check) -> Iterator[str]:
@@ -155,13 +155,9 @@ def drop_mirror(url: str) -> None:
 
 def check_removal(url: str) -> None:
     """Print what --remove would take, and what it would keep; exit status 1 if it would be refused."""
-    engine = create_engine(url, application_name="seisiun adopt --check")
-    try:
-        with engine.connect() as connection:
-            found = removal.removal(connection)
-            hindrances = removal.hindrances(connection, found, BEAT_STALE)
-    finally:
-        engine.dispose()
+    with command_engine(url) as engine, engine.connect() as connection:
+        found = removal.removal(connection)
+        hindrances = removal.hindrances(connection, found, BEAT_STALE)
     click.echo("\n".join((*(f"in the way: {each}" for each in hindrances), *_taken(found, "would take"))))
     sys.exit(NOT_READY if hindrances else 0)
 

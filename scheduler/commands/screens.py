@@ -105,10 +105,12 @@ def print_json(value: object) -> None:
 
 
 def _plain(value: object) -> object:
-    """Return what JSON has no form for: instants as RFC 3339, lengths of time in seconds."""
+    """Return what JSON has no form for: instants as RFC 3339, lengths of time in seconds, sets as sorted lists."""
     match value:
         case timedelta():
             return value.total_seconds()
         case datetime() | date() | time():
             return value.isoformat()
+        case frozenset():
+            return sorted(value)
     return str(value)
