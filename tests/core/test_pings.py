@@ -23,6 +23,8 @@ from tests.ping_server import (
     serving,
 )
 
+pytestmark = pytest.mark.process  # each has a server
+
 
 @pytest.fixture
 def service() -> Iterator[PingServer]:
