@@ -231,12 +231,13 @@ def _require_no_trace(engine: Engine) -> None:
     """Run a pass; ask at its COMMIT whether it took a transaction id, as one that locks or writes a row does."""
     taken: list[object] = []
 
-    def ask(connection: sqlalchemy.Connection) -> None:
-        taken.append(connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned()").scalar())
+    def ask(connection: sqlalchemy.Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement == "COMMIT":
+            taken.append(connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned()").scalar())
 
-    event.listen(engine, "commit", ask)
+    event.listen(engine, "before_cursor_execute", ask)
     _require_nothing(engine, Cause.SWEEP)
-    event.remove(engine, "commit", ask)
+    event.remove(engine, "before_cursor_execute", ask)
     if not taken or any(taken):
         raise RuntimeError("a pass with nothing to do has locked or written a row")
 

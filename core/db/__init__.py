@@ -20,6 +20,7 @@ from typing import Any
 
 import psycopg2
 import sqlalchemy
+from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
 from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812 -- it is a class
 from sqlalchemy import URL, Dialect, Engine, event
 from sqlalchemy.engine import make_url
@@ -47,7 +48,7 @@ SERVER_OPTIONS = (
     # of an interval, must mean what we mean, and a connection that waits in a pool must live. psycopg2 itself sets
     # DateStyle.
     "-c array_nulls=on -c intervalstyle=postgres -c extra_float_digits=1 -c transform_null_equals=off "
-    "-c idle_session_timeout=0"
+    "-c idle_session_timeout=0 -c default_transaction_isolation=read\\ committed"
 )
 
 
@@ -119,6 +120,7 @@ def connect(parameters: Mapping[str, Any]) -> Psycopg2Connection:
             raise
         own = parameters["options"].removesuffix(SERVER_OPTIONS).strip()
         connection = psycopg2.connect(**{**parameters, "options": own})
+        connection.isolation_level = ISOLATION_LEVEL_READ_COMMITTED
     register_casts(connection)
     return connection
 
@@ -133,7 +135,6 @@ def create_engine(
     """
     engine = sqlalchemy.create_engine(
         normalise_url(url),
-        isolation_level="READ COMMITTED",
         pool_size=pool_size,
         max_overflow=2,
         pool_pre_ping=False,

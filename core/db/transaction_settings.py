@@ -42,6 +42,10 @@ HOOK_SETTINGS = OWN_WORK | {"lock_timeout": "100ms", "statement_timeout": "2s"}
 # next pass makes it again. The app's commits do wait.
 OWN_TRANSACTION = PASS_SETTINGS | {"synchronous_commit": "off"}
 
+BEGIN_OWN = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT " + ", ".join(
+    f"set_config('{name}', '{value}', true)" for name, value in OWN_TRANSACTION.items()
+)
+
 
 def clock(connection: Connection) -> datetime:
     """Return the database's clock at this moment, not at the start of the transaction (L1)."""

@@ -7,6 +7,7 @@ it is flushed. So a notification that fails, or waits, costs no flip.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from typing import Any, TypeGuard, cast
 
 import psycopg2
@@ -30,7 +31,7 @@ from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.pool import PoolProxiedConnection, StaticPool
 
 from core.db.casts import our_casts, our_cursor
-from core.db.transaction_settings import OWN_TRANSACTION, PASS_SETTINGS, begin_own, temporary_settings
+from core.db.transaction_settings import BEGIN_OWN, OWN_TRANSACTION, PASS_SETTINGS, begin_own, temporary_settings
 from core.errors import UnsupportedDriver
 from core.logs import OUTAGES, logger
 
@@ -44,7 +45,7 @@ Begin = Callable[[], AbstractContextManager[Connection]]
 # READ COMMITTED, and another transaction has changed the row since the app's transaction began.
 _CONTENTION = (LockNotAvailable, DeadlockDetected, QueryCanceled, ForeignKeyViolation, SerializationFailure)
 
-_UNSENT = "seisiun_unsent"  # the option that marks a connection as ours; it holds what to send after the commit
+_OWN = "seisiun_own"  # the option that marks a connection as ours; it holds what to send at the end
 
 log = logger(__name__)
 
@@ -114,16 +115,48 @@ def _joined_connection(connection: Connection) -> Iterator[Connection]:
             yield connection
 
 
+@dataclass(slots=True)
+class _AtTheEnd:
+    """What a transaction of our own sends: a statement in one message with its COMMIT, and notifications after it."""
+
+    statement: str = ""
+    notifications: set[tuple[str, str]] = field(default_factory=set)
+
+
 @contextmanager
 def _own_transaction(engine: Engine) -> Iterator[Connection]:
-    with engine.connect() as connection:
-        unsent: set[tuple[str, str]] = set()
-        connection.execution_options(**{_UNSENT: unsent})
-        with connection.begin():
-            begin_own(connection)
-            yield connection
-        if unsent:
-            _send(connection, unsent)
+    """Begin and end a transaction by text: BEGIN and our settings are one message, and so may be the last two."""
+    with engine.connect() as connection, _autocommit(connection):
+        at_the_end = _AtTheEnd()
+        connection.execution_options(**{_OWN: at_the_end})
+        with connection.begin():  # for SQLAlchemy alone: it sends nothing
+            connection.exec_driver_sql(BEGIN_OWN)
+            try:
+                yield connection
+                connection.exec_driver_sql(f"{at_the_end.statement}COMMIT")
+            except BaseException:
+                if not connection.invalidated:
+                    with suppress(DBAPIError):  # perhaps the connection is lost
+                        connection.exec_driver_sql("ROLLBACK")
+                raise
+        if at_the_end.notifications:
+            _send(connection, at_the_end.notifications)
+
+
+@contextmanager
+def _autocommit(connection: Connection) -> Iterator[None]:
+    """Keep psycopg2 from sending a BEGIN or a COMMIT in the block."""
+    # Not SQLAlchemy's isolation level "AUTOCOMMIT": the pool takes that back outside of our code, and where the server
+    # has closed the connection meanwhile, psycopg2's own error would end the daemon's worker.
+    raw: Any = connection.connection.dbapi_connection
+    before, raw.autocommit = raw.autocommit, True
+    try:
+        yield
+    finally:
+        with suppress(psycopg2.Error):  # sends a statement where an app's engine has an isolation level
+            raw.autocommit = before
+        if raw.closed:
+            connection.invalidate()
 
 
 @contextmanager
@@ -144,34 +177,33 @@ def reading(db: Engine | AppDatabase) -> Iterator[Connection]:
 
 def is_own(connection: Connection) -> bool:
     """Return whether the transaction is our own, which we commit, and not the app's."""
-    return _UNSENT in connection.get_execution_options()
+    return _OWN in connection.get_execution_options()
 
 
 def after_commit(connection: Connection, channel: str, payloads: Iterable[str]) -> bool:
     """Notify this channel after the commit of our own transaction; return False in a transaction that is the app's."""
     if not is_own(connection):
         return False
-    connection.get_execution_options()[_UNSENT].update((channel, payload) for payload in payloads)
+    connection.get_execution_options()[_OWN].notifications.update((channel, payload) for payload in payloads)
     return True
+
+
+def with_commit(connection: Connection, statement: str) -> None:
+    """Send this statement in one message with the COMMIT of our own transaction.
+
+    The server then commits even if our process is stopped meanwhile. If the statement fails, nothing is committed.
+    """
+    connection.get_execution_options()[_OWN].statement = f"{statement}; "
 
 
 def _send(connection: Connection, notifications: Iterable[tuple[str, str]]) -> None:
     """Send, as well as can be: the resync and the pages' own reading make up for what is lost."""
     channels, payloads = zip(*sorted(notifications), strict=True)
-    # Not by SQLAlchemy's isolation level "AUTOCOMMIT": the pool takes it back outside of this function, and where the
-    # server has closed the connection meanwhile, psycopg2's own error would end the daemon's worker.
-    raw: Any = connection.connection.dbapi_connection
     try:
-        raw.autocommit = True
-        try:
+        with connection.begin():
             connection.execute(_NOTIFY, {"channels": [*channels], "payloads": [*payloads]})
-            connection.commit()  # for SQLAlchemy alone: it sends nothing
-        finally:
-            raw.autocommit = False  # sends a statement, as setting it does: psycopg2 takes our isolation level along
-    except (DBAPIError, psycopg2.Error) as error:
-        OUTAGES.warning(log, "not_notified", error=str(getattr(error, "orig", error)).strip())
-        if raw.closed:
-            connection.invalidate()
+    except DBAPIError as error:
+        OUTAGES.warning(log, "not_notified", error=str(error.orig).strip())
 
 
 # The settings count at the end of this one statement, where PostgreSQL waits for the lock and flushes.

@@ -194,20 +194,16 @@ def end_the_connection(app: Connection, ours: Ours) -> None:
 def test_l6_a_connection_that_ends_at_the_notification_costs_nothing_that_was_committed(
     engine: Engine, app: Connection, when: str
 ) -> None:
-    """The next transaction has a connection of its own."""
-
     def end(ours: Ours, _cursor: object, statement: str, *_: object) -> None:
         if "pg_notify" in statement:
             end_the_connection(app, ours)
 
     event.listen(engine, when, end)
-    with transactions(engine) as begin:
-        with begin() as db:
-            db.execute(text("INSERT INTO person (first_name) VALUES ('Nóirín')"))
-            after_commit(db, CHANNEL, ["1"])
-        event.remove(engine, when, end)
-        with begin() as db:
-            assert db.scalar(text("SELECT count(*) FROM person")) == 1
+    with transactions(engine) as begin, begin() as db:
+        db.execute(text("INSERT INTO person (first_name) VALUES ('Nóirín')"))
+        after_commit(db, CHANNEL, ["1"])
+
+    assert value(app, "SELECT count(*) FROM person") == 1
 
 
 def test_in_the_apps_transaction_nothing_is_left_for_after_the_commit(engine: Engine) -> None:

@@ -22,6 +22,8 @@ from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812 -
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
 
+from core.db.transaction_settings import BEGIN_OWN
+from core.db.transactions import is_own
 from tests.data import value
 
 COMMIT = "COMMIT"  # a point: before the commit
@@ -139,17 +141,23 @@ class Actor:
         self._arrivals.put(self._target)
         self._go.acquire()
 
-    def at_statement(self, pid: int, parameters: Any) -> Any:
-        """Stand here if this statement is the target; return its parameters, with timeouts that decide nothing."""
+    def at_statement(self, pid: int, statement: str, parameters: Any) -> tuple[str, Any]:
+        """Stand here if this statement is the target; return it with timeouts that decide nothing."""
         self._pid = pid
+        if statement.endswith("COMMIT"):
+            self.commits()
         if self._code and _is_on_the_stack(self._code):
             self._left -= 1
             if not self._left:
                 self._stand()
         longer = TIMEOUTS | LOCK_TIMEOUTS if self.may_wait else TIMEOUTS
+        if statement == BEGIN_OWN:
+            for short, long in longer.items():
+                statement = statement.replace(f"'{short}'", f"'{long}'")
         if not isinstance(parameters, dict):
-            return parameters
-        return {name: longer.get(one, one) if isinstance(one, str) else one for name, one in parameters.items()}
+            return statement, parameters
+        parameters = {name: longer.get(one, one) if isinstance(one, str) else one for name, one in parameters.items()}
+        return statement, parameters
 
 
 def _is_on_the_stack(code: CodeType) -> bool:
@@ -174,10 +182,12 @@ def stepping() -> Iterator[None]:
         actor = _here()
         if actor is None:
             return statement, parameters
-        return statement, actor.at_statement(connection.connection.dbapi_connection.info.backend_pid, parameters)
+        pid = connection.connection.dbapi_connection.info.backend_pid
+        return actor.at_statement(pid, statement, parameters)
 
-    def commit(_connection: Any) -> None:
-        if actor := _here():
+    def commit(connection: Any) -> None:
+        actor = _here()
+        if actor and not is_own(connection):  # our own transactions commit by a statement
             actor.commits()
 
     def failed(context: ExceptionContext) -> None:
