@@ -60,7 +60,8 @@ def reconcile(
     return total
 
 
-def _search(connection: Connection, options: PassOptions, search: Search, limit: int) -> list[int]:
+def search_in(connection: Connection, options: PassOptions, search: Search, limit: int) -> list[int]:
+    """Return the sessions that the search finds, the most urgent first, at most `limit`."""
     found = due.due_sessions(
         connection,
         search,
@@ -84,11 +85,11 @@ def _one_round(begin: Begin, options: PassOptions, search: Search, limit: int) -
     compares = False
     try:
         with begin() as connection:
-            found = _search(connection, options, search, limit)
+            found = search_in(connection, options, search, limit)
             compares = not found and Reason.BIT in search.reasons
             if compares and (differing := mirror.differing(connection)):
                 mirror.settle(connection, differing)
-                found = _search(connection, options, search, limit)
+                found = search_in(connection, options, search, limit)
             if compares and (mended := older_columns.bring_into_line(connection)):
                 log.warning("older_columns_mended", rows=mended)
             if len(found) <= CHUNK:
@@ -199,7 +200,7 @@ def _in_one_line(error: Exception) -> str:
 def _one_by_one(begin: Begin, options: PassOptions, search: Search, limit: int) -> ReconcileResult | None:
     """Reconcile the most urgent sessions, each in its own transaction; losing the connection counts as a failure."""
     with begin() as connection:
-        found = _search(connection, options, search, limit)
+        found = search_in(connection, options, search, limit)
         begun_at = clock(connection)
     if not found:
         return None

@@ -56,13 +56,14 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
     1. Lock their plans, except those that another pass holds; a hook waits for those.
     2. Read the clock and then, in the same statement, their requests.
     3. Plan the sessions that somebody requested, or whose `next_plan_at` has come, or whose zone data is old. Leave
-       those that there is no time for: they stay due, and are no part of the result. An edge may be waiting.
+       those that there is no time for: they stay due, and are no part of the result. An edge may be waiting. A pass
+       for an instant that has not come leaves them all.
     4. Activate all the others: compare the bits with the windows and the clock, write the difference, move the people.
     5. Delete the requests of step 2, but only of finished sessions. In the app's transaction they stay: somebody may
        commit a check-in between this pass and the app's commit, and the daemon then reconciles the session once more.
     """
     locked = requests.lock_plans(connection, session_ids, wait=options.is_hook)
-    missing = _missing(connection, frozenset(session_ids) - locked, is_hook=options.is_hook)
+    missing = _missing(connection, frozenset(session_ids) - locked, drop=not (options.is_hook or options.is_ahead))
     if not locked:
         return missing
     states = requests.plan_states(connection, locked)
@@ -72,6 +73,8 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
         for id_, state in states.items()
         if options.is_hook or state.requests or id_ in options.notified or state.is_due(now, ZONE_VERSION)
     )
+    if options.is_ahead:
+        locked, to_plan = locked - to_plan, frozenset()
     # Requests are stamped by the real clock: beside a stated `now` they mean nothing.
     requested = {} if options.now else {id_: state.requested_at for id_, state in states.items() if state.requested_at}
     planned = _plan(connection, options, to_plan, now, requested)
@@ -87,17 +90,16 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
     return missing + planned.result + activated.result + ReconcileResult(sessions=done, deferred=unfinished)
 
 
-def _missing(connection: Connection, session_ids: frozenset[int], *, is_hook: bool) -> ReconcileResult:
-    """Defer the sessions that another pass holds. If one no longer exists, drop requests of deleted sessions.
+def _missing(connection: Connection, session_ids: frozenset[int], *, drop: bool) -> ReconcileResult:
+    """Defer the sessions that another pass holds. If one no longer exists, `drop` requests of deleted sessions.
 
     Somebody may have deleted thousands of sessions, and what was requested after that waits. So drop more requests
-    than those of this chunk. If another pass is dropping all of them, come back: it may fail. A hook leaves
-    that to the daemon.
+    than those of this chunk. If another pass is dropping all of them, come back: it may fail.
     """
     if not session_ids:
         return ReconcileResult()
     held = requests.existing(connection, session_ids)
-    if is_hook or held == session_ids:
+    if not drop or held == session_ids:
         return ReconcileResult(deferred=held)
     # An instance that was given to another session keeps the window of its old one, which nobody else would delete.
     dropped = requests.drop_orphaned(connection) + activation_windows.delete_of(connection, session_ids - held)

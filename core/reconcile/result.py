@@ -16,8 +16,8 @@ class PassOptions:
     """How a pass runs. `now` None means the database's clock, read after the locks are held (L1).
 
     `look_ahead`: how long before its window an instance may open (L2). `is_hook`: the pass runs inside the app's
-    transaction; it waits for another pass up to the lock timeout. `notified`: sessions to plan without a request:
-    notifications named them.
+    transaction; it waits for another pass up to the lock timeout. `is_ahead`: `now` has not quite come; the pass leaves
+    whatever must be planned. `notified`: sessions to plan without a request: notifications named them.
     """
 
     cause: Cause
@@ -25,6 +25,7 @@ class PassOptions:
     now: datetime | None = None
     look_ahead: timedelta = timedelta(0)
     is_hook: bool = False
+    is_ahead: bool = False
     notified: frozenset[int] = frozenset()
 
 

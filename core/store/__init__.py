@@ -3,6 +3,7 @@
 arrays                  many values as one parameter
 activation_windows      the stored windows: the schedule itself
 flips                   reads, locks and writes the active bits
+hold                    waits for an instant before a commit
 heartbeats              the row of each running daemon
 notify                  the two notification channels
 sessions                inserts and updates sessions and instances that a file or a form states

@@ -37,7 +37,12 @@ class _ArrayLiteral(TypeDecorator[Iterable[object]]):
     cache_ok = True
 
     def process_bind_param(self, value: Iterable[object] | None, dialect: Dialect) -> str:  # noqa: ARG002 -- SQLAlchemy's
-        return f"{{{','.join(map(_element, value or ()))}}}"
+        return array_literal(value or ())
+
+
+def array_literal(values: Iterable[object]) -> str:
+    """Return these values as the text of a PostgreSQL array."""
+    return f"{{{','.join(map(_element, values))}}}"
 
 
 def _element(value: object) -> str:

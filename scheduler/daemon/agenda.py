@@ -77,6 +77,9 @@ class Agenda:
         self._next_retry: float | None = None  # when to retry a session whose pass failed
         self._next_poll: float | None = None
         self._edge_at = 0.0  # when the next edge comes, if it is near
+        self._edge_has_come = False
+        self._near_at: float | None = None  # when the next edge will be near
+        self._taken_ahead: datetime | None = None  # the latest edge that `take_ahead` returned
         self._giving_way_since: float | None = None
         self.backoff = Backoff()
         self.tick = Tick()
@@ -121,6 +124,15 @@ class Agenda:
         gives_way = is_urgent and now - since < GIVE_WAY_SECONDS
         self._giving_way_since = since if gives_way else None
         self._edge_at = now + wait
+        self._edge_has_come = to_edge is not None and to_edge <= 0
+        self._near_at = now + to_edge - NEAR_SECONDS if to_edge is not None and to_edge > NEAR_SECONDS else None
+
+    def take_ahead(self, edge: datetime) -> bool:
+        """Return whether to prepare this edge now: it is near, nothing is due before it, and we have not tried yet."""
+        if not self.gives_way or self._edge_has_come or EDGES in self._pending or edge == self._taken_ahead:
+            return False
+        self._taken_ahead = edge
+        return True
 
     @property
     def gives_way(self) -> bool:
@@ -138,7 +150,14 @@ class Agenda:
             return max(0.0, self._edge_at - now)
         if self._pending:
             return 0.0
-        at = (self.tick.next_at, self._next_resync, self.backoff.next_at(), self._next_retry, self._next_poll)
+        at = (
+            self.tick.next_at,
+            self._next_resync,
+            self.backoff.next_at(),
+            self._next_retry,
+            self._next_poll,
+            self._near_at,
+        )
         return max(0.0, min(each for each in at if each is not None) - now)
 
     def take_edge(self) -> datetime | None:

@@ -69,7 +69,11 @@ class Heartbeat:
     def seconds_to_edge(self) -> float | None:
         """Return in how many seconds the next timer fires; less than 0: it is late. None: there is none."""
         edge = self._timers.next_at
-        return None if edge is None else (edge - self.database_now).total_seconds()
+        return None if edge is None else self.seconds_to(edge)
+
+    def seconds_to(self, instant: datetime) -> float:
+        """Return in how many seconds this instant comes by the database's clock; less than 0: it has passed."""
+        return (instant - self.database_now).total_seconds()
 
     def note_pass(self, cause: Cause, result: ReconcileResult, seconds: float) -> None:
         """Report with the next beat that a pass has finished, which took `seconds`, and count what it did."""

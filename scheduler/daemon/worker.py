@@ -18,6 +18,7 @@ from core.db.transactions import after_commit, is_contention, is_disconnected, t
 from core.logs import OUTAGES, logger
 from core.migrations import require_schema
 from core.pings import Pinger
+from core.reconcile.ahead import Lead, reconcile_ahead
 from core.reconcile.batches import reconcile
 from core.reconcile.log import log_dropped, log_result
 from core.reconcile.result import PassOptions
@@ -67,6 +68,7 @@ class Worker:
         )
         self._housekeeping = Housekeeping(self._transaction, self._agenda, settings.keep_days)
         self._dropped = 0  # rows of deleted sessions, since a task was finished
+        self._lead = Lead()
         self._polled: str | None = None  # the snapshot of the latest poll
         self.progress_at = time.monotonic()
 
@@ -110,7 +112,10 @@ class Worker:
                 self._tick_if_due()
                 if self._agenda.poll_is_due(time.monotonic()):
                     self._best_effort(self._poll)
-            if task := self._agenda.next_task():
+            edge = self._timers.next_at
+            if edge and not self._outage.isolate and self._agenda.take_ahead(edge):
+                self._do_ahead(edge)
+            elif task := self._agenda.next_task():
                 self._do_round(task)
             self._outage.over()
 
@@ -153,6 +158,23 @@ class Worker:
             self._best_effort(self._tell_pages)
         if result.is_empty and not self._was_early(task):
             self._finish(task)
+
+    def _do_ahead(self, edge: datetime) -> None:
+        """Flip at its very instant what is due at this edge; its timer then finds what was left."""
+        cause = tasks.EDGES.cause
+        result, seconds = reconcile_ahead(
+            self._engine,
+            PassOptions(cause, self._settings, notified=self._agenda.notified(tasks.NOTIFICATIONS)),
+            edge,
+            self._lead,
+            excluded=self._agenda.backoff.waiting(time.monotonic()),
+            seconds_to_edge=lambda: self._heartbeat.seconds_to(edge),
+        )
+        if result.flips:
+            self._heartbeat.note_pass(cause, result, seconds)
+            log_result(cause, result, self._heartbeat.database_now)
+        if result.deferred:
+            self._agenda.add(tasks.NOTIFICATIONS)  # a person could not be moved: the pass has requested the session
 
     def _tell_pages(self) -> None:
         """Tell the pages to read everything after a batch of requests: no edit and no hook has told them."""

@@ -29,12 +29,14 @@ Kind = Literal["missed", "early", "late", "doubled", "extra"]
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A bit that changed: the transaction's begin, the moment of writing, the commit; and who wrote it."""
+    """A bit that changed: the transaction's begin and commit, and who wrote it.
+
+    When the row was written says nothing: what is to be true at an edge may be written before, and committed then.
+    """
 
     subject: str
     active: bool
     begun_at: float
-    wrote_at: float
     committed_at: float
     by: str = "seisiun daemon"
 
@@ -170,7 +172,7 @@ class _Subject:
     def _justified(self, flip: Flip) -> bool:
         """Say whether it was right at any moment at which its transaction may have read the clock and the rows."""
         return any(
-            piece.begins <= flip.wrote_at and piece.ends > flip.begun_at and piece.wanted.allows(flip.active)
+            piece.begins <= flip.committed_at and piece.ends > flip.begun_at and piece.wanted.allows(flip.active)
             for piece in self._pieces
         )
 
@@ -179,7 +181,7 @@ class _Subject:
             (
                 piece.begins
                 for piece in self._pieces
-                if piece.begins > flip.wrote_at and piece.wanted.allows(flip.active)
+                if piece.begins > flip.committed_at and piece.wanted.allows(flip.active)
             ),
             None,
         )
@@ -190,7 +192,9 @@ class _Subject:
         elif self._may_look_ahead(flip, wanted):
             self._verdict.lawfully_early += 1
         else:
-            self._find("early", flip.committed_at, f"{what}, {(wanted - flip.wrote_at) * 1000:.1f} ms before its time")
+            self._find(
+                "early", flip.committed_at, f"{what}, {(wanted - flip.committed_at) * 1000:.1f} ms before its time"
+            )
 
     def _may_look_ahead(self, flip: Flip, wanted: float) -> bool:
         """Return whether it is the named exception: a sweep that opens, when no daemon has reconciled for a minute."""
@@ -199,7 +203,7 @@ class _Subject:
         return (
             flip.active
             and flip.by == "seisiun sweep"
-            and wanted - flip.wrote_at <= LOOK_AHEAD_SECONDS
+            and wanted - flip.committed_at <= LOOK_AHEAD_SECONDS
             and flip.begun_at - last_pass >= LOOK_AHEAD_SECONDS
         )
 

@@ -19,7 +19,6 @@ INSTALL = (
         session_id bigint,
         active boolean NOT NULL,
         begun_at timestamptz NOT NULL DEFAULT now(),
-        wrote_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         by text NOT NULL DEFAULT current_setting('application_name')
     )
     """,
@@ -88,7 +87,7 @@ def flips(admin: Connection) -> list[tuple[int | None, Flip]]:
     rows = execute(
         admin,
         "SELECT session_id, subject, active, extract(epoch FROM begun_at)::float8, "
-        "extract(epoch FROM wrote_at)::float8, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8, by "
+        "extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8, by "
         "FROM flip_history ORDER BY pg_xact_commit_timestamp(xmin), number",
     )
     return [(session_id, Flip(*flip)) for session_id, *flip in rows]

@@ -11,7 +11,7 @@ I = "instance 1"  # noqa: E741 - the subject of nearly every history
 
 
 def flip(active: bool, at: float, *, begun: float | None = None, by: str = "seisiun daemon", of: str = I) -> Flip:
-    return Flip(of, active, at if begun is None else begun, at, at, by)
+    return Flip(of, active, at if begun is None else begun, at, by)
 
 
 def kinds(
@@ -22,7 +22,7 @@ def kinds(
     passes: tuple[float, ...] = (),
     until: float = 100,
 ) -> list[str]:
-    told = [Logged(f.subject, f.active, f.wrote_at) for f in flips] if log is None else log
+    told = [Logged(f.subject, f.active, f.committed_at) for f in flips] if log is None else log
     verdict = check(History({I: versions}, flips, told, faults, passes, until))
     return [finding.kind for finding in verdict.findings]
 

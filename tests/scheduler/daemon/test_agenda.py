@@ -254,6 +254,32 @@ def test_while_an_edge_is_near_all_else_waits_for_it(task: Task, to_edge: float)
     assert agenda.next_task() == task
 
 
+def test_an_edge_that_is_near_is_prepared_once_and_only_where_nothing_else_is_to_be_done_first() -> None:
+    agenda = idle()
+    agenda.note_edge(2 * NEAR_SECONDS, NOW)
+    assert agenda.idle_seconds(NOW) == pytest.approx(NEAR_SECONDS), "it wakes when the edge is near"
+    assert not agenda.take_ahead(NOON)
+
+    agenda.note_edge(NEAR_SECONDS / 2, NOW)
+    assert agenda.take_ahead(NOON)
+    assert not agenda.take_ahead(NOON)
+
+    later = NOON + timedelta(milliseconds=1)
+    agenda.add(EDGES)
+    assert not agenda.take_ahead(later), "an edge that has come is first"
+    agenda.finish(EDGES, NOW)
+    assert agenda.take_ahead(later)
+
+
+def test_an_edge_that_has_come_is_its_timers() -> None:
+    agenda = idle()
+
+    agenda.note_edge(-0.001, NOW)
+
+    assert agenda.gives_way
+    assert not agenda.take_ahead(NOON)
+
+
 @pytest.mark.parametrize("to_edge", [None, -2 * NEAR_SECONDS, NEAR_SECONDS, 2 * NEAR_SECONDS])
 def test_nothing_waits_for_an_edge_that_is_not_near(to_edge: float | None) -> None:
     agenda = idle()

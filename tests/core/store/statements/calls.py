@@ -18,7 +18,7 @@ from core.db import transaction_settings
 from core.rules.flips import Decision, Flip, PhaseChange
 from core.rules.overlaps import ActiveSpan
 from core.rules.planner import Binding, NewInstance, Plan, RetimedInstance
-from core.store import activation_windows, flips, heartbeats, mirror, notify, older_columns, sessions
+from core.store import activation_windows, flips, heartbeats, hold, mirror, notify, older_columns, sessions
 from core.store.activation_windows import StoredWindow
 from core.store.heartbeats import Beat
 from core.store.planning import instances, plans, snapshots
@@ -126,6 +126,7 @@ def calls() -> list[Call]:
         _call(older_columns.bring_into_line),
         *_activation_windows(),
         *_heartbeats(),
+        _call(hold.end_soon_if_stopped),
         _call(notify.active_changed, [INSTANCE], variant="a few"),
         _call(notify.active_changed, range(21), variant="many"),
         _call(notify.app_notifies),

@@ -1,0 +1,240 @@
+"""Edges prepared ahead: flipped at their very instant, never before, and never against an edit (L1).
+
+Covers core.reconcile.ahead, core.store.hold.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Engine, event
+
+from core.reconcile.ahead import LONGEST_LEAD_SECONDS, REMEMBERED, Lead, reconcile_ahead
+from core.reconcile.batches import reconcile
+from core.reconcile.result import PassOptions, ReconcileResult
+from core.rules.flips import Cause
+from core.settings import Settings
+from tests.data import (
+    add_check_in,
+    add_instance,
+    add_person,
+    change_instance,
+    execute,
+    flips_of,
+    person_at,
+    requests,
+    value,
+)
+from tests.scheduler.soon import NOON, on, session_here
+
+TIMER = PassOptions(Cause.TIMER, Settings())
+BEFORE_SECONDS = 0.04  # the edge
+
+
+@dataclass(frozen=True)
+class Opening:
+    """An instance that opens in a moment."""
+
+    session_id: int
+    instance_id: int
+    at: datetime
+
+    def seconds(self) -> float:
+        """Return how many seconds it is ahead: the server is on this machine."""
+        return (self.at - datetime.now(UTC)).total_seconds()
+
+
+@pytest.fixture
+def opening(engine: Engine, app: Connection) -> Opening:
+    reconcile(engine, TIMER)  # connects
+    at = datetime.now(UTC) + timedelta(seconds=0.3)
+    start, end = (each.astimezone(ZoneInfo(NOON)) for each in (at, at + timedelta(hours=1)))
+    session_id = session_here(app)
+    instance_id = add_instance(app, session_id, f"{start:%Y-%m-%d}", f"{start:%H:%M:%S.%f}", f"{end:%H:%M:%S}")
+    reconcile(engine, TIMER)
+    return Opening(session_id, instance_id, at)
+
+
+def prepare(engine: Engine, opening: Opening, options: PassOptions = TIMER) -> ReconcileResult:
+    """Prepare the opening as a daemon does, which wakes up a little before."""
+    time.sleep(max(0.0, opening.seconds() - BEFORE_SECONDS))
+    result, _ = reconcile_ahead(
+        engine, options, opening.at, Lead(), excluded=frozenset(), seconds_to_edge=opening.seconds
+    )
+    return result
+
+
+@contextmanager
+def in_the_hold(engine: Engine, do: Callable[[], object]) -> Iterator[None]:
+    """Do this when everything is written, just before the server is told to wait and to commit."""
+
+    def before(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "DO $$" in statement:
+            do()
+
+    event.listen(engine, "before_cursor_execute", before)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", before)
+
+
+def test_l1_an_edge_is_flipped_at_its_instant_and_not_before(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection], opening: Opening
+) -> None:
+    person = add_person(app)
+    add_check_in(app, opening.instance_id, person)
+    reconcile(engine, TIMER)
+    other, seen, stop = db_connect(), [], Event()
+    other.autocommit = True
+
+    def watch() -> None:
+        while not stop.is_set():
+            [(at, is_on)] = execute(other, "SELECT clock_timestamp(), active FROM session_instance")
+            seen.append((at, is_on))
+
+    watcher = Thread(target=watch)
+    watcher.start()
+    result = prepare(engine, opening)
+    stop.set()
+    watcher.join()
+
+    assert [flip.active for flip in result.flips] == [True]
+    # It reads the clock in the statement, so after the snapshot.
+    assert [at for at, is_on in seen if is_on and at < opening.at] == []
+    assert on(app, opening.session_id) == person_at(app, person) == opening.instance_id
+    [(_, active, due_at, done_at, cause)] = flips_of(app, opening.session_id)
+    assert (active, due_at, cause) == (True, opening.at, "timer")
+    assert opening.at <= done_at < opening.at + timedelta(seconds=1)
+
+
+def test_l1_an_edit_that_is_committed_before_the_edge_counts(engine: Engine, app: Connection, opening: Opening) -> None:
+    with in_the_hold(engine, lambda: change_instance(app, opening.instance_id, comments="no more")):
+        execute(app, "SET statement_timeout = '1s'")
+
+        result = prepare(engine, opening)
+
+    assert result.flips == ()
+    assert on(app, opening.session_id) is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "INSERT INTO plan_request (session_id) VALUES (%s)",
+        "UPDATE session_plan SET next_plan_at = now() WHERE session_id = %s",
+    ],
+    ids=["a request", "its plan is due"],
+)
+def test_what_must_be_planned_first_is_left_to_the_timer(
+    engine: Engine, app: Connection, opening: Opening, written: str
+) -> None:
+    execute(app, written, opening.session_id)
+
+    assert prepare(engine, opening).flips == ()
+    assert on(app, opening.session_id) is None
+
+
+def test_what_a_notification_named_is_left_to_the_timer(engine: Engine, app: Connection, opening: Opening) -> None:
+    named = PassOptions(Cause.TIMER, Settings(), notified=frozenset({opening.session_id}))
+
+    assert prepare(engine, opening, named).flips == ()
+    assert on(app, opening.session_id) is None
+
+
+def test_who_says_yes_in_the_hold_is_requested(engine: Engine, app: Connection, opening: Opening) -> None:
+    person = add_person(app)
+
+    with in_the_hold(engine, lambda: add_check_in(app, opening.instance_id, person)):
+        result = prepare(engine, opening)
+
+    assert len(result.flips) == 1
+    assert requests(app) == [opening.session_id]
+    reconcile(engine, TIMER)
+    assert person_at(app, person) == opening.instance_id
+
+
+def test_an_edge_that_is_far_away_is_not_held(engine: Engine, app: Connection, opening: Opening) -> None:
+    """The host's clock and the database's may be apart, by how much nobody has measured yet."""
+    begun = time.monotonic()
+    result, _ = reconcile_ahead(engine, TIMER, opening.at, Lead(), excluded=frozenset(), seconds_to_edge=lambda: 0.0)
+
+    assert result.flips == ()
+    assert time.monotonic() - begun < opening.seconds() + 1
+    assert opening.seconds() > 0 or on(app, opening.session_id) is None
+
+
+def test_the_log_says_so_if_the_edge_has_passed_before_the_commit(
+    engine: Engine, app: Connection, opening: Opening
+) -> None:
+    with in_the_hold(engine, lambda: time.sleep(opening.seconds() + 0.02)):
+        assert len(prepare(engine, opening).flips) == 1
+
+    [(*_, done_at, _)] = flips_of(app, opening.session_id)
+    assert done_at >= opening.at + timedelta(seconds=0.02)
+
+
+def test_a_process_that_is_stopped_in_the_hold_loses_its_locks(
+    engine: Engine, app: Connection, opening: Opening
+) -> None:
+    def stopped() -> None:
+        execute(app, "SET lock_timeout = '2s'")
+        execute(app, "SELECT FROM session_plan WHERE session_id = %s FOR UPDATE", opening.session_id)
+
+    with in_the_hold(engine, stopped):
+        assert prepare(engine, opening).flips == ()
+
+    assert reconcile(engine, TIMER).sessions == {opening.session_id}
+    assert on(app, opening.session_id) == opening.instance_id
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_a_clock_that_is_set_back_in_the_hold_does_not_hold_the_locks(
+    engine: Engine, app: Connection, opening: Opening
+) -> None:
+    execute(app, "CREATE SEQUENCE back MINVALUE -1000 MAXVALUE 0 START 0 INCREMENT -1")
+    execute(
+        app,
+        "CREATE FUNCTION clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE "
+        "AS $$ SELECT pg_catalog.clock_timestamp() + nextval('public.back') * interval '1 hour' $$",
+    )
+
+    def set_back(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "DO $$" in statement:
+            connection.exec_driver_sql("SET LOCAL search_path = public, pg_catalog")
+
+    event.listen(engine, "before_cursor_execute", set_back)
+    begun = time.monotonic()
+
+    assert prepare(engine, opening).flips == ()
+    assert time.monotonic() - begun < 1
+    assert value(app, "SELECT last_value FROM back") < 0
+
+
+def test_nothing_is_held_for_an_edge_at_which_nothing_flips(engine: Engine, app: Connection, opening: Opening) -> None:
+    with in_the_hold(engine, lambda: pytest.fail("it holds")):
+        execute(app, "UPDATE activation_window SET opens_at = opens_at + interval '1 minute'")
+
+        assert prepare(engine, opening) == ReconcileResult()
+
+
+def test_the_lead_follows_how_long_passes_took_but_for_one() -> None:
+    lead = Lead()
+    for _ in range(REMEMBERED):
+        lead.note(1, 0.006)
+    usual = lead.seconds(1)
+
+    lead.note(1, 0.5)
+    assert lead.seconds(1) == usual
+    lead.note(1, 0.012)
+    assert usual < lead.seconds(1) < 2 * usual
+    assert lead.seconds(1) < lead.seconds(50)
+    lead.note(1, 10)
+    assert lead.seconds(1) == LONGEST_LEAD_SECONDS
