@@ -148,7 +148,7 @@ def test_an_edge_does_not_wait_for_the_edits_of_costly_recurrences(
         *(edited, texts),
     )
     flipped = "SELECT extract(epoch FROM done_at - due_at)::float FROM activation_log WHERE session_instance_id = %s"
-    eventually(lambda: value(app, flipped, instance_id), "the edge has been flipped")
+    eventually(lambda: value(app, flipped, instance_id) is not None, "the edge has been flipped")
     wait_until_reconciled(app)
 
     late = value(app, flipped, instance_id)
