@@ -216,9 +216,10 @@ class Worker:
             self._on_ready()
 
     def _edges_within(self, ahead: timedelta) -> frozenset[datetime]:
+        """Return the edges of this time ahead, and those that a resync leaves to timers which may be stuck."""
         with self._transaction() as connection:
             now = clock(connection)
-            return schedule.edges_between(connection, now, now + ahead)
+            return schedule.edges_between(connection, now - tasks.GRACE, now + ahead)
 
     def _await_retry(self) -> None:
         with self._transaction() as connection:
