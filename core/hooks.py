@@ -15,7 +15,7 @@ import psycopg2
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
-from core.db.transaction_settings import HOOK_SETTINGS, clock, temporary_settings
+from core.db.transaction_settings import HOOK_SETTINGS, clock, savepoint
 from core.db.transactions import (
     AppDatabase,
     has_failed_already,
@@ -88,7 +88,7 @@ def instance_saved(db: AppDatabase, session_instance_id: int, *, now: datetime |
     """
 
     def work(connection: Connection) -> ReconcileResult:
-        session_id = _or_none(connection, lambda: check_ins.session_of(connection, session_instance_id))
+        session_id = _or_none(connection, lambda _: check_ins.session_of(connection, session_instance_id))
         return ReconcileResult() if session_id is None else _reconcile(connection, session_id, now)
 
     return _saved(db, work, ReconcileResult())
@@ -206,21 +206,21 @@ def _pass(connection: Connection, session_id: int, now: datetime | None) -> Reco
 def _or_deferred(connection: Connection, work: Callable[[], Result], *, tell: bool = True) -> Result | None:
     """Do the work in a savepoint with our settings, and return its result; return None if the daemon must do it."""
 
-    def with_our_settings() -> Result | None:
-        with temporary_settings(connection, HOOK_SETTINGS) as is_read_committed:
-            return work() if is_read_committed else None
+    def if_read_committed(is_read_committed: bool) -> Result | None:  # noqa: FBT001 -- what the savepoint says
+        return work() if is_read_committed else None
 
-    return _or_none(connection, with_our_settings, tell=tell)
+    return _or_none(connection, if_read_committed, tell=tell)
 
 
-def _or_none(connection: Connection, work: Callable[[], Result | None], *, tell: bool = True) -> Result | None:
+def _or_none(connection: Connection, work: Callable[[bool], Result | None], *, tell: bool = True) -> Result | None:
     """Do the work in a savepoint, and return its result; return None if it fails.
 
-    Either way the app can go on with its transaction. `tell`: log an error that is not another transaction's doing.
+    Either way the app can go on with its transaction. The work is told whether that is READ COMMITTED. `tell`: log an
+    error that is not another transaction's doing.
     """
     try:
-        with connection.begin_nested():
-            return work()
+        with savepoint(connection, HOOK_SETTINGS) as is_read_committed:
+            return work(is_read_committed)
     except Exception as error:
         if _is_lost(error):
             raise  # the app's save is lost anyway
@@ -262,15 +262,11 @@ def _checked_in(
 def _move_now(connection: Connection, person_id: int, saved: check_ins.Saved, now: datetime | None) -> ReconcileResult:
     """Reconcile the session first, so that nobody waits for an edit or a bit that lags (A3); then move the person."""
     result = ReconcileResult()
-    if check_ins.hours_requested(connection, saved.session_id) or _bit_lags(connection, saved):
+    state, edit_waits = store_flips.state_and_edit(connection, saved.session_id, saved.at)
+    if edit_waits or not rules_flips.decide(state, saved.at).is_nothing:
         result = _pass(connection, saved.session_id, now)
     move_person(connection, person_id, now)
     return result
-
-
-def _bit_lags(connection: Connection, saved: check_ins.Saved) -> bool:
-    [state] = store_flips.states(connection, [saved.session_id], saved.at)
-    return not rules_flips.decide(state, saved.at).is_nothing
 
 
 def _why_not(connection: Connection, session_instance_id: int, now: datetime | None) -> WhyNot:

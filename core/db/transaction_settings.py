@@ -1,11 +1,12 @@
 """The settings of our transactions: short waits, plans that use indexes, and the mark of our own writes."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import Connection, DateTime, Select, Text, bindparam, func, literal, select, true
+from sqlalchemy import Connection, DateTime, func, select
+from sqlalchemy.exc import DBAPIError
 
 # No sequential scans: PostgreSQL caches the plan of a foreign-key check, and a plan from when the table was tiny would
 # go on scanning the table after it has grown. No hash joins and no merge joins: a pass goes from its few rows to others
@@ -42,9 +43,13 @@ HOOK_SETTINGS = OWN_WORK | {"lock_timeout": "100ms", "statement_timeout": "2s"}
 # next pass makes it again. The app's commits do wait.
 OWN_TRANSACTION = PASS_SETTINGS | {"synchronous_commit": "off"}
 
-BEGIN_OWN = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT " + ", ".join(
-    f"set_config('{name}', '{value}', true)" for name, value in OWN_TRANSACTION.items()
-)
+
+def _set_local(settings: Mapping[str, str]) -> str:
+    return "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+
+
+SET_OWN = _set_local(OWN_TRANSACTION)
+BEGIN_OWN = f"BEGIN ISOLATION LEVEL READ COMMITTED; {SET_OWN}"
 
 
 def clock(connection: Connection) -> datetime:
@@ -57,46 +62,51 @@ _CLOCK = select(func.clock_timestamp(type_=DateTime(timezone=True)))
 
 def begin_own(connection: Connection) -> None:
     """Make this transaction one of our own: its waits are bounded, and all its writes are our own."""
-    _set_local(connection, OWN_TRANSACTION)
+    connection.exec_driver_sql(SET_OWN)
 
 
 @contextmanager
-def temporary_settings(connection: Connection, settings: Mapping[str, str]) -> Iterator[bool]:
-    """Set these parameters in the app's transaction for the block, and restore the previous values after it.
+def savepoint(connection: Connection, settings: Mapping[str, str]) -> Iterator[bool]:
+    """Do the block in a savepoint of the app's transaction, with these parameters; restore the old values after it.
 
     Yield whether the transaction is READ COMMITTED. A pass needs that level: each of its statements must see what
-    others have committed before that statement. After an error nothing is restored here: the savepoint does it.
+    others have committed before that statement. If the block fails, what it wrote is undone, and what it set.
+    The savepoint and the parameters are one message, at the begin and at the end.
     """
-    names = tuple(settings)
-    isolation, *before = connection.execute(_exchange(names), _values(settings)).one()[: len(names) + 1]
-    yield isolation == "read committed"
-    _set_local(connection, dict(zip(names, before, strict=True)))
-
-
-def _set_local(connection: Connection, settings: Mapping[str, str | None]) -> None:
-    connection.execute(_set_config(tuple(settings)), _values(settings))
-
-
-def _values(settings: Mapping[str, str | None]) -> dict[str, str | None]:
-    return {f"value_{number}": value for number, value in enumerate(settings.values())}
+    isolation, *before = connection.exec_driver_sql(_begin_savepoint(tuple(settings.items()))).one()[
+        : len(settings) + 1
+    ]
+    try:
+        yield isolation == "read committed"
+        connection.exec_driver_sql(_end_savepoint(tuple(settings)), tuple(before))
+    except BaseException:
+        undo(connection, "ROLLBACK TO SAVEPOINT seisiun; RELEASE SAVEPOINT seisiun")
+        raise
 
 
 @cache
-def _set_config(names: tuple[str, ...]) -> Select[*tuple[str, ...]]:
-    return select(
-        *(func.set_config(name, bindparam(f"value_{at}", type_=Text()), true()) for at, name in enumerate(names))
-    )
-
-
-@cache
-def _exchange(names: tuple[str, ...]) -> Select[*tuple[str, ...]]:
+def _begin_savepoint(settings: tuple[tuple[str, str], ...]) -> str:
     """Set these parameters; return (transaction_isolation, *previous values, ...).
 
     OFFSET 0 makes PostgreSQL read the previous values before set_config runs.
     """
-    current = (func.current_setting(name, true()).label(name) for name in ("transaction_isolation", *names))
-    before = select(*current).offset(literal(0)).subquery("before")
-    return _set_config(names).select_from(before).with_only_columns(*before.c, *_set_config(names).exported_columns)
+    names = ("transaction_isolation", *(name for name, _ in settings))
+    current = ", ".join(f"current_setting('{name}', true) AS value_{number}" for number, name in enumerate(names))
+    new = "".join(f", set_config('{name}', '{value}', true)" for name, value in settings)
+    return f"SAVEPOINT seisiun; SELECT before.*{new} FROM (SELECT {current} OFFSET 0) AS before"  # noqa: S608 -- our names
+
+
+@cache
+def _end_savepoint(names: tuple[str, ...]) -> str:
+    restored = ", ".join(f"set_config('{name}', %s, true)" for name in names)
+    return f"SELECT {restored}; RELEASE SAVEPOINT seisiun"
+
+
+def undo(connection: Connection, statement: str) -> None:
+    """Undo what failed, by this statement; where the connection is lost, the server does it."""
+    if not connection.invalidated:
+        with suppress(DBAPIError):
+            connection.exec_driver_sql(statement)
 
 
 def fires_no_triggers(connection: Connection) -> bool:

@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.pool import PoolProxiedConnection, StaticPool
 
 from core.db.casts import our_casts, our_cursor
-from core.db.transaction_settings import BEGIN_OWN, OWN_TRANSACTION, PASS_SETTINGS, begin_own, temporary_settings
+from core.db.transaction_settings import BEGIN_OWN, OWN_TRANSACTION, PASS_SETTINGS, begin_own, savepoint, undo
 from core.errors import UnsupportedDriver
 from core.logs import OUTAGES, logger
 
@@ -135,9 +135,7 @@ def _own_transaction(engine: Engine) -> Iterator[Connection]:
                 yield connection
                 connection.exec_driver_sql(f"{at_the_end.statement}COMMIT")
             except BaseException:
-                if not connection.invalidated:
-                    with suppress(DBAPIError):  # perhaps the connection is lost
-                        connection.exec_driver_sql("ROLLBACK")
+                undo(connection, "ROLLBACK")
                 raise
         if at_the_end.notifications:
             _send(connection, at_the_end.notifications)
@@ -218,7 +216,7 @@ _NOTIFY = select(
 
 @contextmanager
 def _savepoint(connection: Connection) -> Iterator[Connection]:
-    with connection.begin_nested(), temporary_settings(connection, PASS_SETTINGS):
+    with savepoint(connection, PASS_SETTINGS):
         yield connection
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Boolean,
     CompoundSelect,
     Connection,
+    Row,
     Text,
     bindparam,
     case,
@@ -28,11 +29,12 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningInsert
 
-from core.models import INSTANT, ActivationLog, ActivationWindow, ActiveInstance, SessionInstance
+from core.models import INSTANT, ActivationLog, ActivationWindow, ActiveInstance, PlanRequest, SessionInstance
 from core.rules.flips import Cause, Change, Decision, Flip, SessionState, WindowState
 from core.store.activation_windows import live_windows
 from core.store.arrays import ValueTable, is_in
 from core.store.planning import instances
+from core.store.queue.requests import HOURS
 
 
 def states(
@@ -45,10 +47,23 @@ def states(
 
     `requested`: since when a session has been requested (session id -> instant).
     """
+    return _states(connection.execute(_STATES, {"ids": sorted(session_ids), "now": now}).all(), session_ids, requested)
+
+
+def state_and_edit(connection: Connection, session_id: int, now: datetime) -> tuple[SessionState, bool]:
+    """Return a session as `states` does, and whether an edit of its hours waits to be reconciled."""
+    found = connection.execute(_STATE_AND_EDIT, {"ids": [session_id], "now": now}).all()
+    rows = [row for row in found if row.session_instance_id is not None]
+    [state] = _states(rows, [session_id], None)
+    return state, len(rows) < len(found)
+
+
+def _states(
+    rows: Iterable[Row[*tuple[Any, ...]]], session_ids: Collection[int], requested: Mapping[int, datetime] | None
+) -> list[SessionState]:
     windows: dict[int, list[WindowState]] = {session_id: [] for session_id in session_ids}
     active: dict[int, int] = {}
-    found = connection.execute(_STATES, {"ids": sorted(session_ids), "now": now}).all()
-    for session_id, instance_id, opens_at, closes_at, phase, planned_at in found:
+    for session_id, instance_id, opens_at, closes_at, phase, planned_at in rows:
         if opens_at is None:
             active[session_id] = instance_id
         else:
@@ -65,13 +80,21 @@ _WINDOW = select(
     ActivationWindow.phase,
     ActivationWindow.planned_at,
 )
-_STATES: CompoundSelect[*tuple[Any, ...]] = union_all(
+_OF_SESSIONS = (
     *(_WINDOW.where(condition) for condition in live_windows()),
     select(
         ActiveInstance.session_id,
         ActiveInstance.session_instance_id,
         *(cast(null(), type_) for type_ in (INSTANT, INSTANT, Text(), INSTANT)),
     ).where(is_in(ActiveInstance.session_id)),
+)
+_STATES: CompoundSelect[*tuple[Any, ...]] = union_all(*_OF_SESSIONS)
+# A row without an instance: an edit waits. A request that is merely about people changes no bit.
+_STATE_AND_EDIT: CompoundSelect[*tuple[Any, ...]] = union_all(
+    *_OF_SESSIONS,
+    select(
+        PlanRequest.session_id, *(cast(null(), type_) for type_ in (BigInteger(), INSTANT, INSTANT, Text(), INSTANT))
+    ).where(is_in(PlanRequest.session_id), PlanRequest.about == HOURS),
 )
 
 

@@ -23,9 +23,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.dml import ReturningInsert
 
-from core.models import INSTANT, ActivationWindow, Person, PlanRequest, SessionInstance, SessionInstancePerson
+from core.models import INSTANT, ActivationWindow, Person, SessionInstance, SessionInstancePerson
 from core.store.arrays import is_in
-from core.store.queue.requests import HOURS
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,19 +146,6 @@ def instance_status(connection: Connection, session_instance_id: int, now: datet
 def session_of(connection: Connection, session_instance_id: int) -> int | None:
     """Return the session of an instance, or None if there is no such instance."""
     return connection.scalar(_SESSION_OF, {"instance": session_instance_id})
-
-
-def hours_requested(connection: Connection, session_id: int) -> bool:
-    """Return whether an edit of the session's hours waits to be reconciled."""
-    return connection.execute(_HOURS_REQUESTED, {"session_id": session_id}).scalar_one()
-
-
-_HOURS_REQUESTED = select(
-    exists().where(
-        PlanRequest.session_id == bindparam("session_id", type_=BigInteger()),
-        PlanRequest.about == HOURS,  # a request that is merely about people changes no bit
-    )
-)
 
 
 def parties(connection: Connection, session_instance_id: int, person_id: int) -> tuple[int | None, bool]:

@@ -166,7 +166,8 @@ def _transaction_settings() -> list[Call]:
     return [
         _call(transaction_settings.clock),
         _call(transaction_settings.begin_own),
-        _block(transaction_settings.temporary_settings, {"lock_timeout": "250ms", "seisiun.own_write": "on"}),
+        _block(transaction_settings.savepoint, {"lock_timeout": "250ms", "seisiun.own_write": "on"}),
+        _call(transaction_settings.undo, "ROLLBACK"),
         _call(transaction_settings.fires_no_triggers),
         _call(transaction_settings.is_read_only),
     ]
@@ -191,6 +192,7 @@ def _flips() -> list[Call]:
     decision = Decision(SESSION, off, on, (PhaseChange(INSTANCE, NOW, "over"),))
     return [
         _call(flips.states, [SESSION], NOW),
+        _call(flips.state_and_edit, SESSION, NOW),
         _call(flips.lock_for, [decision]),
         _call(flips.write, [decision], cause="timer", done_at=None),
     ]
@@ -296,7 +298,6 @@ def _presence() -> list[Call]:
         _call(check_ins.session_of, INSTANCE),
         _call(check_ins.count_yeses, [INSTANCE]),
         _call(check_ins.parties, INSTANCE, PERSON),
-        _call(check_ins.hours_requested, SESSION),
         _call(locations.at, [INSTANCE]),
         _call(locations.affected_by, [SESSION], DAY),
         _call(locations.lock_who_said_yes, [INSTANCE]),

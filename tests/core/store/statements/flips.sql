@@ -35,6 +35,50 @@ FROM active_instance
 WHERE active_instance.session_id = any(CAST(:ids AS BIGINT[]));
 
 
+-- flips.state_and_edit
+SELECT
+    activation_window.session_id,
+    activation_window.session_instance_id,
+    activation_window.opens_at,
+    activation_window.closes_at,
+    activation_window.phase,
+    activation_window.planned_at
+FROM activation_window
+WHERE activation_window.session_id = any(CAST(:ids AS BIGINT[])) AND activation_window.phase != 'over'
+UNION ALL
+SELECT
+    activation_window.session_id,
+    activation_window.session_instance_id,
+    activation_window.opens_at,
+    activation_window.closes_at,
+    activation_window.phase,
+    activation_window.planned_at
+FROM activation_window
+WHERE activation_window.session_id = any(CAST(:ids AS BIGINT[]))
+    AND activation_window.phase = 'over'
+    AND activation_window.closes_at > :now
+UNION ALL
+SELECT
+    active_instance.session_id,
+    active_instance.session_instance_id,
+    CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS anon_1,
+    CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS anon__1,
+    CAST(NULL AS TEXT) AS anon__2,
+    CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS anon__3
+FROM active_instance
+WHERE active_instance.session_id = any(CAST(:ids AS BIGINT[]))
+UNION ALL
+SELECT
+    plan_request.session_id,
+    CAST(NULL AS BIGINT) AS anon_1,
+    CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS anon__4,
+    CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS anon__5,
+    CAST(NULL AS TEXT) AS anon__6,
+    CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS anon__7
+FROM plan_request
+WHERE plan_request.session_id = any(CAST(:ids AS BIGINT[])) AND plan_request.about = 'hours';
+
+
 -- flips.lock_for
 -- (calls planning.instances.lock)
 SELECT active_instance.session_instance_id

@@ -138,11 +138,3 @@ SELECT
         WHERE session_instance.session_instance_id = :instance
     ) AS anon_1,
     EXISTS (SELECT * FROM person WHERE person.person_id = :person) AS anon_2;
-
-
--- presence.check_ins.hours_requested
-SELECT EXISTS (
-    SELECT *
-    FROM plan_request
-    WHERE plan_request.session_id = :session_id AND plan_request.about = 'hours'
-) AS anon_1;

@@ -7,41 +7,40 @@ SELECT clock_timestamp() AS clock_timestamp_1;
 
 -- transaction_settings.begin_own
 SELECT
-    set_config('enable_seqscan', :value_0, true) AS set_config_1,
-    set_config('enable_hashjoin', :value_1, true) AS set_config_2,
-    set_config('enable_mergejoin', :value_2, true) AS set_config_3,
-    set_config('timezone', :value_3, true) AS set_config_4,
-    set_config('array_nulls', :value_4, true) AS set_config_5,
-    set_config('datestyle', :value_5, true) AS set_config_6,
-    set_config('intervalstyle', :value_6, true) AS set_config_7,
-    set_config('extra_float_digits', :value_7, true) AS set_config_8,
-    set_config('transform_null_equals', :value_8, true) AS set_config_9,
-    set_config('row_security', :value_9, true) AS set_config_10,
-    set_config('seisiun.own_write', :value_10, true) AS set_config_11,
-    set_config('lock_timeout', :value_11, true) AS set_config_12,
-    set_config('statement_timeout', :value_12, true) AS set_config_13,
-    set_config('idle_in_transaction_session_timeout', :value_13, true) AS set_config_14,
-    set_config('synchronous_commit', :value_14, true) AS set_config_15;
+    set_config('enable_seqscan', 'off', true),
+    set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'off', true),
+    set_config('timezone', 'UTC', true),
+    set_config('array_nulls', 'on', true),
+    set_config('datestyle', 'ISO, MDY', true),
+    set_config('intervalstyle', 'postgres', true),
+    set_config('extra_float_digits', '1', true),
+    set_config('transform_null_equals', 'off', true),
+    set_config('row_security', 'off', true),
+    set_config('seisiun.own_write', 'on', true),
+    set_config('lock_timeout', '250ms', true),
+    set_config('statement_timeout', '5s', true),
+    set_config('idle_in_transaction_session_timeout', '2s', true),
+    set_config('synchronous_commit', 'off', true);
 
 
--- transaction_settings.temporary_settings
-SELECT
-    before.transaction_isolation,
-    before.lock_timeout,
-    before."seisiun.own_write",
-    set_config('lock_timeout', :value_0, true) AS set_config_1,
-    set_config('seisiun.own_write', :value_1, true) AS set_config_2
+-- transaction_settings.savepoint
+SAVEPOINT seisiun;
+SELECT before.*, set_config('lock_timeout', '250ms', true), set_config('seisiun.own_write', 'on', true)
 FROM (
     SELECT
-        current_setting('transaction_isolation', true) AS transaction_isolation,
-        current_setting('lock_timeout', true) AS lock_timeout,
-        current_setting('seisiun.own_write', true) AS "seisiun.own_write"
-    LIMIT ALL OFFSET 0
+        current_setting('transaction_isolation', true) AS value_0,
+        current_setting('lock_timeout', true) AS value_1,
+        current_setting('seisiun.own_write', true) AS value_2 OFFSET 0
 ) AS before;
 
 SELECT
-    set_config('lock_timeout', :value_0, true) AS set_config_1,
-    set_config('seisiun.own_write', :value_1, true) AS set_config_2;
+    set_config('lock_timeout', %s, true),
+    set_config('seisiun.own_write', %s, true); RELEASE SAVEPOINT seisiun;
+
+
+-- transaction_settings.undo
+ROLLBACK;
 
 
 -- transaction_settings.fires_no_triggers
