@@ -30,7 +30,7 @@ _PERSON_TRIGGERS = (
     (
         "person",
         "seisiun_person_updated",
-        "AFTER UPDATE OF active ON {table} FOR EACH ROW WHEN (OLD.active IS DISTINCT FROM NEW.active)",
+        "AFTER UPDATE ON {table} FOR EACH ROW WHEN (OLD.active IS DISTINCT FROM NEW.active)",
         "seisiun_person_saved('active')",
     ),
 )
@@ -61,7 +61,7 @@ def triggers(chosen: Mapping[str, str]) -> list[Trigger]:
 
 def _changed(column: str) -> str:
     name = quoted(column)
-    return f"AFTER UPDATE OF {name} ON {{table}} FOR EACH ROW WHEN (OLD.{name} IS DISTINCT FROM NEW.{name})"
+    return f"AFTER UPDATE ON {{table}} FOR EACH ROW WHEN (OLD.{name} IS DISTINCT FROM NEW.{name})"
 
 
 # Making choices

@@ -75,6 +75,8 @@ def definition() -> Definition:
         made.constraints |= pieces.get("CONSTRAINTS", {})
         for name in pieces.get("REPLACED", ()):
             del made.indexes[name]
+        for name in pieces.get("REPLACED_TRIGGERS", ()):
+            del made.triggers[name]
     return made
 
 

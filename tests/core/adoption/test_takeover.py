@@ -235,10 +235,10 @@ def test_a_lock_that_the_app_holds_delays_it_and_nobody_waits_long_behind_it(app
         other.rollback()
         beginning.result(30)
     assert longest < SHORT_LOCK_TIMEOUT_MS / 1000 + 0.15
-    assert value(app, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zz_seisiun%'") == 3
+    assert value(app, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zz_seisiun_older%'") == 3
 
 
-POINTERS_TRIGGERS = "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'zz_seisiun%' ORDER BY 1"
+POINTERS_TRIGGERS = "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'zz_seisiun_older%' ORDER BY 1"
 
 
 def test_an_app_that_clears_the_pointer_can_delete_an_evening_at_each_moment_of_the_beginning_and_the_end(

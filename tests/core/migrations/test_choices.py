@@ -97,6 +97,29 @@ def test_p1_opting_in_takes_effect_at_the_apps_commit_and_so_does_opting_out(
     assert times_of(app, session_id) == [TONIGHT]
 
 
+def test_a_trigger_of_the_apps_that_opts_in_is_noticed(app: Connection, empty_database_url: str) -> None:
+    """A database that an earlier release migrated, too."""
+    migrate(empty_database_url, planning=OPT_IN)
+    was = 'UPDATE OF "Auto_create" ON session FOR EACH ROW EXECUTE FUNCTION seisiun_session_saved()'
+    execute(app, f"CREATE OR REPLACE TRIGGER seisiun_session_plan_only_where AFTER {was}")
+    execute(app, "UPDATE seisiun_schema_version SET version_num = '0010'")
+    migrate(empty_database_url)
+    execute(
+        app,
+        """
+        CREATE FUNCTION opt_in() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN NEW."Auto_create" := NEW.hours_ahead IS NOT NULL; RETURN NEW; END $$;
+        CREATE TRIGGER opt_in BEFORE UPDATE ON session FOR EACH ROW EXECUTE FUNCTION opt_in();
+        """,
+    )
+    session_id = add_session(app, TUESDAYS, Auto_create=False)
+    forget_requests(app)
+
+    change_session(app, session_id, hours_ahead=48)
+
+    assert requests(app) == [session_id]
+
+
 def test_p1_a_hook_plans_by_the_same_choice(app: Connection, empty_database_url: str) -> None:
     migrate(empty_database_url, planning=OPT_IN)
     out, opted = add_session(app, TUESDAYS, Auto_create=False), add_session(app, TUESDAYS, Auto_create=True)

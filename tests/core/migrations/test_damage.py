@@ -30,7 +30,7 @@ DAMAGE = {
     ),
     "DROP FUNCTION seisiun_said_yes() CASCADE": (
         "the function seisiun_said_yes is missing",
-        "the trigger seisiun_said_yes of session_instance_person is missing",
+        "the trigger zz_seisiun_said_yes of session_instance_person is missing",
     ),
     "CREATE OR REPLACE FUNCTION seisiun_request(wanted bigint) RETURNS void LANGUAGE plpgsql AS 'BEGIN END'": (
         "the function seisiun_request is not as this release makes it"

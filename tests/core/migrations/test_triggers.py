@@ -203,6 +203,66 @@ def test_writes_after_our_own_in_the_same_connection_are_received(app: Connectio
     assert requests(app) == [1]
 
 
+# What the app's own triggers write
+
+
+SPELLINGS = """
+ALTER TABLE session ADD COLUMN tz text;
+ALTER TABLE session_instance ADD COLUMN state text, ADD COLUMN opens timestamp;
+ALTER TABLE session_instance_person ADD COLUMN going boolean;
+CREATE FUNCTION spell_session() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN NEW.timezone := NEW.tz; RETURN NEW; END $$;
+CREATE FUNCTION spell_instance() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN NEW.is_cancelled := NEW.state = 'off'; NEW.start_time := NEW.opens::time; RETURN NEW; END $$;
+CREATE FUNCTION spell_answer() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN NEW.attendance := CASE WHEN NEW.going THEN 'yes' ELSE 'no' END; RETURN NEW; END $$;
+CREATE TRIGGER spell BEFORE UPDATE ON session FOR EACH ROW EXECUTE FUNCTION spell_session();
+CREATE TRIGGER spell BEFORE UPDATE ON session_instance FOR EACH ROW EXECUTE FUNCTION spell_instance();
+CREATE TRIGGER spell BEFORE INSERT OR UPDATE ON session_instance_person FOR EACH ROW EXECUTE FUNCTION spell_answer();
+"""
+SPELLED = {
+    "UPDATE session SET tz = 'Europe/Paris' WHERE session_id = 1": [1],
+    "UPDATE session_instance SET state = 'off' WHERE session_instance_id = 1": [1],
+    "UPDATE session_instance SET opens = '2026-12-01 20:00' WHERE session_instance_id = 1": [1],
+    "UPDATE session_instance_person SET going = true": [1],
+    "UPDATE session_instance_person SET comment = 'x'": [],
+}
+
+
+@pytest.fixture
+def spelling_app(every_app: Connection) -> Connection:
+    """An app with columns of its own, from which its BEFORE triggers set those that we read."""
+    execute(every_app, SPELLINGS)
+    execute(every_app, "UPDATE session SET tz = timezone; UPDATE session_instance SET opens = date + start_time")
+    add_check_in(every_app, 1, 1)
+    return every_app
+
+
+def test_what_a_trigger_of_the_apps_changes_is_noticed_as_an_edit(spelling_app: Connection) -> None:
+    asked = {}
+    spelling_app.autocommit = False
+    for statement in SPELLED:
+        forget_requests(spelling_app)
+        execute(spelling_app, statement)
+        asked[statement] = requests(spelling_app)
+        spelling_app.rollback()
+
+    assert asked == SPELLED
+
+
+def test_a_trigger_of_the_apps_that_says_yes_sets_when_and_one_that_restores_clears_the_reason(
+    spelling_app: Connection,
+) -> None:
+    assert checked_in_at(spelling_app) is None
+    execute(spelling_app, "UPDATE session_instance_person SET going = true")
+    assert checked_in_at(spelling_app) == value(spelling_app, "SELECT current_date::text")
+
+    for state in ("off", "on"):
+        execute(spelling_app, "UPDATE session_instance SET state = %s, cancel_reason = 'no room'", state)
+        execute(spelling_app, "UPDATE session_instance SET comments = 'x'")
+    assert execute(spelling_app, "SELECT DISTINCT cancel_reason FROM session_instance") == [(None,)]
+
+
 def test_new_session_has_its_plan_at_once(app: Connection) -> None:
     assert execute(app, "SELECT session_id, next_plan_at < now() FROM session_plan ORDER BY 1") == [
         (1, True),
