@@ -75,6 +75,22 @@ def columns(table: str) -> dict[str, str]:
     return dict(row for row in rows)
 
 
+def generated(table: str, names: Iterable[str]) -> list[str]:
+    """Return, in words, which of these columns are generated: a statement of ours that writes to one would fail."""
+    found = op.get_bind().scalars(
+        sqlalchemy.text(
+            "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(:table) AND attname = ANY (:names) "
+            "AND attgenerated <> '' AND NOT attisdropped ORDER BY attnum"
+        ),
+        {"table": table, "names": [*names]},
+    )
+    return [
+        f"{table}.{name} is a generated column, and we write to it; accepted: an ordinary one. Rename the column that "
+        f"it is generated from to {name}, or set {name} in a BEFORE INSERT OR UPDATE trigger (docs/adopting.md)"
+        for name in found
+    ]
+
+
 def add_constraint(table: str, name: str, definition: str) -> None:
     """Add a constraint if it is missing.
 

@@ -5,6 +5,7 @@ from core.migrations.live import (
     add_constraint,
     add_index,
     columns,
+    generated,
     has_index,
     make_functions,
     make_table,
@@ -94,6 +95,18 @@ ACCEPTED_TYPES = {
     "active_buffer_minutes_before": {"smallint", "integer", "bigint"},
     "active_buffer_minutes_after": {"smallint", "integer", "bigint"},
     "checked_in_at": {"timestamp with time zone"},
+}
+
+# What the planner, the hooks and the pages write. The recurrence, the zone and the dates of a session may be generated.
+WRITTEN = {
+    "session_instance": ("session_id", "date", "start_time", "end_time", "is_cancelled"),
+    "session_instance_person": (
+        *REQUIRED["session_instance_person"],
+        "comment",
+        "created_date",
+        "last_modified_date",
+        "checked_in_at",
+    ),
 }
 
 OTHER_KINDS = {
@@ -481,6 +494,7 @@ def _unfit_columns() -> list[str]:
             for name, accepted in ACCEPTED_TYPES.items()
             if name in found and name in _named(table) and found[name] not in accepted
         ]
+        problems += generated(table, WRITTEN.get(table, ()))
         key = required[0] if table != "session_instance_person" else None
         if key in found and not has_index(table, [key], unique=True):
             problems.append(f"{table}.{key} is not a primary key")

@@ -1,6 +1,6 @@
 """People leave (`left_at`), and a cancellation has a reason (`cancel_reason`): a column of ours on two tables."""
 
-from core.migrations.live import add_column, add_index, columns, make_functions, make_triggers
+from core.migrations.live import add_column, add_index, columns, generated, make_functions, make_triggers
 
 revision = "0007"
 down_revision = "0006"
@@ -78,14 +78,15 @@ TRIGGERS = (
 
 
 def problems() -> list[str]:
-    """Return what keeps the columns from being added: columns of the app's with these names and another type."""
-    return [
+    """Return what keeps the columns from being added: columns of the app's with these names that we cannot write."""
+    unfit = [
         f"{table}.{name} is {found[name]}; accepted: {' or '.join(sorted(accepted))}"
         for table, added in APP_COLUMNS.items()
         for found in [columns(table)]
         for name, (_, accepted) in added.items()
         if found.get(name, "") not in {"", *accepted}
     ]
+    return unfit + [problem for table, added in APP_COLUMNS.items() for problem in generated(table, added)]
 
 
 def upgrade() -> None:

@@ -195,6 +195,24 @@ REFUSED = {
         "ALTER TABLE session_instance ADD COLUMN cancel_reason integer",
         r"session_instance\.cancel_reason is integer; accepted: character varying or text",
     ),
+    "a generated is_cancelled": (
+        (
+            "ALTER TABLE session_instance DROP COLUMN is_cancelled, ADD COLUMN called_off timestamptz, "
+            "ADD COLUMN is_cancelled boolean GENERATED ALWAYS AS (called_off IS NOT NULL) STORED"
+        ),
+        r"session_instance\.is_cancelled is a generated column, and we write to it; accepted: an ordinary one",
+    ),
+    "a generated checked_in_at": (
+        (
+            "ALTER TABLE session_instance_person "
+            "ADD COLUMN checked_in_at timestamptz GENERATED ALWAYS AS (created_date) STORED"
+        ),
+        r"session_instance_person\.checked_in_at is a generated column.* or set checked_in_at in a BEFORE INSERT OR",
+    ),
+    "a generated left_at": (
+        "ALTER TABLE session_instance_person ADD COLUMN left_at timestamptz GENERATED ALWAYS AS (created_date) STORED",
+        r"session_instance_person\.left_at is a generated column",
+    ),
     "uuid keys": (
         (
             "ALTER TABLE person ADD COLUMN ident uuid, DROP COLUMN person_id CASCADE; "
