@@ -131,9 +131,15 @@ def _inventory(url: str) -> Inventory:
 @click.option("--drop-mirror", is_flag=True, help="End that; the older columns stay.")
 @click.option("--remove", is_flag=True, help="Take everything of ours away; with --check only say what.")
 @click.option(
-    "--active-column", metavar="NAME", help="With --mirror: the boolean of session_instance, if it is not found."
+    "--active-column",
+    metavar="NAME",
+    help="With --mirror or --check: the older boolean of session_instance, if it is not found.",
 )
-@click.option("--pointer-column", metavar="NAME", help="With --mirror: the column of person, if it is not found.")
+@click.option(
+    "--pointer-column",
+    metavar="NAME",
+    help="With --mirror or --check: the older number of person, if it is not found.",
+)
 @adopting.planning
 def adopt(
     *,
@@ -153,13 +159,16 @@ def adopt(
     """
     if mirror + drop_mirror + remove + (check and not remove) != 1:
         raise click.UsageError("expected one of --check, --mirror, --drop-mirror, --remove")
+    older = adopting.chosen_older(active_column, pointer_column)
+    if older and (drop_mirror or remove):
+        raise click.UsageError("expected --mirror or --check with --active-column and --pointer-column")
     if check and not remove:
-        adopting.check(adopting.chosen_planning(plan_only_where, plan_ahead_from), as_json=as_json)
+        adopting.check(adopting.chosen_planning(plan_only_where, plan_ahead_from) | older, as_json=as_json)
     with adopting.app_database() as url:
         if mirror:
             with connected_to(url) as connection:
                 hindrances = mirror_hindrances(connection)
-            adopting.mirror(url, hindrances, active_column, pointer_column)
+            adopting.mirror(url, hindrances, older)
         elif drop_mirror:
             adopting.drop_mirror(url)
         elif check:

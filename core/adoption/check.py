@@ -12,14 +12,14 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from core import choices
-from core.adoption import catalogue, evenings
+from core.adoption import catalogue, evenings, takeover
 from core.adoption.catalogue import Columns, Server
 from core.adoption.evenings import Now
 from core.adoption.findings import Finding, Row, found
-from core.choices import ACCEPTED_TYPES, OLDER_ACTIVE, OLDER_POINTER, PLAN_ONLY_WHERE
+from core.choices import OLDER_ACTIVE, OLDER_POINTER, PLAN_ONLY_WHERE
 from core.db import create_engine
 from core.db.transaction_settings import clock
-from core.migrations import in_the_way, older_columns, steps
+from core.migrations import VERSION_TABLE, in_the_way, older_columns, steps
 from core.migrations.choices import require_columns
 from core.migrations.definition import definition
 from core.migrations.inventory import Inventory, missing, standing
@@ -48,13 +48,13 @@ class Check:
     findings: tuple[Finding, ...]
 
 
-def check(url: str, settings: Settings, planning: Mapping[str, str]) -> Check:
-    """Look at the database at `url`. `planning`: the choices of columns that `migrate` would be given.
+def check(url: str, settings: Settings, named: Mapping[str, str]) -> Check:
+    """Look at the database at `url`. `named`: the choices of columns that `migrate` and `--mirror` would be given.
 
-    Raises the database's error if it cannot look.
+    Raises `MigrationRefused` or `MirrorRefused` if a column does not fit, the database's error if it cannot look.
     """
     with _reading(url) as connection:
-        return _check(connection, settings, planning)
+        return _check(connection, settings, named)
 
 
 @contextmanager
@@ -71,15 +71,14 @@ def _reading(url: str) -> Iterator[Connection]:
         engine.dispose()
 
 
-def _check(connection: Connection, settings: Settings, planning: Mapping[str, str]) -> Check:
+def _check(connection: Connection, settings: Settings, named: Mapping[str, str]) -> Check:
     names = [*definition().app_tables]
-    chosen = choices.read(connection)  # of a database that is adopted already
-    planning = {name: chosen[name] for name in ACCEPTED_TYPES if name in chosen} | {**planning}
+    chosen = choices.read(connection) | {**named}  # of a database that is adopted already
     server = catalogue.server(connection)
     stands, added = standing(connection), missing(connection)
     with steps(connection):
         columns: Columns = {table: columns_of(table) for table in names}
-        require_columns(planning)
+        require_columns(chosen)
     problems = [*catalogue.unfit_server(server), *in_the_way(connection)]
     return Check(
         at=clock(connection),
@@ -89,23 +88,29 @@ def _check(connection: Connection, settings: Settings, planning: Mapping[str, st
         tables=tuple(catalogue.tables(connection, names).values()),
         stands=stands,
         added=added,
-        findings=tuple(_findings(connection, settings, planning, columns, added)) if not problems else (),
+        findings=tuple(_findings(connection, settings, chosen, columns, added)) if not problems else (),
     )
 
 
 def _findings(
-    connection: Connection, settings: Settings, planning: Mapping[str, str], columns: Columns, added: Inventory
+    connection: Connection,
+    settings: Settings,
+    chosen: Mapping[str, str],
+    columns: Columns,
+    added: Inventory,
 ) -> Iterator[Finding]:
-    older = older_columns.candidates(connection)
+    older = older_columns.candidates(connection, takeover.older(chosen))
     bit, pointer = (evenings.of_choice(choice, older) for choice in (OLDER_ACTIVE, OLDER_POINTER))
-    at = clock(connection)
-    of = evenings.sessions(connection, columns, at, settings, planning)
+    at, is_new = clock(connection), VERSION_TABLE in added.tables
+    of = evenings.sessions(connection, columns, at, settings, chosen)
     now = Now.of(of, at)
     yield from _older(connection, older)
+    if is_new:  # `--mirror` asks for itself
+        yield from _unlikely(connection, older)
     yield from evenings.bits(connection, bit, now)
     yield from evenings.people(connection, columns, pointer, now)
     yield from evenings.planned(of)
-    yield from _opt_in(columns, planning)
+    yield from _opt_in(columns, chosen)
     yield from evenings.unreadable(connection, of)
     yield from evenings.weeks(connection, of, settings)
     yield from evenings.pairs(of)
@@ -128,6 +133,17 @@ def _older(connection: Connection, older: list[OlderColumn]) -> list[Finding]:
     )
 
 
+def _unlikely(connection: Connection, older: list[OlderColumn]) -> list[Finding]:
+    rows = [Row(name, type_) for name, type_ in older_columns.unlikely(connection, older)]
+    return found(
+        "unrecognised",
+        "columns whose name does not say whether they are of an older form",
+        rows,
+        "If one says what is on, or where a person is, name it: look first with `adopt --check --active-column NAME "
+        "--pointer-column NAME`, and name it so again with `adopt --mirror`",
+    )
+
+
 def _says(connection: Connection, column: OlderColumn) -> str:
     readers = catalogue.readers(connection, column.table, column.name)
     read = f"; read by {', '.join(readers)}" if readers else ""
@@ -136,9 +152,9 @@ def _says(connection: Connection, column: OlderColumn) -> str:
     return f"{column.type}, rows that say so now: {column.holds}{read}{late}"
 
 
-def _opt_in(columns: Columns, planning: Mapping[str, str]) -> list[Finding]:
+def _opt_in(columns: Columns, chosen: Mapping[str, str]) -> list[Finding]:
     """Find columns that may say which sessions get rows, where none was named."""
-    if PLAN_ONLY_WHERE in planning:
+    if PLAN_ONLY_WHERE in chosen:
         return []
     rows = [Row(f"session.{name}", type_) for name, type_ in columns["session"].items() if type_ == "boolean"]
     return found(

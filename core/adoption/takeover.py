@@ -21,16 +21,17 @@ HELD_FOR_SECONDS = 30.0  # how long we go on trying rows that other transactions
 _PAUSE_SECONDS = 0.1
 
 
-def begin(url: str, active: str | None, pointer: str | None) -> list[OlderColumn]:
-    """Make the triggers that keep these columns equal to ours, and return the columns.
+def begin(url: str, named: Mapping[str, str]) -> list[OlderColumn]:
+    """Make the triggers that keep the older columns equal to ours, and return the columns.
 
-    `active`, `pointer`: their names, or None for the only one that there is. The choice comes first: if we are cut off,
-    `status` names the triggers that are missing. Raises `MirrorRefused` if no column is meant, or several may be.
+    `named`: OLDER_ACTIVE or OLDER_POINTER -> the column; else the one that is mirrored already, or the only one that
+    there is. The choice comes first: if we are cut off, `status` names the triggers that are missing. Raises
+    `MirrorRefused` if no column is meant, or several may be, or a named one does not fit.
     """
     with migrating(url) as connection:
         require_schema(connection)
-        chosen = older_columns.choose(older_columns.candidates(connection), active, pointer)
         before = read(connection)
+        chosen = older_columns.choose(older_columns.candidates(connection, older(before) | {**named}))
         with steps(connection):
             for column in chosen:
                 if before.get(column.choice) not in {None, column.name}:
@@ -96,7 +97,11 @@ def end(url: str) -> dict[str, str]:
     return mirrored(chosen)
 
 
+def older(chosen: Mapping[str, str]) -> dict[str, str]:
+    """Return those of these choices that name an older column."""
+    return {kind: chosen[kind] for kind in (OLDER_ACTIVE, OLDER_POINTER) if kind in chosen}
+
+
 def mirrored(chosen: Mapping[str, str]) -> dict[str, str]:
     """Return the older columns among these choices: what they say -> `table.name`."""
-    kinds = (OLDER_ACTIVE, OLDER_POINTER)
-    return {kind: f"{TABLES[kind]}.{chosen[kind]}" for kind in kinds if kind in chosen}
+    return {kind: f"{TABLES[kind]}.{name}" for kind, name in older(chosen).items()}

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from core.choices import OLDER_ACTIVE, OLDER_POINTER
+from core.choices import OLDER_ACTIVE, OLDER_POINTER, TABLES
 from core.errors import MirrorRefused
 from core.migrations.live import Trigger
+
+OPTIONS = {OLDER_ACTIVE: "--active-column", OLDER_POINTER: "--pointer-column"}
+"""The options of `adopt` that name a column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +34,48 @@ class OlderColumn:
         return f"{self.table}.{self.name}"
 
 
-def candidates(connection: Connection) -> list[OlderColumn]:
-    """Return the columns that may be of an older form, by their names and types; `holds`: rows that say "on", "there".
+def candidates(connection: Connection, named: Mapping[str, str]) -> list[OlderColumn]:
+    """Return the columns that may be of an older form; `holds`: rows that say "on", "there".
 
-    A boolean of `session_instance` that is called active in some way and is not true by default; a number of `person`
-    that refers to `session_instance`, or that is called an active instance in some way. A name with other characters
-    than `is_plain` accepts is left out.
+    `named`: OLDER_ACTIVE or OLDER_POINTER -> a column's name, with or without its table; it is taken as it is named.
+    Otherwise they are found by their names and types: a boolean of `session_instance` that is called active in some way
+    and is not true by default; a number of `person` that refers to `session_instance`, or that is called an active
+    instance in some way. Raises `MirrorRefused` if a named column is missing, or cannot say what ours says.
     """
-    found = [*connection.execute(_CANDIDATES)]
+    fit = [*connection.execute(_FIT)]
+    for choice, name in named.items():
+        _require_fit(choice, name, [column for its, _, column, *_ in fit if its == choice])
     return [
         OlderColumn(choice, table, name, type_, _holds(connection, table, name, type_))
-        for choice, table, name, type_ in found
+        for choice, table, name, type_, is_likely in fit
+        if (name == _bare(named[choice], table) if choice in named else is_likely)
     ]
+
+
+def unlikely(connection: Connection, found: Sequence[OlderColumn]) -> list[tuple[str, str]]:
+    """Return the columns that could say what ours say, if they were named, and their types; only where none was found.
+
+    As `table.name`.
+    """
+    there = {column.choice for column in found}
+    fit = connection.execute(_FIT)
+    return [(f"{table}.{name}", type_) for choice, table, name, type_, _ in fit if choice not in there]
+
+
+def _require_fit(choice: str, name: str, fit: Sequence[str]) -> None:
+    table = TABLES[choice]
+    if _bare(name, table) not in fit:
+        there = ", ".join(fit) or "there is none"
+        raise MirrorRefused(
+            f"{OPTIONS[choice]}={name!r}: expected {_KINDS[choice]} of {table} that is not generated: {there}"
+        )
+
+
+def _bare(name: str, table: str) -> str:
+    return name.removeprefix(f"{table}.")
+
+
+_KINDS = {OLDER_ACTIVE: "a boolean", OLDER_POINTER: "a number (integer or bigint)"}
 
 
 def _holds(connection: Connection, table: str, name: str, type_: str) -> int:
@@ -51,62 +84,41 @@ def _holds(connection: Connection, table: str, name: str, type_: str) -> int:
     return int(connection.scalar(statement) or 0)
 
 
-# The catalogue: SQLAlchemy Core has no tables for it.
-_CANDIDATES = text(
+# The catalogue: SQLAlchemy Core has no tables for it. A name with other characters than `is_plain` accepts is left out.
+_FIT = text(
     r"""
     SELECT CASE c.relname WHEN 'person' THEN 'older_pointer' ELSE 'older_active' END, c.relname, attname,
-        format_type(atttypid, NULL)
+        format_type(atttypid, NULL),
+        CASE c.relname WHEN 'person' THEN attname ~* '(active|current).*instance' OR EXISTS (
+            SELECT FROM pg_constraint WHERE contype = 'f' AND conrelid = attrelid AND conkey = ARRAY[attnum]
+            AND confrelid = to_regclass('session_instance')
+        ) ELSE attname ~* 'active' AND coalesce(pg_get_expr(adbin, adrelid), '') <> 'true' END
     FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
     LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
     WHERE attnum > 0 AND NOT attisdropped AND attgenerated = '' AND attidentity = '' AND attname ~ '^[\w$]+$'
-    AND attname NOT IN ('active', 'active_session_instance_id', 'person_id')
+    AND attname NOT IN ('active', 'is_cancelled', 'active_session_instance_id', 'person_id')
     AND (
-        attrelid = to_regclass('session_instance') AND atttypid = 'bool'::regtype AND attname ~* 'active'
-        AND coalesce(pg_get_expr(adbin, adrelid), '') <> 'true'
-        OR attrelid = to_regclass('person') AND atttypid IN ('int4'::regtype, 'int8'::regtype) AND (
-            attname ~* '(active|current).*instance'
-            OR EXISTS (
-                SELECT FROM pg_constraint WHERE contype = 'f' AND conrelid = attrelid AND conkey = ARRAY[attnum]
-                AND confrelid = to_regclass('session_instance')
-            )
-        )
+        attrelid = to_regclass('session_instance') AND atttypid = 'bool'::regtype
+        OR attrelid = to_regclass('person') AND atttypid IN ('int4'::regtype, 'int8'::regtype)
     )
     ORDER BY 1, 3
     """
 )
 
 
-def choose(found: Sequence[OlderColumn], active: str | None, pointer: str | None) -> list[OlderColumn]:
-    """Return the columns to keep equal to ours: those that are named, else the only ones that there are.
-
-    Raises `MirrorRefused` if a named one is none of those found, if several are left, or none at all.
-    """
-    chosen = [
-        column
-        for choice, name, option in (
-            (OLDER_ACTIVE, active, "--active-column"),
-            (OLDER_POINTER, pointer, "--pointer-column"),
-        )
-        if (column := _choose([each for each in found if each.choice == choice], name, option))
-    ]
-    if not chosen:
+def choose(found: Sequence[OlderColumn]) -> list[OlderColumn]:
+    """Return the columns to keep equal to ours. Raises `MirrorRefused` if several may be meant, or there is none."""
+    for choice, option in OPTIONS.items():
+        several = [str(column) for column in found if column.choice == choice]
+        if len(several) > 1:
+            raise MirrorRefused(f"several columns may be meant: {', '.join(several)}; name one with {option}")
+    if not found:
         raise MirrorRefused(
             "there is no older column to keep equal to ours: expected a boolean of session_instance whose name has "
-            '"active" in it, or a number of person that refers to session_instance'
+            '"active" in it, or a number of person that refers to session_instance; name one that is called otherwise '
+            "with --active-column or --pointer-column"
         )
-    return chosen
-
-
-def _choose(found: Sequence[OlderColumn], name: str | None, option: str) -> OlderColumn | None:
-    there = ", ".join(map(str, found)) or "none"
-    if name is None:
-        if len(found) > 1:
-            raise MirrorRefused(f"several columns may be meant: {there}; name one with {option}")
-        return found[0] if found else None
-    for column in found:
-        if name in {column.name, str(column)}:
-            return column
-    raise MirrorRefused(f"{option}={name!r}: expected one of: {there}")
+    return [*found]
 
 
 def is_plain(name: str) -> bool:

@@ -17,6 +17,7 @@ from core.adoption.findings import Finding
 from core.adoption.removal import Removal
 from core.db import database, is_embedded
 from core.errors import DatabaseUnavailable, MirrorRefused, SeisiunError
+from core.migrations import older_columns
 from core.migrations.inventory import Inventory
 from core.migrations.older_columns import quoted
 from core.settings import load_settings
@@ -26,6 +27,10 @@ from scheduler.commands.database import command_engine
 
 NOT_READY, CANNOT_LOOK = 1, 2
 MOST_ROWS = 10
+OURS = {
+    choices.OLDER_ACTIVE: "session_instance.active",
+    choices.OLDER_POINTER: "person.active_session_instance_id",
+}
 
 PLANNING = (
     click.option(
@@ -54,6 +59,12 @@ def chosen_planning(plan_only_where: str | None, plan_ahead_from: str | None) ->
     return {name: column for name, column in named.items() if column}
 
 
+def chosen_older(active_column: str | None, pointer_column: str | None) -> dict[str, str]:
+    """Return the older columns that the options name."""
+    named = {choices.OLDER_ACTIVE: active_column, choices.OLDER_POINTER: pointer_column}
+    return {name: column for name, column in named.items() if column}
+
+
 @contextmanager
 def app_database() -> Iterator[str]:
     """Yield the URL of the app's database. Raises `DatabaseUnavailable` where none is configured."""
@@ -67,11 +78,11 @@ def app_database() -> Iterator[str]:
 # --check
 
 
-def check(planning: Mapping[str, str], *, as_json: bool) -> None:
-    """Print what was found, and end with its exit status."""
+def check(named: Mapping[str, str], *, as_json: bool) -> None:
+    """Print what was found, and end with its exit status. `named`: the columns that the options name."""
     try:
         with app_database() as url:
-            found = checks.check(url, load_settings(), planning)
+            found = checks.check(url, load_settings(), named)
     except (SeisiunError, DBAPIError) as error:
         click.echo(f"Error: cannot look: {' '.join(str(getattr(error, 'orig', error)).split())}", err=True)
         sys.exit(CANNOT_LOOK)
@@ -114,19 +125,21 @@ def _finding(finding: Finding) -> Iterator[str]:
 # --mirror, --drop-mirror
 
 
-def mirror(url: str, hindrances: list[str], active: str | None, pointer: str | None) -> None:
+def mirror(url: str, hindrances: list[str], named: Mapping[str, str]) -> None:
     """Begin the take-over, once a daemon is healthy; say what is mirrored, and how many rows were brought into line."""
     if hindrances:
         raise MirrorRefused(
             f"nothing was changed: {'; '.join(hindrances)}. Until a healthy daemon keeps our columns true, yours "
             "would show what is not so"
         )
-    columns = takeover.begin(url, active, pointer)
+    columns = takeover.begin(url, named)
     for column in columns:
-        ours = (
-            "session_instance.active" if column.choice == choices.OLDER_ACTIVE else "person.active_session_instance_id"
+        click.echo(f"mirroring: {column} is kept equal to {OURS[column.choice]}")
+    for choice in OURS.keys() - {column.choice for column in columns}:
+        click.echo(
+            f"not mirrored: {OURS[choice]}; if a column of yours says the same, name it with "
+            f"{older_columns.OPTIONS[choice]}"
         )
-        click.echo(f"mirroring: {column} is kept equal to {ours}")
     changed, left = takeover.bring_into_line(url)
     click.echo(f"rows brought into line: {changed}")
     if left:

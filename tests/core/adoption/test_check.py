@@ -15,7 +15,7 @@ from core.adoption.check import Check
 from core.adoption.findings import Finding
 from core.choices import PLAN_ONLY_WHERE
 from core.db import create_engine
-from core.errors import MigrationRefused
+from core.errors import MigrationRefused, MirrorRefused
 from core.migrations import migrate
 from core.settings import Settings
 from tests.core.adoption import older_app
@@ -34,8 +34,8 @@ def app(empty_database_url: str) -> Iterator[Connection]:
         yield connection
 
 
-def check(url: str, **planning: str) -> Check:
-    return checks.check(url, Settings(), planning)
+def check(url: str, **named: str) -> Check:
+    return checks.check(url, Settings(), named)
 
 
 def finding(found: Check, kind: str) -> Finding | None:
@@ -187,6 +187,26 @@ def test_a_boolean_that_is_true_by_default_says_something_else(app: Connection, 
     execute(app, "ALTER TABLE session_instance ADD COLUMN is_active boolean DEFAULT true")
 
     assert "session_instance.is_active" not in says(check(empty_database_url), "older_columns")
+
+
+def test_columns_of_other_spellings_are_asked_for_and_taken_as_they_are_named(
+    app: Connection, empty_database_url: str
+) -> None:
+    execute(app, "ALTER TABLE session_instance RENAME COLUMN is_active TO live")
+    execute(app, "ALTER TABLE person DROP COLUMN at_active_session_instance_id, ADD COLUMN gig integer")
+    _, today, person_id = older_app.add_evening_now(app)
+
+    found = check(empty_database_url)
+    assert says(found, "older_columns") == {}
+    assert says(found, "unrecognised") == {"session_instance.live": "boolean", "person.gig": "integer"}
+
+    named = check(empty_database_url, older_active="live", older_pointer="gig")
+    assert says(named, "older_columns").keys() == {"session_instance.live", "person.gig"}
+    assert says(named, "unrecognised") == {}
+    assert says(named, "bits") == {today: "comes on: its window is open now"}
+    assert says(named, "people") == {person_id: f"from nowhere to instance {today}"}
+    with pytest.raises(MirrorRefused, match="--active-column='is_on': expected a boolean of session_instance"):
+        check(empty_database_url, older_active="is_on")
 
 
 def test_bits_and_people_that_will_be_other_than_the_older_columns_say(

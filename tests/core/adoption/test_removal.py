@@ -116,7 +116,7 @@ def test_it_is_refused_while_a_daemon_is_alive_or_older_columns_follow_ours_or_a
     app: Connection, empty_database_url: str
 ) -> None:
     migrate(empty_database_url)
-    takeover.begin(empty_database_url, None, None)
+    takeover.begin(empty_database_url, {})
     execute(
         app,
         "INSERT INTO daemon_heartbeat (daemon_id, host, pid, version, zone_version) "

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from core.active_session_manager import instance_saved, update_active_sessions
 from core.adoption import takeover
+from core.choices import OLDER_ACTIVE, OLDER_POINTER
 from core.db import create_engine
 from core.errors import MirrorRefused
 from core.migrations import migrate
@@ -39,8 +40,8 @@ from tests.data import (
 )
 from tests.scheduler.daemon_process import eventually
 
-OLDER_BIT = "SELECT is_active FROM session_instance WHERE session_instance_id = %s"
-OLDER_POINTER = "SELECT at_active_session_instance_id FROM person WHERE person_id = %s"
+BIT = "SELECT is_active FROM session_instance WHERE session_instance_id = %s"
+POINTER = "SELECT at_active_session_instance_id FROM person WHERE person_id = %s"
 DIFFERING = (
     "SELECT (SELECT count(*) FROM session_instance WHERE is_active IS DISTINCT FROM active), "
     "(SELECT count(*) FROM person WHERE at_active_session_instance_id IS DISTINCT FROM active_session_instance_id)"
@@ -62,7 +63,7 @@ def engine(adopted_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def mirroring(app: Connection, adopted_url: str) -> Connection:
-    takeover.begin(adopted_url, None, None)
+    takeover.begin(adopted_url, {})
     return app
 
 
@@ -72,12 +73,12 @@ def mirroring(app: Connection, adopted_url: str) -> Connection:
 def test_the_older_columns_say_what_ours_say_in_the_same_transaction(mirroring: Connection, engine: Engine) -> None:
     session_id, today, person_id = older_app.add_evening_now(mirroring)
     update_active_sessions(engine)
-    assert (value(mirroring, OLDER_BIT, today), value(mirroring, OLDER_POINTER, person_id)) == (True, today)
+    assert (value(mirroring, BIT, today), value(mirroring, POINTER, person_id)) == (True, today)
 
     change_session(mirroring, session_id, termination_date="2020-01-01")
     update_active_sessions(engine)
 
-    assert (value(mirroring, OLDER_BIT, today), value(mirroring, OLDER_POINTER, person_id)) == (False, None)
+    assert (value(mirroring, BIT, today), value(mirroring, POINTER, person_id)) == (False, None)
 
 
 def test_the_past_is_brought_into_line_in_batches_and_empty_bits_are_left(app: Connection, adopted_url: str) -> None:
@@ -94,7 +95,7 @@ def test_the_past_is_brought_into_line_in_batches_and_empty_bits_are_left(app: C
     )
     touched = "SELECT count(*) FROM session_instance WHERE last_modified_date > %s"
     begun = value(app, "SELECT clock_timestamp()")
-    takeover.begin(adopted_url, None, None)
+    takeover.begin(adopted_url, {})
 
     assert takeover.bring_into_line(adopted_url) == (1900, 0)
 
@@ -109,7 +110,7 @@ def test_a_row_that_another_transaction_holds_is_left_and_the_resync_mends_it(
 ) -> None:
     monkeypatch.setattr(takeover, "HELD_FOR_SECONDS", 0.3)
     execute(app, "UPDATE session_instance SET is_active = true")
-    takeover.begin(adopted_url, None, None)
+    takeover.begin(adopted_url, {})
     with connected(adopted_url, autocommit=False) as other:
         execute(other, "SELECT FROM session_instance WHERE session_instance_id = 2 FOR UPDATE")
         assert takeover.bring_into_line(adopted_url) == (3, 1)
@@ -148,7 +149,7 @@ def test_what_the_old_code_writes_is_put_right_in_the_same_statement(mirroring: 
     ):
         execute(mirroring, wrong)
         assert execute(mirroring, DIFFERING) == [(0, 0)], wrong
-    assert (value(mirroring, OLDER_BIT, today), value(mirroring, OLDER_POINTER, person_id)) == (True, today)
+    assert (value(mirroring, BIT, today), value(mirroring, POINTER, person_id)) == (True, today)
 
 
 def test_an_app_that_clears_the_pointer_and_deletes_the_evening_goes_on(mirroring: Connection, engine: Engine) -> None:
@@ -159,15 +160,15 @@ def test_an_app_that_clears_the_pointer_and_deletes_the_evening_goes_on(mirrorin
     )
     add_check_in(mirroring, other, person_id, created_date=datetime.now(UTC) - timedelta(days=9))
     update_active_sessions(engine)
-    at = value(mirroring, OLDER_POINTER, person_id)
+    at = value(mirroring, POINTER, person_id)
     execute(mirroring, "UPDATE person SET at_active_session_instance_id = NULL WHERE person_id = %s", person_id)
     execute(mirroring, "DELETE FROM session_instance_person WHERE session_instance_id = %s", at)
 
     delete_instance(mirroring, at)
 
-    assert value(mirroring, OLDER_POINTER, person_id) is None
+    assert value(mirroring, POINTER, person_id) is None
     update_active_sessions(engine)
-    assert value(mirroring, OLDER_POINTER, person_id) == ({today, other} - {at}).pop()
+    assert value(mirroring, POINTER, person_id) == ({today, other} - {at}).pop()
     assert session_id
 
 
@@ -186,9 +187,9 @@ def test_a_pass_does_not_wait_for_an_evening_that_the_app_holds_while_it_holds_p
         execute(other, "SELECT FROM session_instance WHERE session_instance_id = %s FOR UPDATE", today)
         result = update_active_sessions(engine)
         assert (sorted(result.sessions), sorted(result.deferred)) == ([session_id], [session_id])
-        assert value(mirroring, OLDER_POINTER, late) is None
+        assert value(mirroring, POINTER, late) is None
     update_active_sessions(engine)
-    assert value(mirroring, OLDER_POINTER, late) == today
+    assert value(mirroring, POINTER, late) == today
 
 
 def test_a_hook_in_the_apps_transaction_shows_the_app_its_own_column(
@@ -199,7 +200,7 @@ def test_a_hook_in_the_apps_transaction_shows_the_app_its_own_column(
     with connected(adopted_url, autocommit=False) as db:
         change_instance(db, today, is_cancelled=True)
         instance_saved(db, today)
-        assert (value(db, OLDER_BIT, today), value(db, OLDER_POINTER, person_id)) == (False, None)
+        assert (value(db, BIT, today), value(db, POINTER, person_id)) == (False, None)
 
 
 def test_p4_an_older_column_that_follows_ours_is_no_touch(mirroring: Connection, engine: Engine) -> None:
@@ -210,7 +211,7 @@ def test_p4_an_older_column_that_follows_ours_is_no_touch(mirroring: Connection,
     assert times_of(mirroring, session_id) == ["2026-12-01 19:00-22:00"]
     execute(mirroring, "ALTER TABLE session_instance DISABLE TRIGGER touched")
     execute(mirroring, "UPDATE session_instance SET is_active = NULL WHERE session_id = %s", session_id)
-    takeover.begin(engine.url.render_as_string(hide_password=False), None, None)
+    takeover.begin(engine.url.render_as_string(hide_password=False), {})
 
     change_session(mirroring, session_id, recurrence="")
     reconcile_at(engine, NOON)
@@ -225,7 +226,7 @@ def test_a_lock_that_the_app_holds_delays_it_and_nobody_waits_long_behind_it(app
     longest = 0.0
     with ThreadPoolExecutor(1) as pool, connected(adopted_url, autocommit=False) as other:
         execute(other, "UPDATE session_instance SET comments = 'x' WHERE session_instance_id = 1")
-        beginning = pool.submit(takeover.begin, adopted_url, None, None)
+        beginning = pool.submit(takeover.begin, adopted_url, {})
         until = time.monotonic() + 1.5
         while time.monotonic() < until:
             begun = time.monotonic()
@@ -249,7 +250,7 @@ def test_an_app_that_clears_the_pointer_can_delete_an_evening_at_each_moment_of_
     with ThreadPoolExecutor(1) as pool:
         with connected(adopted_url, autocommit=False) as other:
             execute(other, "LOCK TABLE session_instance IN ROW EXCLUSIVE MODE")
-            beginning = pool.submit(takeover.begin, adopted_url, None, None)
+            beginning = pool.submit(takeover.begin, adopted_url, {})
             time.sleep(1)
             assert execute(app, POINTERS_TRIGGERS) == []
         beginning.result(30)
@@ -273,13 +274,9 @@ def test_several_columns_that_may_be_meant_are_named_and_one_is_chosen_by_name(
     with pytest.raises(
         MirrorRefused, match=r"several columns may be meant: session_instance\.currentlyActive, session"
     ):
-        takeover.begin(adopted_url, None, None)
-    with pytest.raises(
-        MirrorRefused, match=r"--active-column='is_on': expected one of: session_instance\.currentlyActive"
-    ):
-        takeover.begin(adopted_url, "is_on", None)
+        takeover.begin(adopted_url, {})
 
-    chosen = takeover.begin(adopted_url, "currentlyActive", None)
+    chosen = takeover.begin(adopted_url, {OLDER_ACTIVE: "currentlyActive"})
 
     assert [str(each) for each in chosen] == [
         "session_instance.currentlyActive",
@@ -289,10 +286,55 @@ def test_several_columns_that_may_be_meant_are_named_and_one_is_chosen_by_name(
     assert value(app, 'SELECT "currentlyActive" FROM session_instance WHERE session_instance_id = 1') is True
 
 
+def test_columns_of_any_spelling_are_taken_as_they_are_named_and_again_without_a_name(
+    app: Connection, engine: Engine, adopted_url: str
+) -> None:
+    """No "active" in the name, true by default; and a pointer without a foreign key."""
+    execute(app, "ALTER TABLE session_instance ADD COLUMN live boolean DEFAULT true")
+    execute(app, "ALTER TABLE person ADD COLUMN gig bigint")
+    _, today, person_id = older_app.add_evening_now(app)
+    for named in ({OLDER_ACTIVE: "session_instance.live", OLDER_POINTER: "gig"}, {}):
+        chosen = takeover.begin(adopted_url, named)
+        assert [str(each) for each in chosen] == ["session_instance.live", "person.gig"]
+    takeover.bring_into_line(adopted_url)
+    update_active_sessions(engine)
+
+    assert value(app, "SELECT array_agg(session_instance_id) FROM session_instance WHERE live") == [today]
+    assert value(app, "SELECT gig FROM person WHERE person_id = %s", person_id) == today
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        (
+            {OLDER_ACTIVE: "is_on"},
+            r"--active-column='is_on': expected a boolean of session_instance that is not generated: is_active$",
+        ),
+        ({OLDER_ACTIVE: "active"}, "--active-column='active': expected a boolean"),
+        ({OLDER_ACTIVE: "is_cancelled"}, "--active-column='is_cancelled': expected a boolean"),
+        ({OLDER_ACTIVE: "comments"}, "--active-column='comments': expected a boolean"),
+        (
+            {OLDER_POINTER: "sms_number"},
+            (
+                r"--pointer-column='sms_number': expected a number \(integer or bigint\) of person that is not "
+                "generated: at_active_session_instance_id$"
+            ),
+        ),
+    ],
+)
+def test_a_named_column_that_does_not_fit_is_refused_with_those_that_do(
+    app: Connection, adopted_url: str, named: dict[str, str], told: str
+) -> None:
+    before = catalogue(app)
+    with pytest.raises(MirrorRefused, match=told):
+        takeover.begin(adopted_url, named)
+    assert catalogue(app) == before
+
+
 def test_an_app_without_an_older_form_is_told_what_was_looked_for(empty_database_url: str) -> None:
     migrate(empty_database_url)
     with pytest.raises(MirrorRefused, match='expected a boolean of session_instance whose name has "active" in it'):
-        takeover.begin(empty_database_url, None, None)
+        takeover.begin(empty_database_url, {})
 
 
 def test_a_role_that_owns_nothing_changes_nothing(app: Connection, adopted_url: str) -> None:
@@ -302,7 +344,7 @@ def test_a_role_that_owns_nothing_changes_nothing(app: Connection, adopted_url: 
     before = catalogue(app)
 
     with pytest.raises(ProgrammingError, match="permission denied"):
-        takeover.begin(url.render_as_string(hide_password=False), None, None)
+        takeover.begin(url.render_as_string(hide_password=False), {})
 
     assert catalogue(app) == before
     execute(app, "DROP OWNED BY stranger_of_takeover; DROP ROLE stranger_of_takeover")
@@ -315,10 +357,10 @@ def test_it_ends_and_begins_again_and_the_older_columns_stay(app: Connection, en
     before = catalogue(app)
     _, today, _ = older_app.add_evening_now(app)
     for _ in range(2):
-        takeover.begin(adopted_url, None, None)
-        takeover.begin(adopted_url, None, None)
+        takeover.begin(adopted_url, {})
+        takeover.begin(adopted_url, {})
         update_active_sessions(engine)
-        assert value(app, OLDER_BIT, today) is True
+        assert value(app, BIT, today) is True
         with engine.connect() as connection:
             assert damage(connection) == []
 
@@ -326,9 +368,9 @@ def test_it_ends_and_begins_again_and_the_older_columns_stay(app: Connection, en
 
         assert sorted(ended.values()) == ["person.at_active_session_instance_id", "session_instance.is_active"]
         assert catalogue(app) == before
-        assert value(app, OLDER_BIT, today) is True
+        assert value(app, BIT, today) is True
         execute(app, "UPDATE session_instance SET is_active = false WHERE session_instance_id = %s", today)
-        assert value(app, OLDER_BIT, today) is False, "what the old code writes stays again"
+        assert value(app, BIT, today) is False, "what the old code writes stays again"
     assert takeover.end(adopted_url) == {}
 
 
@@ -368,6 +410,6 @@ def test_a_column_that_is_dropped_by_force_ends_its_mirror_and_hurts_nothing(
 
     assert update_active_sessions(engine).failed == {}
 
-    assert value(mirroring, OLDER_POINTER, person_id) == today
+    assert value(mirroring, POINTER, person_id) == today
     with engine.connect() as connection:
         assert (damage(connection), older_columns.differing(connection)) == ([], 0)

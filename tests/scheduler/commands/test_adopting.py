@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from core.migrations import migrate
+from scheduler.commands import adopting
 from tests.commands import run
 from tests.core.adoption import older_app
 from tests.core.migrations.catalogue import catalogue
@@ -130,6 +132,22 @@ def test_mirror_is_refused_until_a_daemon_is_healthy(app: Connection, empty_data
     assert catalogue(app) == before
 
 
+def test_mirror_says_which_of_our_columns_it_does_not_mirror(
+    app: Connection, empty_database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execute(app, "ALTER TABLE person RENAME COLUMN at_active_session_instance_id TO gig")
+    execute(app, "ALTER TABLE person DROP CONSTRAINT person_at_active_session_instance_id_fkey")
+    migrate(empty_database_url)
+
+    adopting.mirror(empty_database_url, [], {})
+
+    told = (
+        "not mirrored: person.active_session_instance_id; if a column of yours says the same, name it with "
+        "--pointer-column\n"
+    )
+    assert told in capsys.readouterr().out
+
+
 def test_the_take_over_step_by_step_and_back(app: Connection, empty_database_url: str, daemons: Daemons) -> None:
     url = empty_database_url
     _, today, person_id = older_app.add_evening_now(app)
@@ -169,6 +187,8 @@ def test_the_take_over_step_by_step_and_back(app: Connection, empty_database_url
 def test_one_step_at_a_time(empty_database_url: str) -> None:
     status, _, err = scheduler(empty_database_url, "adopt")
     assert (status, "expected one of --check, --mirror, --drop-mirror, --remove" in err) == (2, True)
+    status, _, err = scheduler(empty_database_url, "adopt", "--drop-mirror", "--active-column", "live")
+    assert (status, "expected --mirror or --check with --active-column and --pointer-column" in err) == (2, True)
 
 
 # adopt --remove
