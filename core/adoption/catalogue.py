@@ -8,8 +8,10 @@ from sqlalchemy import Connection, text
 
 from core.adoption.findings import Finding, Row, found
 from core.migrations import OLDEST_SERVER
+from core.migrations.definition import definition
 from core.migrations.inventory import Inventory
 from core.migrations.live import LOCK_TIMEOUT_MS
+from core.migrations.privileges import APP, app_triggers
 from core.store.views import reports
 
 SCANNED_MB_A_SECOND = 50  # a slow disk
@@ -96,13 +98,23 @@ def empty_columns(connection: Connection, columns: Columns) -> list[Finding]:
 
 def triggers(connection: Connection) -> list[Finding]:
     """Find the app's triggers that each flip fires, and each move of a person."""
-    rows = [Row(f"{table}.{name}", f"calls {call}") for table, name, call in connection.execute(_TRIGGERS)]
+    used = {(each.table, each.name): each.uses for each in app_triggers(connection)}
+    rows = [
+        Row(f"{table}.{name}", f"calls {call}" + _uses(used.get((table, name))))
+        for table, name, call in connection.execute(_TRIGGERS)
+    ]
     return found(
         "triggers",
         "triggers of yours that each flip fires, or each move of a person",
         rows,
-        "What they write looks like an edit: a view of recent activity says that the row was modified",
+        "What they write looks like an edit: a view of recent activity says that the row was modified. They run as the "
+        "role that writes: to a daemon's own role `python -m seisiun grants ROLE --daemon` grants what their source "
+        "names",
     )
+
+
+def _uses(tables: Iterable[str] | None) -> str:
+    return f", which uses {', '.join(sorted(tables))}" if tables else ""
 
 
 # 16 is an UPDATE's bit in tgtype; a trigger with a list of columns fires only where one of them is written.

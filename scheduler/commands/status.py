@@ -78,6 +78,7 @@ def status(connection: Connection) -> Status:
         *_daemon_problems(daemons),
         *_mirror_problems(connection, mirroring, daemons),
         *_overdue_problems(overdue),
+        *_failing_problems(unreadable),
         *_unreadable_problems(unreadable),
     )
     return Status(
@@ -107,6 +108,7 @@ def hindrances(connection: Connection) -> list[str]:
         *_schema_problems(connection),
         *_daemon_problems(heartbeats.heartbeats(connection)),
         *_overdue_problems(reports.overdue(connection, LATE)),
+        *_failing_problems(reports.unreadable(connection)),
     ]
 
 
@@ -169,14 +171,28 @@ def _is_alive(daemon: HeartbeatRow) -> bool:
 
 def _unreadable_problems(unreadable: list[Unreadable]) -> list[str]:
     """Return a problem where a session that cannot be read has something on or ahead: people may come."""
-    live = [screens.name(session.name) for session in unreadable if session.is_live]
+    live = [session for session in unreadable if session.is_live and not session.is_failing]
     if not live:
         return []
-    names = ", ".join(live[:MOST_NAMES]) + (f" and {len(live) - MOST_NAMES} more" if len(live) > MOST_NAMES else "")
-    what = f"sessions that cannot be read and have something on or ahead: {len(live)}: {names}"
+    what = f"sessions that cannot be read and have something on or ahead: {_names(live)}"
     return [
         f"{what}: correct the recurrence or the zone; `python -m seisiun status --all` says what is wrong with each"
     ]
+
+
+def _failing_problems(unreadable: list[Unreadable]) -> list[str]:
+    failing = [session for session in unreadable if session.is_failing]
+    if not failing:
+        return []
+    what = f"sessions whose passes fail: {_names(failing)}; of the first: {screens.name(failing[0].error)}"
+    granting = "`python -m seisiun grants ROLE --daemon` prints what triggers of yours need in a daemon's own role"
+    return [f"{what}: correct that, and they are tried again within a minute; {granting}"]
+
+
+def _names(sessions: list[Unreadable]) -> str:
+    names = ", ".join(screens.name(session.name) for session in sessions[:MOST_NAMES])
+    more = f" and {len(sessions) - MOST_NAMES} more" if len(sessions) > MOST_NAMES else ""
+    return f"{len(sessions)}: {names}{more}"
 
 
 def _clock_notes(daemons: list[HeartbeatRow]) -> list[str]:
@@ -289,6 +305,10 @@ def _print_troubles(out: Console, status: Status, *, everything: bool) -> None:
     listed = status.unreadable if everything else status.unreadable[:MOST_NAMES]
     if listed:
         rest = len(status.unreadable) - len(listed)
-        out.print(f"unreadable: {len(status.unreadable)} sessions" + (f"; --all lists {rest} more" if rest else ""))
+        failing = sum(session.is_failing for session in status.unreadable)
+        counts = {"unreadable": len(status.unreadable) - failing, "failing": failing}
+        told = ", ".join(f"{word}: {count} sessions" for word, count in counts.items() if count)
+        out.print(told + (f"; --all lists {rest} more" if rest else ""))
     for session in listed:
-        out.print(Text(f"unreadable: session {session.session_id} {session.name!r}: {session.error}"))
+        word = "failing" if session.is_failing else "unreadable"
+        out.print(Text(f"{word}: session {session.session_id} {session.name!r}: {session.error}"))

@@ -35,13 +35,14 @@ _HOLDERS = text(
 class Unreadable:
     """A session whose last pass failed, or whose recurrence or zone cannot be read; `error` is the reason.
 
-    `is_live`: an instance of it is on, or has a window to come.
+    `is_live`: an instance of it is on, or has a window to come. `is_failing`: the pass failed, and is tried again.
     """
 
     session_id: int
     name: str
     error: str
     is_live: bool
+    is_failing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,13 @@ def unreadable(connection: Connection) -> list[Unreadable]:
     window = ActivationWindow
     is_live = exists().where(window.session_id == SessionPlan.session_id, window.phase != "over")
     statement = (
-        select(SessionPlan.session_id, MusicSession.name, func.coalesce(SessionPlan.error, ""), is_live)
+        select(
+            SessionPlan.session_id,
+            MusicSession.name,
+            func.coalesce(SessionPlan.error, ""),
+            is_live,
+            SessionPlan.failures > 0,
+        )
         .join(MusicSession, MusicSession.session_id == SessionPlan.session_id)
         .where(SessionPlan.error.is_not(None))
         .order_by(SessionPlan.session_id)

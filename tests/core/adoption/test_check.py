@@ -325,9 +325,15 @@ def test_a2_words_of_people_that_do_not_count_are_named(app: Connection, empty_d
     assert says(check(empty_database_url), "attendances") == {"going": "rows: 1"}
 
 
-@pytest.mark.usefixtures("app")
-def test_triggers_that_each_flip_fires_are_named_and_others_are_not(empty_database_url: str) -> None:
+def test_triggers_that_each_flip_fires_are_named_with_what_they_use_and_others_are_not(
+    app: Connection, empty_database_url: str
+) -> None:
     assert says(check(empty_database_url), "triggers") == {"session_instance.touched": "calls touch"}
+    execute(app, "CREATE OR REPLACE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS "
+                 "$$ BEGIN INSERT INTO session_tune VALUES (NEW.session_instance_id); RETURN NEW; END $$")  # fmt: skip
+    assert says(check(empty_database_url), "triggers") == {
+        "session_instance.touched": "calls touch, which uses public.session_tune"
+    }
 
 
 @pytest.mark.usefixtures("stranger")

@@ -5,11 +5,15 @@ from collections.abc import Iterator
 import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
+from core.active_session_manager import update_active_sessions
 from core.db import create_engine
-from core.migrations import migrate
+from core.migrations import migrate, privileges
 from core.migrations.damage import damage
+from core.migrations.privileges import grants
+from scheduler.commands.status import status
 from tests.data import add_instance, add_person, add_session, connected, execute
 
 HOSTILE = "hostile_of_privileges"
@@ -57,6 +61,11 @@ def hostile(database_url: str, app: Connection) -> Iterator[Connection]:
     with connected(url.render_as_string(hide_password=False)) as connection:
         yield connection
     execute(app, f"DROP OWNED BY {HOSTILE}; DROP ROLE {HOSTILE}")
+
+
+def url_of(app: Connection) -> str:
+    parts = app.info
+    return f"postgresql://{parts.user}:{parts.password}@{parts.host}:{parts.port}/{parts.dbname}"
 
 
 def test_nobody_but_the_owner_has_any_privilege_on_what_is_ours(every_database_url: str) -> None:
@@ -188,6 +197,73 @@ def test_every_trigger_function_serves_the_triggers_of_its_own_table_only(app: C
 
 def _all_rows(app: Connection) -> dict[str, list[tuple[object, ...]]]:
     return {table: execute(app, f"SELECT * FROM {table}") for table in (*TABLES, *APP_TABLES)}
+
+
+# What triggers of the app's need
+
+
+HISTORY = """
+CREATE TABLE history (history_id serial PRIMARY KEY, about integer);
+CREATE FUNCTION note_history() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN INSERT INTO history (about) VALUES (NEW.session_instance_id); RETURN NULL; END $$;
+CREATE TRIGGER history AFTER UPDATE ON session_instance FOR EACH ROW EXECUTE FUNCTION note_history();
+CREATE FUNCTION as_owner() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN INSERT INTO history (about) VALUES (0); RETURN NULL; END $$;
+CREATE TRIGGER as_owner AFTER UPDATE ON person FOR EACH ROW EXECUTE FUNCTION as_owner();
+"""
+
+
+def test_a_daemons_own_role_is_granted_what_triggers_of_the_apps_write_and_status_says_what_it_lacks(
+    database_url: str, app: Connection, hostile: Connection
+) -> None:
+    """`hostile` may only connect; it becomes the daemon's role."""
+    execute(app, HISTORY)
+    owner, engine = create_engine(database_url), create_engine(url_of(hostile))
+    session_id = add_session(app, timezone="UTC")
+    today = add_instance(app, session_id, str(execute(app, "SELECT current_date")[0][0]), "00:00", "23:59")
+    try:
+        with owner.connect() as connection:
+            granted = grants(connection, HOSTILE, daemon=True)
+        for statement in granted:
+            if "history" not in statement:
+                execute(app, statement)
+        failed = update_active_sessions(engine).failed
+        assert failed == {session_id: "InsufficientPrivilege: permission denied for table history"}
+        with owner.connect() as connection:
+            problems = " ".join(status(connection).problems)
+        assert f"sessions whose passes fail: 1: The Cobblestone; of the first: {failed[session_id]}" in problems
+        assert "cannot be read" not in problems
+
+        assert [statement for statement in granted if "history" in statement] == [
+            f"GRANT INSERT ON public.history TO {HOSTILE}; -- for your trigger session_instance.history",
+            f"GRANT USAGE ON SEQUENCE public.history_history_id_seq TO {HOSTILE};",
+        ]
+        for statement in granted:
+            execute(app, statement)
+        execute(app, "UPDATE session SET active_buffer_minutes_before = 59")
+        assert update_active_sessions(engine).failed == {}
+        assert execute(app, "SELECT about FROM history") == [(today,)]
+    finally:
+        engine.dispose()
+        owner.dispose()
+
+
+@pytest.mark.parametrize(
+    ("source", "needed"),
+    [
+        ("INSERT INTO history (about) VALUES (1) ON CONFLICT DO NOTHING", {"SELECT", "INSERT", "UPDATE"}),
+        ("UPDATE history SET about = 1", {"SELECT", "UPDATE"}),
+        ('DELETE\n FROM ONLY public."history"', {"SELECT", "DELETE"}),
+        ("PERFORM 1 FROM history", {"SELECT"}),
+        ("PERFORM 1 FROM unnest(ARRAY[1]) JOIN nothing ON true", None),
+    ],
+)
+def test_what_a_function_needs_is_read_from_its_source(
+    engine: Engine, app: Connection, source: str, needed: set[str] | None
+) -> None:
+    execute(app, HISTORY)
+    with engine.connect() as connection:
+        assert privileges._uses(connection, source) == ({"public.history": needed} if needed else {})
 
 
 # The guard of the mirror

@@ -10,7 +10,8 @@ SELECT
         SELECT *
         FROM activation_window
         WHERE activation_window.session_id = session_plan.session_id AND activation_window.phase != 'over'
-    ) AS anon_1
+    ) AS anon_1,
+    session_plan.failures > 0 AS anon_2
 FROM session_plan
 JOIN session ON session.session_id = session_plan.session_id
 WHERE session_plan.error IS NOT NULL
