@@ -12,7 +12,6 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from core import choices
-from core.adoption import catalogue
 from core.adoption.findings import Row
 from core.adoption.takeover import mirrored
 from core.errors import RemovalRefused
@@ -123,12 +122,6 @@ def hindrances(connection: Connection, found: Removal, alive_within: timedelta) 
     """Return why nothing may be taken now; a daemon is alive if its last beat is younger than `alive_within`."""
     mirrors = ", ".join(mirrored(choices.read(connection)).values())
     alive = heartbeats.heartbeats(connection) if "daemon_heartbeat" in found.tables else []
-    views = (
-        f"{reader} reads {name}: drop it first"
-        for name in found.columns
-        for reader in catalogue.readers(connection, *name.split("."))
-        if reader.startswith("view ")
-    )
     return [
         *[f"{mirrors} are kept equal to our columns: run `adopt --drop-mirror` first"] * bool(mirrors),
         *(
@@ -136,8 +129,42 @@ def hindrances(connection: Connection, found: Removal, alive_within: timedelta) 
             for one in alive
             if abs(one.beat_age) < alive_within
         ),
-        *views,
+        *(f"{what} depends on {name}: drop or change it first" for what, name in _dependents(connection, found)),
     ]
+
+
+def _dependents(connection: Connection, found: Removal) -> list[tuple[str, str]]:
+    """Return what of the app's depends on what would be taken, each with what it depends on: DROP would fail."""
+    ours = {"columns": [*found.columns], "tables": [*found.tables], "functions": [*found.functions]}
+    return [(what, name) for what, name in connection.execute(_DEPENDENTS, ours)]
+
+
+# What depends automatically ('a', 'i') goes with ours: indexes and constraints of the column, rows' types.
+_DEPENDENTS = text(
+    """
+    WITH ours AS (
+        SELECT 'pg_class'::regclass AS kind, attrelid AS oid, attnum::int AS part, name
+        FROM unnest(CAST(:columns AS text[])) name JOIN pg_attribute
+        ON attrelid = to_regclass(split_part(name, '.', 1)) AND attname = split_part(name, '.', 2)
+        UNION ALL
+        SELECT 'pg_class'::regclass, c.oid, 0, name
+        FROM unnest(CAST(:tables AS text[])) name JOIN pg_class c ON c.oid = to_regclass(name)
+        UNION ALL
+        SELECT 'pg_type'::regclass, reltype, 0, name
+        FROM unnest(CAST(:tables AS text[])) name JOIN pg_class c ON c.oid = to_regclass(name)
+        UNION ALL
+        SELECT 'pg_proc'::regclass, to_regprocedure(name), 0, name FROM unnest(CAST(:functions AS text[])) name
+    )
+    SELECT coalesce('view ' || ev_class::regclass, pg_describe_object(d.classid, d.objid, d.objsubid)) AS what,
+        min(ours.name)
+    FROM ours JOIN pg_depend d ON (refclassid, refobjid) = (kind, ours.oid) AND part IN (0, refobjsubid)
+    LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+    LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
+    LEFT JOIN pg_proc p ON p.oid = tgfoid
+    WHERE tgisinternal IS NOT TRUE AND coalesce(p.proname, '') NOT LIKE 'seisiun%'
+    GROUP BY what HAVING bool_and(deptype = 'n') ORDER BY what
+    """
+)
 
 
 def remove(url: str, alive_within: timedelta) -> Removal:

@@ -131,13 +131,66 @@ def test_it_is_refused_while_a_daemon_is_alive_or_older_columns_follow_ours_or_a
     assert str(refused.value) == (
         "nothing was taken: session_instance.is_active, person.at_active_session_instance_id are kept equal to our "
         "columns: run `adopt --drop-mirror` first; the daemon host:7 is alive: stop it first; "
-        "view is_on reads session_instance.active: drop it first"
+        "view is_on depends on session_instance.active: drop or change it first"
     )
     assert catalogue(app) == before
 
     takeover.end(empty_database_url)
     execute(app, "UPDATE daemon_heartbeat SET beat_at = now() - interval '1 minute'; DROP VIEW is_on")
     removal.remove(empty_database_url, ALIVE)
+
+
+DEPENDENTS = {
+    "a trigger that names our column": (
+        "CREATE TRIGGER on_air AFTER UPDATE OF active ON session_instance FOR EACH ROW EXECUTE FUNCTION note()",
+        "trigger on_air on table session_instance depends on session_instance.active",
+    ),
+    "a trigger that asks for it": (
+        (
+            "CREATE TRIGGER moved AFTER UPDATE ON person FOR EACH ROW WHEN ("
+            "OLD.active_session_instance_id IS DISTINCT FROM NEW.active_session_instance_id) EXECUTE FUNCTION note()"
+        ),
+        "trigger moved on table person depends on person.active_session_instance_id",
+    ),
+    "a view of our log": (
+        "CREATE VIEW flips AS SELECT session_id, done_at FROM activation_log",
+        "view flips depends on activation_log",
+    ),
+    "a foreign key to our table": (
+        "CREATE TABLE posted (about bigint REFERENCES activation_log)",
+        "constraint posted_about_fkey on table posted depends on activation_log",
+    ),
+    "a function of our rows": (
+        "CREATE FUNCTION latest(activation_log) RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint'",
+        "function latest(activation_log) depends on activation_log",
+    ),
+    "a generated column": (
+        "ALTER TABLE session_instance ADD COLUMN on_air text GENERATED ALWAYS AS (active::text) STORED",
+        "default value for column on_air of table session_instance depends on session_instance.active",
+    ),
+}
+
+
+def test_what_of_the_apps_depends_on_ours_is_named_and_nothing_is_taken(
+    app: Connection, empty_database_url: str
+) -> None:
+    migrate(empty_database_url)
+    for statement, _ in DEPENDENTS.values():
+        execute(app, statement)
+    execute(app, "CREATE INDEX on_now_by_date ON session_instance (date) WHERE active")
+    execute(app, "ALTER TABLE session_instance ADD CONSTRAINT not_both CHECK (NOT (active AND is_cancelled))")
+    before = catalogue(app)
+
+    with pytest.raises(RemovalRefused) as refused:
+        removal.remove(empty_database_url, ALIVE)
+
+    told = str(refused.value).removeprefix("nothing was taken: ").split("; ")
+    assert sorted(told) == sorted(f"{what}: drop or change it first" for _, what in DEPENDENTS.values())
+    assert catalogue(app) == before
+
+    execute(app, "DROP TRIGGER on_air ON session_instance; DROP TRIGGER moved ON person; DROP VIEW flips")
+    execute(app, "DROP TABLE posted; DROP FUNCTION latest; ALTER TABLE session_instance DROP COLUMN on_air")
+    removal.remove(empty_database_url, ALIVE)  # the index and the check go with the column
 
 
 def test_what_is_cut_off_at_any_step_goes_on_or_is_adopted_again(app: Connection, empty_database_url: str) -> None:
