@@ -75,8 +75,13 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
     )
     if options.is_ahead:
         locked, to_plan = locked - to_plan, frozenset()
-    # Requests are stamped by the real clock: beside a stated `now` they mean nothing.
-    requested = {} if options.now else {id_: state.requested_at for id_, state in states.items() if state.requested_at}
+    # Requests are stamped by the real clock: beside a stated `now` they mean nothing. And what was requested before the
+    # first pass of all was nobody's to serve.
+    requested = (
+        {}
+        if options.now or options.is_first
+        else {id_: state.requested_at for id_, state in states.items() if state.requested_at}
+    )
     planned = _plan(connection, options, to_plan, now, requested)
     done = locked - planned.left
     activated = _activate(connection, options, done - planned.blocked, to_plan, now, requested=requested)

@@ -17,7 +17,8 @@ class PassOptions:
 
     `look_ahead`: how long before its window an instance may open (L2). `is_hook`: the pass runs inside the app's
     transaction; it waits for another pass up to the lock timeout. `is_ahead`: `now` has not quite come; the pass leaves
-    whatever must be planned. `notified`: sessions to plan without a request: notifications named them.
+    whatever must be planned. `notified`: sessions to plan without a request: notifications named them. `is_first`:
+    nobody has planned anything in this database before, so nothing is late (L7).
     """
 
     cause: Cause
@@ -27,6 +28,7 @@ class PassOptions:
     is_hook: bool = False
     is_ahead: bool = False
     notified: frozenset[int] = frozenset()
+    is_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

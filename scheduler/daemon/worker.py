@@ -69,6 +69,7 @@ class Worker:
         self._housekeeping = Housekeeping(self._transaction, self._agenda, settings.keep_days)
         self._dropped = 0  # rows of deleted sessions, since a task was finished
         self._lead = Lead()
+        self._is_first = False  # until it is ready: nobody has planned anything here before
         self._polled: str | None = None  # the snapshot of the latest poll
         self.progress_at = time.monotonic()
 
@@ -98,6 +99,7 @@ class Worker:
         with self._transaction() as connection:
             require_schema(connection)
             requests.make_missing_plans(connection)
+            self._is_first = self._is_first or requests.nothing_is_planned(connection)
         self._best_effort(self._housekeeping.warm_up)
         self._polled = None  # after a failover the other server may count transactions anew
         self._agenda.restart()
@@ -141,7 +143,7 @@ class Worker:
     def _do_round(self, task: Task) -> None:
         """Reconcile one round of chunks, so that an edge never waits for more; finish the task if nothing was due."""
         self._outage.passes_lost += 1  # until it has finished
-        options = PassOptions(task.cause, self._settings, notified=self._agenda.notified(task))
+        options = PassOptions(task.cause, self._settings, notified=self._agenda.notified(task), is_first=self._is_first)
         begun = time.monotonic()
         search = task.search(self._agenda.backoff.waiting(begun))
         result = reconcile(self._engine, options, search, rounds=1, one_by_one=self._outage.isolate)
@@ -209,7 +211,7 @@ class Worker:
             # Up to after the next resync: perhaps another process planned the session that we were notified about.
             self._timers.add(self._edges_within(timedelta(seconds=2 * self._settings.resync_seconds)))
         if task is tasks.START and not self._agenda.is_ready:
-            self._agenda.is_ready = True
+            self._agenda.is_ready, self._is_first = True, False
             gc.collect()
             gc.freeze()  # what exists now stays; a collection that walks through it would delay an edge
             log.info("ready", timers=len(self._timers))

@@ -72,6 +72,14 @@ def plan_states(connection: Connection, session_ids: Iterable[int]) -> dict[int,
     return {id_: PlanState(id_, read_at, tuple(requested), *state) for id_, read_at, requested, *state in found}
 
 
+def nothing_is_planned(connection: Connection) -> bool:
+    """Return whether no pass has ever planned a session that is there."""
+    return bool(connection.scalar(_NOTHING_IS_PLANNED))
+
+
+_NOTHING_IS_PLANNED = select(~exists().where(SessionPlan.zone_version.is_not(None)))
+
+
 # statement_timestamp() is the instant at which the statement arrived, before PostgreSQL took its snapshot. If we read
 # the clock later, a pass could open an instance that must stay closed:
 # 1. PostgreSQL takes the snapshot.

@@ -127,6 +127,25 @@ def test_at_its_start_it_reconciles_everything_and_arms_the_timers_of_a_day(work
     assert len(at_work.timers) == 3
 
 
+def test_l7_what_was_due_before_the_first_daemon_is_no_miss_and_what_a_later_one_finds_is(
+    work: Work, caplog: pytest.LogCaptureFixture, app: Connection
+) -> None:
+    an_hour_ago = "UPDATE plan_request SET requested_at = requested_at - interval '1 hour'"
+    adopted = session_here(app, weekly(*NOW))
+    execute(app, an_hour_ago)
+
+    at_work = work()
+    assert causes(app, adopted) == [(True, "start")]
+    assert logged(caplog, "missed") == []
+    assert value(app, "SELECT max(done_at - due_at) < interval '5 seconds' FROM activation_log")
+
+    at_work.end()
+    added_meanwhile = session_here(app, weekly(*NOW))
+    execute(app, an_hour_ago)
+    work()
+    assert [miss["session"] for miss in logged(caplog, "missed")] == [added_meanwhile]
+
+
 def test_it_says_once_that_it_is_ready(work: Work, caplog: pytest.LogCaptureFixture, app: Connection) -> None:
     instance_soon(app, session_here(app), *LATER)
     work()

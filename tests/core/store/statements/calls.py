@@ -228,6 +228,7 @@ def _queue() -> list[Call]:
         _call(requests.lock_plans, [SESSION], variant="without waiting"),
         _call(requests.lock_plans, [SESSION], wait=True, variant="waiting"),
         _call(requests.existing, [SESSION]),
+        _call(requests.nothing_is_planned),
         _call(requests.plan_states, [SESSION]),
         _call(requests.delete_read, [SESSION]),
         _call(requests.drop_orphaned),

@@ -23,6 +23,10 @@ FROM session_plan
 WHERE session_plan.session_id = any(CAST(:ids AS BIGINT[]));
 
 
+-- queue.requests.nothing_is_planned
+SELECT NOT (EXISTS (SELECT * FROM session_plan WHERE session_plan.zone_version IS NOT NULL)) AS anon_1;
+
+
 -- queue.requests.plan_states
 SELECT
     session_plan.session_id,
