@@ -7,6 +7,7 @@ that was cut off.
 import time
 from collections.abc import Mapping
 
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from core.choices import OLDER_ACTIVE, OLDER_POINTER, TABLES, read
@@ -100,6 +101,26 @@ def end(url: str) -> dict[str, str]:
 def older(chosen: Mapping[str, str]) -> dict[str, str]:
     """Return those of these choices that name an older column."""
     return {kind: chosen[kind] for kind in (OLDER_ACTIVE, OLDER_POINTER) if kind in chosen}
+
+
+def refusing_keys(connection: Connection) -> list[tuple[str, str]]:
+    """Return the foreign keys of the mirrored older pointer that refuse a DELETE of an evening: name, definition.
+
+    Without the mirror nobody writes the pointer any more, so such a DELETE of the app's would fail.
+    """
+    name = read(connection).get(OLDER_POINTER)
+    return [(key, its) for key, its in connection.execute(_REFUSING_KEYS, {"name": name})]
+
+
+# 'a' and 'r' are NO ACTION and RESTRICT. The catalogue: SQLAlchemy Core has no tables for it.
+_REFUSING_KEYS = text(
+    """
+    SELECT quote_ident(conname), pg_get_constraintdef(k.oid)
+    FROM pg_constraint k JOIN pg_attribute a ON attrelid = conrelid AND attnum = ANY (conkey)
+    WHERE contype = 'f' AND conrelid = to_regclass('person') AND confrelid = to_regclass('session_instance')
+    AND attname = CAST(:name AS text) AND confdeltype IN ('a', 'r') ORDER BY 1
+    """
+)
 
 
 def mirrored(chosen: Mapping[str, str]) -> dict[str, str]:

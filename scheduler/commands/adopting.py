@@ -23,7 +23,7 @@ from core.migrations.older_columns import quoted
 from core.settings import load_settings
 from core.store.heartbeats import BEAT_STALE
 from scheduler.commands import screens
-from scheduler.commands.database import command_engine
+from scheduler.commands.database import command_engine, connected_to
 
 NOT_READY, CANNOT_LOOK = 1, 2
 MOST_ROWS = 10
@@ -150,7 +150,9 @@ def mirror(url: str, hindrances: list[str], named: Mapping[str, str]) -> None:
 
 
 def drop_mirror(url: str) -> None:
-    """End the take-over, and say what to search the app for."""
+    """End the take-over; say what to search the app for, and what would refuse its deletes from now on."""
+    with connected_to(url) as connection:
+        keys = takeover.refusing_keys(connection)
     ended = takeover.end(url)
     if not ended:
         click.echo("nothing was mirrored")
@@ -158,6 +160,12 @@ def drop_mirror(url: str) -> None:
     columns = [name.partition(".")[::2] for name in ended.values()]
     click.echo(f"no longer mirrored: {', '.join(ended.values())}; they keep what they say now")
     click.echo(f"search your app, its views, reports and jobs for: {', '.join(name for _, name in columns)}")
+    for name, definition in keys:
+        click.echo(
+            f"warning: the constraint {name} of person, {definition}, refuses from now on to delete an evening where "
+            f"the older pointer stands still: ALTER TABLE person DROP CONSTRAINT {name};",
+            err=True,
+        )
     click.echo("once nothing reads them:")
     for table, name in columns:
         click.echo(f"  ALTER TABLE {table} DROP COLUMN {quoted(name)};")
