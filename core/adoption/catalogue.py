@@ -92,7 +92,8 @@ def empty_columns(connection: Connection, columns: Columns) -> list[Finding]:
         "empty_columns",
         "columns of session_instance that must not be empty and have no default",
         rows,
-        "The planner makes no rows that leave them empty: give each a default, or fill it in a BEFORE INSERT trigger",
+        "The planner makes no rows that leave them empty: give each a default, or fill it in a BEFORE INSERT trigger "
+        "(one whose source names the column ends this note)",
     )
 
 
@@ -134,11 +135,13 @@ _TRIGGERS = text(
 
 
 def roles(connection: Connection) -> list[Finding]:
-    """Find the roles that write the app's rows without being their owner: hooks and pages in them need grants."""
+    """Find the roles that write the app's rows without being their owner, and lack grants that hooks and pages need."""
+    needed = [(table, one) for table in definition().tables for one in APP.get(table, "SELECT").split(", ")]
+    asked = {"tables": [table for table, _ in needed], "needed": [one for _, one in needed]}
     return found(
         "roles",
-        "roles that write session_instance and do not own it",
-        [Row(role, "not the owner") for role in connection.scalars(_ROLES)],
+        "roles that write session_instance, do not own it, and lack grants on our tables",
+        [Row(role, "not the owner") for role in connection.scalars(_ROLES, asked)],
         "Their own saves go on without a grant; for hooks and pages run `python -m seisiun grants ROLE`",
     )
 
@@ -147,7 +150,10 @@ _ROLES = text(
     """
     SELECT rolname FROM pg_roles r JOIN pg_class c ON c.oid = to_regclass('session_instance')
     WHERE rolcanlogin AND NOT rolsuper AND NOT pg_has_role(r.oid, c.relowner, 'USAGE')
-    AND has_table_privilege(r.oid, c.oid, 'UPDATE') ORDER BY 1
+    AND has_table_privilege(r.oid, c.oid, 'UPDATE') AND EXISTS (
+        SELECT FROM unnest(CAST(:tables AS text[]), CAST(:needed AS text[])) n(name, privilege)
+        WHERE has_table_privilege(r.oid, to_regclass(name), privilege) IS NOT TRUE
+    ) ORDER BY 1
     """
 )
 

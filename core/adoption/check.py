@@ -110,7 +110,8 @@ def _findings(
     yield from evenings.bits(connection, bit, now)
     yield from evenings.people(connection, columns, pointer, now)
     yield from evenings.planned(of)
-    yield from _opt_in(columns, chosen)
+    if is_new:  # `migrate` has been told since, or not
+        yield from _opt_in(columns, chosen)
     yield from evenings.unreadable(connection, of)
     yield from evenings.weeks(connection, of, settings)
     yield from evenings.pairs(of)

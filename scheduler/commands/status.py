@@ -211,7 +211,7 @@ def adoption_notes(connection: Connection) -> list[str]:
         names = ", ".join(columns)
         notes.append(
             f"session_instance.{names}: NOT NULL and without a default; an instance that leaves it empty is not made, "
-            "unless a trigger of yours fills it; existing instances are activated as ever"
+            "until a BEFORE INSERT trigger names it and fills it; existing instances are activated as ever"
         )
     return notes
 

@@ -124,17 +124,23 @@ def buffers_out_of_bounds(connection: Connection) -> int:
 
 
 def columns_without_value(connection: Connection) -> list[str]:
-    """Return the columns of `session_instance` that the planner may leave empty: NOT NULL, and without a default."""
+    """Return the columns of `session_instance` that would be left empty: NOT NULL, no default, and no trigger."""
     return list(connection.scalars(_COLUMNS_WITHOUT_VALUE))
 
 
-# The catalogue: Core has no tables for it.
+# The catalogue: Core has no tables for it. 7 in tgtype is a trigger FOR EACH ROW, BEFORE, on INSERT; we take its word
+# that it fills a column which its source names.
 _COLUMNS_WITHOUT_VALUE = text(
     """
     SELECT attname FROM pg_attribute
     WHERE attrelid = 'session_instance'::regclass AND attnum > 0 AND NOT attisdropped
     AND attnotnull AND NOT atthasdef AND attidentity = '' AND attgenerated = ''
-    AND attname NOT IN ('session_id', 'date', 'start_time') ORDER BY attnum
+    AND attname NOT IN ('session_id', 'date', 'start_time')
+    AND NOT EXISTS (
+        SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = tgfoid
+        WHERE tgrelid = attrelid AND tgenabled IN ('O', 'A') AND tgtype & 7 = 7 AND position(attname IN prosrc) > 0
+    )
+    ORDER BY attnum
     """
 )
 

@@ -17,6 +17,7 @@ from core.choices import PLAN_ONLY_WHERE
 from core.db import create_engine
 from core.errors import MigrationRefused, MirrorRefused
 from core.migrations import migrate
+from core.migrations.privileges import grants
 from core.settings import Settings
 from tests.core.adoption import older_app
 from tests.core.migrations.catalogue import catalogue
@@ -337,8 +338,36 @@ def test_triggers_that_each_flip_fires_are_named_with_what_they_use_and_others_a
 
 
 @pytest.mark.usefixtures("stranger")
-def test_roles_that_write_and_own_nothing_are_named(empty_database_url: str) -> None:
+def test_roles_that_write_and_own_nothing_are_named_until_they_have_their_grants(
+    app: Connection, empty_database_url: str
+) -> None:
     assert "stranger_of_check" in says(check(empty_database_url), "roles")
+    migrate(empty_database_url)
+    assert "stranger_of_check" in says(check(empty_database_url), "roles")
+    engine = create_engine(empty_database_url)
+    with engine.connect() as connection:
+        for statement in grants(connection, "stranger_of_check", daemon=True):
+            execute(app, statement)
+    engine.dispose()
+    assert "stranger_of_check" not in says(check(empty_database_url), "roles")
+
+
+def test_questions_that_migrate_has_answered_are_not_asked_again(app: Connection, empty_database_url: str) -> None:
+    execute(app, "ALTER TABLE session_instance RENAME COLUMN is_active TO live")
+    assert {"opt_in", "unrecognised"} <= {each.kind for each in check(empty_database_url).findings}
+    migrate(empty_database_url)
+    assert not {"opt_in", "unrecognised"} & {each.kind for each in check(empty_database_url).findings}
+
+
+def test_a_column_that_a_trigger_fills_is_not_called_empty(app: Connection, empty_database_url: str) -> None:
+    execute(app, "ALTER TABLE session_instance ADD COLUMN fee integer")
+    execute(app, "UPDATE session_instance SET fee = 1; ALTER TABLE session_instance ALTER COLUMN fee SET NOT NULL")
+    assert "session_instance.fee" in says(check(empty_database_url), "empty_columns")
+    function = "CREATE FUNCTION free() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.fee := 0; RETURN NEW; END $$;"
+    for event, is_filled in (("AFTER INSERT", False), ("BEFORE UPDATE", False), ("BEFORE INSERT", True)):
+        execute(app, f"DROP FUNCTION IF EXISTS free CASCADE; {function} CREATE TRIGGER free {event} "
+                     "ON session_instance FOR EACH ROW EXECUTE FUNCTION free()")  # fmt: skip
+        assert ("session_instance.fee" in says(check(empty_database_url), "empty_columns")) is not is_filled, event
 
 
 @pytest.mark.usefixtures("app")

@@ -33,7 +33,12 @@ WHERE session.active_buffer_minutes_before IS NULL
 SELECT attname FROM pg_attribute
 WHERE attrelid = 'session_instance'::regclass AND attnum > 0 AND NOT attisdropped
 AND attnotnull AND NOT atthasdef AND attidentity = '' AND attgenerated = ''
-AND attname NOT IN ('session_id', 'date', 'start_time') ORDER BY attnum;
+AND attname NOT IN ('session_id', 'date', 'start_time')
+AND NOT EXISTS (
+    SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = tgfoid
+    WHERE tgrelid = attrelid AND tgenabled IN ('O', 'A') AND tgtype & 7 = 7 AND position(attname IN prosrc) > 0
+)
+ORDER BY attnum;
 
 
 -- views.reports.overdue
