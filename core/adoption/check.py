@@ -113,6 +113,7 @@ def _findings(
     if is_new:  # `migrate` has been told since, or not
         yield from _opt_in(columns, chosen)
     yield from evenings.unreadable(connection, of)
+    yield from evenings.zoneless(of)
     yield from evenings.weeks(connection, of, settings)
     yield from evenings.pairs(of)
     yield from evenings.attendances(connection, columns)

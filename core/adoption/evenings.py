@@ -136,17 +136,28 @@ def buffers(of: Sequence[Session]) -> list[Finding]:
 
 def unreadable(connection: Connection, of: Sequence[Session]) -> list[Finding]:
     """Find what cannot be read, and say how to mend it; where the last evenings show a pattern, propose it."""
-    broken = [each for each in of if each.plan.unreadable]
+    broken = [each for each in of if each.plan.unreadable and not each.plan.unknown_hours]
     evenings = _last_evenings(connection, [each.session_id for each in broken])
     rows = [
         _of_session(each, f"{each.plan.unreadable}{_proposal(evenings.get(each.session_id, []))}") for each in broken
     ]
     return found(
         "unreadable",
-        "sessions with a recurrence or a time zone that cannot be read",
+        "sessions with a recurrence that cannot be read",
         rows,
         "No rows are made for them, and their existing evenings are activated as ever: write one that `python -m "
         "seisiun preview` accepts (docs/recurrences.md)",
+    )
+
+
+def zoneless(of: Sequence[Session]) -> list[Finding]:
+    """Find the sessions without a time zone that we know: their hours are no instants."""
+    rows = [_of_session(each, str(each.plan.unreadable)) for each in of if each.plan.unknown_hours]
+    return found(
+        "zoneless",
+        "sessions without a known time zone",
+        rows,
+        "No rows are made for them, and no evening of theirs is ever on: state timezone, for example Europe/Dublin",
     )
 
 

@@ -280,6 +280,26 @@ def test_p6_what_cannot_be_read_is_named_with_a_recurrence_that_its_last_evening
     assert f'4 of its last evenings follow {{"schedules": [{{"type": "weekly", {proposal}}}]}}' in told
 
 
+def test_a_session_without_a_time_zone_is_never_on_and_only_that_is_said(
+    app: Connection, empty_database_url: str
+) -> None:
+    session_id, _, _ = older_app.add_evening_now(app, path="a")
+    execute(app, "UPDATE session SET timezone = NULL WHERE session_id = %s", session_id)
+
+    found = check(empty_database_url)
+
+    assert session_id in says(found, "zoneless")
+    assert session_id not in says(found, "unreadable")
+    zoneless = finding(found, "zoneless")
+    assert zoneless
+    assert "no evening of theirs is ever on" in zoneless.then
+    migrate(empty_database_url)
+    engine = create_engine(empty_database_url)
+    update_active_sessions(engine)
+    engine.dispose()
+    assert value(app, "SELECT count(*) FROM session_instance WHERE active") == 0
+
+
 def test_r2_a_fortnightly_session_whose_last_evenings_fall_in_other_weeks_is_named(
     app: Connection, empty_database_url: str
 ) -> None:
