@@ -60,8 +60,8 @@ def explain_session(
 
     It explains the instance that decides: the one that is on, else one that would be on but for an edit, else the next.
     An instant ahead is answered by the rules, as if nobody changed anything before then; a past one by the log of flips
-    and the stored windows. Raises `UnknownSession`; `OutOfReach` for an instant over a year ahead; `UnknownTimeZone`
-    for a naive `at` if the session's zone is unknown.
+    alone, because an edit since then may have changed what rows and pattern say. Raises `UnknownSession`; `OutOfReach`
+    for an instant over a year ahead; `UnknownTimeZone` for a naive `at` if the session's zone is unknown.
     """
     with reading(db) as connection:
         case = _case(connection, session_id, at, now)
@@ -151,6 +151,11 @@ def _read(
     since = min(first_date(oldest), day or date.max, active[1] if active else date.max)
     [snapshot] = snapshots.snapshots(connection, [facts.session_id], since)
     ids = [instance.session_instance_id for instance in snapshot.instances]
+    if at < now:
+        # What was on then opened at most so long before, because no window is longer.
+        gone = readings.logged_between(connection, facts.session_id, at - yeses.LEFT_LATELY, at)
+    else:
+        gone = readings.deleted_while_on(connection, facts.session_id)
     return SessionReading(
         facts.name,
         now,
@@ -158,7 +163,7 @@ def _read(
         state,
         windows=readings.windows_of(connection, ids),
         rows=readings.row_facts(connection, ids),
-        flips=readings.flips_of(connection, ids),
+        flips=readings.flips_of(connection, {*ids, *gone}, min(at, now)),
         failure=facts.failure,
         retry_at=facts.retry_at,
         has_daemon=heartbeats.has_reconciled_within(connection, beats=heartbeats.BEAT_STALE),

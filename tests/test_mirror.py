@@ -40,6 +40,7 @@ COVERED_BY = {
     "core/migrations/versions/0009_last_seen.py": "core/store/test_heartbeats.py",
     "core/migrations/versions/0010_counters.py": "core/store/test_heartbeats.py",
     "core/migrations/versions/0011_writes_of_triggers.py": "core/migrations/test_triggers.py",
+    "core/migrations/versions/0012_desk.py": "core/test_explain.py",
     "core/choices.py": "core/migrations/test_choices.py",
     "core/models.py": "core/migrations/test_fresh_database.py",
     "core/recurrence/leniency.py": "core/recurrence/test_json_text.py",

@@ -30,6 +30,7 @@ from tests.data import (
 )
 
 HOUR = timedelta(hours=1)
+LATER = "2026-12-02 09:00"
 
 
 def tonight(app: Connection, engine: Engine, at: str = DURING, recurrence: str = TUESDAYS) -> int:
@@ -140,6 +141,25 @@ def test_an_instant_ahead_is_told_by_the_rules_and_a_past_one_by_the_log(  # noq
 
     assert (found.is_on, found.why) == (is_on, why)
     assert local == found, "Dublin's clocks show UTC"
+
+
+def test_what_was_on_is_told_by_the_log_after_an_edit_and_after_a_deletion(engine: Engine, app: Connection) -> None:
+    session = tonight(app, engine)
+    instance = only_instance(app, session)
+    reconcile_at(engine, CLOSES)
+    change_instance(app, instance, start_time="09:00", end_time="10:00")
+    reconcile_at(engine, LATER)
+
+    edited = explain_session(app, session, utc(DURING), now=utc(LATER))
+    delete_instance(app, instance)
+    deleted = explain_session(app, session, utc(DURING), now=utc(LATER))
+    before = explain_session(app, session, utc("2026-12-01 09:30"), now=utc(LATER))
+
+    for found in (edited, deleted):
+        assert (found.session_instance_id, found.is_on, found.why) == (instance, True, Why.ON)
+        assert "and closed at Tue 1 Dec 2026 23:00 Europe/Dublin (2026-12-01 23:00 UTC), by the log" in found.verdict
+    assert steps(deleted, "row") == [f"instance {instance}: deleted since"]
+    assert (before.is_on, before.why) == (False, Why.NOTHING)
 
 
 def test_an_active_row_of_long_ago_is_explained_too(engine: Engine, app: Connection) -> None:

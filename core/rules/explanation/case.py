@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from core.rules.binding import Binding, Hours, InstanceSnapshot, Outcome
 from core.rules.explanation import wording
-from core.rules.explanation.reading import SessionReading
+from core.rules.explanation.reading import LoggedFlip, SessionReading
 from core.rules.flips import Decision, SessionState, WindowState, decide
 from core.rules.overlaps import Contender
 from core.rules.planned_state import key_of, planned_state
@@ -49,6 +49,22 @@ class Case:
     def is_kept(self) -> bool:
         """Whether the log of flips reaches back to the instant."""
         return self.at >= self.reading.read_at - self.reading.kept
+
+    def flip_before(self, key: int | None = None) -> LoggedFlip | None:
+        """Return the last flip that was done by the instant, of an instance; without a key: of the session."""
+        return next(iter(self._flips(key, after=False)), None)
+
+    def flip_after(self, key: int | None = None) -> LoggedFlip | None:
+        """Return the first flip that was done after the instant, likewise."""
+        return next(reversed(self._flips(key, after=True)), None)
+
+    def flips_around(self, key: int, most: int) -> list[LoggedFlip]:
+        """Return the first flip of an instance after the instant and the last ones by then, the newest first."""
+        return [*self._flips(key, after=True)[-1:], *self._flips(key, after=False)][:most]
+
+    def _flips(self, key: int | None, *, after: bool) -> list[LoggedFlip]:
+        of_key = (flip for flip in self.reading.flips if key in {None, flip.session_instance_id})
+        return [flip for flip in of_key if (flip.done_at > self.at) is after]
 
     @property
     def windows(self) -> tuple[WindowState, ...]:

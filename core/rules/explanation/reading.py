@@ -134,7 +134,7 @@ class SessionReading:
     state       its live windows, its active instance, and since when a pass is requested
     windows     all stored windows of its instances, also those that are over
     rows        instance id -> what is known beside its times
-    flips       the last flips of its instances, the newest first
+    flips       its flips around the instant that is asked for, also of rows that are gone, the newest first
     failure     why its last pass failed; None if it did not
     retry_at    when a failed session is tried again
     has_daemon  whether a daemon works

@@ -63,6 +63,8 @@ def _occurrence(case: Case, key: int) -> str:
 
 def _row(case: Case, key: int) -> str:
     instance = case.snapshot_of(key)
+    if instance is None and key > 0:
+        return f"instance {key}: deleted since"
     if instance is None:
         [opens_at] = [window.opens_at for window in case.windows_of(key)][:1] or [case.at]
         return made_when(case, opens_at)
@@ -134,7 +136,7 @@ def _bit(case: Case, key: int) -> str:
     row = case.reading.rows.get(key)
     now = f"at {case.instant(case.reading.read_at)}"
     if row is None:
-        return f"none, {now}: there is no row yet"
+        return f"none, {now}: there is no row {'any more' if key > 0 else 'yet'}"
     should = case.will_be_on() == key
     return f"{_word(row.is_on)}, {now}" + ("" if row.is_on == should else f"; it should be {_word(should)}")
 
@@ -144,8 +146,8 @@ def _word(on: bool) -> str:  # noqa: FBT001 -- it is the bit itself
 
 
 def _flips(case: Case, key: int) -> Iterator[str]:
-    flips = [flip for flip in case.reading.flips if flip.session_instance_id == key]
-    for flip in flips[:MOST_FLIPS]:
+    flips = case.flips_around(key, MOST_FLIPS)
+    for flip in flips:
         yield f"{_word(flip.active)}{_edit(flip)} at {case.instant(flip.done_at)}, {_why_flipped(case, flip)}"
     if not flips:
         yield f"none in the log, which keeps {wording.length(case.reading.kept)}"

@@ -7,7 +7,8 @@ from core.recurrence.describe import describe
 from core.rules.binding import Hours
 from core.rules.explanation import wording
 from core.rules.explanation.case import Case
-from core.rules.explanation.reading import Why
+from core.rules.explanation.reading import LoggedFlip, Why
+from core.rules.flips import Change
 
 
 def deciding(case: Case) -> int | None:
@@ -17,11 +18,13 @@ def deciding(case: Case) -> int | None:
     2. One that would be on if it were not cancelled, lost or after the last date; but not if its row was deleted.
     3. The one that opens next.
     """
+    if case.is_past:
+        return _deciding_then(case)
     on = case.reading.state.active if case.is_now else None
     on = case.open_at() if on is None else on
     if on is not None:
         return on
-    if not case.is_past and case.plan.reasons:
+    if case.plan.reasons:
         for outcome in case.plan.reasons.outcomes:
             hours = case.hours_of(outcome.session_instance_id)
             if hours and case.contains(hours):
@@ -30,6 +33,15 @@ def deciding(case: Case) -> int | None:
             return None
     ahead = [window for window in case.windows if window.opens_at > case.at]
     return min(ahead, key=lambda window: window.opens_at).session_instance_id if ahead else None
+
+
+def _deciding_then(case: Case) -> int | None:
+    """Return the instance that was on, or that an edit had ended; else one that should have been on, or a near one."""
+    before, after = case.flip_before(), case.flip_after()
+    if before and (before.active or before.change in _BY_EDIT):
+        return before.session_instance_id
+    near = after or before
+    return case.open_at() or (near.session_instance_id if near else None)
 
 
 def skipped(case: Case) -> Hours | None:
@@ -51,11 +63,14 @@ def is_on(case: Case, key: int | None) -> bool | None:
 
 
 def was_on(case: Case, key: int | None) -> bool | None:
-    """Whether the log's last flip before the instant turned the instance on; None: the log does not say."""
-    flips = (one for one in case.reading.flips if one.session_instance_id == key and one.done_at <= case.at)
-    if last := next(flips, None):
-        return last.active
-    return False if case.is_kept else None
+    """Whether an instance was on, by the log; None: the log does not reach back so far.
+
+    Where its first flip in the log is an off, its opening is older than the log.
+    """
+    if before := case.flip_before(key):
+        return before.active
+    after = case.flip_after(key)
+    return (after is not None and not after.active) if case.is_kept else None
 
 
 def why(case: Case, key: int | None) -> Why:
@@ -66,10 +81,17 @@ def why(case: Case, key: int | None) -> Why:
 
 
 def _why_then(case: Case, key: int | None) -> Why:
-    on = was_on(case, key)
+    """Return why by the log alone: an edit since then may have changed what rows and pattern say."""
+    on, before = was_on(case, key), case.flip_before(key)
     if on is None:
         return Why.NOT_KEPT
-    return Why.ON if on else _by_windows(case, key, Why.NOTHING)
+    if on:
+        return Why.ON
+    if before and before.change == Change.CANCELLED:
+        return Why.CANCELLED
+    if case.flip_after(key):
+        return Why.NOT_YET
+    return Why.OVER if before else Why.NOTHING
 
 
 def _why_nothing(case: Case) -> Why:
@@ -115,9 +137,10 @@ def _by_windows(case: Case, key: int | None, otherwise: Why) -> Why:
 
 def verdict(case: Case, key: int | None) -> str:
     """Return the sentence; where the stored bit is not what the rules say, with the reason and what will happen."""
-    on, reason = is_on(case, key), _reason(case, key, why(case, key))
-    if on is None:
-        return f"Not known: {reason}"
+    on = is_on(case, key)
+    if case.is_past:
+        return _verdict_then(case, key, on)
+    reason = _REASONS[why(case, key)](case, key)
     should = key == case.will_be_on() if case.is_now and key is not None else on
     if on == should:
         return f"On {reason}" if on else f"Not on: {reason}"
@@ -126,8 +149,27 @@ def verdict(case: Case, key: int | None) -> str:
     )
 
 
-def _reason(case: Case, key: int | None, why: Why) -> str:
-    return _REASONS[why](case, key)
+def _verdict_then(case: Case, key: int | None, on: bool | None) -> str:  # noqa: FBT001 -- it is the answer itself
+    if on is None:
+        return f"Not known: the log of flips is kept for {wording.length(case.reading.kept)}"
+    flips = [_flipped(case, flip) for flip in (case.flip_before(key), case.flip_after(key)) if flip]
+    told = (
+        f"it {', and '.join(flips)}, by the log of flips" if flips else "the log has no flip of it in the days before"
+    )
+    return f"{'On' if on else 'Not on'}: {told}. {_NOT_KEPT}"
+
+
+def _flipped(case: Case, flip: LoggedFlip) -> str:
+    return f"{_CHANGES.get(flip.change or '', 'opened' if flip.active else 'closed')} at {case.instant(flip.done_at)}"
+
+
+_BY_EDIT = {Change.CANCELLED, Change.MOVED, Change.DELETED}
+_CHANGES: Mapping[str, str] = {
+    Change.CANCELLED: "was cancelled",
+    Change.MOVED: "was moved to later",
+    Change.DELETED: "was deleted",
+}
+_NOT_KEPT = "What pattern, row and windows said then is not kept: below they are as now"
 
 
 def cancel_reason(case: Case, key: int | None) -> str:
@@ -229,14 +271,6 @@ def _not_read(case: Case, _key: int | None) -> str:
     return f"it has no window, because the session cannot be read: {case.plan.unreadable} (P6)"
 
 
-def _nothing(case: Case, _key: int | None) -> str:
-    return (
-        "no window that is stored now was open then"
-        if case.is_past
-        else "nothing is ahead, in the rows or in the pattern"
-    )
-
-
 _REASONS: Mapping[Why, Callable[[Case, int | None], str]] = {
     Why.ON: _until,
     Why.OVERLAPPED: _overlapped,
@@ -251,6 +285,5 @@ _REASONS: Mapping[Why, Callable[[Case, int | None], str]] = {
     Why.UNREADABLE: _not_read,
     Why.SKIPPED: lambda case, _: _skipped_reason(case),
     Why.NOT_PLANNED: lambda case, _: _not_planned(case),
-    Why.NOTHING: _nothing,
-    Why.NOT_KEPT: lambda case, _: f"the log of flips and past windows are kept for {wording.length(case.reading.kept)}",
+    Why.NOTHING: lambda *_: "nothing is ahead, in the rows or in the pattern",
 }

@@ -18,6 +18,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    literal_column,
     select,
     true,
 )
@@ -40,7 +41,8 @@ from core.rules.flips import WindowState
 from core.store.arrays import is_in
 from core.store.planning.snapshots import UNTOUCHED
 
-MOST_FLIPS = 200
+MOST_FLIPS = 20
+MOST_DELETED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,24 +173,57 @@ _WINDOWS_OF: Select[*tuple[Any, ...]] = (
 )
 
 
-def flips_of(connection: Connection, instance_ids: Collection[int]) -> tuple[LoggedFlip, ...]:
-    """Return the last flips of these instances, the newest first; at most `MOST_FLIPS`."""
-    return tuple(LoggedFlip(*row) for row in connection.execute(_FLIPS_OF, {"ids": sorted(instance_ids)}))
+def deleted_while_on(connection: Connection, session_id: int) -> list[int]:
+    """Return the instances of a session whose rows were deleted while they were on, the latest first."""
+    return list(connection.scalars(_DELETED_WHILE_ON, {"session_id": session_id, "limit": MOST_DELETED}))
 
 
-_FLIPS_OF = (
-    select(
-        ActivationLog.session_instance_id,
-        ActivationLog.active,
-        ActivationLog.due_at,
-        ActivationLog.done_at,
-        ActivationLog.cause,
-        ActivationLog.change,
-    )
-    .where(is_in(ActivationLog.session_instance_id))
-    .order_by(ActivationLog.activation_log_id.desc())
-    .limit(MOST_FLIPS)
+_OF_SESSION = ActivationLog.session_id == bindparam("session_id", type_=BigInteger())
+# The log has an index by session for these rows alone: one for all rows would make each flip dearer.
+_DELETED_WHILE_ON = (
+    select(ActivationLog.session_instance_id)
+    .where(_OF_SESSION, ActivationLog.change == literal_column("'deleted'"))
+    .order_by(ActivationLog.done_at.desc())
+    .limit(_LIMIT)
 )
+
+
+def logged_between(connection: Connection, session_id: int, since: datetime, until: datetime) -> list[int]:
+    """Return the instances of a session that flipped in this time (inclusive), also those whose rows are gone.
+
+    It reads the flips of all sessions in this time.
+    """
+    values = {"session_id": session_id, "since": since, "until": until}
+    return list(connection.scalars(_LOGGED_BETWEEN, values))
+
+
+_LOGGED_BETWEEN = (
+    select(ActivationLog.session_instance_id)
+    .distinct()
+    .where(
+        _OF_SESSION,
+        ActivationLog.done_at.between(bindparam("since", type_=INSTANT), bindparam("until", type_=INSTANT)),
+    )
+)
+
+
+def flips_of(connection: Connection, instance_ids: Collection[int], at: datetime) -> tuple[LoggedFlip, ...]:
+    """Return the flips of these instances around `at`, the newest first: at most `MOST_FLIPS` by then and after."""
+    values = {"ids": sorted(instance_ids), "at": at}
+    after, until = (connection.execute(statement, values).all() for statement in (_FLIPS_AFTER, _FLIPS_UNTIL))
+    return tuple(LoggedFlip(*row) for row in (*reversed(after), *until))
+
+
+def _flips(*order: ColumnElement[Any], done: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    log = ActivationLog
+    columns = (log.session_instance_id, log.active, log.due_at, log.done_at, log.cause, log.change)
+    return select(*columns).where(is_in(log.session_instance_id), done).order_by(*order).limit(MOST_FLIPS)
+
+
+_DONE_AT, _LOG_ID = ActivationLog.done_at.expression, ActivationLog.activation_log_id.expression
+_AT = bindparam("at", type_=INSTANT)
+_FLIPS_UNTIL = _flips(_DONE_AT.desc(), _LOG_ID.desc(), done=_DONE_AT <= _AT)
+_FLIPS_AFTER = _flips(_DONE_AT, _LOG_ID, done=_DONE_AT > _AT)
 
 
 def said_yes(connection: Connection, session_instance_id: int, limit: int) -> tuple[dict[int, bool], int]:

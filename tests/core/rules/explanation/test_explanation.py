@@ -87,6 +87,11 @@ TWO_WINDOWS = (
     window(2, "2026-12-01 18:00", "2026-12-01 21:00"),
     window(1, "2026-12-01 21:00", "2026-12-01 23:00", "ahead"),
 )
+FLIPS = [
+    LoggedFlip(1, False, utc("2026-12-01 23:00"), utc("2026-12-01 23:00"), "timer", "closed"),
+    LoggedFlip(1, True, utc("2026-12-01 18:00"), utc("2026-12-01 18:00"), "timer", "opened"),
+]
+CANCELLED_FLIP = LoggedFlip(1, False, utc("2026-12-01 20:30"), utc("2026-12-01 20:30"), "notify", "cancelled")
 EQUAL = session(row(1, "2026-12-01", "19:00", "22:00"), row(2, "2026-12-01", "19:00", "22:00"))
 
 
@@ -221,28 +226,50 @@ EQUAL = session(row(1, "2026-12-01", "19:00", "22:00"), row(2, "2026-12-01", "19
             "Not on: it opens at Tue 15 Dec 2026 18:00 Europe/Dublin (2026-12-15 18:00 UTC); not planned yet: its row",
         ),
         (reading(TWO, *TWO_WINDOWS, on=2), "2026-12-01 20:30", 1, Why.OVERLAPPED, False, "Not on: instance 2 of the"),
-        # Past
+        # Past: by the log alone, whatever rows and windows say now
         (
-            reading(
-                TUESDAYS_ON[0],
-                window(phase="over"),
-                now=LATE,
-                flips=[LoggedFlip(1, True, utc("2026-12-01 18:00"), utc("2026-12-01 18:00"), "timer")],
-            ),
+            reading(session(recurrence=TUESDAYS), now=LATE, flips=FLIPS),
             DURING,
             None,
             Why.ON,
             True,
-            "On until 23:00: Tuesdays, 7-10pm",
+            (
+                "On: it opened at Tue 1 Dec 2026 18:00 Europe/Dublin (2026-12-01 18:00 UTC), and closed at Tue 1 Dec "
+                "2026 23:00 Europe/Dublin (2026-12-01 23:00 UTC), by the log of flips. What pattern, row and windows "
+                "said then is not kept: below they are as now"
+            ),
         ),
-        (reading(AHEAD[0], window(phase="over"), now=LATE), NOON, None, Why.NOT_YET, False, "Not on: it opens at Tue"),
         (
-            reading(AHEAD[0], now=LATE),
+            reading(TUESDAYS_ON[0], window(), now=LATE, flips=FLIPS),
             NOON,
+            None,
+            Why.NOT_YET,
+            False,
+            "Not on: it opened at Tue 1 Dec 2026 18:00 ",
+        ),
+        (
+            reading(TUESDAYS_ON[0], window(), now=LATE, flips=[CANCELLED_FLIP, *FLIPS[1:]]),
+            "2026-12-01 22:00",
+            None,
+            Why.CANCELLED,
+            False,
+            "Not on: it was cancelled at Tue 1 Dec 2026 20:30 ",
+        ),
+        (
+            reading(AHEAD[0], window(phase="over"), now=LATE),
+            DURING,
             None,
             Why.NOTHING,
             False,
-            "Not on: no window that is stored now was open then",
+            "Not on: the log has no flip of it in the days before. What pattern",
+        ),
+        (
+            reading(AHEAD[0], now=LATE, flips=FLIPS[:1]),
+            DURING,
+            None,
+            Why.ON,
+            True,
+            "On: it closed at Tue 1 Dec 2026 23",
         ),
         (
             reading(AHEAD[0], now=LATE),
@@ -250,16 +277,16 @@ EQUAL = session(row(1, "2026-12-01", "19:00", "22:00"), row(2, "2026-12-01", "19
             None,
             Why.NOT_KEPT,
             None,
-            "Not known: the log of flips and past windows are kept for 30 days",
+            "Not known: the log of flips is kept for 30 days",
         ),
         (reading(AHEAD[0], now=LATE), "2026-10-01 12:00", 1, Why.NOT_KEPT, None, "Not known: the log of flips"),
         (
-            reading(AHEAD[0], window(phase="over"), now=LATE),
+            reading(AHEAD[0], now=LATE, flips=FLIPS),
             "2026-12-01 23:15",
             1,
             Why.OVER,
             False,
-            "Not on: over since Tue 1 Dec 2026 23:00",
+            "Not on: it closed at Tue 1 Dec 2026 23:00 ",
         ),
     ],
 )

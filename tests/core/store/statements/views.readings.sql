@@ -79,6 +79,20 @@ WHERE activation_window.session_instance_id = any(CAST(:ids AS BIGINT[]))
 ORDER BY activation_window.opens_at;
 
 
+-- views.readings.deleted_while_on
+SELECT activation_log.session_instance_id
+FROM activation_log
+WHERE activation_log.session_id = :session_id AND activation_log.change = 'deleted'
+ORDER BY activation_log.done_at DESC
+LIMIT :limit;
+
+
+-- views.readings.logged_between
+SELECT DISTINCT activation_log.session_instance_id
+FROM activation_log
+WHERE activation_log.session_id = :session_id AND activation_log.done_at BETWEEN :since AND :until;
+
+
 -- views.readings.flips_of
 SELECT
     activation_log.session_instance_id,
@@ -88,9 +102,21 @@ SELECT
     activation_log.cause,
     activation_log.change
 FROM activation_log
-WHERE activation_log.session_instance_id = any(CAST(:ids AS BIGINT[]))
-ORDER BY activation_log.activation_log_id DESC
-LIMIT 200;
+WHERE activation_log.session_instance_id = any(CAST(:ids AS BIGINT[])) AND activation_log.done_at > :at
+ORDER BY activation_log.done_at, activation_log.activation_log_id
+LIMIT 20;
+
+SELECT
+    activation_log.session_instance_id,
+    activation_log.active,
+    activation_log.due_at,
+    activation_log.done_at,
+    activation_log.cause,
+    activation_log.change
+FROM activation_log
+WHERE activation_log.session_instance_id = any(CAST(:ids AS BIGINT[])) AND activation_log.done_at <= :at
+ORDER BY activation_log.done_at DESC, activation_log.activation_log_id DESC
+LIMIT 20;
 
 
 -- views.readings.said_yes
