@@ -10,7 +10,7 @@ from rich.text import Text
 from core.clock import utc_now
 from core.explain import find_session
 from core.reconcile.log import MISSED
-from core.rules.flips import Cause
+from core.rules.flips import Cause, Change
 from core.timeline import FlipRow
 from core.timeline import history as read_history
 from scheduler.commands import screens
@@ -59,7 +59,7 @@ def _table(flips: list[FlipRow]) -> Table:
             screens.utc(flip.done_at),
             flip.change or ("opened" if flip.active else "closed"),
             "" if flip.cause == Cause.REPAIR else f"{_late_ms(flip)} ms",
-            flip.cause,
+            "deletion" if flip.change == Change.DELETED else flip.cause,
             Text(f"{flip.session_id} {screens.name(flip.name or '(deleted)')}"),
             Text(screens.place(flip.city, flip.country)),
             str(flip.session_instance_id),

@@ -75,7 +75,10 @@ def test_p5_a_cancelled_evening_is_told_with_its_reason_before_and_after_the_pas
 
     assert before.verdict.startswith("On, and should not be: cancelled, 'publican ill' (P5). ")
     assert (before.is_on, before.agrees) == (True, False)
-    assert after.verdict == "Not on: cancelled, 'publican ill' (P5)"
+    assert after.verdict == (
+        "Not on: cancelled, 'publican ill' (P5); it was on until Tue 1 Dec 2026 20:00 Europe/Dublin "
+        "(2026-12-01 20:00 UTC)"
+    )
     assert (after.is_on, after.agrees, after.why) == (False, True, Why.CANCELLED)
 
 
@@ -104,6 +107,21 @@ def test_an_edit_that_no_pass_has_served_is_told_by_the_real_clock(engine: Engin
         assert found.verdict.startswith("Not on, and should be until ")
         assert told in found.verdict
         assert (found.is_on, found.agrees) == (False, False)
+
+
+def test_an_evening_that_was_deleted_while_it_was_on_comes_before_the_next_one(engine: Engine, app: Connection) -> None:
+    session = add_session(app, timezone="UTC")
+    today = datetime.now(UTC).date()
+    tonight = add_instance(app, session, f"{today}", "00:00", "24:00")  # on all day
+    add_instance(app, session, f"{today + timedelta(days=3)}", "19:00", "22:00")
+    reconcile_at(engine, None)
+
+    delete_instance(app, tonight)
+    reconcile_at(engine, None)
+    found = explain_session(engine, session)
+
+    assert found.verdict.startswith(f"Not on: instance {tonight} was on until ")
+    assert ", when its row was deleted; the next is instance " in found.verdict
 
 
 def test_p4_a_lost_and_a_skipped_evening_are_told(engine: Engine, app: Connection) -> None:

@@ -6,10 +6,14 @@ from datetime import datetime, timedelta
 from core.rules.binding import Binding, Hours, InstanceSnapshot, Outcome
 from core.rules.explanation import wording
 from core.rules.explanation.reading import LoggedFlip, SessionReading
-from core.rules.flips import Decision, SessionState, WindowState, decide
+from core.rules.flips import Cause, Change, Decision, SessionState, WindowState, decide
 from core.rules.overlaps import Contender
 from core.rules.planned_state import key_of, planned_state
 from core.rules.planner import Plan, contender, plan_or_freeze
+
+RECENTLY = timedelta(days=1)
+BY_EDIT = {Change.CANCELLED, Change.MOVED, Change.DELETED}
+_AFTER_EDIT = {Cause.NOTIFY, Cause.HOOK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,22 @@ class Case:
     def flip_after(self, key: int | None = None) -> LoggedFlip | None:
         """Return the first flip that was done after the instant, likewise."""
         return next(reversed(self._flips(key, after=True)), None)
+
+    def ended(self) -> LoggedFlip | None:
+        """Return the flip by which somebody, or an edit, ended the session's latest evening before its time.
+
+        None where that was over `RECENTLY` ago, or something is on since. A row that closed by an edit has no window
+        that closed when the flip was due.
+        """
+        last = self.flip_before()
+        if not self.is_now or last is None or last.active or self.at - last.done_at > RECENTLY:
+            return None
+        if last.change in BY_EDIT:
+            return last
+        key = last.session_instance_id
+        windows = (one for one in self.reading.windows if one.session_instance_id == key)
+        is_edge = any(last.due_at in {one.closes_at, one.planned_at} for one in windows)
+        return last if last.cause in _AFTER_EDIT and self.snapshot_of(key) and not is_edge else None
 
     def flips_around(self, key: int, most: int) -> list[LoggedFlip]:
         """Return the first flip of an instance after the instant and the last ones by then, the newest first."""

@@ -159,6 +159,8 @@ def _edit(flip: LoggedFlip) -> str:
 
 
 def _why_flipped(case: Case, flip: LoggedFlip) -> str:
+    if flip.change == Change.DELETED:
+        return "when its row was deleted while it was on"
     if flip.cause == Cause.REPAIR:
         return "a repair: somebody had written the bit by hand"
     late = wording.length(max(flip.done_at - flip.due_at, timedelta(0)))

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from core.recurrence.describe import describe
 from core.rules.binding import Hours
 from core.rules.explanation import wording
-from core.rules.explanation.case import Case
+from core.rules.explanation.case import BY_EDIT, Case
 from core.rules.explanation.reading import LoggedFlip, Why
 from core.rules.flips import Change
 
@@ -15,8 +15,9 @@ def deciding(case: Case) -> int | None:
     """Return the instance that decides the answer for its session; None if there is none.
 
     1. The one that is on.
-    2. One that would be on if it were not cancelled, lost or after the last date; but not if its row was deleted.
-    3. The one that opens next.
+    2. One that somebody, or an edit, ended a moment ago; but not if its row was deleted.
+    3. One that would be on if it were not cancelled, lost or after the last date; but not if its row was deleted.
+    4. The one that opens next.
     """
     if case.is_past:
         return _deciding_then(case)
@@ -24,6 +25,9 @@ def deciding(case: Case) -> int | None:
     on = case.open_at() if on is None else on
     if on is not None:
         return on
+    ended = case.ended()
+    if ended and case.snapshot_of(ended.session_instance_id):
+        return ended.session_instance_id
     if case.plan.reasons:
         for outcome in case.plan.reasons.outcomes:
             hours = case.hours_of(outcome.session_instance_id)
@@ -38,7 +42,7 @@ def deciding(case: Case) -> int | None:
 def _deciding_then(case: Case) -> int | None:
     """Return the instance that was on, or that an edit had ended; else one that should have been on, or a near one."""
     before, after = case.flip_before(), case.flip_after()
-    if before and (before.active or before.change in _BY_EDIT):
+    if before and (before.active or before.change in BY_EDIT):
         return before.session_instance_id
     near = after or before
     return case.open_at() or (near.session_instance_id if near else None)
@@ -143,10 +147,30 @@ def verdict(case: Case, key: int | None) -> str:
     reason = _REASONS[why(case, key)](case, key)
     should = key == case.will_be_on() if case.is_now and key is not None else on
     if on == should:
-        return f"On {reason}" if on else f"Not on: {reason}"
+        return f"On {reason}" if on else f"Not on: {_after_its_end(case, key, reason)}"
     return (
         f"On, and should not be: {reason}. {remedy(case)}" if on else f"Not on, and should be {reason}. {remedy(case)}"
     )
+
+
+def _after_its_end(case: Case, key: int | None, reason: str) -> str:
+    """Put before the reason what ended an evening of the session a moment ago."""
+    ended = case.ended()
+    if ended is None:
+        return reason
+    is_it = ended.session_instance_id == key
+    on_until = f"{'it' if is_it else named(ended.session_instance_id)} was on until {case.instant(ended.done_at)}"
+    if is_it and ended.change == Change.CANCELLED:
+        return f"{reason}; {on_until}"
+    then = reason if is_it or key is None else f"the next is {named(key)}: {reason}"
+    return f"{on_until}, when {_ENDS.get(ended.change or '', 'an edit ended it')}; {then}"
+
+
+_ENDS: Mapping[str, str] = {
+    Change.CANCELLED: "somebody cancelled it",
+    Change.MOVED: "an edit moved it",
+    Change.DELETED: "its row was deleted",
+}
 
 
 def _verdict_then(case: Case, key: int | None, on: bool | None) -> str:  # noqa: FBT001 -- it is the answer itself
@@ -163,7 +187,6 @@ def _flipped(case: Case, flip: LoggedFlip) -> str:
     return f"{_CHANGES.get(flip.change or '', 'opened' if flip.active else 'closed')} at {case.instant(flip.done_at)}"
 
 
-_BY_EDIT = {Change.CANCELLED, Change.MOVED, Change.DELETED}
 _CHANGES: Mapping[str, str] = {
     Change.CANCELLED: "was cancelled",
     Change.MOVED: "was moved to later",

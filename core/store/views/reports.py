@@ -14,6 +14,7 @@ from core.models import (
     SessionPlan,
     SkippedOccurrence,
 )
+from core.rules.flips import Change
 from core.windows import LONGEST_BUFFER_MINUTES
 
 # Raw SQL, because SQLAlchemy Core has no tables for the catalogue. A transaction that locks rows also holds a lock on
@@ -210,7 +211,8 @@ def history(
 ) -> list[FlipRow]:
     """Return the last flips that were done at `since` or later, at most `limit`, the oldest first.
 
-    `later_than`: only those that came more than this after they were due, without repairs (L7).
+    `later_than`: only those that came more than this after they were due, without repairs (L7). `cause`: not where a
+    row was deleted while it was on: a trigger logs that, and no pass.
     """
     log = ActivationLog
     conditions = [log.done_at >= since]
@@ -219,7 +221,7 @@ def history(
     if later_than is not None:
         conditions += [log.done_at > log.due_at + later_than, log.cause != "repair"]
     if cause is not None:
-        conditions.append(log.cause == cause)
+        conditions += [log.cause == cause, log.change.is_distinct_from(Change.DELETED.value)]
     latest = _flips().where(*conditions).order_by(log.done_at.desc(), log.activation_log_id.desc()).limit(limit)
     return [FlipRow(*row) for row in connection.execute(latest)][::-1]
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from tests.commands import SWEEP, run
-from tests.data import add_session, execute, only_instance
+from tests.data import add_session, delete_instance, execute, only_instance
 from tests.scheduler.soon import HOUR, session_here, weekly
 from tests.scheduler.test_cli import scheduler
 
@@ -31,6 +31,11 @@ def test_the_log_is_listed_with_names_and_how_late_each_flip_was(database_url: s
     assert [(flip["session_id"], flip["cause"]) for flip in json.loads(one[1])] == [(session, "sweep")]
     assert one[2] == "note: only the last 1 are listed; --limit lists more\n"
     assert nothing[1].startswith("no such flip since ")
+
+    delete_instance(app, instance)
+    last = scheduler("history", "--limit", "1", DATABASE_URL=database_url)
+    assert last[1].splitlines()[1].split()[7:11] == ["deleted", "0", "ms", "deletion"]
+    assert scheduler("history", "--cause", "hook", DATABASE_URL=database_url)[1].startswith("no such flip since ")
 
 
 def test_upcoming_days_lists_what_is_not_planned_yet(database_url: str, app: Connection) -> None:

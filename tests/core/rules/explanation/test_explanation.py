@@ -299,6 +299,83 @@ def test_each_reason_has_its_sentence(  # noqa: PLR0917 -- the columns of the ta
     assert found.verdict.startswith(verdict)
 
 
+# What ended an evening a moment ago
+
+
+def ended(change: str | None, cause: str = "notify", due: str = "2026-12-01 19:45") -> list[LoggedFlip]:
+    return [LoggedFlip(1, False, utc(due), utc("2026-12-01 19:45"), cause, change), FLIPS[1]]
+
+
+ON_UNTIL = "was on until Tue 1 Dec 2026 19:45 Europe/Dublin (2026-12-01 19:45 UTC)"
+OPENS_TOMORROW = "it opens at Wed 2 Dec 2026 18:00 Europe/Dublin (2026-12-02 18:00 UTC)"
+TOMORROW = row(2, "2026-12-02", "19:00", "22:00")
+TOMORROWS = window(2, "2026-12-02 18:00", "2026-12-02 23:00", "ahead")
+
+
+@pytest.mark.parametrize(
+    ("read", "key", "verdict"),
+    [
+        (
+            reading(
+                session(row(1, "2026-12-02", "19:00", "22:00")),
+                window(1, "2026-12-02 18:00", "2026-12-02 23:00", "ahead"),
+                flips=ended("moved"),
+            ),
+            None,
+            f"it {ON_UNTIL}, when an edit moved it; {OPENS_TOMORROW}",
+        ),
+        (
+            reading(session(row(1, "2026-12-01", "14:00", "18:30"), TOMORROW), TOMORROWS, flips=ended("closed")),
+            None,
+            (
+                f"it {ON_UNTIL}, when an edit ended it; over since Tue 1 Dec 2026 19:30 Europe/Dublin "
+                "(2026-12-01 19:30 UTC)"
+            ),
+        ),
+        (
+            reading(session(TOMORROW), TOMORROWS, flips=ended("deleted", "hook")),
+            None,
+            f"instance 1 {ON_UNTIL}, when its row was deleted; the next is instance 2: {OPENS_TOMORROW}",
+        ),
+        (
+            reading(session(recurrence=TUESDAYS, skipped=("2026-12-01 19:00",)), flips=ended("deleted", "hook")),
+            None,
+            f"instance 1 {ON_UNTIL}, when its row was deleted; somebody deleted the row of Tue 1 Dec 2026 19:00 to",
+        ),
+        (reading(CANCELLED, flips=ended("cancelled")), None, f"cancelled (P5); it {ON_UNTIL}"),
+        (
+            reading(session(tonight(cancelled=True), TOMORROW), TOMORROWS, flips=ended("cancelled")),
+            2,
+            f"instance 1 {ON_UNTIL}, when somebody cancelled it; the next is instance 2: {OPENS_TOMORROW}",
+        ),
+        # No edit: its window was over, the row is gone since, or that was long ago
+        (
+            reading(
+                session(row(1, "2026-12-01", "15:00", "18:45"), TOMORROW),
+                window(1, "2026-12-01 14:00", "2026-12-01 19:45", "over"),
+                TOMORROWS,
+                flips=ended("closed"),
+            ),
+            None,
+            OPENS_TOMORROW,
+        ),
+        (reading(session(TOMORROW), TOMORROWS, flips=ended("closed")), None, OPENS_TOMORROW),
+        (
+            reading(session(tonight(), TOMORROW), TOMORROWS, now="2026-12-02 17:00", flips=ended("moved")[:1]),
+            None,
+            f"it {ON_UNTIL}, when an edit moved it; over since",
+        ),
+        (
+            reading(session(TOMORROW), TOMORROWS, now="2026-12-02 19:46", flips=ended("deleted")),
+            2,
+            "Not on, and should be until 23:00",
+        ),
+    ],
+)
+def test_what_ended_an_evening_a_moment_ago_comes_first(read: SessionReading, key: int | None, verdict: str) -> None:
+    assert explained(read, key=key).verdict.removeprefix("Not on: ").startswith(verdict)
+
+
 # Where the stored state is not what the rules say
 
 
@@ -408,6 +485,7 @@ def test_the_chain_of_an_instance() -> None:
     flips = [
         LoggedFlip(1, True, utc("2026-12-01 18:00"), utc("2026-12-01 18:00:12"), "sweep"),
         LoggedFlip(1, False, utc("2026-12-01 17:00"), utc("2026-12-01 17:00"), "repair", "moved"),
+        LoggedFlip(1, False, utc("2026-12-01 16:00"), utc("2026-12-01 16:00"), "hook", "deleted"),
     ]
 
     found = explained(reading(TUESDAYS_ON[0], window(), on=1, flips=flips))
@@ -432,6 +510,13 @@ def test_the_chain_of_an_instance() -> None:
             (
                 "off, moved at Tue 1 Dec 2026 17:00 Europe/Dublin (2026-12-01 17:00 UTC), "
                 "a repair: somebody had written the bit by hand"
+            ),
+        ),
+        (
+            "flip",
+            (
+                "off, deleted at Tue 1 Dec 2026 16:00 Europe/Dublin (2026-12-01 16:00 UTC), "
+                "when its row was deleted while it was on"
             ),
         ),
         ("people", "nobody said yes"),

@@ -157,6 +157,7 @@ WHERE activation_log.done_at >= :since
     AND activation_log.done_at > activation_log.due_at + :later_than
     AND activation_log.cause != 'repair'
     AND activation_log.cause = :cause
+    AND activation_log.change IS DISTINCT FROM 'deleted'
 ORDER BY activation_log.done_at DESC, activation_log.activation_log_id DESC
 LIMIT :limit;
 
