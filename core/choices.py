@@ -4,7 +4,7 @@
 and from process to process. Most choices name a column of the app's; one whose column is gone does not count.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, Row, text
@@ -44,6 +44,16 @@ def gone(connection: Connection) -> list[str]:
         for name, value, is_there in _read(connection)
         if name in ACCEPTED_TYPES and not is_there
     ]
+
+
+def older(chosen: Mapping[str, str]) -> dict[str, str]:
+    """Return those of these choices that name an older column."""
+    return {kind: chosen[kind] for kind in (OLDER_ACTIVE, OLDER_POINTER) if kind in chosen}
+
+
+def mirrored(chosen: Mapping[str, str]) -> dict[str, str]:
+    """Return the older columns among these choices: what they say -> `table.name`."""
+    return {kind: f"{TABLES[kind]}.{name}" for kind, name in older(chosen).items()}
 
 
 def _read(connection: Connection, *, may_read: bool = False) -> Sequence[Row[str, str, bool]]:

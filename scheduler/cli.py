@@ -21,6 +21,9 @@ from core.migrations import migrate as migrate_database
 from core.migrations import privileges
 from core.migrations.inventory import Inventory, standing
 from core.settings import Settings, load_settings
+from core.status import adoption_notes
+from core.status import hindrances as mirror_hindrances
+from core.status import status as read_status
 from core.store.views import schedule
 from core.store.views.schedule import Edge
 from core.timeline import upcoming_days
@@ -31,9 +34,7 @@ from scheduler.commands.explain import explain
 from scheduler.commands.history import history
 from scheduler.commands.preview import preview
 from scheduler.commands.simulate import simulate
-from scheduler.commands.status import adoption_notes, print_status
-from scheduler.commands.status import hindrances as mirror_hindrances
-from scheduler.commands.status import status as read_status
+from scheduler.commands.status import print_status
 from scheduler.daemon import Daemon
 
 

@@ -43,6 +43,7 @@ COVERED_BY = {
     "core/migrations/versions/0012_desk.py": "core/test_explain.py",
     "core/choices.py": "core/migrations/test_choices.py",
     "core/models.py": "core/migrations/test_fresh_database.py",
+    "core/status.py": "scheduler/scenarios/test_health.py",
     "core/recurrence/leniency.py": "core/recurrence/test_json_text.py",
     "core/recurrence/schedules.py": "core/recurrence/test_recurrence.py",
     "core/recurrence/rfc5545/rrule.py": "core/recurrence/rfc5545/test_text.py",

@@ -262,7 +262,7 @@ LESS = (
     ),
     ("clock_offset.DRIFT", "heartbeat.OFFSET_TOLERANCE", "two clocks that drift do not arm the timers again"),
     ("heartbeat.OFFSET_TOLERANCE", "heartbeat.WAS_SET", "a drift is no set clock"),
-    ("heartbeat.SKEW_CHANGED", "heartbeat.SKEW_REPORTED", "the first report needs the larger one"),
+    ("heartbeat.SKEW_CHANGED", "heartbeats.SKEW_REPORTED", "the first report needs the larger one"),
     # listening, and connections
     (
         "listener.LOOPBACK_SECONDS",
@@ -329,7 +329,7 @@ EQUAL = (
     ("active_session_manager.LEFT_TO_DAEMON", "agenda.GRACE", "sweep and resync leave the same to the timers"),
     ("schedules.DEFAULT_LENGTH", "Settings.default_length_minutes", "T3 has one default"),
     ("clock_offset.STEP_SECONDS", "heartbeat.WAS_SET", "both clocks count as set by the same jump"),
-    ("heartbeat.SKEW_REPORTED", "status.SKEW_MS", "log and `status` tell the same skew"),
+    ("heartbeats.SKEW_REPORTED", "status.SKEW_MS", "log and `status` tell the same skew"),
     ("status.PASS_STALE", "heartbeats.DAEMON_ALIVE_WITHIN", "the sweep and `status` mean the same daemon"),
     ("live.LOCK_TIMEOUT_MS", "catalogue.LONG_TRANSACTION", "a step waits in vain behind a longer transaction"),
     ("status.LATE", "metrics.LATE", "`status` and the figures mean the same"),

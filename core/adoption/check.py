@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from core import choices
-from core.adoption import catalogue, evenings, takeover
+from core.adoption import catalogue, evenings
 from core.adoption.catalogue import Columns, Server
 from core.adoption.evenings import Now
 from core.adoption.findings import Finding, Row, found
@@ -99,7 +99,7 @@ def _findings(
     columns: Columns,
     added: Inventory,
 ) -> Iterator[Finding]:
-    older = older_columns.candidates(connection, takeover.older(chosen))
+    older = older_columns.candidates(connection, choices.older(chosen))
     bit, pointer = (evenings.of_choice(choice, older) for choice in (OLDER_ACTIVE, OLDER_POINTER))
     at, is_new = clock(connection), VERSION_TABLE in added.tables
     of = evenings.sessions(connection, columns, at, settings, chosen)

@@ -13,7 +13,6 @@ from sqlalchemy import Connection, text
 
 from core import choices
 from core.adoption.findings import Row
-from core.adoption.takeover import mirrored
 from core.errors import RemovalRefused
 from core.migrations import VERSION_TABLE, migrating, steps
 from core.migrations.definition import definition, definition_with
@@ -120,7 +119,7 @@ _FUNCTIONS = text(
 
 def hindrances(connection: Connection, found: Removal, alive_within: timedelta) -> list[str]:
     """Return why nothing may be taken now; a daemon is alive if its last beat is younger than `alive_within`."""
-    mirrors = ", ".join(mirrored(choices.read(connection)).values())
+    mirrors = ", ".join(choices.mirrored(choices.read(connection)).values())
     alive = heartbeats.heartbeats(connection) if "daemon_heartbeat" in found.tables else []
     return [
         *[f"{mirrors} are kept equal to our columns: run `adopt --drop-mirror` first"] * bool(mirrors),

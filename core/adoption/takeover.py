@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from core.choices import OLDER_ACTIVE, OLDER_POINTER, TABLES, read
+from core.choices import OLDER_ACTIVE, OLDER_POINTER, mirrored, older, read
 from core.db import create_engine
 from core.db.transactions import Begin, is_contention, transactions
 from core.migrations import choices, migrating, older_columns, require_schema, steps
@@ -98,11 +98,6 @@ def end(url: str) -> dict[str, str]:
     return mirrored(chosen)
 
 
-def older(chosen: Mapping[str, str]) -> dict[str, str]:
-    """Return those of these choices that name an older column."""
-    return {kind: chosen[kind] for kind in (OLDER_ACTIVE, OLDER_POINTER) if kind in chosen}
-
-
 def refusing_keys(connection: Connection) -> list[tuple[str, str]]:
     """Return the foreign keys of the mirrored older pointer that refuse a DELETE of an evening: name, definition.
 
@@ -121,8 +116,3 @@ _REFUSING_KEYS = text(
     AND attname = CAST(:name AS text) AND confdeltype IN ('a', 'r') ORDER BY 1
     """
 )
-
-
-def mirrored(chosen: Mapping[str, str]) -> dict[str, str]:
-    """Return the older columns among these choices: what they say -> `table.name`."""
-    return {kind: f"{TABLES[kind]}.{name}" for kind, name in older(chosen).items()}

@@ -13,6 +13,7 @@ from core.models import DaemonHeartbeat
 FORGOTTEN_AFTER = timedelta(days=1)
 DAEMON_ALIVE_WITHIN = timedelta(seconds=60)
 BEAT_STALE = timedelta(seconds=5)
+SKEW_REPORTED = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)

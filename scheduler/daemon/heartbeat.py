@@ -19,14 +19,13 @@ from core.reconcile.counters import Counters
 from core.reconcile.result import ZONE_VERSION, ReconcileResult
 from core.rules.flips import Cause
 from core.store import heartbeats, notify
-from core.store.heartbeats import Beat
+from core.store.heartbeats import SKEW_REPORTED, Beat
 from scheduler.daemon.clock_offset import STEP_SECONDS, ClockOffset
 from scheduler.daemon.outage import Outage
 from scheduler.daemon.timers import Timers
 
 OFFSET_TOLERANCE = timedelta(milliseconds=2)
 WAS_SET = timedelta(seconds=STEP_SECONDS)
-SKEW_REPORTED = timedelta(seconds=2)
 SKEW_CHANGED = timedelta(seconds=1)  # a change by more is logged again
 TIMERS_LATE = timedelta(seconds=1)
 MOST_PROBES_MISSED: Final = 3

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
@@ -33,6 +34,25 @@ def test_unhealthy_without_its_database(server: Server) -> None:
 
     assert answer.status_code == 503
     assert answer.get_json() == {"ok": False, "database": "does not answer"}
+
+
+@pytest.mark.usefixtures("world")
+def test_deep_health_says_what_status_says(app: Connection, browser: Open) -> None:
+    alone = browser().client.get("/healthz?deep=1")
+    data.execute(app, HEARTBEAT)
+    data.execute(app, "DELETE FROM plan_request")
+    healthy = json.loads(browser().get("/healthz?deep=1"))
+
+    assert alone.status_code == 503
+    told = alone.get_json()
+    assert (told["ok"], told["problems"][0]) == (False, "no daemon is alive: start `python -m seisiun run`")
+    assert healthy == {"ok": True, "problems": [], "notes": []}
+    data.execute(app, "ALTER TABLE daemon_heartbeat RENAME TO elsewhere")
+    without_schema = browser().client.get("/healthz?deep=1")
+    data.execute(app, "ALTER TABLE elsewhere RENAME TO daemon_heartbeat")
+    assert (without_schema.status_code, without_schema.get_json()["database"]) == (
+        503, "its schema is missing, or of another release",
+    )  # fmt: skip
 
 
 def figures_of(visitor: Browser) -> dict[tuple[str, str], float]:

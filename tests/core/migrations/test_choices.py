@@ -14,7 +14,7 @@ from core.migrations import migrate
 from core.migrations.damage import damage
 from core.rules.planner import MOST_HOURS_AHEAD
 from core.settings import Settings
-from scheduler.commands.status import status
+from core.status import status
 from tests.core.passes import NOON, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import wall
 from tests.data import (

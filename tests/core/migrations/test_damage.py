@@ -13,7 +13,7 @@ from core.db import create_engine
 from core.migrations import migrate
 from core.migrations.damage import damage
 from core.migrations.definition import definition
-from scheduler.commands.status import status
+from core.status import status
 from tests.core.migrations.catalogue import catalogue
 from tests.core.passes import DURING, TUESDAYS, reconcile_at
 from tests.data import add_session, change_instance, connected, execute, only_instance, value

@@ -13,7 +13,7 @@ from core.db import create_engine
 from core.migrations import migrate, privileges
 from core.migrations.damage import damage
 from core.migrations.privileges import grants
-from scheduler.commands.status import status
+from core.status import status
 from tests.data import add_instance, add_person, add_session, connected, execute
 
 HOSTILE = "hostile_of_privileges"

@@ -2,7 +2,7 @@
 
 A part is stopped for real: the kernel holds its thread, and the others go on.
 
-Covers scheduler.commands.status, scheduler.daemon.heartbeat.
+Covers core.status, scheduler.commands.status, scheduler.daemon.heartbeat.
 """
 
 import json

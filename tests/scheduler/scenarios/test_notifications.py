@@ -18,8 +18,8 @@ from core.db import create_engine
 from core.db.embedded import EmbeddedPostgres, connect_or_start
 from core.db.transactions import transactions
 from core.migrations import migrate
+from core.status import status
 from core.store.queue.requests import new_since
-from scheduler.commands.status import status
 from tests.commands import run
 from tests.data import add_check_in, add_person, change_session, connected, execute, person_at, requests, value
 from tests.scheduler.daemon_process import Daemons, eventually
