@@ -46,6 +46,11 @@ def gone(connection: Connection) -> list[str]:
     ]
 
 
+def follows_nobody(connection: Connection) -> bool:
+    """Return whether `person` has a boolean column `active` that `migrate` has not seen yet."""
+    return DEACTIVATED_PEOPLE not in read(connection) and bool(connection.scalar(_HAS_ACTIVE))
+
+
 def older(chosen: Mapping[str, str]) -> dict[str, str]:
     """Return those of these choices that name an older column."""
     return {kind: chosen[kind] for kind in (OLDER_ACTIVE, OLDER_POINTER) if kind in chosen}
@@ -63,6 +68,10 @@ def _read(connection: Connection, *, may_read: bool = False) -> Sequence[Row[str
 
 
 _MAY_READ = text("SELECT has_table_privilege(to_regclass('seisiun_choice'), 'SELECT')")
+_HAS_ACTIVE = text(
+    "SELECT has_table_privilege(to_regclass('seisiun_choice'), 'SELECT') AND EXISTS (SELECT FROM pg_attribute WHERE "
+    "attrelid = to_regclass('person') AND attname = 'active' AND atttypid = 'boolean'::regtype AND NOT attisdropped)"
+)
 _CHOICES = text(
     """
     SELECT name, value, its_table IS NULL OR EXISTS (

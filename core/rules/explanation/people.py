@@ -44,6 +44,8 @@ def _yes(person: PersonReading, yes: Yes, target: int | None) -> str:
 
 
 def _counts(person: PersonReading, yes: Yes, target: int | None) -> str:
+    if person.is_deactivated:
+        return "it does not count, as the app has deactivated them (A2)"
     if yes.session_instance_id == target:
         return "it decides (A2)"
     one = next((one for one in person.said if one.session_instance_id == yes.session_instance_id), None)

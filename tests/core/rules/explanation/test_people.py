@@ -96,6 +96,10 @@ def test_a2_each_yes_says_whether_it_counts() -> None:
         "the instance has no window to come",
         "it counts from Tue 1 Dec 2026 21:00 Europe/Dublin (2026-12-01 21:00 UTC) on",
     ]
+    deactivated = PersonReading(7, None, (said(1),), is_deactivated=True)
+    for one in (yes(1), yes(6, opens=utc("2026-12-01 21:00"))):
+        [step] = explain_person(deactivated, [one], NOW).steps
+        assert step.text.endswith(": it does not count, as the app has deactivated them (A2)")
     assert explain_person(left, [yes(1)], NOW).steps[0].text.endswith(": ended, as they left instance 1 (A2)")
     assert (
         explain_person(person, [yes(6, at=None)], NOW)
