@@ -206,6 +206,11 @@ def _clock_notes(daemons: list[HeartbeatRow]) -> list[str]:
 def adoption_notes(connection: Connection) -> list[str]:
     """Return what is read otherwise than it is written, and what the planner cannot write; `migrate` prints it too."""
     notes = []
+    if choices.follows_nobody(connection):
+        notes.append(
+            "person.active came after the last migrate, so people whom it deactivates are still placed: "
+            "run `python -m seisiun migrate`, which follows it"
+        )
     if count := reports.buffers_out_of_bounds(connection):
         notes.append(
             f"sessions with a buffer outside 0 to {LONGEST_BUFFER_MINUTES} minutes: {count}; "
@@ -239,5 +244,6 @@ def _overdue_problems(overdue: list[Overdue]) -> list[str]:
     if not overdue:
         return []
     oldest = overdue[0]
-    what = f"sessions overdue: {len(overdue)}, the oldest since {oldest.since.astimezone(UTC):%H:%M:%S} UTC"
+    named = f"{oldest.name or 'deleted'} (session {oldest.session_id})"
+    what = f"sessions overdue: {len(overdue)}, the oldest, {named}, since {oldest.since.astimezone(UTC):%H:%M:%S} UTC"
     return [f"{what}: run `python -m seisiun explain {oldest.session_id}`; who may block it is named below"]

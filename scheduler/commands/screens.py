@@ -40,6 +40,11 @@ def name(text: str) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
+def session(session_id: int, session_name: str | None) -> str:
+    """Return "session 12 'Mueller's'"; a deleted session has no name."""
+    return f"session {session_id} {name(repr(session_name)) if session_name is not None else '(deleted)'}"
+
+
 def place(city: str | None, country: str | None) -> str:
     """Return "Austin, USA"."""
     return name(", ".join(filter(None, (city, country))))

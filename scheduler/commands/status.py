@@ -18,6 +18,7 @@ def print_status(out: Console, status: Status, *, everything: bool) -> None:
         out.print(Text(screens.name(f"  {problem}"), "red"))
     for note in status.notes:
         out.print(Text(f"  note: {note}", "yellow"))
+    _print_troubles(out, status, everything=everything)
     word = "on" if status.app_notifies else "off: the daemons ask for edits"
     if status.mirroring:
         out.print(f"mirroring: {', '.join(status.mirroring)} are kept equal to our columns")
@@ -31,7 +32,6 @@ def print_status(out: Console, status: Status, *, everything: bool) -> None:
     out.print(f"on now: {len(status.on_now)}")
     if status.on_now:
         out.print(screens.on_now_table(status.on_now))
-    _print_troubles(out, status, everything=everything)
 
 
 def _print_daemons(out: Console, status: Status) -> None:
@@ -59,7 +59,8 @@ def _print_daemons(out: Console, status: Status) -> None:
 
 def _print_troubles(out: Console, status: Status, *, everything: bool) -> None:
     for overdue in status.overdue:
-        out.print(f"overdue: session {overdue.session_id} since {screens.utc(overdue.since)} UTC")
+        session = screens.session(overdue.session_id, overdue.name)
+        out.print(Text(f"overdue: {session} since {screens.utc(overdue.since)} UTC"))
     for holder in status.holders:
         out.print(
             Text(
@@ -72,7 +73,8 @@ def _print_troubles(out: Console, status: Status, *, everything: bool) -> None:
     for miss in status.misses[-MOST_MISSES:]:
         late, done = screens.ago(miss.done_at - miss.due_at), screens.utc(miss.done_at)
         word = "on" if miss.active else "off"
-        out.print(f"late: instance {miss.session_instance_id} {word} {late} late at {done} by {miss.cause}")
+        which = f"{screens.session(miss.session_id, miss.name)}, instance {miss.session_instance_id}"
+        out.print(Text(f"late: {which} {word} {late} late at {done} by {miss.cause}"))
     listed = status.unreadable if everything else status.unreadable[:MOST_NAMES]
     if listed:
         rest = len(status.unreadable) - len(listed)
@@ -80,6 +82,6 @@ def _print_troubles(out: Console, status: Status, *, everything: bool) -> None:
         counts = {"unreadable": len(status.unreadable) - failing, "failing": failing}
         told = ", ".join(f"{word}: {count} sessions" for word, count in counts.items() if count)
         out.print(told + (f"; --all lists {rest} more" if rest else ""))
-    for session in listed:
-        word = "failing" if session.is_failing else "unreadable"
-        out.print(Text(f"{word}: session {session.session_id} {session.name!r}: {session.error}"))
+    for one in listed:
+        word = "failing" if one.is_failing else "unreadable"
+        out.print(Text(f"{word}: {screens.session(one.session_id, one.name)}: {one.error}"))

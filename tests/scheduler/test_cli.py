@@ -197,8 +197,8 @@ def test_status_tells_what_is_overdue_and_who_is_in_the_way(
         status, out, _ = scheduler("status", DATABASE_URL=database_url)
 
         assert status == 1
-        assert "sessions overdue: 1, the oldest since " in out
-        assert f"overdue: session {session_id} since " in out
+        assert f"sessions overdue: 1, the oldest, The Cobblestone (session {session_id}), since " in out
+        assert f"overdue: session {session_id} 'The Cobblestone' since " in out
         assert f"perhaps blocked by pid {holding.info.backend_pid} " in out
 
 
@@ -234,15 +234,29 @@ def test_p6_a_session_that_cannot_be_read_is_a_problem_where_something_of_it_is_
     assert at.endswith("+00:00")
 
 
+LATE = """
+    INSERT INTO activation_log (session_instance_id, session_id, active, due_at, done_at, cause)
+    VALUES (7, 1, true, now() - interval '12 seconds', now(), 'sweep')
+"""
+
+
 def test_what_an_adopted_table_holds_is_noted_by_migrate_and_status(database_url: str) -> None:
     with connected(database_url) as app:
         add_session(app, active_buffer_minutes_before=5000)
         execute(app, "ALTER TABLE session_instance ADD COLUMN fee integer NOT NULL")
 
     migrated = scheduler("migrate", DATABASE_URL=database_url)
+    with connected(database_url) as app:
+        execute(app, "ALTER TABLE person ADD COLUMN active boolean")
+        execute(app, LATE)
     _, out, _ = scheduler("status", DATABASE_URL=database_url)
 
     assert migrated[0] == 0
+    assert "note: person.active came after the last migrate, so people whom it deactivates are still placed: " in out
+    lines = out.splitlines()
+    late, on_now = (next(at for at, line in enumerate(lines) if part in line) for part in ("late: ", "on now: "))
+    assert lines[late].startswith("late: session 1 'The Cobblestone', instance 7 on 12.0 s late at ")
+    assert late < on_now, "what is wrong comes first"
     for told in (migrated[2], out):
         assert "note: sessions with a buffer outside 0 to 1440 minutes: 1" in told
         assert "note: session_instance.fee: NOT NULL and without a default" in told

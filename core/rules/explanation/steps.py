@@ -134,7 +134,7 @@ def _won(case: Case, span: ActiveSpan) -> str:
 
 def _bit(case: Case, key: int) -> str:
     row = case.reading.rows.get(key)
-    now = f"at {case.instant(case.reading.read_at)}"
+    now = f"as read at {case.instant(case.reading.read_at)}"
     if row is None:
         return f"none, {now}: there is no row {'any more' if key > 0 else 'yet'}"
     should = case.will_be_on() == key

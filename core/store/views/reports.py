@@ -4,7 +4,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, exists, func, or_, select, text, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    Select,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    union_all,
+)
 
 from core.models import (
     ActivationLog,
@@ -48,10 +60,11 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """A session with an edge or a request that has been due since `since`."""
+    """A session with an edge or a request that has been due since `since`; a deleted session has no name."""
 
     session_id: int
     since: datetime
+    name: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +80,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A flip that a pass made late: `done_at` is after `due_at`."""
+    """A flip that a pass made late: `done_at` is after `due_at`; a deleted session has no name."""
 
     session_id: int
     session_instance_id: int
@@ -75,6 +88,7 @@ class Miss:
     cause: str
     due_at: datetime
     done_at: datetime
+    name: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +174,16 @@ def overdue(connection: Connection, longer_than: timedelta, limit: int = 100) ->
     ]
     found = union_all(*late).subquery()
     statement = (
-        select(found.c.session_id, func.min(found.c.since).label("since"))
+        select(found.c.session_id, func.min(found.c.since).label("since"), _name_of(found.c.session_id))
         .group_by(found.c.session_id)
         .order_by("since")
         .limit(limit)
     )
     return [Overdue(*row) for row in connection.execute(statement)]
+
+
+def _name_of(session_id: ColumnElement[int]) -> ScalarSelect[str]:
+    return select(MusicSession.name).where(MusicSession.session_id == session_id).scalar_subquery()
 
 
 def holders(connection: Connection, longer_than: timedelta) -> list[Holder]:
@@ -177,7 +195,15 @@ def misses(connection: Connection, since: timedelta, later_than: timedelta) -> l
     """Return the flips of the last `since` that came more than `later_than` after they were due."""
     log = ActivationLog
     statement = (
-        select(log.session_id, log.session_instance_id, log.active, log.cause, log.due_at, log.done_at)
+        select(
+            log.session_id,
+            log.session_instance_id,
+            log.active,
+            log.cause,
+            log.due_at,
+            log.done_at,
+            _name_of(log.session_id.expression),
+        )
         .where(
             log.done_at > func.statement_timestamp() - since,
             log.done_at > log.due_at + later_than,

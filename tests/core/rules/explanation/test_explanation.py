@@ -497,7 +497,7 @@ def test_the_chain_of_an_instance() -> None:
         ("hours", "Tue 1 Dec 2026 19:00 to 22:00 Europe/Dublin (Tue 1 Dec 2026 19:00 to 22:00 UTC)"),
         ("buffers", "an hour before to an hour after"),
         ("window", "Tue 1 Dec 2026 18:00 to 23:00 Europe/Dublin (Tue 1 Dec 2026 18:00 to 23:00 UTC): open"),
-        ("bit", "on, at Tue 1 Dec 2026 20:00 Europe/Dublin (2026-12-01 20:00 UTC)"),
+        ("bit", "on, as read at Tue 1 Dec 2026 20:00 Europe/Dublin (2026-12-01 20:00 UTC)"),
         (
             "flip",
             (

@@ -42,7 +42,10 @@ ORDER BY attnum;
 
 
 -- views.reports.overdue
-SELECT anon_1.session_id, min(anon_1.since) AS since
+SELECT
+    anon_1.session_id,
+    min(anon_1.since) AS since,
+    (SELECT session.name FROM session WHERE session.session_id = anon_1.session_id) AS anon_2
 FROM (
     SELECT activation_window.session_id AS session_id, activation_window.opens_at AS since
     FROM activation_window
@@ -82,7 +85,8 @@ SELECT
     activation_log.active,
     activation_log.cause,
     activation_log.due_at,
-    activation_log.done_at
+    activation_log.done_at,
+    (SELECT session.name FROM session WHERE session.session_id = activation_log.session_id) AS anon_1
 FROM activation_log
 WHERE activation_log.done_at > statement_timestamp() - :age
     AND activation_log.done_at > activation_log.due_at + :later_than
