@@ -96,7 +96,9 @@ def explain_person(db: Engine | AppDatabase, person_id: int, *, now: datetime | 
 
 
 def find_session(db: Engine | AppDatabase, text: str) -> int:
-    """Return the id of the session with this id, this path, or a name that begins so (in upper or lower case).
+    """Return the id of the session with this id, this path, or a name that begins so.
+
+    In names neither punctuation nor upper and lower case count: "muellers" finds "Mueller's".
 
     Raises `UnknownSession`, and `AmbiguousSession`, which lists the candidates.
     """

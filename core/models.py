@@ -225,7 +225,8 @@ class DaemonHeartbeat(Base):
 class ActivationLog(Base):
     """One row per flip, inserted in the flip's transaction.
 
-    `change`: what the flip means to an app (`Change`), NULL in rows of earlier releases.
+    `change`: what the flip means to an app (`Change`), NULL in rows of earlier releases. `daemon`: host and process id
+    of the daemon that made it; NULL where it was a hook, the sweep or a trigger.
     """
 
     __tablename__ = "activation_log"
@@ -238,3 +239,4 @@ class ActivationLog(Base):
     done_at: Mapped[datetime]
     cause: Mapped[str]
     change: Mapped[str | None]
+    daemon: Mapped[str | None]

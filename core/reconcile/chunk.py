@@ -218,7 +218,7 @@ def _activate(
     leaving, held_people = presence.lock_leaving(connection, [d for d in decided if d.session_id not in held])
     blocked = held | held_people
     free = [decision for decision in decided if decision.session_id not in blocked]
-    flips = store_flips.write(connection, free, cause=options.cause, done_at=options.now)
+    flips = store_flips.write(connection, free, cause=options.cause, done_at=options.now, daemon=options.daemon)
     moved = _move_people(connection, free, planned, leaving, now)
     notify.active_changed(connection, {flip.session_instance_id for flip in flips} | moved.joined)
     result = ReconcileResult(activated=_turned(flips, on=True), deactivated=_turned(flips, on=False))

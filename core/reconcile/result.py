@@ -18,7 +18,8 @@ class PassOptions:
     `look_ahead`: how long before its window an instance may open (L2). `is_hook`: the pass runs inside the app's
     transaction; it waits for another pass up to the lock timeout. `is_ahead`: `now` has not quite come; the pass leaves
     whatever must be planned. `notified`: sessions to plan without a request: notifications named them. `is_first`:
-    nobody has planned anything in this database before, so nothing is late (L7).
+    nobody has planned anything in this database before, so nothing is late (L7). `daemon`: host and process id of the
+    daemon that runs it, for the log of flips.
     """
 
     cause: Cause
@@ -29,6 +30,7 @@ class PassOptions:
     is_ahead: bool = False
     notified: frozenset[int] = frozenset()
     is_first: bool = False
+    daemon: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

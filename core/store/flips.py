@@ -129,7 +129,12 @@ _LOCK_ACTIVE = (
 
 
 def write(
-    connection: Connection, decisions: Sequence[Decision], *, cause: str, done_at: datetime | None
+    connection: Connection,
+    decisions: Sequence[Decision],
+    *,
+    cause: str,
+    done_at: datetime | None,
+    daemon: str | None = None,
 ) -> tuple[Flip, ...]:
     """Write these decisions, whose rows `lock_for` has locked; return only the flips that changed a bit.
 
@@ -137,16 +142,17 @@ def write(
     2. Then turn others on: a session has at most one active instance at any moment.
     3. Write the phases of the windows.
 
-    `done_at` None means the database's clock at the moment of writing.
+    `done_at` None means the database's clock at the moment of writing. `daemon`: who runs the pass, for the log.
     """
+    by = {"cause": cause, "done_at": done_at, "daemon": daemon}
     offs = [decision.off for decision in decisions if decision.off]
     ons = [decision.on for decision in decisions if decision.on]
-    made = (*_flip(connection, offs, cause, done_at), *_flip(connection, ons, cause, done_at))
+    made = (*_flip(connection, offs, by), *_flip(connection, ons, by))
     _write_phases(connection, decisions)
     return made
 
 
-def _flip(connection: Connection, flips: Sequence[Flip], cause: str, done_at: datetime | None) -> tuple[Flip, ...]:
+def _flip(connection: Connection, flips: Sequence[Flip], by: Mapping[str, Any]) -> tuple[Flip, ...]:
     if not flips:
         return ()
     values = _FLIPS.of(
@@ -155,7 +161,7 @@ def _flip(connection: Connection, flips: Sequence[Flip], cause: str, done_at: da
             for flip in flips
         ]
     )
-    found = connection.execute(_FLIP, values | {"cause": cause, "done_at": done_at}).all()
+    found = connection.execute(_FLIP, values | {**by}).all()
     causes = {row.session_instance_id: row.cause for row in found}
     return tuple(
         replace(flip, is_repair=causes[flip.session_instance_id] == Cause.REPAIR)
@@ -210,8 +216,9 @@ def _flip_and_log() -> ReturningInsert[int, str]:
         (flipped.c.opens_again, Change.MOVED.value),
         else_=Change.CLOSED.value,
     )
-    columns = ["session_instance_id", "session_id", "active", "due_at", "done_at", "cause", "change"]
-    made = select(*(flipped.c[name] for name in columns[:4]), done_at, cause, change)
+    daemon = bindparam("daemon", type_=Text())
+    columns = ["session_instance_id", "session_id", "active", "due_at", "done_at", "cause", "change", "daemon"]
+    made = select(*(flipped.c[name] for name in columns[:4]), done_at, cause, change, daemon)
     return insert(log).from_select(columns, made).returning(log.session_instance_id, log.cause)
 
 

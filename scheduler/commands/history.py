@@ -52,7 +52,7 @@ def history(
 
 
 def _table(flips: list[FlipRow]) -> Table:
-    rows = screens.table("local time", "UTC", "", "late", "cause", "session", "where", "instance")
+    rows = screens.table("local time", "UTC", "", "late", "cause", "daemon", "session", "where", "instance")
     for flip in flips:
         rows.add_row(
             screens.local(flip.done_at, flip.timezone),
@@ -60,6 +60,7 @@ def _table(flips: list[FlipRow]) -> Table:
             flip.change or ("opened" if flip.active else "closed"),
             "" if flip.cause == Cause.REPAIR else f"{_late_ms(flip)} ms",
             "deletion" if flip.change == Change.DELETED else flip.cause,
+            flip.daemon or "",
             Text(f"{flip.session_id} {screens.name(flip.name or '(deleted)')}"),
             Text(screens.place(flip.city, flip.country)),
             str(flip.session_instance_id),

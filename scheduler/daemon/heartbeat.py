@@ -53,6 +53,8 @@ class Heartbeat:
         self._pinged_at = float("-inf")
         self._passed_since_ping = False
         self._daemon_id = uuid4()
+        self._host, self._pid = socket.gethostname(), os.getpid()
+        self.name = f"{self._host}:{self._pid}"
         self._offset = ClockOffset()
         self._armed_offset = timedelta(0)
         self._skew_reported = timedelta(0)
@@ -92,8 +94,8 @@ class Heartbeat:
         offset_ms = self._offset.value.total_seconds() * 1000
         beat = Beat(
             daemon_id=self._daemon_id,
-            host=socket.gethostname(),
-            pid=os.getpid(),
+            host=self._host,
+            pid=self._pid,
             version=__version__,
             pass_finished=self._pass_finished,
             listening_since=self._listener.listening_since,

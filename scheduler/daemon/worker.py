@@ -4,6 +4,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -140,10 +141,19 @@ class Worker:
         with transactions(self._engine) as begin, begin() as connection:
             yield connection
 
+    def _options(self, task: Task) -> PassOptions:
+        return PassOptions(
+            task.cause,
+            self._settings,
+            notified=self._agenda.notified(task),
+            is_first=self._is_first,
+            daemon=self._heartbeat.name,
+        )
+
     def _do_round(self, task: Task) -> None:
         """Reconcile one round of chunks, so that an edge never waits for more; finish the task if nothing was due."""
         self._outage.passes_lost += 1  # until it has finished
-        options = PassOptions(task.cause, self._settings, notified=self._agenda.notified(task), is_first=self._is_first)
+        options = self._options(task)
         begun = time.monotonic()
         search = task.search(self._agenda.backoff.waiting(begun))
         result = reconcile(self._engine, options, search, rounds=1, one_by_one=self._outage.isolate)
@@ -163,18 +173,17 @@ class Worker:
 
     def _do_ahead(self, edge: datetime) -> None:
         """Flip at its very instant what is due at this edge; its timer then finds what was left."""
-        cause = tasks.EDGES.cause
         result, seconds = reconcile_ahead(
             self._engine,
-            PassOptions(cause, self._settings, notified=self._agenda.notified(tasks.NOTIFICATIONS)),
+            replace(self._options(tasks.EDGES), notified=self._agenda.notified(tasks.NOTIFICATIONS)),
             edge,
             self._lead,
             excluded=self._agenda.backoff.waiting(time.monotonic()),
             seconds_to_edge=lambda: self._heartbeat.seconds_to(edge),
         )
         if result.flips:
-            self._heartbeat.note_pass(cause, result, seconds)
-            log_result(cause, result, self._heartbeat.database_now)
+            self._heartbeat.note_pass(tasks.EDGES.cause, result, seconds)
+            log_result(tasks.EDGES.cause, result, self._heartbeat.database_now)
         if result.deferred:
             self._agenda.add(tasks.NOTIFICATIONS)  # a person could not be moved: the pass has requested the session
 

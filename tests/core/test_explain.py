@@ -237,6 +237,9 @@ def test_a_session_is_found_by_id_path_or_the_beginning_of_its_name(app: Connect
     assert find_session(app, str(crane)) == crane
     assert find_session(app, "dublin/cobblestone") == cobblestone
     assert find_session(app, "the cr") == crane
+    muellers = add_session(app, name="Mueller's \N{LEFT SINGLE QUOTATION MARK}Session\N{RIGHT SINGLE QUOTATION MARK}")
+    for text in ("muellers", "Mueller's", "MUELLERS SES", "mueller's 'session"):
+        assert find_session(app, text) == muellers
     assert find_session(app, "1916") == numbered
     with pytest.raises(UnknownSession, match="no session has the id or the path '%'"):
         find_session(app, "%")
@@ -292,11 +295,13 @@ def test_a_reading_among_thousands_of_sessions_reads_a_few_rows(engine: Engine, 
 
     add_fleet(app, 3000, TUESDAYS)
     execute(app, MANY_EVENINGS)
+    change_session(app, session, path="austin/muellers")
 
     with engine.begin() as db:
         for _ in range(3):
             assert explain_session(db, session, now=utc(DURING)).is_on
             assert explain_instance(db, instance, now=utc(DURING)).is_on
+            assert find_session(db, "muellers") == find_session(db, "austin/muellers") == session
             assert explain_person(db, person, now=utc(DURING)).session_instance_id == instance
         read = db.exec_driver_sql(ROWS_READ).scalar_one()
 

@@ -84,7 +84,11 @@ class RowFacts:
 
 @dataclass(frozen=True, slots=True)
 class LoggedFlip:
-    """A flip, as the log has it; `change`: what it means to an app, None in rows of earlier releases."""
+    """A flip, as the log has it.
+
+    `change`: what it means to an app, None in rows of earlier releases. `daemon`: host and process id of the daemon
+    that made it, None where none did.
+    """
 
     session_instance_id: int
     active: bool
@@ -92,6 +96,7 @@ class LoggedFlip:
     done_at: datetime
     cause: str
     change: str | None = None
+    daemon: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,8 @@ def _why_flipped(case: Case, flip: LoggedFlip) -> str:
     if flip.cause == Cause.REPAIR:
         return "a repair: somebody had written the bit by hand"
     late = wording.length(max(flip.done_at - flip.due_at, timedelta(0)))
-    return f"due at {case.instant(flip.due_at)}, {late} late, by {_CAUSES.get(flip.cause, flip.cause)}"
+    by = _CAUSES.get(flip.cause, flip.cause) + (f" ({flip.daemon})" if flip.daemon else "")
+    return f"due at {case.instant(flip.due_at)}, {late} late, by {by}"
 
 
 _CAUSES: Mapping[str, str] = {

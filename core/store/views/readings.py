@@ -1,6 +1,6 @@
 """Reads for explanations: what is known of one session and of one person, by index, whatever else the tables hold."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -72,7 +72,10 @@ class SessionFacts:
 
 
 def sessions_named(connection: Connection, text: str, limit: int) -> list[SessionName]:
-    """Return at most `limit` sessions with this path, or else those whose name begins so, in upper or lower case."""
+    """Return at most `limit` sessions with this path, or else those whose name begins so.
+
+    Apostrophes and other punctuation do not count, nor does upper or lower case.
+    """
     by_path = [SessionName(*row) for row in connection.execute(_BY_PATH, {"path": text, "limit": limit})]
     if by_path:
         return by_path
@@ -81,9 +84,18 @@ def sessions_named(connection: Connection, text: str, limit: int) -> list[Sessio
 
 _NAMES = select(MusicSession.session_id, MusicSession.name, MusicSession.city, MusicSession.country)
 _LIMIT = bindparam("limit", type_=Integer())
+
+
+def _folded(text: ColumnElement[str]) -> ColumnElement[str]:
+    """Return a text without punctuation and case, as an index has the names: "muellers" begins "Mueller's Pub"."""
+    of_marks: Iterator[ColumnElement[str]] = (literal_column(each) for each in ("'[[:punct:]]'", "''", "'g'"))
+    return func.lower(func.regexp_replace(text, *of_marks))
+
+
+_PREFIX = _folded(bindparam("prefix", type_=Text()))
 _BY_PATH = _NAMES.where(MusicSession.path == bindparam("path", type_=Text())).limit(_LIMIT)
 _BY_NAME = (
-    _NAMES.where(func.starts_with(func.lower(MusicSession.name), func.lower(bindparam("prefix", type_=Text()))))
+    _NAMES.where(func.starts_with(_folded(MusicSession.name.expression), _PREFIX), literal_column("''") != _PREFIX)
     .order_by(MusicSession.name, MusicSession.session_id)
     .limit(_LIMIT)
 )
@@ -216,7 +228,7 @@ def flips_of(connection: Connection, instance_ids: Collection[int], at: datetime
 
 def _flips(*order: ColumnElement[Any], done: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     log = ActivationLog
-    columns = (log.session_instance_id, log.active, log.due_at, log.done_at, log.cause, log.change)
+    columns = (log.session_instance_id, log.active, log.due_at, log.done_at, log.cause, log.change, log.daemon)
     return select(*columns).where(is_in(log.session_instance_id), done).order_by(*order).limit(MOST_FLIPS)
 
 

@@ -95,7 +95,8 @@ class Miss:
 class FlipRow:
     """A row of the log of flips, with the session's name, place and zone; a deleted session has none.
 
-    `change`: what the flip means to an app (`core.rules.flips.Change`); None in rows of earlier releases.
+    `change`: what the flip means to an app (`core.rules.flips.Change`); None in rows of earlier releases. `daemon`:
+    host and process id of the daemon that made it; None where it was a hook, the sweep or a trigger.
     """
 
     activation_log_id: int
@@ -110,6 +111,7 @@ class FlipRow:
     due_at: datetime
     done_at: datetime
     change: str | None = None
+    daemon: str | None = None
 
 
 def unreadable(connection: Connection) -> list[Unreadable]:
@@ -267,6 +269,7 @@ def _flips() -> Select[*tuple[Any, ...]]:
         log.due_at,
         log.done_at,
         log.change,
+        log.daemon,
     ).outerjoin(session, session.session_id == log.session_id)
 
 

@@ -24,7 +24,7 @@ def test_the_log_is_listed_with_names_and_how_late_each_flip_was(database_url: s
 
     assert (status, err) == (0, "")
     heading, line = out.splitlines()
-    assert heading.split() == ["local", "time", "UTC", "late", "cause", "session", "where", "instance"]
+    assert heading.split() == ["local", "time", "UTC", "late", "cause", "daemon", "session", "where", "instance"]
     assert line.split()[-1] == str(instance)
     for part in (" opened ", " 12000 ms ", " sweep ", f" {session} Mueller's ", " Austin "):
         assert part in line

@@ -4,6 +4,7 @@
 """
 
 import select
+import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -38,7 +39,7 @@ from tests.ping_server import (
     send_without_end,
     serving,
 )
-from tests.scheduler.daemon_process import STOPS_WITHIN_SECONDS, TIMEOUT_SECONDS, Daemons, eventually
+from tests.scheduler.daemon_process import STOPS_WITHIN_SECONDS, TIMEOUT_SECONDS, DaemonProcess, Daemons, eventually
 from tests.scheduler.soon import (
     ELSEWHERE,
     HOUR,
@@ -186,8 +187,13 @@ Row = Callable[[Connection, float, float], tuple[int, int]]
         pytest.param(by_hand, LATER, starting(-HOUR), id="start-by_hand"),
     ],
 )
-def test_an_edit_that_comes_to_cover_now_opens_at_once(
-    shared_app: Connection, figures: Figures, row: Row, times: tuple[float, float], edit: Change
+def test_an_edit_that_comes_to_cover_now_opens_at_once(  # noqa: PLR0917 -- the columns of the table
+    shared_daemon: DaemonProcess,
+    shared_app: Connection,
+    figures: Figures,
+    row: Row,
+    times: tuple[float, float],
+    edit: Change,
 ) -> None:
     session_id, instance_id = row(shared_app, *times)
     assert on(shared_app, session_id) is None
@@ -198,6 +204,8 @@ def test_an_edit_that_comes_to_cover_now_opens_at_once(
     assert instance_id == eventually(lambda: on(shared_app, session_id), "the instance is active")
     figures(f"edit to active: {(time.monotonic() - begun) * 1000:.0f} ms")
     assert causes(shared_app, session_id) == [(True, "notify")]
+    who = value(shared_app, "SELECT daemon FROM activation_log WHERE session_id = %s", session_id)
+    assert who == f"{socket.gethostname()}:{shared_daemon.pid}"
 
 
 @BOTH

@@ -483,7 +483,7 @@ def test_p6_windows_stay_where_the_zone_is_unknown_but_not_that_of_a_cancelled_i
 
 def test_the_chain_of_an_instance() -> None:
     flips = [
-        LoggedFlip(1, True, utc("2026-12-01 18:00"), utc("2026-12-01 18:00:12"), "sweep"),
+        LoggedFlip(1, True, utc("2026-12-01 18:00"), utc("2026-12-01 18:00:12"), "timer", "opened", "pub:17"),
         LoggedFlip(1, False, utc("2026-12-01 17:00"), utc("2026-12-01 17:00"), "repair", "moved"),
         LoggedFlip(1, False, utc("2026-12-01 16:00"), utc("2026-12-01 16:00"), "hook", "deleted"),
     ]
@@ -502,7 +502,8 @@ def test_the_chain_of_an_instance() -> None:
             "flip",
             (
                 "on at Tue 1 Dec 2026 18:00:12 Europe/Dublin (2026-12-01 18:00:12 UTC), "
-                "due at Tue 1 Dec 2026 18:00 Europe/Dublin (2026-12-01 18:00 UTC), 12.0 s late, by the sweep"
+                "due at Tue 1 Dec 2026 18:00 Europe/Dublin (2026-12-01 18:00 UTC), 12.0 s late, "
+                "by a daemon's timer (pub:17)"
             ),
         ),
         (

@@ -111,7 +111,7 @@ WITH flipped AS (
         flip.opens_again,
         session_instance.is_cancelled
 )
-INSERT INTO activation_log (session_instance_id, session_id, active, due_at, done_at, cause, change)
+INSERT INTO activation_log (session_instance_id, session_id, active, due_at, done_at, cause, change, daemon)
 SELECT
     flipped.session_instance_id,
     flipped.session_id,
@@ -139,7 +139,8 @@ SELECT
         WHEN flipped.is_cancelled THEN 'cancelled'
         WHEN flipped.opens_again THEN 'moved'
         ELSE 'closed'
-    END AS anon_2
+    END AS anon_2,
+    :daemon AS anon_3
 FROM flipped
 RETURNING activation_log.session_instance_id, activation_log.cause;
 

@@ -9,7 +9,11 @@ LIMIT :limit;
 
 SELECT session.session_id, session.name, session.city, session.country
 FROM session
-WHERE starts_with(lower(session.name), lower(:prefix))
+WHERE starts_with(
+    lower(regexp_replace(session.name, '[[:punct:]]', '', 'g')),
+    lower(regexp_replace(:prefix, '[[:punct:]]', '', 'g'))
+)
+    AND '' != lower(regexp_replace(:prefix, '[[:punct:]]', '', 'g'))
 ORDER BY session.name, session.session_id
 LIMIT :limit;
 
@@ -100,7 +104,8 @@ SELECT
     activation_log.due_at,
     activation_log.done_at,
     activation_log.cause,
-    activation_log.change
+    activation_log.change,
+    activation_log.daemon
 FROM activation_log
 WHERE activation_log.session_instance_id = any(CAST(:ids AS BIGINT[])) AND activation_log.done_at > :at
 ORDER BY activation_log.done_at, activation_log.activation_log_id
@@ -112,7 +117,8 @@ SELECT
     activation_log.due_at,
     activation_log.done_at,
     activation_log.cause,
-    activation_log.change
+    activation_log.change,
+    activation_log.daemon
 FROM activation_log
 WHERE activation_log.session_instance_id = any(CAST(:ids AS BIGINT[])) AND activation_log.done_at <= :at
 ORDER BY activation_log.done_at DESC, activation_log.activation_log_id DESC

@@ -112,7 +112,8 @@ SELECT
     activation_log.cause,
     activation_log.due_at,
     activation_log.done_at,
-    activation_log.change
+    activation_log.change,
+    activation_log.daemon
 FROM activation_log
 LEFT OUTER JOIN session ON session.session_id = activation_log.session_id
 WHERE activation_log.activation_log_id > :log_id
@@ -132,7 +133,8 @@ SELECT
     activation_log.cause,
     activation_log.due_at,
     activation_log.done_at,
-    activation_log.change
+    activation_log.change,
+    activation_log.daemon
 FROM activation_log
 LEFT OUTER JOIN session ON session.session_id = activation_log.session_id
 WHERE activation_log.done_at >= :since
@@ -153,7 +155,8 @@ SELECT
     activation_log.cause,
     activation_log.due_at,
     activation_log.done_at,
-    activation_log.change
+    activation_log.change,
+    activation_log.daemon
 FROM activation_log
 LEFT OUTER JOIN session ON session.session_id = activation_log.session_id
 WHERE activation_log.done_at >= :since
