@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
@@ -52,6 +52,7 @@ def simulate(
     *,
     recurrence: str | None = None,
     timezone: str | None = None,
+    dates: tuple[date | None, date | None] | None = None,
     before: int | None = None,
     after: int | None = None,
     days: float = 28,
@@ -59,8 +60,9 @@ def simulate(
 ) -> Simulation:
     """Say what saving these values of a session would do in the next `days`; None leaves a value as it is.
 
-    `recurrence`: an empty text means none. `before` and `after`: the buffers, in minutes. `now` is for tests; None
-    means the database's clock. It compares with what the rows mean, not with what is stored: an edit that no pass has
+    `recurrence`: an empty text means none. `dates`: the session's first and last local date, both inclusive; within the
+    pair None means that it has none. `before` and `after`: the buffers, in minutes. `now` is for tests; None means the
+    database's clock. It compares with what the rows mean, not with what is stored: an edit that no pass has
     served yet is no part of the change, but its flips are among `flips`. Raises `UnknownSession`, `InvalidRecurrence`
     where `validate` refuses the text, `UnknownTimeZone`, and `OutOfReach` for buffers over a day, or over a year.
     """
@@ -72,7 +74,7 @@ def simulate(
             raise UnknownSession(f"there is no session {session_id}")
         now = now or facts.read_at
         [session] = snapshots.snapshots(connection, [session_id], first_date(now))
-        changed = _changed(session, recurrence, timezone, before, after)
+        changed = _changed(session, recurrence, timezone, dates, (before, after))
         [state] = flips.states(connection, [session_id], now)
         until = now + timedelta(days=days)
         found = compare(
@@ -109,17 +111,21 @@ def _changed(
     session: SessionSnapshot,
     recurrence: str | None,
     timezone: str | None,
-    before: int | None,
-    after: int | None,
+    dates: tuple[date | None, date | None] | None,
+    buffers: tuple[int | None, int | None],
 ) -> SessionSnapshot:
+    before, after = buffers
     zone = session.timezone if timezone is None else require_zone(timezone)
     text = session.recurrence if recurrence is None else recurrence
     if recurrence is not None:
         validate(recurrence, default_length=load_settings().default_length, zone=zone)
+    first, last = (session.initiation_date, session.termination_date) if dates is None else dates
     return replace(
         session,
         recurrence=text,
         timezone=zone,
+        initiation_date=first,
+        termination_date=last,
         active_buffer_minutes_before=session.active_buffer_minutes_before if before is None else before,
         active_buffer_minutes_after=session.active_buffer_minutes_after if after is None else after,
     )

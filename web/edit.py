@@ -4,25 +4,20 @@ When the page comes back after saving, the instance that should be on is on.
 """
 
 from dataclasses import replace
-from datetime import timedelta
 
 from flask import redirect, render_template, request, url_for
-from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from core.active_session_manager import LeftBehind, ReconcileResult, session_saved
-from core.db.transaction_settings import clock
-from core.recurrence import Occurrence
 from core.recurrence.schedules import WEEKDAYS
 from core.store import sessions
-from core.store.views import pages
 from core.store.views.pages import SessionRow
 from core.timezones import zone_names
-from web import dates, forms, words
-from web.forms import Checked, Fields, Row
+from web import forms, words
+from web.forms import Fields, Row
 from web.host import notice, require_organiser, require_session, transaction
+from web.preview import Preview, listed, preview
 
-MOST_DATES = 8
 MOST_WEEKS_OFFERED = 8
 
 Answer = str | tuple[str, int] | Response
@@ -58,9 +53,8 @@ def save(session_id: int) -> Answer:
             }
             return _form(session, fields, changed_meanwhile, stored=_stored_digest(session)), 409
         if pressed != "save" or request.form.get("shown") != checked.digest:
-            ahead = _ahead(connection, checked)
-            unsaved = _unsaved(pressed)
-            return _form(session, fields, {}, stored=stored, shown=checked, ahead=ahead, unsaved=unsaved)
+            shown = preview(connection, session_id, checked)
+            return _form(session, fields, {}, stored=stored, shown=shown, unsaved=_unsaved(pressed))
         sessions.update_session(connection, session_id, checked.columns)
         saved = session_saved(connection, session_id)
     for text in _told(saved):
@@ -98,29 +92,13 @@ def _stored_digest(session: SessionRow) -> str:
     )
 
 
-def _ahead(connection: Connection, checked: Checked) -> list[Occurrence]:
-    """Return the next dates that the form means."""
-    columns = checked.columns
-    meant = pages.SessionRow(0, "", None, None, None, None, str(columns["timezone"]), None, None, None, 0, 0, None)
-    first = dates.today(meant, clock(connection))
-    return list(
-        checked.recurrence.between(
-            first,
-            first + timedelta(days=400),
-            initiation_date=columns["initiation_date"],  # type: ignore[arg-type] # the form's dates are dates
-            termination_date=columns["termination_date"],  # type: ignore[arg-type]
-        )[:MOST_DATES]
-    )
-
-
 def _form(
     session: SessionRow,
     fields: Fields,
     errors: object,
     *,
     stored: str,
-    shown: Checked | None = None,
-    ahead: list[Occurrence] | None = None,
+    shown: Preview | None = None,
     unsaved: str = "",
 ) -> str:
     weeks = {str(number) for number in range(1, MOST_WEEKS_OFFERED + 1)}
@@ -132,8 +110,7 @@ def _form(
         errors=errors,
         stored=stored,
         shown=shown,
-        pattern=words.pattern(shown.recurrence) if shown else None,
-        ahead=ahead,
+        listed=listed,
         unsaved=unsaved,
         weekdays=WEEKDAYS,
         which=forms.WHICH,
@@ -156,5 +133,5 @@ def _left_behind(evening: LeftBehind) -> str:
     day = words.day(evening.date)
     if evening.is_deleted:
         return f"{day} no longer fits the pattern. Nobody had answered it or changed it, so it was removed."
-    yeses = "Nobody" if not evening.yeses else "1 person" if evening.yeses == 1 else f"{evening.yeses} people"
-    return f"{day} no longer fits the pattern. {yeses} said yes to it. It stays on the list, but it does not open."
+    said = f"{words.people(evening.yeses)} said yes to it."
+    return f"{day} no longer fits the pattern. {said} It stays on the list, but it does not open."

@@ -81,11 +81,28 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What the form says: the columns to write, or an error for each field that is wrong."""
+    """What the form says, or an error for each field that is wrong; `dates`: the first and the last date."""
 
-    columns: Mapping[str, str | date | int | None]
+    text: str | None
+    zone: str
+    dates: tuple[date | None, date | None]
+    before: int
+    after: int
     recurrence: Recurrence
     errors: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> Mapping[str, str | date | int | None]:
+        """The columns to write."""
+        initiation, termination = self.dates
+        return {
+            "recurrence": self.text,
+            "timezone": self.zone,
+            "initiation_date": initiation,
+            "termination_date": termination,
+            "active_buffer_minutes_before": self.before,
+            "active_buffer_minutes_after": self.after,
+        }
 
     @property
     def digest(self) -> str:
@@ -185,15 +202,8 @@ def checked(fields: Fields) -> Checked:
         errors["initiation_date"] = (
             "This session is not on every week. Give its first date, so that we know which weeks it is on."
         )
-    columns: dict[str, str | date | int | None] = {
-        "recurrence": fields.recurrence,
-        "timezone": fields.timezone,
-        "initiation_date": initiation,
-        "termination_date": termination,
-        "active_buffer_minutes_before": _minutes("before", fields.before, errors),
-        "active_buffer_minutes_after": _minutes("after", fields.after, errors),
-    }
-    return Checked(columns, recurrence, errors)
+    before, after = _minutes("before", fields.before, errors), _minutes("after", fields.after, errors)
+    return Checked(fields.recurrence, fields.timezone, (initiation, termination), before, after, recurrence, errors)
 
 
 def _zone(name: str, errors: dict[str, str]) -> str | None:

@@ -25,6 +25,11 @@ def full_name(person: PersonRow) -> str:
     return " ".join(filter(None, (person.first_name, person.last_name))).strip() or NOBODY
 
 
+def people(count: int) -> str:
+    """Return "Nobody", "1 person" or "3 people", as the beginning of a sentence."""
+    return "Nobody" if not count else "1 person" if count == 1 else f"{count} people"
+
+
 def town(city: str | None, state: str | None) -> str:
     """Return "Austin, TX"."""
     return ", ".join(filter(None, (city, state))) or "Somewhere"
@@ -142,6 +147,7 @@ def skipped(found: Occurrence | None, zone_name: str | None) -> str | None:
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "full_name": full_name,
+    "people": people,
     "town": town,
     "place": place,
     "zone": zone,

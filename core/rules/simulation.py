@@ -5,7 +5,7 @@ It plans the session as it is and as it would be, and compares the two plans. No
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import zip_longest
@@ -86,7 +86,7 @@ def compare(
     def planned(session: SessionSnapshot, reach: timedelta) -> Plan:
         return plan_or_freeze(session, now, horizon=reach, default_length=default_length)
 
-    old, new = planned(before, until - now), planned(after, until - now)
+    old, new = (planned(replace(one, hours_ahead=None), until - now) for one in (before, after))
     old_evenings, new_evenings = _evenings(before, old, now, until), _evenings(after, new, now, until)
     due = decide(planned_state(stored, planned(after, horizon), now), now)
     return Comparison(

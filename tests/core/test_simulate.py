@@ -1,7 +1,7 @@
 """What if: what a simulation says is what then happens when the change is saved, and it writes nothing."""
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -45,6 +45,19 @@ def test_a_new_pattern_is_told_with_what_goes_comes_and_turns_off_and_with_the_p
     ]  # fmt: skip
     assert (found.name, found.yeses, found.released) == ("Mueller's", {instance: 2}, 2)
     assert [(flip.session_instance_id, flip.active) for flip in found.flips] == [(instance, False)]
+
+
+def test_other_first_and_last_dates_are_told_and_none_takes_them_away(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS, termination_date="2026-12-08")
+    reconcile_at(engine, NOON)
+
+    def told(dates: tuple[date | None, date | None] | None) -> list[str]:
+        found = simulate(engine, session, dates=dates, days=20, now=utc(NOON))
+        return [f"{one.change} {(one.before or one.after).starts_at:%d}" for one in found.changes]  # type: ignore[union-attr] # one is
+
+    assert told(None) == []
+    assert told((None, None)) == ["comes 15"]
+    assert told((date(2026, 12, 2), date(2026, 12, 8))) == ["goes 01"]
 
 
 def test_a_simulation_writes_nothing(engine: Engine, app: Connection) -> None:

@@ -1,5 +1,6 @@
 """What a change of a session would do: evenings paired, overlaps told, flips decided; from snapshots alone."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -84,6 +85,16 @@ def told(change: EveningChange) -> str:
 )
 def test_evenings_come_go_and_change(before: SessionSnapshot, after: SessionSnapshot, changes: list[str]) -> None:
     assert [told(change) for change in compared(before, after).changes] == changes
+
+
+def test_what_is_far_ahead_is_compared_though_rows_of_the_session_are_made_late() -> None:
+    tuesdays, fridays = (replace(session(recurrence=text), hours_ahead=1) for text in (TUESDAYS, FRIDAYS))
+
+    assert [told(change) for change in compared(tuesdays, fridays).changes] == [
+        "goes - 01 19:00-22:00",
+        "comes - 04 19:00-22:00",
+        "goes - 08 19:00-22:00",
+    ]
 
 
 def test_p7_overlaps_tell_who_is_on_instead_of_whom_and_when() -> None:
