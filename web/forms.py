@@ -8,24 +8,29 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, time
 
 from werkzeug.datastructures import MultiDict
 
 from core.errors import InvalidRecurrence, UnknownTimeZone
-from core.recurrence import Recurrence, validate
+from core.recurrence import Recurrence, validate, with_start
 from core.recurrence.json_text import MOST_WEEKS
 from core.recurrence.schedules import FIRST_YEAR, LAST_YEAR, WEEKDAYS
 from core.settings import load_settings
 from core.store.views.pages import SessionRow
 from core.timezones import require_zone
 from core.windows import LONGEST_BUFFER_MINUTES
+from web import words
 
 MOST_ROWS = 20
 MONTHLY = "monthly"
 WHICH = {"1": "first", "2": "second", "3": "third", "4": "fourth", "5": "fifth", "-1": "last"}
 
 _PLACE = re.compile(r"schedules\[(\d+)\](?:\.(\w+))?")
+_LABELS = {"start_time": "From", "end_time": "Until", "weekday": "Day", "every_n_weeks": "How often", "which": "Which"}
+_LACKS_START = re.compile(r"(?i)(?!.*^DTSTART[:;]).*^RRULE:", re.MULTILINE | re.DOTALL)
+_STATES_HOURS = re.compile(r"(?im)^RRULE:.*\bBYHOUR=")
+_STATES_LENGTH = re.compile(r"(?im)^(DTEND|DURATION)[:;]")
 
 
 Form = MultiDict[str, str]
@@ -197,20 +202,20 @@ def checked(fields: Fields) -> Checked:
     termination = _date("termination_date", fields.termination_date, errors)
     if initiation and termination and termination < initiation:
         errors["termination_date"] = "The last date is before the first date."
-    recurrence = _recurrence(fields, zone, errors)
+    text, recurrence = _recurrence(fields, zone, initiation, errors)
     if recurrence.needs_initiation_date and not initiation and "initiation_date" not in errors:
         errors["initiation_date"] = (
             "This session is not on every week. Give its first date, so that we know which weeks it is on."
         )
     before, after = _minutes("before", fields.before, errors), _minutes("after", fields.after, errors)
-    return Checked(fields.recurrence, fields.timezone, (initiation, termination), before, after, recurrence, errors)
+    return Checked(text, fields.timezone, (initiation, termination), before, after, recurrence, errors)
 
 
 def _zone(name: str, errors: dict[str, str]) -> str | None:
     try:
         return require_zone(name)
     except UnknownTimeZone as error:
-        errors["timezone"] = _sentence(str(error))
+        errors["timezone"] = words.problem(str(error))
         return None
 
 
@@ -234,16 +239,47 @@ def _minutes(name: str, text: str, errors: dict[str, str]) -> int:
     return 0
 
 
-def _recurrence(fields: Fields, zone: str | None, errors: dict[str, str]) -> Recurrence:
+def _recurrence(
+    fields: Fields, zone: str | None, first: date | None, errors: dict[str, str]
+) -> tuple[str | None, Recurrence]:
+    """Return the text to store, and what it says."""
     if fields.shape == "rows":
         _check_rows(fields.rows, errors)
         if any(name.startswith("row-") for name in errors):
-            return Recurrence()
+            return None, Recurrence()
     try:
-        return validate(fields.recurrence, default_length=load_settings().default_length, zone=zone)
+        text = fields.recurrence
+        if text and fields.shape == "text" and _LACKS_START.match(text):
+            text = _started(fields, text, zone, first, errors)
+        return text, validate(text, default_length=load_settings().default_length, zone=zone)
     except InvalidRecurrence as error:
-        errors[_field_of(fields, str(error))] = _sentence(str(error))
-        return Recurrence()
+        name = _field_of(fields, str(error))
+        errors.setdefault(name, _told(fields, str(error)))
+        return None, Recurrence()
+
+
+def _started(fields: Fields, text: str, zone: str | None, first: date | None, errors: dict[str, str]) -> str | None:
+    """Return a calendar rule that lacks DTSTART with one: the form's first date, at the hours of its first time."""
+    row = fields.rows[0] if fields.rows else Row()
+    try:
+        start, end = (time.fromisoformat(at.zfill(5)) if at else None for at in (row.start_time, row.end_time))
+    except ValueError:
+        start = end = None
+    if _STATES_HOURS.search(text):
+        start, end = time(), None
+    if start is None:
+        errors["text"] = (
+            "The rule does not say at what time it starts. Accepted: hours in the rule, such as BYHOUR=19;BYMINUTE=30, "
+            "or a line such as DTSTART:20261105T193000."
+        )
+    if first is None:
+        errors.setdefault("initiation_date", "The rule does not say on which date it begins. Give the first date.")
+    if start is None or first is None:
+        return None
+    if end and end != start and not _STATES_LENGTH.search(text):
+        lasts = datetime.combine(first, end) - datetime.combine(first, start)
+        text = f"{text}\nDURATION:PT{lasts.seconds // 60}M"
+    return with_start(text, datetime.combine(first, start), zone=zone)
 
 
 def _check_rows(rows: Sequence[Row], errors: dict[str, str]) -> None:
@@ -251,7 +287,7 @@ def _check_rows(rows: Sequence[Row], errors: dict[str, str]) -> None:
     for number, row in enumerate(rows):
         if not row.start_time:
             errors[f"row-{number}-start_time"] = "Give the time when it starts."
-        elif row.start_time == row.end_time:
+        elif row.start_time.zfill(5) == row.end_time.zfill(5):
             errors[f"row-{number}-end_time"] = (
                 "It ends when it starts. If you do not know when it ends, leave it empty."
             )
@@ -271,6 +307,15 @@ def _field_of(fields: Fields, message: str) -> str:
     return f"row-{place[1]}-{place[2] or 'weekday'}"
 
 
-def _sentence(text: str) -> str:
-    """Return a message as a sentence."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")
+def _told(fields: Fields, message: str) -> str:
+    """Return an error in the words of the form: a time of its rows by its label, a text by its own places."""
+    place = _PLACE.match(message)
+    if fields.shape == "rows" and place:
+        message = _LABELS.get(place[2] or "weekday", "This time") + message[place.end() :]
+    told = words.problem(message)
+    if " cannot be read as JSON" in told:
+        told += (
+            " Accepted too: lines of a calendar rule, such as DTSTART:20261105T193000 and RRULE:FREQ=WEEKLY;BYDAY=TH."
+            " It is easier to choose “These times” above."
+        )
+    return told

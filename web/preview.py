@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Connection
 
 from core.recurrence import Occurrence
+from core.settings import load_settings
 from core.simulate import Change, Evening, EveningChange, Simulation, simulate
 from core.timezones import to_local
 from web import words
@@ -47,9 +48,9 @@ class Preview:
     summary: tuple[str, ...]
 
     @property
-    def states_no_end(self) -> bool:
-        """Whether some of the next dates state no end, so that the default length counts (T3)."""
-        return any(not one.states_end for one in self.ahead)
+    def assumed_length(self) -> str | None:
+        """How long a date lasts that states no end (T3); None if all of the next dates state one."""
+        return None if all(one.states_end for one in self.ahead) else words.length(load_settings().default_length)
 
 
 def preview(connection: Connection, session_id: int, checked: Checked) -> Preview:

@@ -145,9 +145,35 @@ def skipped(found: Occurrence | None, zone_name: str | None) -> str | None:
     return f"The clocks skip {clock(found.start)} that night, so it starts at {clock(shown)}."
 
 
+_PLACE = re.compile(r"^(schedules|except)\[(\d+)\](?:\.(\w+))?")
+_ITEM = {"schedules": "schedule", "except": "break"}
+_NOT_JSON = re.compile(r" is not JSON \(.*(line \d+) (column \d+) \(char \d+\)\)")
+
+
+def problem(message: str) -> str:
+    """Return the message of an error as sentences for organisers: what is wrong, and what is accepted."""
+    text = _PLACE.sub(lambda found: _place(*found.groups()), message)
+    text = _NOT_JSON.sub(r" cannot be read as JSON from \1, \2 on", text)
+    text = re.sub("; expected (?:only )?", ". Accepted: ", text, count=1)
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")
+
+
+def _place(items: str, index: str, key: str | None) -> str:
+    item = f"{_ITEM[items]} {int(index) + 1}"
+    return f"in {item}, {key}" if key else item
+
+
+def length(lasts: timedelta) -> str:
+    """Return "3 hours" or "90 minutes"."""
+    minutes = lasts // timedelta(minutes=1)
+    count, unit = (minutes, "minute") if minutes % 60 else (minutes // 60, "hour")
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "full_name": full_name,
     "people": people,
+    "problem": problem,
     "town": town,
     "place": place,
     "zone": zone,

@@ -1,14 +1,14 @@
 """A session's recurrence: when it says that the session happens, as local occurrences (R1 to R7).
 
 `parse` reads stored text, and accepts, with a warning, what older validators let through. `validate` reads text that
-somebody is about to save, and refuses it. `with_break` adds a break to a text. Each form of the text has its own
-reader: `json_text` and `rfc5545.text`.
+somebody is about to save, and refuses it. `with_break` adds a break to a text, `with_start` a start. Each form of the
+text has its own reader: `json_text` and `rfc5545.text`.
 """
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from core.errors import InvalidRecurrence
 from core.recurrence import json_text
@@ -16,7 +16,17 @@ from core.recurrence.rfc5545 import text as rfc5545_text
 from core.recurrence.rfc5545.expansion import RecurrenceSet
 from core.recurrence.schedules import DEFAULT_LENGTH, LAST_DAY, Break, Occurrence, Schedule
 
-__all__ = ["DEFAULT_LENGTH", "LAST_DAY", "Break", "Occurrence", "Recurrence", "parse", "validate", "with_break"]
+__all__ = [
+    "DEFAULT_LENGTH",
+    "LAST_DAY",
+    "Break",
+    "Occurrence",
+    "Recurrence",
+    "parse",
+    "validate",
+    "with_break",
+    "with_start",
+]
 
 LONGEST_TEXT = 10_000
 """In characters, not counting white space at either end."""
@@ -127,6 +137,22 @@ def with_break(
         text = json.dumps(document, ensure_ascii=False)
     validate(text, zone=zone)
     return text
+
+
+def with_start(text: str, at: datetime, *, zone: str | None = None) -> str:
+    """Return RFC 5545 text, which has no DTSTART, with one: the first start at the local time `at` or later.
+
+    A rule that states hours (BYHOUR) yields them; another yields the time of day of `at`. Raises InvalidRecurrence
+    where the text cannot be read.
+    """
+    [read] = _read(_started(text, at), DEFAULT_LENGTH, zone, strict=False).schedules
+    assert isinstance(read, RecurrenceSet)
+    return _started(text, min((first for rule in read.rules if (first := rule.first)), default=at))
+
+
+def _started(text: str, at: datetime) -> str:
+    """Return the text with a DTSTART as its last line, so that an error counts the lines as their author does."""
+    return f"{text}\nDTSTART:{at:%Y%m%dT%H%M%S}"
 
 
 def _read(text: object, default_length: timedelta, zone: str | None, *, strict: bool) -> Recurrence:

@@ -67,6 +67,7 @@ def test_what_rows_cannot_say_is_shown_as_text(text: str) -> None:
     assert fields.recurrence == text
 
 
+ENDS_AT_ITS_START = "It ends when it starts. If you do not know when it ends, leave it empty."
 TIMES = st.builds("{}:{:02}".format, st.integers(0, 23), st.integers(0, 59))
 DAYS = {"weekday": st.sampled_from(WEEKDAYS), "start_time": TIMES}
 ENDS = {"end_time": TIMES | st.none()}
@@ -247,6 +248,8 @@ def test_a_session_that_is_not_on_every_week_needs_a_first_date() -> None:
         (replace(ROW, start_time=""), "start_time", "Give the time when it starts."),
         (replace(MONTHLY_ROW, which=()), "which", "Choose which ones in each month. Tick at least one box."),
         (replace(ROW, weekday="someday"), "weekday", "Choose a day of the week."),
+        (replace(ROW, end_time="19:00"), "end_time", ENDS_AT_ITS_START),
+        (replace(ROW, start_time="9:00", end_time="09:00"), "end_time", ENDS_AT_ITS_START),
         (replace(ROW, every="0"), "every_n_weeks", "Choose how often: every 1 to 52 weeks, or each month."),
         (replace(ROW, every="53"), "every_n_weeks", "Choose how often: every 1 to 52 weeks, or each month."),
         (replace(ROW, every="\u0662"), "every_n_weeks", "Choose how often: every 1 to 52 weeks, or each month."),
@@ -266,12 +269,25 @@ def test_a_right_row_has_none(row: Row) -> None:
 @pytest.mark.parametrize(
     ("fields", "field", "told"),
     [
-        ({"rows": (ROW, replace(ROW, end_time="25:00"))}, "row-1-end_time", "expected a time from"),
-        ({"rows": (ROW, replace(ROW, start_time="x"))}, "row-1-start_time", "expected a time from"),
-        ({"shape": "text", "text": '{"schedules": [{"type": "weekly"}]}'}, "text", "Schedules[0].weekday is missing"),
-        ({"shape": "text", "text": "Thursdays"}, "text", "is not JSON"),
+        (
+            {"rows": (ROW, replace(ROW, end_time="25:00"))},
+            "row-1-end_time",
+            "Until is '25:00'. Accepted: a time from '0:00' to '23:59' (midnight is '0:00').",
+        ),
+        ({"rows": (ROW, replace(ROW, start_time="x"))}, "row-1-start_time", "From is 'x'. Accepted: a time from"),
+        (
+            {"shape": "text", "text": '{"schedules": [{"type": "weekly"}]}'},
+            "text",
+            "In schedule 1, weekday is missing. Accepted: one of monday, ",
+        ),
+        (
+            {"shape": "text", "text": "Thursdays"},
+            "text",
+            "'Thursdays' cannot be read as JSON from line 1, column 1 on. Accepted: text such as {",
+        ),
+        ({"shape": "text", "text": "Thursdays"}, "text", "It is easier to choose “These times” above."),
     ],
-    ids=["end", "start", "place in a text", "text"],
+    ids=["end", "start", "place in a text", "text", "what is easier"],
 )
 def test_what_the_reader_of_recurrences_refuses_stands_at_its_field(
     fields: dict[str, object], field: str, told: str
@@ -307,9 +323,52 @@ def test_an_empty_text_is_no_recurrence() -> None:
     assert errors(shape="text", text="") == {}
 
 
+# A calendar rule without DTSTART
+
+RULE = "RRULE:FREQ=WEEKLY;BYDAY=TH"
+
+
 @pytest.mark.parametrize(
-    ("message", "sentence"),
-    [("one thing", "One thing."), ("This is one.", "This is one."), ("is it?", "Is it?"), ("", ".")],
+    ("text", "rows", "stored"),
+    [
+        (RULE, (ROW,), f"{RULE}\nDURATION:PT210M\nDTSTART:20261105T190000"),
+        (RULE, (replace(ROW, end_time="01:00"),), f"{RULE}\nDURATION:PT360M\nDTSTART:20261105T190000"),
+        (RULE, (replace(ROW, start_time="9:00", end_time=""),), f"{RULE}\nDTSTART:20261105T090000"),
+        (f"{RULE}\nDURATION:PT2H", (ROW,), f"{RULE}\nDURATION:PT2H\nDTSTART:20261105T190000"),
+        (f"{RULE};BYHOUR=20;BYMINUTE=30", (), f"{RULE};BYHOUR=20;BYMINUTE=30\nDTSTART:20261105T203000"),
+        (f"{RULE};BYHOUR=20;BYMINUTE=30", (ROW,), f"{RULE};BYHOUR=20;BYMINUTE=30\nDTSTART:20261105T203000"),
+        (
+            "RRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=SU,TU",
+            (ROW,),
+            "RRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=SU,TU\nDURATION:PT210M\nDTSTART:20261103T190000",
+        ),
+    ],
+    ids=["hours of the row", "past midnight", "no end", "a length of its own", "hours of its own", "rather", "weeks"],
 )
-def test_a_message_is_shown_as_a_sentence(message: str, sentence: str) -> None:
-    assert forms._sentence(message) == sentence
+def test_a_rule_without_a_start_begins_on_the_first_date_that_it_yields(
+    text: str, rows: tuple[Row, ...], stored: str
+) -> None:
+    fields = replace(FIELDS, shape="text", text=text, rows=rows, initiation_date="2026-11-02")
+    checked = forms.checked(fields)
+
+    assert (checked.errors, checked.text) == ({}, stored)
+    assert fields.text == text, "the form keeps what was typed"
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong", "told"),
+    [
+        ({"text": RULE, "rows": (ROW,)}, ["initiation_date"], "Give the first date."),
+        ({"text": RULE, "initiation_date": "2026-11-02"}, ["text"], "does not say at what time it starts. Accepted:"),
+        ({"text": RULE, "rows": (replace(ROW, start_time="x"),)}, ["text", "initiation_date"], "at what time"),
+        ({"text": f"{RULE};BYHOUR=25", "initiation_date": "2026-11-02"}, ["text"], "Line 1, RRULE, BYHOUR is"),
+        ({"text": RULE, "rows": (ROW,), "initiation_date": "x"}, ["initiation_date"], "Give a date such as"),
+    ],
+)
+def test_what_a_rule_without_a_start_still_lacks_is_said(
+    fields: dict[str, object], wrong: list[str], told: str
+) -> None:
+    found = errors(**{"shape": "text", "rows": ()} | fields)
+
+    assert [*found] == wrong or {*found} == {*wrong}
+    assert told in " ".join(found.values())

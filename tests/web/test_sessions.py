@@ -170,16 +170,16 @@ def test_a_fortnightly_one_asks_for_its_first_date(form: Form, world: World, app
 
 WRONG: list[tuple[dict[str, str], str, str]] = [
     ({"start-0": ""}, "row-0-start_time", "Give the time when it starts."),
-    ({"start-0": "25:00"}, "row-0-start_time", "expected a time from"),
-    ({"end-0": "19:00:30"}, "row-0-end_time", "expected a time from"),
+    ({"start-0": "25:00"}, "row-0-start_time", "Accepted: a time from"),
+    ({"end-0": "19:00:30"}, "row-0-end_time", "Accepted: a time from"),
     ({"end-0": "19:00"}, "row-0-end_time", "It ends when it starts."),
     ({"weekday-0": "someday"}, "row-0-weekday", "Choose a day"),
     ({"every-0": "monthly"}, "row-0-which", "Tick at least one"),
     ({"every-0": "99"}, "row-0-every_n_weeks", "every 1 to 52 weeks"),
     ({"every-0": "-1"}, "row-0-every_n_weeks", "every 1 to 52 weeks"),
-    ({"shape": "text", "text": "Thursdays"}, "text", "is not JSON"),
-    ({"shape": "text", "text": '{"schedules": [{"type": "weekly"}]}'}, "text", "Schedules[0].weekday is missing"),
-    ({"shape": "text", "text": "RRULE:FREQ=WEEKLY"}, "text", "DTSTART"),
+    ({"shape": "text", "text": "Thursdays"}, "text", "cannot be read as JSON"),
+    ({"shape": "text", "text": '{"schedules": [{"type": "weekly"}]}'}, "text", "In schedule 1, weekday is missing"),
+    ({"shape": "text", "text": "RRULE:FREQ=WEEKLY"}, "initiation_date", "Give the first date."),
     ({"timezone": "Europe/Dubln"}, "timezone", "Europe/Dublin"),
     ({"timezone": ""}, "timezone", "No time zone"),
     ({"initiation_date": "8 January"}, "initiation_date", "such as 2026-11-26"),
@@ -210,6 +210,29 @@ def test_the_text_of_a_calendar_rule(form: Form, world: World, app: Connection) 
 
     assert str(recurrence(app, world.later)).split() == text.split()
     assert "RRULE:FREQ=WEEKLY;BYDAY=MO" in form.visitor.get(form.path)
+
+
+def test_a_calendar_rule_without_a_start_begins_on_the_forms_first_date(
+    form: Form, world: World, app: Connection
+) -> None:
+    fields = {"shape": "text", "text": "RRULE:FREQ=WEEKLY;BYDAY=MO", "initiation_date": "2026-01-06"}
+    assert "Mondays, 7–10:30pm" in form.send("show", **fields)
+
+    form.send("save", 303, **fields)
+
+    assert "DTSTART:20260112T190000" in str(recurrence(app, world.later))
+
+
+def test_an_end_that_nobody_states_is_said_in_words(form: Form) -> None:
+    assert "it counts as" not in form.send("show")
+    same = json.dumps(
+        {"schedules": [{"type": "weekly", "weekday": "monday", "start_time": "19:00", "end_time": "19:00"}]}
+    )
+
+    for fields in ({"end-0": ""}, {"shape": "text", "text": same}):
+        page = form.send("show", **fields)
+
+        assert "Where no end is given, or the end is the same as the start, it counts as 3 hours." in page
 
 
 def test_r7_breaks_which_the_rows_of_the_form_cannot_say_are_shown_as_text_and_kept(

@@ -76,3 +76,34 @@ def test_without_hours_or_a_zone_an_evening_is_only_on() -> None:
     assert words.stated(occurrence, "America/Chicago") is not None
 
     assert words.music(None, "America/Chicago", datetime(2026, 11, 27, 1, tzinfo=UTC), states_end=False) == "On now"
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("one thing", "One thing."),
+        ("is it?", "Is it?"),
+        ("", "."),
+        ("schedules[2] is a list; expected an object", "Schedule 3 is a list. Accepted: an object."),
+        ("except[0].to is '1'; expected 2026-07-01 or later", "In break 1, to is '1'. Accepted: 2026-07-01 or later."),
+        ("line 1, BEGIN is unknown; expected only DTSTART", "Line 1, BEGIN is unknown. Accepted: DTSTART."),
+        (
+            "'{]' is not JSON (Expecting property name: line 1 column 2 (char 1)); expected text such as {}",
+            "'{]' cannot be read as JSON from line 1, column 2 on. Accepted: text such as {}.",
+        ),
+    ],
+)
+def test_an_error_is_told_in_sentences(message: str, told: str) -> None:
+    assert words.problem(message) == told
+
+
+@pytest.mark.parametrize(
+    ("minutes", "told"), [(180, "3 hours"), (60, "1 hour"), (90, "90 minutes"), (1, "1 minute"), (0, "0 hours")]
+)
+def test_a_length_is_told_in_hours_or_minutes(minutes: int, told: str) -> None:
+    assert words.length(timedelta(minutes=minutes)) == told
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, "Nobody"), (1, "1 person"), (2, "2 people")])
+def test_people_are_counted_in_words(count: int, told: str) -> None:
+    assert words.people(count) == told

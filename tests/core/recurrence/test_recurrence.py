@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import InvalidRecurrence
-from core.recurrence import DEFAULT_LENGTH, LAST_DAY, Break, Occurrence, parse, validate, with_break
+from core.recurrence import DEFAULT_LENGTH, LAST_DAY, Break, Occurrence, parse, validate, with_break, with_start
 from tests.core.recurrence.documents import Document, monthly, recurrence, span, text_of, weekly, with_breaks
 
 WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -543,3 +543,25 @@ def test_r6_more_starts_than_anybody_needs_are_refused_by_both_doors(text: str, 
 )
 def test_r6_as_many_starts_as_may_be_are_accepted(text: str, starts: int) -> None:
     assert len(validate(text).between(date(2026, 1, 1), date(2026, 12, 31))) == starts
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("RRULE:FREQ=WEEKLY;BYDAY=TH", "20261105T193000"),
+        ("RRULE:FREQ=WEEKLY;BYDAY=TH;BYHOUR=20", "20261105T203000"),
+        ("RRULE:FREQ=WEEKLY;BYDAY=TH\nRRULE:FREQ=WEEKLY;BYDAY=TU", "20261103T193000"),
+        ("RDATE:20261224T200000", "20261102T193000"),
+    ],
+    ids=["weekly", "at an hour", "two rules", "no rule"],
+)
+def test_r5_a_text_without_a_start_gets_the_first_that_its_rules_yield(text: str, start: str) -> None:
+    started = with_start(text, datetime(2026, 11, 2, 19, 30))
+
+    assert started == f"{text}\nDTSTART:{start}"
+    assert validate(started).schedules
+
+
+def test_r5_an_error_in_a_text_without_a_start_names_the_line_as_it_was_written() -> None:
+    with pytest.raises(InvalidRecurrence, match="line 2, RRULE, FREQ is 'HOURLY'"):
+        with_start("DURATION:PT2H\nRRULE:FREQ=HOURLY", datetime(2026, 11, 2, 19, 30))
