@@ -9,12 +9,13 @@ from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from core.active_session_manager import LeftBehind, ReconcileResult, session_saved
+from core.recurrence.json_text import LONGEST_WHY, MOST_BREAKS
 from core.recurrence.schedules import WEEKDAYS
 from core.store import sessions
 from core.store.views.pages import SessionRow
 from core.timezones import zone_names
 from web import forms, words
-from web.forms import Fields, Row
+from web.forms import BreakRow, Fields, Row
 from web.host import notice, require_organiser, require_session, transaction
 from web.preview import Preview, listed, preview
 
@@ -34,7 +35,7 @@ def page(session_id: int) -> Answer:
 
 
 def save(session_id: int) -> Answer:
-    """Add or remove a row, show the dates that the form means, or save exactly what was shown."""
+    """Add or remove a time or a break, show the dates that the form means, or save exactly what was shown."""
     with transaction() as connection:
         session = require_session(connection, session_id, for_update=True)
         require_organiser(session_id)
@@ -68,10 +69,15 @@ def _unsaved(pressed: str) -> str:
 
 
 def _other_rows(fields: Fields, pressed: str) -> Fields | None:
-    """Return the form with one row more or less; None if the user pressed another button."""
+    """Return the form with one time or break more or less; None if the user pressed another button."""
     if pressed == "add":
         row = replace(fields.rows[-1], start_time="", end_time="") if fields.rows else Row()
         return replace(fields, shape="rows", rows=(*fields.rows, row)[: forms.MOST_ROWS])
+    if pressed == "add-break":
+        return replace(fields, breaks=(*fields.breaks, BreakRow())[:MOST_BREAKS])
+    if pressed.startswith("remove-break-"):
+        breaks = tuple(row for number, row in enumerate(fields.breaks) if pressed != f"remove-break-{number}")
+        return replace(fields, breaks=breaks)
     if pressed.startswith("remove-"):
         kept = tuple(row for number, row in enumerate(fields.rows) if pressed != f"remove-{number}")
         return replace(fields, rows=kept)
@@ -117,6 +123,8 @@ def _form(
         weeks=sorted(weeks, key=int),
         zones=zone_names(),
         most_rows=forms.MOST_ROWS,
+        most_breaks=MOST_BREAKS,
+        longest_why=LONGEST_WHY,
     )
 
 

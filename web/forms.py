@@ -7,14 +7,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 
 from werkzeug.datastructures import MultiDict
 
 from core.errors import InvalidRecurrence, UnknownTimeZone
-from core.recurrence import Recurrence, validate, with_start
-from core.recurrence.json_text import MOST_WEEKS
+from core.recurrence import Break, Recurrence, validate, with_break, with_start
+from core.recurrence.json_text import LONGEST_WHY, MOST_BREAKS, MOST_WEEKS
 from core.recurrence.schedules import FIRST_YEAR, LAST_YEAR, WEEKDAYS
 from core.settings import load_settings
 from core.store.views.pages import SessionRow
@@ -26,7 +26,7 @@ MOST_ROWS = 20
 MONTHLY = "monthly"
 WHICH = {"1": "first", "2": "second", "3": "third", "4": "fourth", "5": "fifth", "-1": "last"}
 
-_PLACE = re.compile(r"schedules\[(\d+)\](?:\.(\w+))?")
+_PLACE = re.compile(r"(schedules|except)\[(\d+)\](?:\.(\w+))?")
 _LABELS = {"start_time": "From", "end_time": "Until", "weekday": "Day", "every_n_weeks": "How often", "which": "Which"}
 _LACKS_START = re.compile(r"(?i)(?!.*^DTSTART[:;]).*^RRULE:", re.MULTILINE | re.DOTALL)
 _STATES_HOURS = re.compile(r"(?im)^RRULE:.*\bBYHOUR=")
@@ -64,6 +64,24 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakRow:
+    """One break, as its fields hold it; without a last day it is one day."""
+
+    first: str = ""
+    last: str = ""
+    why: str = ""
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing is filled in: then it is no break."""
+        return not (self.first or self.last or self.why)
+
+    def item(self) -> dict[str, str]:
+        """Return the item of `except`."""
+        return {"from": self.first, "to": self.last or self.first} | ({"why": self.why} if self.why else {})
+
+
+@dataclass(frozen=True, slots=True)
 class Fields:
     """The form as it is filled in, right or wrong."""
 
@@ -75,13 +93,18 @@ class Fields:
     termination_date: str
     before: str
     after: str
+    breaks: tuple[BreakRow, ...] = ()
 
     @property
     def recurrence(self) -> str | None:
-        """The text to be stored."""
+        """The text to be stored; breaks are in it, if it is made of rows."""
         if self.shape == "text":
             return self.text.strip() or None
-        return json.dumps({"schedules": [row.schedule() for row in self.rows]}) if self.rows else None
+        if not self.rows:
+            return None
+        document: dict[str, object] = {"schedules": [row.schedule() for row in self.rows]}
+        breaks = [one.item() for one in self.breaks if not one.is_blank]
+        return json.dumps(document | ({"except": breaks} if breaks else {}), ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,31 +148,34 @@ def digest(values: Mapping[str, object]) -> str:
 
 def stored(session: SessionRow) -> Fields:
     """Return the form of a stored session; a recurrence that rows cannot express is shown as text."""
-    rows = _rows_of(session.recurrence)
-    return Fields(
-        shape="text" if rows is None else "rows",
-        rows=rows or (),
-        text="" if rows is not None else session.recurrence or "",
+    text = session.recurrence or ""
+    fields = Fields(
+        shape="text",
+        rows=(),
+        text=text,
         timezone=session.timezone or "",
         initiation_date=str(session.initiation_date or ""),
         termination_date=str(session.termination_date or ""),
         before=str(session.active_buffer_minutes_before),
         after=str(session.active_buffer_minutes_after),
     )
-
-
-def _rows_of(text: str | None) -> tuple[Row, ...] | None:
-    """Return the rows that mean the same as the text; None if rows cannot express it."""
-    if text is None or not text.strip():
-        return ()
+    as_rows = replace(fields, shape="rows", text="")
+    if not text.strip():
+        return as_rows
     try:
-        wanted = validate(text)
-        rows = tuple(map(_row_of, json.loads(text)["schedules"]))
-        written = json.dumps({"schedules": [row.schedule() for row in rows]})
-        is_same = validate(written) == wanted  # rows cannot say breaks
+        wanted, document = validate(text), json.loads(text)
+        rows, breaks = map(_row_of, document["schedules"]), map(_break_of, document.get("except", ()))
+        as_rows = replace(as_rows, rows=tuple(rows), breaks=tuple(breaks))
+        is_same = validate(as_rows.recurrence) == wanted
     except (InvalidRecurrence, ValueError):  # ValueError: it is no JSON
-        return None
-    return rows if is_same and len(rows) <= MOST_ROWS else None
+        return fields
+    return as_rows if is_same and len(as_rows.rows) <= MOST_ROWS else fields
+
+
+def _break_of(item: str | Mapping[str, str]) -> BreakRow:
+    if isinstance(item, str):
+        return BreakRow(item, item)
+    return BreakRow(item["from"], item["to"], item.get("why", ""))
 
 
 def _row_of(schedule: Mapping[str, object]) -> Row:
@@ -166,18 +192,27 @@ def _row_of(schedule: Mapping[str, object]) -> Row:
 
 def submitted(form: Form) -> Fields:
     """Return the form as somebody sent it."""
-    count = form.get("rows", "0")
-    rows = int(count) if count.isascii() and count.isdigit() and len(count) < 4 else 0
     return Fields(
         shape="text" if form.get("shape", "rows") == "text" else "rows",
-        rows=tuple(_submitted_row(form, number) for number in range(min(rows, MOST_ROWS))),
+        rows=tuple(_submitted_row(form, number) for number in range(min(_count(form, "rows"), MOST_ROWS))),
         text=form.get("text", ""),
         timezone=form.get("timezone", "").strip(),
         initiation_date=form.get("initiation_date", "").strip(),
         termination_date=form.get("termination_date", "").strip(),
         before=form.get("before", "").strip(),
         after=form.get("after", "").strip(),
+        breaks=tuple(_submitted_break(form, number) for number in range(min(_count(form, "breaks"), MOST_BREAKS))),
     )
+
+
+def _count(form: Form, name: str) -> int:
+    text = form.get(name, "0")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0
+
+
+def _submitted_break(form: Form, number: int) -> BreakRow:
+    first, last, why = (form.get(f"break-{name}-{number}", "").strip() for name in ("first", "last", "why"))
+    return BreakRow(first, last, why)
 
 
 def _submitted_row(form: Form, number: int) -> Row:
@@ -245,12 +280,16 @@ def _recurrence(
     """Return the text to store, and what it says."""
     if fields.shape == "rows":
         _check_rows(fields.rows, errors)
-        if any(name.startswith("row-") for name in errors):
-            return None, Recurrence()
+    breaks = _breaks(fields.breaks, errors)
+    if any(name.startswith(("row-", "break-")) for name in errors):
+        return None, Recurrence()
     try:
         text = fields.recurrence
         if text and fields.shape == "text" and _LACKS_START.match(text):
             text = _started(fields, text, zone, first, errors)
+        if text and fields.shape == "text":
+            for one in breaks:
+                text = with_break(text, one.first, one.last, one.why, zone=zone)
         return text, validate(text, default_length=load_settings().default_length, zone=zone)
     except InvalidRecurrence as error:
         name = _field_of(fields, str(error))
@@ -282,6 +321,28 @@ def _started(fields: Fields, text: str, zone: str | None, first: date | None, er
     return with_start(text, datetime.combine(first, start), zone=zone)
 
 
+def _breaks(rows: Sequence[BreakRow], errors: dict[str, str]) -> list[Break]:
+    """Return the breaks; add an error for each wrong field of them."""
+    found = []
+    for number, row in enumerate(rows):
+        if row.is_blank:
+            continue
+        first, last = f"break-{number}-first", f"break-{number}-last"
+        begins, ends = _date(first, row.first, errors), _date(last, row.last or row.first, errors)
+        if not row.first:
+            errors[first] = "Give the first day of the break."
+        elif not row.last:
+            errors.pop(last, None)  # the first day's error is enough
+        if begins and ends and ends < begins:
+            errors[last] = f"The break ends before it begins. Accepted: {begins} or later."
+        if len(row.why) > LONGEST_WHY or not row.why.isprintable():
+            told = f"This reason cannot be saved. Accepted: at most {LONGEST_WHY} characters, on one line."
+            errors[f"break-{number}-why"] = told
+        if begins and ends:
+            found.append(Break(begins, ends, row.why or None))
+    return found
+
+
 def _check_rows(rows: Sequence[Row], errors: dict[str, str]) -> None:
     """Add an error, in the words of the form, for each wrong field of the rows."""
     for number, row in enumerate(rows):
@@ -302,16 +363,16 @@ def _check_rows(rows: Sequence[Row], errors: dict[str, str]) -> None:
 def _field_of(fields: Fields, message: str) -> str:
     """Return the name of the form's field for an error: the message names its place in the document."""
     place = _PLACE.match(message)
-    if fields.shape == "text" or place is None:
+    if fields.shape == "text" or place is None or place[1] == "except":
         return "text" if fields.shape == "text" else "rows"
-    return f"row-{place[1]}-{place[2] or 'weekday'}"
+    return f"row-{place[2]}-{place[3] or 'weekday'}"
 
 
 def _told(fields: Fields, message: str) -> str:
     """Return an error in the words of the form: a time of its rows by its label, a text by its own places."""
     place = _PLACE.match(message)
-    if fields.shape == "rows" and place:
-        message = _LABELS.get(place[2] or "weekday", "This time") + message[place.end() :]
+    if fields.shape == "rows" and place and place[1] == "schedules":
+        message = _LABELS.get(place[3] or "weekday", "This time") + message[place.end() :]
     told = words.problem(message)
     if " cannot be read as JSON" in told:
         told += (

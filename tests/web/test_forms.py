@@ -14,7 +14,7 @@ from core.recurrence.json_text import MOST_WEEKS
 from core.recurrence.schedules import WEEKDAYS
 from core.store.views.pages import SessionRow
 from web import forms
-from web.forms import MONTHLY, MOST_ROWS, Fields, Row
+from web.forms import MONTHLY, MOST_ROWS, BreakRow, Fields, Row
 
 STORED = SessionRow(7, "One", None, None, None, None, "Europe/Dublin", None, None, None, 60, 60, None)
 ROW = Row("thursday", "1", (), "19:00", "22:30")
@@ -56,9 +56,9 @@ def test_a_schedule_is_shown_as_a_row_and_means_the_same_again(schedule: dict[st
         '{"schedules": [{"type": "weekly"}]}',
         "DTSTART:20260105T193000\nDURATION:PT2H\nRRULE:FREQ=WEEKLY;BYDAY=MO",
         text_of(*[WEEKLY] * (MOST_ROWS + 1)),
-        text_of(WEEKLY, **{"except": [{"from": "2026-07-01", "to": "2026-08-31"}]}),
+        text_of(WEEKLY, **{"except": [{"from": "2026-07-01", "to": "2026-08-31", "why": " "}]}),
     ],
-    ids=["no document", "not complete", "a calendar rule", "too many rows", "breaks"],
+    ids=["no document", "not complete", "a calendar rule", "too many rows", "a break that is forgiven"],
 )
 def test_what_rows_cannot_say_is_shown_as_text(text: str) -> None:
     fields = forms.stored(replace(STORED, recurrence=text))
@@ -68,6 +68,20 @@ def test_what_rows_cannot_say_is_shown_as_text(text: str) -> None:
 
 
 ENDS_AT_ITS_START = "It ends when it starts. If you do not know when it ends, leave it empty."
+SUMMER = BreakRow("2026-07-01", "2026-08-31", "Ferien am Grünen See")
+BREAKS = [{"from": "2026-07-01", "to": "2026-08-31", "why": "Ferien am Grünen See"}]
+
+
+def test_r7_breaks_are_shown_beside_the_rows_and_mean_the_same_again() -> None:
+    text = text_of(WEEKLY, **{"except": ["2026-12-24", *BREAKS]})
+    fields = forms.stored(replace(STORED, recurrence=text))
+
+    assert (fields.shape, fields.rows) == ("rows", (ROW,))
+    assert fields.breaks == (BreakRow("2026-12-24", "2026-12-24"), SUMMER)
+    assert validate(fields.recurrence) == validate(text)
+    assert forms.stored(replace(STORED, recurrence=fields.recurrence)) == fields
+
+
 TIMES = st.builds("{}:{:02}".format, st.integers(0, 23), st.integers(0, 59))
 DAYS = {"weekday": st.sampled_from(WEEKDAYS), "start_time": TIMES}
 ENDS = {"end_time": TIMES | st.none()}
@@ -321,6 +335,65 @@ def test_rows_that_are_not_chosen_may_be_wrong() -> None:
 def test_an_empty_text_is_no_recurrence() -> None:
     assert forms.checked(replace(FIELDS, shape="text", text="  ")).columns["recurrence"] is None
     assert errors(shape="text", text="") == {}
+
+
+# Breaks
+
+
+def test_r7_a_break_is_part_of_what_is_stored() -> None:
+    checked = forms.checked(replace(FIELDS, breaks=(SUMMER, BreakRow("2026-12-24"), BreakRow())))
+
+    assert checked.errors == {}
+    assert checked.text == text_of(WEEKLY, **{"except": [*BREAKS, {"from": "2026-12-24", "to": "2026-12-24"}]}).replace(
+        "Gr\\u00fcnen", "Grünen"
+    )
+
+
+def test_r7_a_break_of_a_text_is_added_to_it() -> None:
+    rule = "DTSTART:20260702T193000\nRRULE:FREQ=WEEKLY;BYDAY=TH"
+    days = replace(FIELDS, shape="text", rows=(), breaks=(replace(SUMMER, last="2026-07-10"),))
+
+    assert forms.checked(replace(days, text=rule)).text == f"{rule}\nEXDATE:20260702T193000,20260709T193000"
+    document = forms.checked(replace(days, text=text_of(WEEKLY))).text
+    assert document is not None
+    assert json.loads(document)["except"][0]["to"] == "2026-07-10"
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "told"),
+    [
+        (replace(SUMMER, first=""), "first", "Give the first day of the break."),
+        (replace(SUMMER, first="July"), "first", "Give a date such as 2026-11-26."),
+        (BreakRow("July"), "first", "Give a date such as 2026-11-26."),
+        (replace(SUMMER, last="31 August"), "last", "Give a date such as 2026-11-26."),
+        (replace(SUMMER, last="2026-06-30"), "last", "The break ends before it begins. Accepted: 2026-07-01 or later."),
+        (
+            replace(SUMMER, why="x" * 101),
+            "why",
+            "This reason cannot be saved. Accepted: at most 100 characters, on one line.",
+        ),
+        (
+            replace(SUMMER, why="a\nb"),
+            "why",
+            "This reason cannot be saved. Accepted: at most 100 characters, on one line.",
+        ),
+    ],
+)
+def test_r7_each_wrong_field_of_a_break_has_its_own_error(row: BreakRow, field: str, told: str) -> None:
+    for shape in ("rows", "text"):
+        assert errors(shape=shape, breaks=(BreakRow("2026-12-24"), row)) == {f"break-1-{field}": told}
+
+
+def test_breaks_are_read_from_what_was_sent() -> None:
+    fields = sent(**{
+        "breaks": "2",
+        "break-first-0": " 2026-07-01 ", "break-last-0": " 2026-08-31 ", "break-why-0": " Ferien am Grünen See ",
+        "break-first-1": "2026-12-24",
+    })  # fmt: skip
+
+    assert fields.breaks == (SUMMER, BreakRow("2026-12-24"))
+    assert len(sent(breaks="101").breaks) == 100
+    assert sent(breaks="-1").breaks == sent(breaks="x").breaks == ()
 
 
 # A calendar rule without DTSTART

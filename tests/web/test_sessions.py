@@ -185,6 +185,8 @@ WRONG: list[tuple[dict[str, str], str, str]] = [
     ({"initiation_date": "8 January"}, "initiation_date", "such as 2026-11-26"),
     ({"initiation_date": "0001-01-01"}, "initiation_date", "a year from 1900"),
     ({"initiation_date": "2026-02-01", "termination_date": "2026-01-01"}, "termination_date", "before the first"),
+    ({"breaks": "1", "break-first-0": "July"}, "break-0-first", "such as 2026-11-26"),
+    ({"breaks": "1", "break-last-0": "2026-08-31"}, "break-0-first", "Give the first day"),
     ({"before": "-1"}, "before", "from 0 to 1440"),
     ({"after": "1441"}, "after", "from 0 to 1440"),
 ]
@@ -235,20 +237,33 @@ def test_an_end_that_nobody_states_is_said_in_words(form: Form) -> None:
         assert "Where no end is given, or the end is the same as the start, it counts as 3 hours." in page
 
 
-def test_r7_breaks_which_the_rows_of_the_form_cannot_say_are_shown_as_text_and_kept(
-    form: Form, world: World, app: Connection
-) -> None:
-    text = with_breaks([span("2026-07-01", "2026-08-31", why="summer break")], weekly())
-    data.change_session(app, world.later, recurrence=text)
+def test_r7_a_break_is_taken_shown_kept_and_ended(form: Form, world: World, app: Connection) -> None:
+    page = form.send("add-break")
+    assert page.count('name="break-first-') == 1
+    summer = {"breaks": "1", "break-first-0": "2027-07-01", "break-last-0": "2027-08-31", "break-why-0": "summer break"}
+
+    page = form.send("show", **summer)
+    assert "Thursdays, 7–10:30pm; but not from 1 July 2027 to 31 August 2027 (summer break)" in page
+    page = form.send("save", 303, **summer)
+
+    assert "but not from 1 July 2027 to 31 August 2027 (summer break)" in page
+    summer_break = span("2027-07-01", "2027-08-31", why="summer break")
+    assert recurrence(app, world.later) == with_breaks([summer_break], weekly(start="19:00"))
     form.page = form.visitor.get(form.path)
-    assert "summer break" in form.page
-    assert 'name="weekday-' not in form.page
+    assert 'name="break-why-0" maxlength="100" value="summer break"' in form.page
+    assert 'name="break-' not in form.send("remove-break-0", **summer)
+    form.send("show")
+    assert "but not" not in form.send("save", 303)
 
-    fields = {"shape": "text", "text": text, "before": "30"}
-    assert "but not from 1 July 2026 to 31 August 2026 (summer break)" in form.send("show", **fields)
-    form.send("save", 303, **fields)
 
-    assert recurrence(app, world.later) == text
+def test_r7_breaks_come_and_go(form: Form) -> None:
+    three = {"breaks": "3"} | {f"break-first-{n}": f"2027-07-0{n + 1}" for n in range(3)}
+
+    page = form.send("remove-break-1", **three)
+
+    assert re.findall(r'name="break-first-\d" type="date" value="([^"]*)"', page) == ["2027-07-01", "2027-07-03"]
+    assert form.send("add-break", breaks="100").count('name="break-first-') == 100
+    assert 'value="add-break"' not in form.page
 
 
 def test_rows_come_and_go(form: Form) -> None:
