@@ -22,7 +22,21 @@ from core.db import create_engine
 from core.db.transactions import is_disconnected, joined, require_psycopg2
 from core.errors import SeisiunError, SessionBusy
 from core.logs import logger
-from web import board, calendar, cancelling, edit, health, instances, metrics, now, sessions, stream, words
+from web import (
+    attendance,
+    board,
+    calendar,
+    cancelling,
+    changing,
+    edit,
+    health,
+    instances,
+    metrics,
+    now,
+    sessions,
+    stream,
+    words,
+)
 from web.host import EXTENSION, CurrentPerson, Host, Organises, host, nobody, notices, viewer
 from web.hub import Boards, Hub
 from web.settings import MOST_BYTES, MOST_STREAMS, MOST_STREAMS_OF_ADDRESS, POLL_SECONDS, RESPONSE_TIMEOUT_SECONDS
@@ -46,11 +60,20 @@ ADDRESSES: tuple[tuple[str, str, Callable[..., Any], list[str]], ...] = (
     (f"/instances/{INSTANCE}/people", "say_for", instances.say_for, WRITE),
     (f"/instances/{INSTANCE}/cancel", "ask_cancel", cancelling.ask, READ),
     (f"/instances/{INSTANCE}/cancel", "cancel", cancelling.cancel, WRITE),
+    (f"/instances/{INSTANCE}/change", "change_form", changing.page, READ),
+    (f"/instances/{INSTANCE}/change", "change", changing.change, WRITE),
+    (f"/instances/{INSTANCE}/keep", "keep", changing.keep, WRITE),
     (f"/instances/{INSTANCE}/restore", "restore", cancelling.restore, WRITE),
     (f"/sessions/{SESSION}", "session", sessions.page, READ),
     (f"/sessions/{SESSION}/dates", "say_early", sessions.say_early, WRITE),
     (f"/sessions/{SESSION}/dates/cancel", "ask_cancel_early", cancelling.ask_early, READ),
     (f"/sessions/{SESSION}/dates/cancel", "cancel_early", cancelling.cancel_early, WRITE),
+    (f"/sessions/{SESSION}/dates/change", "change_early_form", changing.page_early, READ),
+    (f"/sessions/{SESSION}/dates/change", "change_early", changing.change_early, WRITE),
+    (f"/sessions/{SESSION}/dates/add", "add_form", changing.page_new, READ),
+    (f"/sessions/{SESSION}/dates/add", "add", changing.add, WRITE),
+    (f"/sessions/{SESSION}/past", "past", attendance.page, READ),
+    (f"/sessions/{SESSION}/past.csv", "attendance_table", attendance.table, READ),
     (f"/sessions/{SESSION}/edit", "edit", edit.page, READ),
     (f"/sessions/{SESSION}/edit", "save", edit.save, WRITE),
     (f"/sessions/{SESSION}.ics", "calendar", calendar.feed, READ),

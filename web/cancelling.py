@@ -20,7 +20,7 @@ LONGEST_REASON = 300  # characters
 def ask(session_instance_id: int) -> str:
     """Ask whether to cancel this evening; say how many people said yes to it."""
     with transaction() as connection:
-        instance = _require_organised(connection, session_instance_id)
+        instance = require_organised(connection, session_instance_id)
         hours = words.occurrence(instance, load_settings().default_length)
         yeses = check_ins.count_yeses(connection, [session_instance_id]).get(session_instance_id, 0)
         return _question(connection, instance.session_id, Date(instance.date, hours, None, instance), yeses)
@@ -31,10 +31,7 @@ def ask_early(session_id: int) -> str | Response:
     require_organiser(session_id)
     start = local_start(request.args)
     with transaction() as connection:
-        found = dates.between(connection, require_session(connection, session_id), start.date(), start.date())
-        one = next((date for date in found if date.occurrence and date.occurrence.start == start), None)
-        if one is None:
-            abort(404, "This session has no such date.")
+        one = dates.starting(connection, require_session(connection, session_id), start)
         if one.instance:
             return redirect(url_for(".ask_cancel", session_instance_id=one.instance.session_instance_id), 303)
         return _question(connection, session_id, one, yeses=0)
@@ -49,7 +46,7 @@ def cancel(session_instance_id: int) -> Response:
     """Cancel this evening, or change the reason; if it is on, it is off when the page comes back."""
     reason = _reason()
     with transaction() as connection:
-        _require_organised(connection, session_instance_id)
+        require_organised(connection, session_instance_id)
         return _set_cancelled(connection, session_instance_id, reason=reason, cancelled=True)
 
 
@@ -64,11 +61,12 @@ def cancel_early(session_id: int) -> Response:
 def restore(session_instance_id: int) -> Response:
     """Restore this evening; if it should be on, it is on when the page comes back."""
     with transaction() as connection:
-        _require_organised(connection, session_instance_id)
+        require_organised(connection, session_instance_id)
         return _set_cancelled(connection, session_instance_id, reason=None, cancelled=False)
 
 
-def _require_organised(connection: Connection, session_instance_id: int) -> InstanceRow:
+def require_organised(connection: Connection, session_instance_id: int) -> InstanceRow:
+    """Return the instance; refuse a viewer who does not organise its session."""
     instance = require_instance(connection, session_instance_id)
     require_organiser(instance.session_id)
     return instance

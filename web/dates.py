@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from flask import abort
 from sqlalchemy import Connection
 
 from core.errors import InvalidRecurrence, UnknownTimeZone
@@ -79,14 +80,22 @@ def _existing(instances: list[InstanceRow], last: date) -> Iterator[Date]:
             yield Date(instance.date, words.occurrence(instance, load_settings().default_length), bound, instance)
 
 
+def starting(connection: Connection, session: SessionRow, start: datetime) -> Date:
+    """Return the date whose occurrence starts at this local time; answer 404 if the session has none."""
+    found = between(connection, session, start.date(), start.date())
+    one = next((date for date in found if date.occurrence and date.occurrence.start == start), None)
+    return one or abort(404, "This session has no such date.")
+
+
 def upcoming(connection: Connection, session: SessionRow, now: datetime, most: int) -> list[Date]:
     """Return the session's next dates, with the one that is on now."""
     begins = today(session, now) - timedelta(days=1)
     ahead = between(connection, session, begins, begins + timedelta(days=400))
-    return [date for date in ahead if not _is_over(date, session, now)][:most]
+    return [date for date in ahead if not is_over(date, session, now)][:most]
 
 
-def _is_over(date: Date, session: SessionRow, now: datetime) -> bool:
+def is_over(date: Date, session: SessionRow, now: datetime) -> bool:
+    """Return whether a date is past: its window, or its hours if it has none."""
     if date.instance and date.instance.active:
         return False
     if date.instance and date.instance.closes_at and not date.instance.is_cancelled:

@@ -24,6 +24,7 @@ from web import words
 
 MOST_ROWS = 20
 MONTHLY = "monthly"
+ENDS_AT_ITS_START = "It ends when it starts. If you do not know when it ends, leave it empty."
 WHICH = {"1": "first", "2": "second", "3": "third", "4": "fourth", "5": "fifth", "-1": "last"}
 
 _PLACE = re.compile(r"(schedules|except)\[(\d+)\](?:\.(\w+))?")
@@ -233,8 +234,8 @@ def checked(fields: Fields) -> Checked:
     """Return what the form says; every field that is wrong has its own error."""
     errors: dict[str, str] = {}
     zone = _zone(fields.timezone, errors)
-    initiation = _date("initiation_date", fields.initiation_date, errors)
-    termination = _date("termination_date", fields.termination_date, errors)
+    initiation = read_date("initiation_date", fields.initiation_date, errors)
+    termination = read_date("termination_date", fields.termination_date, errors)
     if initiation and termination and termination < initiation:
         errors["termination_date"] = "The last date is before the first date."
     text, recurrence = _recurrence(fields, zone, initiation, errors)
@@ -254,7 +255,8 @@ def _zone(name: str, errors: dict[str, str]) -> str | None:
         return None
 
 
-def _date(name: str, text: str, errors: dict[str, str]) -> date | None:
+def read_date(name: str, text: str, errors: dict[str, str]) -> date | None:
+    """Return the date that a field holds; None if it is empty or wrong, and then with an error."""
     if not text:
         return None
     try:
@@ -328,7 +330,7 @@ def _breaks(rows: Sequence[BreakRow], errors: dict[str, str]) -> list[Break]:
         if row.is_blank:
             continue
         first, last = f"break-{number}-first", f"break-{number}-last"
-        begins, ends = _date(first, row.first, errors), _date(last, row.last or row.first, errors)
+        begins, ends = read_date(first, row.first, errors), read_date(last, row.last or row.first, errors)
         if not row.first:
             errors[first] = "Give the first day of the break."
         elif not row.last:
@@ -349,9 +351,7 @@ def _check_rows(rows: Sequence[Row], errors: dict[str, str]) -> None:
         if not row.start_time:
             errors[f"row-{number}-start_time"] = "Give the time when it starts."
         elif row.start_time.zfill(5) == row.end_time.zfill(5):
-            errors[f"row-{number}-end_time"] = (
-                "It ends when it starts. If you do not know when it ends, leave it empty."
-            )
+            errors[f"row-{number}-end_time"] = ENDS_AT_ITS_START
         if row.every == MONTHLY and not row.which:
             errors[f"row-{number}-which"] = "Choose which ones in each month. Tick at least one box."
         if row.weekday not in WEEKDAYS:

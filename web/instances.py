@@ -47,6 +47,7 @@ class Evening:
     instance: InstanceRow
     session: SessionRow
     state: str
+    why_unplanned: str
     music: str
     stated: StatedHours | None
     hours: Occurrence | None
@@ -84,6 +85,7 @@ def _evening(connection: Connection, session_instance_id: int) -> Evening:
         instance,
         session,
         _state(instance, stated, now),
+        _why_unplanned(instance, session, hours),
         words.music(stated, session.timezone, now, states_end=hours is not None and hours.states_end),
         stated,
         hours,
@@ -93,7 +95,9 @@ def _evening(connection: Connection, session_instance_id: int) -> Evening:
         whereabouts(connection, person_id) if person_id else None,
         who_is_here(connection, session_instance_id) if person_id else None,
         elsewhere_in_town(connection, session_instance_id),
-        _that_night(connection, instance, session, hours) if instance.is_cancelled and hours else [],
+        _that_night(connection, instance, session, hours)
+        if hours and (instance.is_cancelled or instance.is_lost)
+        else [],
         pages.people_named(connection, request.args.get("who", "")[:100], MOST_FOUND) if is_organiser else None,
     )
 
@@ -114,7 +118,7 @@ def _that_night(
 
 
 def _state(instance: InstanceRow, stated: StatedHours | None, now: datetime) -> str:
-    """Return cancelled, on, ahead, over or unplanned (it has no window, and its hours are not past)."""
+    """Return cancelled, on, ahead, over, lost (it no longer fits the pattern), or unplanned (it has no window)."""
     if instance.is_cancelled:
         return "cancelled"
     if instance.active:
@@ -122,7 +126,21 @@ def _state(instance: InstanceRow, stated: StatedHours | None, now: datetime) -> 
     ends_at = instance.closes_at or (stated and stated.ends_at)
     if ends_at and ends_at <= now:
         return "over"
-    return "ahead" if instance.closes_at else "unplanned"
+    if instance.closes_at:
+        return "ahead"
+    return "lost" if instance.is_lost else "unplanned"
+
+
+def _why_unplanned(instance: InstanceRow, session: SessionRow, hours: Occurrence | None) -> str:
+    """Return why an evening that fits the pattern has no window."""
+    if session.termination_date and instance.date > session.termination_date:
+        last = words.day_and_year(session.termination_date)
+        return f"Does not take place: the last date of this session is {last}"
+    if hours is None:
+        return "No times yet"
+    if words.stated(hours, session.timezone) is None:
+        return "Its times are not certain: the time zone of this session is not known"
+    return "Its times are being worked out. Look again in a minute"
 
 
 # What people say

@@ -99,6 +99,14 @@ def occurrence(row: InstanceRow | WindowRow, default_length: timedelta) -> Occur
     return None
 
 
+def moved(row: InstanceRow, hours: Occurrence | None) -> str | None:
+    """Return "Moved from Thursday 3 December, 7pm" for an instance that starts at another time than its occurrence."""
+    usual = row.occurrence_start
+    if usual is None or row.is_lost or hours is None or hours.start == usual:
+        return None
+    return f"Moved from {day(usual.date())}, {clock(usual)}"
+
+
 def stated(found: Occurrence | None, zone_name: str | None) -> StatedHours | None:
     """Return local hours as instants; None if they or the zone are unknown."""
     try:
@@ -183,6 +191,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "hours": hours,
     "occurrence": occurrence,
     "local_clock": local_clock,
+    "moved": moved,
     "skipped": skipped,
 }
 """The functions that templates call as `words.NAME`."""

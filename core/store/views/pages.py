@@ -78,7 +78,8 @@ class SessionRow:
 class InstanceRow:
     """An instance with its window: the one that is open or ahead, else the last one, else None.
 
-    `cancel_reason` is None unless it is cancelled.
+    `cancel_reason` is None unless it is cancelled. `is_lost`: its occurrence is gone from the pattern, so it has no
+    window (P4).
     """
 
     session_instance_id: int
@@ -95,6 +96,7 @@ class InstanceRow:
     occurrence_end: datetime | None
     opens_at: datetime | None
     closes_at: datetime | None
+    is_lost: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +270,7 @@ def _instances() -> Select[*tuple[Any, ...]]:
             bound.occurrence_end,
             nearest.c.opens_at,
             nearest.c.closes_at,
+            func.coalesce(bound.lost, false()),
         )
         .select_from(instance)
         .outerjoin(bound, binding)

@@ -18,7 +18,7 @@ from core.db import transaction_settings
 from core.rules.flips import Decision, Flip, PhaseChange
 from core.rules.overlaps import ActiveSpan
 from core.rules.planner import Binding, NewInstance, Plan, RetimedInstance
-from core.store import activation_windows, flips, heartbeats, hold, mirror, notify, older_columns, sessions
+from core.store import activation_windows, evenings, flips, heartbeats, hold, mirror, notify, older_columns, sessions
 from core.store.activation_windows import StoredWindow
 from core.store.heartbeats import Beat
 from core.store.planning import instances, plans, snapshots
@@ -119,6 +119,7 @@ def calls() -> list[Call]:
     return [
         *_transaction_settings(),
         *_sessions(),
+        *_evenings(),
         *_flips(),
         _call(mirror.differing),
         _call(mirror.settle, [INSTANCE]),
@@ -184,6 +185,15 @@ def _sessions() -> list[Call]:
         _call(sessions.insert_instance, SESSION, START, END),
         _call(sessions.count_planned),
         _call(sessions.count_sessions),
+    ]
+
+
+def _evenings() -> list[Call]:
+    return [
+        _call(evenings.insert_instance, SESSION, {"date": DAY, "comments": WORD}),
+        _call(evenings.update_instance, INSTANCE, {"date": DAY, "comments": WORD}),
+        _call(evenings.release, INSTANCE),
+        _call(evenings.who_said_yes, [INSTANCE]),
     ]
 
 

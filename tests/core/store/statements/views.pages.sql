@@ -136,7 +136,8 @@ SELECT
     planned_instance.occurrence_start,
     planned_instance.occurrence_end,
     nearest.opens_at,
-    nearest.closes_at
+    nearest.closes_at,
+    coalesce(planned_instance.lost, false) AS coalesce_2
 FROM session_instance
 LEFT OUTER JOIN planned_instance ON planned_instance.session_instance_id = session_instance.session_instance_id
     AND planned_instance.session_id = session_instance.session_id
@@ -168,7 +169,8 @@ SELECT
     planned_instance.occurrence_start,
     planned_instance.occurrence_end,
     nearest.opens_at,
-    nearest.closes_at
+    nearest.closes_at,
+    coalesce(planned_instance.lost, false) AS coalesce_2
 FROM session_instance
 LEFT OUTER JOIN planned_instance ON planned_instance.session_instance_id = session_instance.session_instance_id
     AND planned_instance.session_id = session_instance.session_id

@@ -1,0 +1,275 @@
+"""Organisers move one evening, give it a place and a note, add one, and keep one that no longer fits the pattern."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from tests import data
+from tests.core.recurrence.documents import text_of, weekly
+from tests.web.site import ZONE, Browser, World, reconcile
+from tests.web.test_preview import IN_THREE_DAYS, IN_TWO_DAYS, TODAY
+from web import words
+
+Open = Callable[[], Browser]
+NOW = datetime.now(UTC) - timedelta(hours=7)  # Phoenix
+SAME = {"date": str(IN_TWO_DAYS), "from": "19:00", "until": "22:30", "place": "", "note": ""}
+
+
+@pytest.fixture
+def session(app: Connection) -> int:
+    """A session on the day after tomorrow, 7-10:30pm."""
+    day = f"{IN_TWO_DAYS:%A}".lower()
+    return data.add_session(app, text_of(weekly(day, "19:00", "22:30")), timezone=ZONE, city="Austin", country="USA")
+
+
+@pytest.fixture
+def organiser(world: World, browser: Open) -> Browser:
+    return browser().be(world.organiser, organiser=True)
+
+
+@pytest.fixture
+def evening(session: int, world: World, browser: Open) -> str:
+    """The page of its next evening, to which Nóirín has said yes."""
+    said = browser().be(world.noirin).send(f"/sessions/{session}/dates", attendance="yes", start=f"{IN_TWO_DAYS}T19:00")
+    return str(said.location)
+
+
+def instance_of(evening: str) -> int:
+    return int(evening.rpartition("/")[2])
+
+
+def row(app: Connection, evening: str) -> tuple[str, str | None, str | None, str | None, str | None]:
+    [found] = data.execute(
+        app,
+        "SELECT date::text, to_char(start_time, 'HH24:MI'), to_char(end_time, 'HH24:MI'), location_override, comments "
+        "FROM session_instance WHERE session_instance_id = %s",
+        instance_of(evening),
+    )
+    return found
+
+
+def test_an_evening_is_moved_and_its_date_and_page_say_from_when(
+    session: int, evening: str, organiser: Browser, *, app: Connection, browser: Open, database_url: str
+) -> None:
+    page = organiser.get(f"{evening}/change")
+    assert "1 person said yes." in page
+    assert re.findall(r'name="(?:date|from|until)" type="\w+" value="([^"]*)"', page) == [
+        str(IN_TWO_DAYS), "19:00", "22:30",
+    ]  # fmt: skip
+
+    page = organiser.post(f"{evening}/change", **SAME | {"date": str(IN_THREE_DAYS), "from": "20:00"})
+    reconcile(database_url)
+
+    moved = f"oved from {words.day(IN_TWO_DAYS)}, 7pm"
+    assert "Saved." in page
+    assert f"M{moved}" in page
+    assert row(app, evening) == (str(IN_THREE_DAYS), "20:00", "22:30", None, None)
+    assert f"m{moved}" in browser().get(f"/sessions/{session}")
+    assert data.times_of(app, session) == [f"{IN_THREE_DAYS} 20:00-22:30"], "the old date is not made again"
+
+
+def test_a_place_and_a_note_are_everybodys_to_read_and_taken_away_again(
+    evening: str, organiser: Browser, app: Connection, browser: Open
+) -> None:
+    organiser.post(f"{evening}/change", **SAME | {"place": " The back room ", "note": " Slow <session> first "})
+
+    page = browser().get(evening)
+    assert "The back room" in page
+    assert "Slow &lt;session&gt; first" in page
+    assert "oved from" not in page
+    organiser.post(f"{evening}/change", **SAME)
+    assert row(app, evening) == (str(IN_TWO_DAYS), "19:00", "22:30", None, None)
+
+
+def test_what_should_be_on_is_on_when_the_page_comes_back(
+    session: int, evening: str, organiser: Browser, app: Connection
+) -> None:
+    page = organiser.post(
+        f"{evening}/change", **SAME | {"date": f"{NOW:%Y-%m-%d}", "from": f"{NOW:%H:%M}", "until": ""}
+    )
+
+    assert 'class="state on"' in page
+    assert data.active_of(app, session) == instance_of(evening)
+
+
+def test_p3_a_row_that_states_no_times_goes_on_following_the_pattern(
+    session: int, organiser: Browser, app: Connection, database_url: str
+) -> None:
+    path = f"/instances/{data.add_instance(app, session, str(IN_TWO_DAYS))}"
+    reconcile(database_url)
+
+    organiser.post(f"{path}/change", **SAME | {"note": "Bring a chair"})
+
+    assert row(app, path) == (str(IN_TWO_DAYS), None, None, None, "Bring a chair")
+
+
+def test_a_date_without_a_row_is_changed(session: int, organiser: Browser, app: Connection) -> None:
+    path, start = f"/sessions/{session}/dates/change", f"{IN_TWO_DAYS}T19:00:00"
+    assert f'href="{path}?start={start}"' in organiser.get(f"/sessions/{session}")
+    assert "Nobody has said yes." in organiser.get(f"{path}?start={start}")
+    assert data.instances_of(app, session) == []
+
+    organiser.post(path, **SAME | {"start": start, "from": "18:00"})
+
+    assert data.times_of(app, session) == [f"{IN_TWO_DAYS} 18:00-22:30"]
+    answer = organiser.client.get(f"{path}?start={start}")
+    assert (answer.status_code, answer.location.endswith("/change")) == (303, True), "it has a row by now"
+    organiser.post(path, 404, **SAME | {"start": f"{IN_THREE_DAYS}T19:00"})
+
+
+def test_an_evening_is_added_beside_the_pattern(session: int, organiser: Browser, app: Connection) -> None:
+    path = f"/sessions/{session}/dates/add"
+    assert f'href="{path}"' in organiser.get(f"/sessions/{session}")
+    assert "Add this evening" in organiser.get(path)
+
+    page = organiser.post(path, **SAME | {"date": str(IN_THREE_DAYS), "until": "", "note": "A workshop"})
+
+    assert "Added." in page
+    assert "A workshop" in page
+    assert 'class="state ahead"' in page
+    assert data.times_of(app, session) == [f"{IN_THREE_DAYS} 19:00-None"]
+
+
+def test_an_evening_that_the_session_has_is_not_added_again(session: int, organiser: Browser, app: Connection) -> None:
+    page = organiser.post(f"/sessions/{session}/dates/add", 200, **SAME)
+
+    assert f"The session has an evening on {words.day(IN_TWO_DAYS)} that starts then." in page
+    assert data.instances_of(app, session) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "told"),
+    [
+        ({"date": ""}, "date", "Give the date."),
+        ({"date": "Friday"}, "date", "Give a date such as 2026-11-26."),
+        ({"date": "2199-01-01"}, "date", "The session&#39;s last date is "),
+        ({"from": ""}, "from", "Give the time when it starts."),
+        ({"from": "7pm"}, "from", "&#39;7pm&#39; is no time. Accepted: a time such as 19:30."),
+        ({"until": "24:00"}, "until", "&#39;24:00&#39; is no time."),
+        ({"until": "19:00"}, "until", "It ends when it starts."),
+        ({"place": "x" * 201}, "place", "This has 201 characters. Accepted: at most 200."),
+        ({"note": "x" * 501}, "note", "This has 501 characters. Accepted: at most 500."),
+    ],
+)
+def test_what_is_wrong_stands_at_its_field_and_nothing_is_saved(
+    session: int, organiser: Browser, app: Connection, *, fields: dict[str, str], field: str, told: str
+) -> None:
+    data.change_session(app, session, termination_date="2190-01-01")
+    for path in (f"/sessions/{session}/dates/change", f"/sessions/{session}/dates/add"):
+        page = organiser.post(path, 200, start=f"{IN_TWO_DAYS}T19:00", **SAME | fields)
+
+        found = re.search(rf'<p class="error" id="error-{field}">([^<]*)</p>', page)
+        assert found
+        assert told in found[1]
+        assert "Nothing is saved yet." in page
+    assert data.instances_of(app, session) == []
+
+
+def test_only_organisers_change_evenings(session: int, evening: str, world: World, browser: Open) -> None:
+    for visitor in (browser().be(world.noirin), browser()):
+        for path in (f"{evening}/change", f"/sessions/{session}/dates/change?start={IN_TWO_DAYS}T19:00"):
+            visitor.get(path, 403)
+            visitor.post(path, 403, **SAME)
+        visitor.get(f"/sessions/{session}/dates/add", 403)
+        visitor.post(f"/sessions/{session}/dates/add", 403, **SAME)
+        visitor.post(f"{evening}/keep", 403)
+    browser().be(world.organiser, organiser=True).get("/instances/999999/change", 404)
+
+
+# An evening that no longer fits the pattern
+
+
+@pytest.fixture
+def lost(session: int, evening: str, app: Connection, database_url: str) -> str:
+    """The page of an evening that no longer fits: its session is a day later now, and Nóirín had said yes to it."""
+    reconcile(database_url)
+    data.change_session(app, session, recurrence=text_of(weekly(f"{IN_THREE_DAYS:%A}".lower(), "19:00", "22:30")))
+    reconcile(database_url)
+    return evening
+
+
+def test_p4_an_evening_that_no_longer_fits_says_what_it_is(
+    session: int, lost: str, world: World, browser: Open
+) -> None:
+    page = browser().be(world.noirin).get(lost)
+
+    assert "Does not take place: the session is at other times now" in page
+    assert "You said yes, but this evening does not take place." in page
+    assert "Are you coming?" not in page
+    assert "No times yet" not in page
+    listed = browser().be(world.sean).get(f"/sessions/{session}").partition("</li>")[0]
+    assert "<strong>does not take place</strong>" in listed
+    assert "I&#39;m coming" not in listed
+
+
+def test_p4_its_organisers_keep_it_at_its_hours(
+    session: int, lost: str, organiser: Browser, *, app: Connection, browser: Open, database_url: str
+) -> None:
+    page = organiser.get(lost)
+    assert "1 person said yes. Keep it, move it, or cancel it:" in page
+    assert f'href="{lost}/change">Move this evening<' in page
+    assert f'href="{lost}/cancel">' in page
+    assert "Keep it at 7–10:30pm" in page
+    assert f'href="{lost}#organise">no longer fits the pattern<' in organiser.get(f"/sessions/{session}")
+
+    page = organiser.post(f"{lost}/keep")
+    reconcile(database_url)
+
+    assert "It takes place." in page
+    assert 'class="state ahead"' in browser().get(lost)
+    assert data.times_of(app, session)[0] == f"{IN_TWO_DAYS} 19:00-22:30"
+    assert "Keep it" not in organiser.get(lost)
+
+
+def test_p4_its_organisers_move_it(lost: str, organiser: Browser) -> None:
+    page = organiser.post(f"{lost}/change", **SAME | {"from": "18:00"})
+
+    assert 'class="state ahead"' in page
+
+
+def test_p4_keeping_what_somebody_holds_up_takes_effect_in_a_moment(
+    lost: str, organiser: Browser, browser: Open, database_url: str
+) -> None:
+    with data.connected(database_url, autocommit=False) as holding:
+        data.execute(holding, "SELECT FROM session_plan FOR UPDATE")
+        page = organiser.post(f"{lost}/keep")
+    reconcile(database_url)
+
+    assert "It takes effect in a moment." in page
+    assert 'class="state ahead"' in browser().get(lost)
+
+
+@pytest.mark.parametrize(
+    ("columns", "instance", "told"),
+    [
+        ({"termination_date": str(TODAY)}, {}, f"the last date of this session is {words.day_and_year(TODAY)}"),
+        ({"recurrence": None}, {"start_time": None, "end_time": None}, "No times yet"),
+        ({"timezone": "Mars/Olympus"}, {}, "the time zone of this session is not known"),
+    ],
+    ids=["after the last date", "no times", "no zone"],
+)
+def test_an_evening_without_a_window_says_why(
+    session: int,
+    app: Connection,
+    browser: Open,
+    *,
+    database_url: str,
+    columns: dict[str, object],
+    instance: dict[str, object],
+    told: str,
+) -> None:
+    row = data.add_instance(app, session, str(IN_TWO_DAYS), "19:00", "22:30")
+    data.change_instance(app, row, **{"start_time": "18:00"} | instance)
+    data.change_session(app, session, **columns)
+    reconcile(database_url)
+
+    assert told in browser().get(f"/instances/{row}")
+
+
+def test_an_evening_that_nobody_has_planned_yet_says_so(session: int, app: Connection, browser: Open) -> None:
+    row = data.add_instance(app, session, str(IN_TWO_DAYS), "19:00", "22:30")
+
+    assert "Its times are being worked out." in browser().get(f"/instances/{row}")

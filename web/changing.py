@@ -1,0 +1,226 @@
+"""Organisers change one evening (date, hours, place, note), add one, or keep one that no longer fits the pattern."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+
+from flask import redirect, render_template, request, url_for
+from sqlalchemy import Connection
+from werkzeug.wrappers import Response
+
+from core.active_session_manager import instance_saved
+from core.settings import load_settings
+from core.store import evenings
+from core.store.presence import check_ins
+from core.store.queue import requests
+from core.store.views.pages import InstanceRow, SessionRow
+from web import dates, forms, words
+from web.cancelling import require_organised
+from web.dates import Date
+from web.host import notice, require_organiser, require_session, transaction
+from web.sessions import local_start, made_early
+
+LONGEST_PLACE = 200  # characters
+LONGEST_NOTE = 500  # characters
+
+Answer = str | tuple[str, int] | Response
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The form of an evening as it is filled in; a place or note that is empty means none."""
+
+    date: str = ""
+    start: str = ""
+    end: str = ""
+    place: str = ""
+    note: str = ""
+
+    @property
+    def hours(self) -> tuple[str, str, str]:
+        """Its date, start and end."""
+        return self.date, self.start, self.end
+
+
+def shown(one: Date) -> Fields:
+    """Return the form of a date as it stands."""
+    hours, instance = one.hours, one.instance
+    return Fields(
+        str(one.day),
+        f"{hours.start:%H:%M}" if hours else "",
+        f"{hours.end:%H:%M}" if hours and hours.states_end else "",
+        (instance and instance.location_override) or "",
+        (instance and instance.comments) or "",
+    )
+
+
+def submitted(form: Mapping[str, str]) -> Fields:
+    """Return the form as somebody sent it."""
+    return Fields(*(form.get(name, "").strip() for name in ("date", "from", "until", "place", "note")))
+
+
+def checked(fields: Fields, session: SessionRow, errors: dict[str, str]) -> Mapping[str, date | time | str | None]:
+    """Return the columns that the form means; add an error for each field that is wrong."""
+    day = forms.read_date("date", fields.date, errors)
+    if not fields.date:
+        errors["date"] = "Give the date."
+    elif day and session.termination_date and day > session.termination_date:
+        last = words.day_and_year(session.termination_date)
+        errors["date"] = f"The session's last date is {last}. Give a date until then, or change the last date first."
+    start, end = _time("from", fields.start, errors), _time("until", fields.end, errors)
+    if not fields.start:
+        errors["from"] = "Give the time when it starts."
+    elif start and start == end:
+        errors["until"] = forms.ENDS_AT_ITS_START
+    for name, text, most in (("place", fields.place, LONGEST_PLACE), ("note", fields.note, LONGEST_NOTE)):
+        if len(text) > most:
+            errors[name] = f"This has {len(text)} characters. Accepted: at most {most}."
+    return {
+        "date": day,
+        "start_time": start,
+        "end_time": end,
+        "location_override": fields.place or None,
+        "comments": fields.note or None,
+    }
+
+
+def _time(name: str, text: str, errors: dict[str, str]) -> time | None:
+    try:
+        found = datetime.strptime(text, "%H:%M").time() if text else None  # noqa: DTZ007 -- a wall time
+    except ValueError:
+        errors[name] = f"{text[:40]!r} is no time. Accepted: a time such as 19:30."
+        return None
+    return found
+
+
+# One evening
+
+
+def page(session_instance_id: int) -> Answer:
+    """Show the form of this evening."""
+    with transaction() as connection:
+        instance = require_organised(connection, session_instance_id)
+        session = require_session(connection, instance.session_id)
+        one = _date_of(instance)
+        return _form(connection, session, one, shown(one))
+
+
+def change(session_instance_id: int) -> Answer:
+    """Write what the form says of this evening; if it should be on now, it is on when the page comes back."""
+    with transaction() as connection:
+        instance = require_organised(connection, session_instance_id)
+        return _change(connection, instance.session_id, _date_of(instance))
+
+
+def keep(session_instance_id: int) -> Response:
+    """Let an evening that no longer fits the pattern take place at its own hours."""
+    with transaction() as connection:
+        instance = require_organised(connection, session_instance_id)
+        evenings.release(connection, session_instance_id)
+        # Deleting a binding fires no trigger of ours, so we ask for the plan ourselves.
+        requests.add_and_notify(connection, [instance.session_id], requests.HOURS)
+        return _saved(connection, session_instance_id, "It takes place.")
+
+
+def _date_of(instance: InstanceRow) -> Date:
+    return Date(instance.date, words.occurrence(instance, load_settings().default_length), None, instance)
+
+
+# A date that has no row yet
+
+
+def page_early(session_id: int) -> Answer:
+    """Show the form of a date that has no row yet."""
+    require_organiser(session_id)
+    with transaction() as connection:
+        session = require_session(connection, session_id)
+        one = dates.starting(connection, session, local_start(request.args))
+        if one.instance:
+            return redirect(url_for(".change_form", session_instance_id=one.instance.session_instance_id), 303)
+        return _form(connection, session, one, shown(one))
+
+
+def change_early(session_id: int) -> Answer:
+    """Make the row of a date that has none yet (P1), and write what the form says."""
+    require_organiser(session_id)
+    with transaction() as connection:
+        one = dates.starting(connection, require_session(connection, session_id), local_start(request.form))
+        return _change(connection, session_id, one)
+
+
+def _change(connection: Connection, session_id: int, one: Date) -> Answer:
+    session = require_session(connection, session_id)
+    fields, errors = submitted(request.form), dict[str, str]()
+    columns = dict(checked(fields, session, errors))
+    if errors:
+        return _form(connection, session, one, fields, errors)
+    if fields.hours == shown(one).hours:  # a row that states no times goes on following the pattern
+        columns = {name: columns[name] for name in ("location_override", "comments")}
+    if one.instance:
+        instance_id = one.instance.session_instance_id
+    else:
+        assert one.occurrence
+        instance_id = made_early(connection, session_id, one.occurrence.start)
+    evenings.update_instance(connection, instance_id, columns)
+    return _saved(connection, instance_id, "Saved.")
+
+
+# A new one
+
+
+def page_new(session_id: int) -> Answer:
+    """Show the form of an evening beside the pattern."""
+    require_organiser(session_id)
+    with transaction() as connection:
+        return _form(connection, require_session(connection, session_id), None, Fields())
+
+
+def add(session_id: int) -> Answer:
+    """Add an evening beside the pattern, unless the session has one that starts then."""
+    require_organiser(session_id)
+    with transaction() as connection:
+        session = require_session(connection, session_id)
+        fields, errors = submitted(request.form), dict[str, str]()
+        columns = checked(fields, session, errors)
+        if not errors and (taken := _starting_with(connection, session, fields)):
+            errors["from"] = f"The session has an evening on {words.day(taken.day)} that starts then. Change that one."
+        if errors:
+            return _form(connection, session, None, fields, errors)
+        instance_id = evenings.insert_instance(connection, session_id, columns)
+        return _saved(connection, instance_id, "Added.")
+
+
+def _starting_with(connection: Connection, session: SessionRow, fields: Fields) -> Date | None:
+    """Return the date of the session that starts on the form's date at the form's time, if there is one."""
+    day = date.fromisoformat(fields.date)
+    found = dates.between(connection, session, day, day)
+    return next((one for one in found if shown(one).hours[:2] == (str(day), fields.start)), None)
+
+
+def _form(
+    connection: Connection,
+    session: SessionRow,
+    one: Date | None,
+    fields: Fields,
+    errors: Mapping[str, str] | None = None,
+) -> str:
+    yeses = 0
+    if one and one.instance:
+        instance_id = one.instance.session_instance_id
+        yeses = check_ins.count_yeses(connection, [instance_id]).get(instance_id, 0)
+    return render_template(
+        "seisiun/change.html",
+        session=session,
+        date=one,
+        fields=fields,
+        errors=errors or {},
+        yeses=yeses,
+        longest_place=LONGEST_PLACE,
+        longest_note=LONGEST_NOTE,
+    )
+
+
+def _saved(connection: Connection, session_instance_id: int, text: str) -> Response:
+    saved = instance_saved(connection, session_instance_id)
+    notice(text + (" It takes effect in a moment." if saved.deferred else ""))
+    return redirect(url_for(".instance", session_instance_id=session_instance_id), 303)
