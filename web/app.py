@@ -18,7 +18,7 @@ from core.errors import DatabaseUnavailable
 from core.models import is_id
 from core.settings import load_settings
 from core.store.views import pages
-from web.blueprint import create_blueprint
+from web.blueprint import create_blueprint, no_page
 from web.host import notice
 from web.settings import MOST_BYTES
 
@@ -94,6 +94,7 @@ def _add_picker(blueprint: Blueprint, engine: Engine) -> None:
         session[ORGANISER] = "organiser" in request.form
         return redirect(url_for(".now"), 303)
 
+    blueprint.add_url_rule("/<path:unknown>", "no_page", no_page, methods=["GET"])
     blueprint.add_url_rule("/who", "who", page, methods=["GET"])
     blueprint.add_url_rule("/who", "pick", pick, methods=["POST"])
 

@@ -43,6 +43,12 @@ from web.settings import MOST_BYTES, MOST_STREAMS, MOST_STREAMS_OF_ADDRESS, POLL
 
 log = logger(__name__)
 
+
+def no_page(**_: str) -> Response:
+    """Answer 404 in words, for an address that is below ours and that no page has."""
+    abort(404, "There is no such page. Perhaps a part of the address is missing.")
+
+
 LARGEST_ID = 2**63 - 1
 SESSION = f"<int(max={LARGEST_ID}):session_id>"
 INSTANCE = f"<int(max={LARGEST_ID}):session_instance_id>"
@@ -77,6 +83,8 @@ ADDRESSES: tuple[tuple[str, str, Callable[..., Any], list[str]], ...] = (
     (f"/sessions/{SESSION}/edit", "edit", edit.page, READ),
     (f"/sessions/{SESSION}/edit", "save", edit.save, WRITE),
     (f"/sessions/{SESSION}.ics", "calendar", calendar.feed, READ),
+    ("/instances/<path:unknown>", "no_instance", no_page, READ + WRITE),
+    ("/sessions/<path:unknown>", "no_session", no_page, READ + WRITE),
     ("/healthz", "healthz", health.healthz, READ),
     ("/metrics", "metrics", metrics.page, READ),
 )
@@ -236,9 +244,13 @@ def _picker_url() -> str | None:
     return url_for(".who") if f"{request.blueprint}.who" in current_app.view_functions else None
 
 
+_TITLES = {400: "That did not work", 403: "Not allowed", 404: "Not found", 413: "Too much text"}
+
+
 def _refused(error: HTTPException) -> tuple[str, int]:
     assert error.code is not None  # Flask hands on no redirect of its own, and no response that somebody raised
-    return _page_that_says(error), error.code
+    shown = {"name": _TITLES.get(error.code, error.name), "description": error.description}
+    return _page_that_says(shown), error.code
 
 
 def _page_that_says(error: object) -> str:

@@ -1,7 +1,7 @@
 """How the pages say things: names, places, days and times, always with the zone that they are in."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -9,6 +9,7 @@ from core.errors import UnknownTimeZone
 from core.recurrence import Occurrence, Recurrence, describe
 from core.recurrence.schedules import WEEKDAYS, LocalHours
 from core.store.views.pages import InstanceRow, PersonRow, WindowRow
+from core.store.views.places import Attendee
 from core.timezones import to_local, to_utc
 from core.windows import StatedHours, stated_hours
 
@@ -20,9 +21,16 @@ _MONTHS = (
 _DAYS = tuple(name.capitalize() for name in WEEKDAYS)
 
 
-def full_name(person: PersonRow) -> str:
+def full_name(person: PersonRow | Attendee) -> str:
     """Return "Nóirín Ní Bhriain"."""
     return " ".join(filter(None, (person.first_name, person.last_name))).strip() or NOBODY
+
+
+def told_apart(people: Sequence[PersonRow | Attendee]) -> list[str]:
+    """Return the names of these people; where two of them have one name, each with their town: "Seán (Dublin)"."""
+    names = [full_name(person) for person in people]
+    towns = [f" ({person.city})" if person.city else "" for person in people]
+    return [name + town * (names.count(name) > 1) for name, town in zip(names, towns, strict=True)]
 
 
 def people(count: int) -> str:
@@ -181,6 +189,7 @@ def length(lasts: timedelta) -> str:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "full_name": full_name,
     "people": people,
+    "told_apart": told_apart,
     "problem": problem,
     "town": town,
     "place": place,

@@ -172,3 +172,21 @@ def test_the_streams_read_on_a_hosts_own_engine_as_we_do(mount: Mount, app: Conn
 
     assert mount(engine=engine).extensions[EXTENSION].hub._read().public.blocks
     engine.dispose()
+
+
+@pytest.mark.parametrize("path", ["/instances/abc", "/sessions/12/nothing", "/sessions/-1", "/instances/1/say"])
+def test_an_unknown_address_below_ours_gets_a_page_of_words(mount: Mount, path: str) -> None:
+    answer = mount("/now").test_client().get(f"/now{path}")
+
+    assert answer.status_code == 404
+    assert "<h1>Not found</h1>" in answer.text
+    assert "There is no such page." in answer.text
+    assert 'href="/now/">What is on now</a>' in answer.text
+
+
+def test_an_address_that_is_not_ours_stays_the_hosts(mount: Mount) -> None:
+    assert "Seisiún" not in mount().test_client().get("/nothing").text
+
+
+def test_the_demonstration_answers_every_unknown_address_in_words(browser: Callable[[], Browser]) -> None:
+    assert "There is no such page." in browser().get("/nothing/at/all", 404)

@@ -254,3 +254,19 @@ def test_a4_without_a_town_or_a_zone_nothing_else_is_on_that_day(
 
     assert 'class="state cancelled"' in page
     assert "On that day" not in page
+
+
+def test_two_people_of_one_name_are_told_apart(world: World, app: Connection, browser: Open) -> None:
+    path = f"/instances/{world.muellers_now}"
+    here = data.add_person(app, first_name="Seán", last_name="Ó Riada", city="Dublin", email="sean@example.org")
+    data.change(app, "person", world.sean, city="Cork")
+    for person in (here, world.sean):
+        browser().be(person).post(f"{path}/say", attendance="yes")
+
+    page = browser().be(world.organiser, organiser=True).get(f"{path}?who=riada")
+
+    assert "<li>Seán Ó Riada (Cork)</li>" in page
+    assert "<li>Seán Ó Riada (Dublin)</li>" in page
+    assert f'value="{here}">Seán Ó Riada (Dublin) is here</button> <span class="quiet">said yes</span>' in page
+    assert "example.org" not in page
+    assert "Dublin" not in browser().get(path)

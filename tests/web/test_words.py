@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from core.recurrence import Occurrence
+from core.store.views.pages import PersonRow
 from core.windows import StatedHours
 from web import words
 
@@ -107,3 +108,14 @@ def test_a_length_is_told_in_hours_or_minutes(minutes: int, told: str) -> None:
 @pytest.mark.parametrize(("count", "told"), [(0, "Nobody"), (1, "1 person"), (2, "2 people")])
 def test_people_are_counted_in_words(count: int, told: str) -> None:
     assert words.people(count) == told
+
+
+def test_people_of_one_name_are_told_apart_by_their_towns() -> None:
+    people = [
+        PersonRow(1, "Seán", "Ó Riada", "Cork"),
+        PersonRow(2, "Seán", "Ó Riada", None),
+        PersonRow(3, "Seán", "Ó Riada", "Dublin"),
+        PersonRow(4, "Nóirín", None, "Dublin"),
+    ]
+
+    assert words.told_apart(people) == ["Seán Ó Riada (Cork)", "Seán Ó Riada", "Seán Ó Riada (Dublin)", "Nóirín"]

@@ -24,11 +24,12 @@ from core.store.views.places import same_town
 
 @dataclass(frozen=True, slots=True)
 class PersonRow:
-    """A person's id and name."""
+    """A person's id and name; where a list has two of one name, also the town that tells them apart."""
 
     person_id: int
     first_name: str | None
     last_name: str | None
+    city: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +352,7 @@ def cancelled_of(connection: Connection, person_id: int, since: date, limit: int
 
 def _people(connection: Connection, *conditions: ColumnElement[bool], limit: int) -> list[PersonRow]:
     statement = (
-        select(Person.person_id, Person.first_name, Person.last_name)
+        select(Person.person_id, Person.first_name, Person.last_name, Person.city)
         .where(*conditions)
         .order_by(*_by_name())
         .limit(limit)

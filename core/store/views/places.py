@@ -66,7 +66,7 @@ class Place:
 class Attendee:
     """A person who said yes to an instance; when they said it; whether they are there now; and when they left after it.
 
-    `left_at` is None if they have not left this instance since they said yes.
+    `left_at` is None if they have not left this instance since they said yes. `city` tells two of one name apart.
     """
 
     person_id: int
@@ -76,6 +76,7 @@ class Attendee:
     said_at: datetime | None
     is_here: bool
     left_at: datetime | None
+    city: str | None
 
 
 def places(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[Place, ...]:
@@ -220,6 +221,7 @@ def attendees(connection: Connection, session_instance_id: int) -> Sequence[tupl
             said_at,
             func.coalesce(person.active_session_instance_id == session_instance_id, false()),
             case((check_in.left_at >= counted_from, check_in.left_at)),
+            person.city,
             counted_from,
             window.opens_at,
             window.closes_at,

@@ -330,8 +330,10 @@ def test_no_barrier_that_axe_can_find_in_light_or_in_dark(
         "/",
         f"/instances/{world.muellers_now}?who=n",
         f"/instances/{world.muellers_now}/cancel",
+        f"/instances/{world.muellers_now}/change",
         f"/sessions/{world.muellers}",
         f"/sessions/{world.muellers}/edit",
+        f"/sessions/{world.muellers}/past",
         "/who",
         "/zone",
     ):
@@ -342,5 +344,8 @@ def test_no_barrier_that_axe_can_find_in_light_or_in_dark(
             found[path, scheme] = [(one["id"], [node["html"] for node in one["nodes"]]) for one in violations]
         for width in (320, 390):
             page.set_viewport_size({"width": width, "height": 844})
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is wider than {width}"
+            for size in ("100%", "200%"):
+                page.evaluate("size => document.documentElement.style.fontSize = size", size)
+                fits = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+                assert fits, f"{path} is wider than {width} with text of {size}"
     assert {where: problems for where, problems in found.items() if problems} == {}

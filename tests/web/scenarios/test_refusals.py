@@ -148,7 +148,7 @@ def test_a_question_that_is_no_text(world: World, browser: Open) -> None:
 
 def test_other_methods(world: World, pages: Flask) -> None:
     client = Browser(pages).client
-    assert client.get(f"/instances/{world.muellers_now}/restore").status_code == 405
+    assert client.get(f"/instances/{world.muellers_now}/restore").status_code == 404, "a page of words"
     assert client.delete(f"/sessions/{world.muellers}").status_code == 405
 
 

@@ -202,7 +202,7 @@ WHERE session_instance.session_instance_id = :session_instance_id;
 
 
 -- views.pages.person
-SELECT person.person_id, person.first_name, person.last_name
+SELECT person.person_id, person.first_name, person.last_name, person.city
 FROM person
 WHERE person.person_id = :person_id
 ORDER BY lower(person.first_name), lower(person.last_name), person.person_id
@@ -210,7 +210,7 @@ LIMIT 1;
 
 
 -- views.pages.people_named
-SELECT person.person_id, person.first_name, person.last_name
+SELECT person.person_id, person.first_name, person.last_name, person.city
 FROM person
 WHERE (concat_ws(' ', person.first_name, person.last_name) ILIKE '%' || :word || '%' ESCAPE '/')
 ORDER BY lower(person.first_name), lower(person.last_name), person.person_id

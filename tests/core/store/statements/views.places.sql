@@ -272,6 +272,7 @@ SELECT
             '1970-01-01 00:00:00+00:00'
         )) THEN session_instance_person.left_at
     END AS anon_1,
+    person.city,
     coalesce(
         session_instance_person.checked_in_at,
         session_instance_person.created_date,
