@@ -1,6 +1,6 @@
 """A session's dates: those of its rows, and those of its recurrence that have no row yet."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -51,23 +51,46 @@ def today(session: SessionRow, now: datetime) -> date:
 
 
 def between(connection: Connection, session: SessionRow, first: date, last: date) -> list[Date]:
-    """Return the session's dates from `first` to `last`, both inclusive, by start.
+    """Return the session's dates from `first` to `last`, both inclusive, by start."""
+    return of_each(connection, [session], first, last)[session.session_id]
 
-    If the session has more rows than a page reads, the dates end the day before the last row that was read: what comes
-    after it may have rows too.
+
+def of_each(connection: Connection, sessions: Sequence[SessionRow], first: date, last: date) -> dict[int, list[Date]]:
+    """Return the dates of each session from `first` to `last`, both inclusive: session id -> dates, by start.
+
+    If together they have more rows than a page reads, the dates end the day before the last row that was read: what
+    comes after it may have rows too.
     """
-    instances = pages.instances_between(connection, session.session_id, first, last)
+    ids = [session.session_id for session in sessions]
+    instances = pages.instances_between(connection, ids, first, last)
     if len(instances) == pages.MOST_INSTANCES:
         last = instances[-1].date - timedelta(days=1)
-    skipped = pages.skipped_since(connection, session.session_id, first)
+    rows: dict[int, list[InstanceRow]] = {session_id: [] for session_id in ids}
+    for instance in instances:
+        rows[instance.session_id].append(instance)
+    skipped = pages.skipped_since(connection, ids, first)
+    return {session.session_id: _dates(session, rows[session.session_id], skipped, first, last) for session in sessions}
+
+
+def _dates(
+    session: SessionRow,
+    instances: list[InstanceRow],
+    skipped: Collection[tuple[int, datetime]],
+    first: date,
+    last: date,
+) -> list[Date]:
     found = list(_existing(instances, last))
-    taken = {bound.occurrence.start for bound in found if bound.occurrence} | skipped
+    taken = {bound.occurrence.start for bound in found if bound.occurrence}
     taken |= {existing.hours.start for existing in found if existing.hours}
     recurrence = recurrence_of(session) or Recurrence()
     occurrences = recurrence.between(
         first, last, initiation_date=session.initiation_date, termination_date=session.termination_date
     )
-    found += [Date(one.start.date(), one, one, None) for one in occurrences if one.start not in taken]
+    found += [
+        Date(one.start.date(), one, one, None)
+        for one in occurrences
+        if one.start not in taken and (session.session_id, one.start) not in skipped
+    ]
     return sorted(found, key=lambda date: date.sorts_by)
 
 

@@ -9,7 +9,7 @@ from core.errors import UnknownTimeZone
 from core.recurrence import Occurrence, Recurrence, describe
 from core.recurrence.schedules import WEEKDAYS, LocalHours
 from core.store.views.pages import InstanceRow, PersonRow, WindowRow
-from core.store.views.places import Attendee
+from core.store.views.places import Attendee, Town
 from core.timezones import to_local, to_utc
 from core.windows import StatedHours, stated_hours
 
@@ -41,6 +41,11 @@ def people(count: int) -> str:
 def town(city: str | None, state: str | None) -> str:
     """Return "Austin, TX"."""
     return ", ".join(filter(None, (city, state))) or "Somewhere"
+
+
+def whole_town(of: Town) -> str:
+    """Return "Austin, TX, USA"."""
+    return ", ".join(filter(None, ((part or "").strip() for part in (of.city, of.state, of.country)))) or "Somewhere"
 
 
 def place(city: str | None, country: str | None) -> str:
@@ -193,6 +198,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "problem": problem,
     "town": town,
     "place": place,
+    "whole_town": whole_town,
     "zone": zone,
     "day": day,
     "day_and_year": day_and_year,

@@ -18,7 +18,7 @@ from core.store.views import pages
 from scheduler.commands import loading
 from scheduler.commands.demo import REAL_SESSIONS
 from tests.web.chromium import chromium, served
-from web import board, create_app, drain, instances, sessions
+from web import board, create_app, drain, instances, search, sessions
 
 DOCS = Path(__file__).parents[2] / "docs" / "screenshots"
 NOW = datetime(2026, 11, 22, 23, 20, tzinfo=UTC)
@@ -89,7 +89,7 @@ def shoot(browser: Browser, root: str, what: dict[str, int]) -> None:
 def clock_stands_still() -> Iterator[None]:
     """Show the pages as they are at `NOW`."""
     with ExitStack() as stack:
-        for module in (board, instances, sessions):
+        for module in (board, instances, search, sessions):
             stack.enter_context(patch.object(module, "clock", lambda _: NOW))
         yield
 

@@ -185,28 +185,29 @@ def people_there(connection: Connection) -> dict[int, list[PersonRow]]:
 
 def session(connection: Connection, session_id: int, *, for_update: bool = False) -> SessionRow | None:
     """Return a session, or None if there is none; `for_update` locks its row, because the caller writes it next."""
-    statement = (
-        select(
-            MusicSession.session_id,
-            MusicSession.name,
-            MusicSession.path,
-            MusicSession.city,
-            MusicSession.state,
-            MusicSession.country,
-            MusicSession.timezone,
-            MusicSession.recurrence,
-            MusicSession.initiation_date,
-            MusicSession.termination_date,
-            MusicSession.active_buffer_minutes_before,
-            MusicSession.active_buffer_minutes_after,
-            SessionPlan.error,
-        )
-        .outerjoin(SessionPlan, SessionPlan.session_id == MusicSession.session_id)
-        .where(MusicSession.session_id == session_id)
-    )
+    statement = sessions().where(MusicSession.session_id == session_id)
     if for_update:
         statement = statement.with_for_update(of=MusicSession, key_share=True)
     return next((SessionRow(**row) for row in connection.execute(statement).mappings()), None)
+
+
+def sessions() -> Select[*tuple[Any, ...]]:
+    """Return the statement that selects a `SessionRow` of each session."""
+    return select(
+        MusicSession.session_id,
+        MusicSession.name,
+        MusicSession.path,
+        MusicSession.city,
+        MusicSession.state,
+        MusicSession.country,
+        MusicSession.timezone,
+        MusicSession.recurrence,
+        MusicSession.initiation_date,
+        MusicSession.termination_date,
+        MusicSession.active_buffer_minutes_before,
+        MusicSession.active_buffer_minutes_after,
+        SessionPlan.error,
+    ).outerjoin(SessionPlan, SessionPlan.session_id == MusicSession.session_id)
 
 
 def session_ids(connection: Connection) -> frozenset[int]:
@@ -221,27 +222,27 @@ def instance(connection: Connection, session_instance_id: int) -> InstanceRow | 
 
 
 MOST_INSTANCES = 1000
-"""The most instances of one session that a page or a feed reads: a year of the busiest recurrence (R6)."""
+"""The most instances that a page or a feed reads: a year of the busiest recurrence (R6)."""
 
 
-def instances_between(connection: Connection, session_id: int, first: date, last: date) -> list[InstanceRow]:
-    """Return a session's instances dated `first` to `last`, by date and start; at most `MOST_INSTANCES`, the first."""
+def instances_between(connection: Connection, session_ids: Sequence[int], first: date, last: date) -> list[InstanceRow]:
+    """Return the sessions' instances dated `first` to `last`, by date and start: the first `MOST_INSTANCES`."""
     statement = (
         _instances()
-        .where(SessionInstance.session_id == session_id, SessionInstance.date.between(first, last))
+        .where(SessionInstance.session_id.in_(session_ids), SessionInstance.date.between(first, last))
         .order_by(SessionInstance.date, SessionInstance.start_time, SessionInstance.session_instance_id)
         .limit(MOST_INSTANCES)
     )
     return [InstanceRow(*row) for row in connection.execute(statement)]
 
 
-def skipped_since(connection: Connection, session_id: int, since: date) -> frozenset[datetime]:
-    """Return the local starts, on `since` or later, of a session's occurrences whose instance somebody deleted."""
+def skipped_since(connection: Connection, session_ids: Sequence[int], since: date) -> frozenset[tuple[int, datetime]]:
+    """Return the occurrences, on `since` or later, whose instance somebody deleted: session ids and local starts."""
     skipped = SkippedOccurrence
-    statement = select(skipped.occurrence_start).where(
-        skipped.session_id == session_id, skipped.occurrence_start >= datetime.combine(since, time.min)
+    statement = select(skipped.session_id, skipped.occurrence_start).where(
+        skipped.session_id.in_(session_ids), skipped.occurrence_start >= datetime.combine(since, time.min)
     )
-    return frozenset(connection.scalars(statement))
+    return frozenset((session_id, start) for session_id, start in connection.execute(statement))
 
 
 def _instances() -> Select[*tuple[Any, ...]]:

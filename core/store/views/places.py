@@ -63,6 +63,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Town:
+    """A town, as some session or person writes it (A4)."""
+
+    city: str | None
+    state: str | None
+    country: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Attendee:
     """A person who said yes to an instance; when they said it; whether they are there now; and when they left after it.
 
@@ -171,6 +180,16 @@ def in_city(city: str) -> ColumnElement[bool]:
     return _plain(MusicSession.city) == func.lower(func.btrim(city))
 
 
+def in_town(town: Town) -> ColumnElement[bool]:
+    """Return the condition that a session is in this town (A4)."""
+    of_state = func.lower(func.btrim(town.state or ""))
+    return (
+        in_city(town.city or "")
+        & in_country(town.country or "")
+        & ((_plain(MusicSession.state) == "") | (of_state == "") | (_plain(MusicSession.state) == of_state))
+    )
+
+
 def in_country(country: str) -> ColumnElement[bool]:
     """Return the condition that a session is in a country of this name; outer spaces and case do not matter."""
     return _plain(MusicSession.country) == func.lower(func.btrim(country))
@@ -200,7 +219,8 @@ def same_town(here: type[MusicSession], there: type[MusicSession]) -> tuple[Colu
 
 
 def _plain(column: InstrumentedAttribute[str | None]) -> ColumnElement[str]:
-    return func.lower(func.btrim(func.coalesce(column, "")))
+    """Return a name as it is compared. The index of towns has this expression, with this collation."""
+    return func.lower(func.btrim(func.coalesce(column, ""))).collate("C")
 
 
 def attendees(connection: Connection, session_instance_id: int) -> Sequence[tuple[Attendee, SaidYes | None]]:

@@ -92,7 +92,7 @@ def test_the_apps_own_migrations_go_on_beside_ours(other_app: Connection) -> Non
     migrate(url_of(other_app))
 
     assert value(other_app, "SELECT version_num FROM alembic_version") == "0a1b2c3d4e5f"
-    assert value(other_app, "SELECT version_num FROM seisiun_schema_version") == "0011"
+    assert value(other_app, "SELECT version_num FROM seisiun_schema_version") == "0013"
 
 
 def test_adopting_again_changes_nothing(existing_app: Connection) -> None:
@@ -284,7 +284,7 @@ def test_tables_in_a_schema_of_their_own_are_adopted_there(other_app: Connection
     execute(other_app, 'ALTER SCHEMA public RENAME TO "The App"; CREATE SCHEMA public')
     url = make_url(url_of(other_app)).update_query_dict({"options": '-csearch_path="The\\ App",public'})
     assert migrate(url.render_as_string(hide_password=False)) is None
-    assert migrate(url.render_as_string(hide_password=False)) == "0011"
+    assert migrate(url.render_as_string(hide_password=False)) == "0013"
 
     engine = create_engine(url.render_as_string(hide_password=False))
     with engine.connect() as connection:

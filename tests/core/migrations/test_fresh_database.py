@@ -175,7 +175,7 @@ def test_migrating_again_changes_nothing(every_empty_database_url: str) -> None:
     with connected(every_empty_database_url) as db:
         before = catalogue(db)
 
-        assert migrate(every_empty_database_url) == "0011"
+        assert migrate(every_empty_database_url) == "0013"
         assert catalogue(db) == before
         assert value(db, "SELECT count(*) FROM plan_request") == 0
 
@@ -184,7 +184,7 @@ def test_two_migrations_at_once_are_as_good_as_one(every_empty_database_url: str
     with ThreadPoolExecutor(2) as pool:
         before = list(pool.map(migrate, [every_empty_database_url] * 2))
 
-    assert sorted(before, key=str) == ["0011", None]
+    assert sorted(before, key=str) == ["0013", None]
 
 
 def test_migration_that_is_cut_off_at_any_step_goes_on_where_it_stopped(
@@ -224,23 +224,23 @@ def _migrates(url: str) -> bool:
 def test_schema_is_required_to_be_this_releases(empty_database_url: str) -> None:
     engine = create_engine(empty_database_url)
     with engine.connect() as connection:
-        with pytest.raises(SchemaNotReady, match="has not been migrated, this release needs 0011: run"):
+        with pytest.raises(SchemaNotReady, match="has not been migrated, this release needs 0013: run"):
             require_schema(connection)
         migrate(empty_database_url)
         require_schema(connection)
         with connected(empty_database_url) as db:
             execute(db, "UPDATE seisiun_schema_version SET version_num = '0003'")
-        with pytest.raises(SchemaNotReady, match="is at revision 0003, this release needs 0011"):
+        with pytest.raises(SchemaNotReady, match="is at revision 0003, this release needs 0013"):
             require_schema(connection)
     engine.dispose()
 
 
 def test_a_database_of_a_newer_release_is_named_and_left_alone(database_url: str) -> None:
     with connected(database_url) as db:
-        execute(db, "UPDATE seisiun_schema_version SET version_num = '0012'")
+        execute(db, "UPDATE seisiun_schema_version SET version_num = '0014'")
         execute(db, "UPDATE seisiun_choice SET value = '0.9.1' WHERE name = 'release'")
         before = catalogue(db)
-        newer = f"revision 0012, which is newer than this release, {__version__} .*: run release 0.9.1 or newer"
+        newer = f"revision 0014, which is newer than this release, {__version__} .*: run release 0.9.1 or newer"
         with pytest.raises(SchemaNotReady, match=newer):
             migrate(database_url)
         engine = create_engine(database_url)
@@ -253,7 +253,7 @@ def test_a_database_of_a_newer_release_is_named_and_left_alone(database_url: str
 @pytest.mark.process
 def test_commands_and_daemon_end_with_one_line_where_a_newer_release_was_here(database_url: str) -> None:
     with connected(database_url) as db:
-        execute(db, "UPDATE seisiun_schema_version SET version_num = '0012'")
+        execute(db, "UPDATE seisiun_schema_version SET version_num = '0014'")
     for command in ("migrate", "status", "run"):
         done = run("-m", "scheduler", command, settings={"DATABASE_URL": database_url})
         told = [line for line in done.stderr.splitlines() if "newer than this release" in line]

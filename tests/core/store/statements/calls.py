@@ -25,7 +25,8 @@ from core.store.planning import instances, plans, snapshots
 from core.store.presence import check_ins, locations, yeses
 from core.store.queue import due, requests, retries
 from core.store.queue.due import Reason, Search
-from core.store.views import pages, places, readings, reports, schedule, transitions
+from core.store.views import pages, places, readings, reports, schedule, search, transitions
+from core.store.views.places import Town
 from core.store.views.transitions import Position
 from core.windows import Window
 from tests.data import add_instance, add_person, add_session, execute
@@ -139,6 +140,7 @@ def calls() -> list[Call]:
         *_pages(),
         *_readings(),
         *_schedule(),
+        *_search(),
         *_reports(),
         *_transitions(),
     ]
@@ -348,8 +350,8 @@ def _pages() -> list[Call]:
         _call(pages.session, SESSION, for_update=True, variant="to write"),
         _call(pages.session_ids),
         _call(pages.instance, INSTANCE),
-        _call(pages.instances_between, SESSION, DAY, DAY),
-        _call(pages.skipped_since, SESSION, DAY),
+        _call(pages.instances_between, [SESSION], DAY, DAY),
+        _call(pages.skipped_since, [SESSION], DAY),
         _call(pages.set_cancelled, INSTANCE, cancelled=True, reason=WORD, variant="cancelled"),
         _call(pages.person, PERSON),
         _call(pages.people_named, WORD, LIMIT),
@@ -358,6 +360,16 @@ def _pages() -> list[Call]:
         _call(pages.said_of, [INSTANCE], PERSON),
         _call(pages.cancelled_of, PERSON, DAY, LIMIT),
         _call(pages.repairs_by_sweep, AGE, LATE),
+    ]
+
+
+def _search() -> list[Call]:
+    return [
+        _call(search.sessions_named, WORD, LIMIT, variant="the first page"),
+        _call(search.sessions_named, WORD, LIMIT, after=SESSION, variant="a later page"),
+        _call(search.sessions_in_town, Town(CITY, None, COUNTRY), "", LIMIT),
+        _call(search.towns_named, WORD, LIMIT),
+        _call(search.town_of, PERSON),
     ]
 
 

@@ -53,16 +53,16 @@ WHERE activation_window.opens_at < :until
         SELECT session_1.session_id
         FROM session AS session_1
         WHERE session_1.session_id = :session_id
-            AND lower(btrim(coalesce(session_1.city, ''))) != ''
-            AND lower(btrim(coalesce(session_1.city, ''))) = lower(btrim(coalesce(session.city, '')))
-            AND lower(btrim(coalesce(session_1.country, ''))) = lower(btrim(coalesce(
+            AND (lower(btrim(coalesce(session_1.city, ''))) COLLATE "C") != ''
+            AND (lower(btrim(coalesce(session_1.city, ''))) COLLATE "C") = (lower(btrim(coalesce(session.city, ''))) COLLATE "C")
+            AND (lower(btrim(coalesce(session_1.country, ''))) COLLATE "C") = (lower(btrim(coalesce(
                 session.country,
                 ''
-            )))
+            ))) COLLATE "C")
             AND (
-                lower(btrim(coalesce(session_1.state, ''))) = ''
-                    OR lower(btrim(coalesce(session.state, ''))) = ''
-                    OR lower(btrim(coalesce(session_1.state, ''))) = lower(btrim(coalesce(session.state, '')))
+                (lower(btrim(coalesce(session_1.state, ''))) COLLATE "C") = ''
+                    OR (lower(btrim(coalesce(session.state, ''))) COLLATE "C") = ''
+                    OR (lower(btrim(coalesce(session_1.state, ''))) COLLATE "C") = (lower(btrim(coalesce(session.state, ''))) COLLATE "C")
             )
     ))
 ORDER BY activation_window.opens_at, session.name, activation_window.session_instance_id;
@@ -184,15 +184,18 @@ LEFT OUTER JOIN LATERAL (
         activation_window.closes_at DESC
     LIMIT 1
 ) AS nearest ON true
-WHERE session_instance.session_id = :session_id AND session_instance.date BETWEEN :since_date AND :since_date
+WHERE session_instance.session_id IN (:session_id, ...)
+    AND session_instance.date BETWEEN :since_date
+    AND :since_date
 ORDER BY session_instance.date, session_instance.start_time, session_instance.session_instance_id
 LIMIT 1000;
 
 
 -- views.pages.skipped_since
-SELECT skipped_occurrence.occurrence_start
+SELECT skipped_occurrence.session_id, skipped_occurrence.occurrence_start
 FROM skipped_occurrence
-WHERE skipped_occurrence.session_id = :session_id AND skipped_occurrence.occurrence_start >= :since_midnight;
+WHERE skipped_occurrence.session_id IN (:session_id, ...)
+    AND skipped_occurrence.occurrence_start >= :since_midnight;
 
 
 -- views.pages.set_cancelled: cancelled

@@ -128,7 +128,7 @@ LEFT OUTER JOIN activation_window ON activation_window.session_instance_id = ses
     AND activation_window.session_id = session_instance.session_id
     AND activation_window.phase != 'over'
     AND activation_window.phase != 'ahead'
-WHERE lower(btrim(coalesce(session.city, ''))) = lower(btrim(:city))
+WHERE (lower(btrim(coalesce(session.city, ''))) COLLATE "C") = lower(btrim(:city))
 ORDER BY session.country, session.city, session.name, session_instance.session_instance_id;
 
 
@@ -161,7 +161,7 @@ LEFT OUTER JOIN activation_window ON activation_window.session_instance_id = ses
     AND activation_window.session_id = session_instance.session_id
     AND activation_window.phase != 'over'
     AND activation_window.phase != 'ahead'
-WHERE lower(btrim(coalesce(session.country, ''))) = lower(btrim(:country))
+WHERE (lower(btrim(coalesce(session.country, ''))) COLLATE "C") = lower(btrim(:country))
 ORDER BY session.country, session.city, session.name, session_instance.session_instance_id;
 
 
@@ -199,16 +199,16 @@ WHERE (EXISTS (
     FROM session AS session_1
     JOIN active_instance AS active_instance_1 ON active_instance_1.session_id = session_1.session_id
     WHERE active_instance_1.session_instance_id = :session_instance_id
-        AND lower(btrim(coalesce(session_1.city, ''))) != ''
-        AND lower(btrim(coalesce(session_1.city, ''))) = lower(btrim(coalesce(session.city, '')))
-        AND lower(btrim(coalesce(session_1.country, ''))) = lower(btrim(coalesce(
+        AND (lower(btrim(coalesce(session_1.city, ''))) COLLATE "C") != ''
+        AND (lower(btrim(coalesce(session_1.city, ''))) COLLATE "C") = (lower(btrim(coalesce(session.city, ''))) COLLATE "C")
+        AND (lower(btrim(coalesce(session_1.country, ''))) COLLATE "C") = (lower(btrim(coalesce(
             session.country,
             ''
-        )))
+        ))) COLLATE "C")
         AND (
-            lower(btrim(coalesce(session_1.state, ''))) = ''
-                OR lower(btrim(coalesce(session.state, ''))) = ''
-                OR lower(btrim(coalesce(session_1.state, ''))) = lower(btrim(coalesce(session.state, '')))
+            (lower(btrim(coalesce(session_1.state, ''))) COLLATE "C") = ''
+                OR (lower(btrim(coalesce(session.state, ''))) COLLATE "C") = ''
+                OR (lower(btrim(coalesce(session_1.state, ''))) COLLATE "C") = (lower(btrim(coalesce(session.state, ''))) COLLATE "C")
         )
 ))
     AND session_instance.session_instance_id != :session_instance_id

@@ -1,0 +1,183 @@
+"""Sessions are found by the beginning of a name or a town, in a town, on a day; the viewer's own town comes first."""
+
+import re
+from collections.abc import Callable
+from datetime import date, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Connection as SqlConnection
+from sqlalchemy import Engine, event
+
+from core.store.views import search as store
+from core.store.views.places import Town
+from tests import data
+from tests.core.recurrence.documents import text_of, weekly
+from tests.web.site import Browser
+from web import search
+
+Open = Callable[[], Browser]
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def names(page: str) -> list[str]:
+    return re.findall(r'href="/sessions/\d+">([^<]+)</a>', page)
+
+
+def headings(page: str) -> list[str]:
+    return re.findall(r"<h2>([^<]+)</h2>", page)
+
+
+def add(
+    app: Connection, name: str, city: str = "Ennis", country: str = "Ireland", recurrence: str | None = None
+) -> int:
+    return data.add_session(app, recurrence, name=name, city=city, country=country)
+
+
+@pytest.fixture
+def towns(app: Connection) -> None:
+    add(app, "Cíaran's")
+    add(app, "Brogan's", country=" ireland")
+    add(app, "Ciarán's", "Dublin")
+    add(app, "Ennistymon Road session", "Galway")
+    add(app, "Cork session", "Cork")
+    add(app, "100%_ trad", "Cork")
+
+
+@pytest.mark.usefixtures("towns")
+def test_by_the_beginning_of_a_name_and_of_a_town_whatever_its_case_and_punctuation(browser: Open) -> None:
+    visitor = browser()
+
+    assert names(visitor.get("/sessions?q=cI")) == ["Ciarán&#39;s"]
+    by_town = visitor.get("/sessions?q=ENN")
+    assert names(by_town) == ["Brogan&#39;s", "Cíaran&#39;s", "Ennistymon Road session"]
+    assert headings(by_town) == ["In Ennis, Ireland", "Names that begin with “ENN”"]
+    assert names(visitor.get("/sessions?q=100%25_")) == ["100%_ trad"]
+    assert names(visitor.get("/sessions?q=BROGANS")) == ["Brogan&#39;s"]
+    assert "No session is found" in visitor.get("/sessions?q=zzz")
+
+
+def test_several_towns_of_a_name_are_offered_and_each_leads_to_its_own_sessions(app: Connection, browser: Open) -> None:
+    for city, state, country in (
+        ("Dublin", None, "Ireland"),
+        ("dublin ", "", "ireland"),
+        ("Dublin", "OH", "USA"),
+        ("Dublin", "CA", "USA"),
+        ("Dubuque", "IA", "USA"),
+        ("Cork", None, "Ireland"),
+    ):
+        data.add_session(app, name=f"In {state or country}", city=city, state=state, country=country)
+
+    page = browser().get("/sessions?q=dub")
+
+    listed = page.partition('<ul class="towns">')[2].partition("</ul>")[0]
+    assert re.findall(r">([^<>]+)</a>", listed) == [
+        "Dublin, Ireland",
+        "Dublin, CA, USA",
+        "Dublin, OH, USA",
+        "Dubuque, IA, USA",
+    ]
+    [address] = re.findall(r'href="(/sessions\?[^"]*state=OH[^"]*)"', listed)
+    of_town = browser().get(address.replace("&amp;", "&"))
+    assert names(of_town) == ["In OH"]
+    assert "<h1>Sessions in Dublin, OH, USA</h1>" in of_town
+
+
+@pytest.mark.usefixtures("towns")
+def test_the_viewers_own_town_comes_first_and_nothing_twice(app: Connection, browser: Open) -> None:
+    viewer = browser().be(data.add_person(app, first_name="Nóirín", city=" CORK", country="Ireland"))
+
+    page = viewer.get("/sessions")
+
+    assert headings(page) == ["In CORK, Ireland", "Everywhere"]
+    assert names(page)[:2] == ["100%_ trad", "Cork session"]
+    assert sorted(names(page)) == sorted({*names(page)})
+    assert headings(browser().get("/sessions")) == ["Everywhere"]
+
+
+def test_pages_follow_each_other_and_show_each_session_once(
+    app: Connection, browser: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "MOST_FOUND", 3)
+    added = [add(app, name) for name in ("b", "A", "C", "c", "C", "á", "d", "E")]
+    visitor, seen, path = browser(), [], "/sessions?city=Ennis&country=Ireland"
+    while path:
+        page = visitor.get(path)
+        seen += re.findall(r'href="/sessions/(\d+)">', page)
+        more = re.search(r'href="([^"]+)">More', page)
+        path = more[1].replace("&amp;", "&") if more else ""
+
+    assert sorted(map(int, seen)) == added
+    assert len(visitor.get("/sessions?after=999999")) > 0
+
+
+def test_on_a_day_with_hours_and_what_is_cancelled(
+    app: Connection, browser: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = date.today() + timedelta(days=5)  # noqa: DTZ011 -- any day will do
+    monkeypatch.setattr(search, "MOST_FOUND", 2)
+    on_it, other = (text_of(weekly(DAYS[day.weekday() - late], "19:00")) for late in (0, 1))
+    meeting, *_ = [add(app, name, recurrence=on_it) for name in "ACEG"]
+    for name in "BDF":
+        add(app, name, recurrence=other)
+    cancelled = data.add_instance(
+        app, meeting, str(day), "19:00", "22:30", is_cancelled=True, cancel_reason="A wedding"
+    )
+
+    first = browser().get(f"/sessions?day={day}")
+
+    assert re.findall(r'href="(/\w+/\d+)">([AC])<', first) == [
+        (f"/instances/{cancelled}", "A"),
+        (f"/sessions/{meeting + 1}", "C"),
+    ]
+    assert "7–10:30pm · <strong>cancelled</strong>: A wedding" in first
+    more = re.search(r'href="([^"]+)">More', first)
+    assert more
+    assert names(browser().get(more[1].replace("&amp;", "&"))) == ["E", "G"]
+    assert names(browser().get(f"/sessions?day={day + timedelta(days=1)}")) == []
+
+
+@pytest.mark.parametrize("query", ["day=tonight", "day=2026-13-01"])
+def test_a_day_that_is_none_is_named_with_what_is_accepted(browser: Open, query: str) -> None:
+    assert "give a date such as 2026-11-26" in browser().get(f"/sessions?{query}", 400)
+
+
+@pytest.mark.parametrize(
+    "query", ["after=x", "after=-1", f"after={10**30}", "q=" + "x" * 1000, "city=x&day=9999-12-31"]
+)
+def test_whatever_an_address_says_the_page_answers(browser: Open, query: str) -> None:
+    browser().get(f"/sessions?{query}")
+
+
+def test_names_and_towns_are_found_by_index(engine: Engine) -> None:
+    """PostgreSQL uses an index only for the very expression that it is made of."""
+    town = Town("Ennis", None, "Ireland")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SET enable_seqscan = off")
+        used = [
+            uses(connection, index, partial(call, connection))
+            for index, call in (
+                ("session_name_folded", lambda db: store.sessions_named(db, "Bro", 20)),
+                ("session_name_folded", lambda db: store.sessions_named(db, "", 20, after=7)),
+                ("session_town", lambda db: store.sessions_in_town(db, town, "", 20)),
+                ("session_town", lambda db: store.towns_named(db, "Enn", 20)),
+            )
+        ]
+    assert used == [True] * 4
+
+
+def uses(connection: SqlConnection, index: str, call: Callable[[], object]) -> bool:
+    """Return whether what a call executes uses this index by a condition."""
+    queries: list[str] = []
+
+    def note(_connection: object, cursor: Any, *_: object) -> None:
+        queries.append(cursor.query.decode())
+
+    event.listen(connection, "after_cursor_execute", note)
+    call()
+    event.remove(connection, "after_cursor_execute", note)
+    [query] = queries
+    plan = "\n".join(row[0] for row in connection.exec_driver_sql("EXPLAIN " + query.replace("%", "%%")))
+    return bool(re.search(rf"{index}.*\n\s+Index Cond", plan))
