@@ -1,18 +1,15 @@
 """Now: what is on, by country and town, and what opens next."""
 
-from datetime import timedelta
-
 from flask import abort, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from core.errors import UnknownTimeZone
-from core.store.views import pages
 from core.timezones import require_zone, zone_names
+from web import me
 from web.board import Renderer, read, render_you, renderer
 from web.host import ZONE_COOKIE, transaction, viewer
 from web.settings import POLL_SECONDS
 
-MOST_CANCELLED = 10
 A_YEAR_SECONDS = 365 * 24 * 3600
 
 
@@ -21,11 +18,12 @@ def page() -> str:
     with transaction() as connection:
         snapshot = read(connection)
         person_id = viewer().person_id
-        yesterday = snapshot.now.date() - timedelta(days=1)  # it is still today somewhere
-        cancelled = pages.cancelled_of(connection, person_id, yesterday, MOST_CANCELLED) if person_id else []
+        ahead = me.ahead(connection, person_id, snapshot.now) if person_id else []
     board = Renderer(renderer(current_app)).board(snapshot if person_id else snapshot.public(), "page")
     you = render_you(current_app, board.at.get(person_id)) if person_id else ""
-    return render_template("seisiun/now.html", board=board, you=you, cancelled=cancelled, poll_seconds=POLL_SECONDS)
+    return render_template(
+        "seisiun/now.html", board=board, you=you, cancelled=me.cancelled(ahead), poll_seconds=POLL_SECONDS
+    )
 
 
 def front() -> BaseResponse:

@@ -1,11 +1,11 @@
 """Reads and writes for our own pages: windows by town, one session, one instance, people, and the metrics."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, false, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, Select, case, false, func, insert, select, true, tuple_, update
 from sqlalchemy.orm import aliased
 
 from core.models import (
@@ -110,13 +110,15 @@ class AttendanceRow:
 
 
 @dataclass(frozen=True, slots=True)
-class CancelledRow:
-    """A cancelled instance that a person said yes to, its session's name, and why it is cancelled."""
+class EveningRow:
+    """An instance that a person said yes or maybe to, with its session's name, town and zone."""
 
-    session_instance_id: int
+    instance: InstanceRow
+    attendance: str
     name: str
-    date: date
-    cancel_reason: str | None
+    city: str | None
+    country: str | None
+    timezone: str | None
 
 
 # Now
@@ -331,24 +333,56 @@ def said_of(connection: Connection, session_instance_ids: Sequence[int], person_
     return {instance_id: attendance for instance_id, attendance in connection.execute(statement) if attendance}
 
 
-def cancelled_of(connection: Connection, person_id: int, since: date, limit: int) -> list[CancelledRow]:
-    """Return at most `limit` cancelled instances, dated `since` or later, that a person said yes to, by date."""
-    row, instance, session = SessionInstancePerson, SessionInstance, MusicSession
+def evenings_ahead(connection: Connection, person_id: int, since: date, limit: int) -> list[EveningRow]:
+    """Return at most `limit` instances, dated `since` or later, that a person said yes or maybe to, by date."""
+    instance = SessionInstance
     statement = (
-        select(instance.session_instance_id, session.name, instance.date, instance.cancel_reason)
-        .select_from(row)
-        .join(instance, instance.session_instance_id == row.session_instance_id)
-        .join(session, session.session_id == instance.session_id)
-        .where(
-            row.person_id == person_id,
-            row.attendance == "yes",
-            instance.is_cancelled.is_(True),
-            instance.date >= since,
-        )
-        .order_by(instance.date, instance.session_instance_id)
+        _evenings(person_id)
+        .where(SessionInstancePerson.attendance.in_(("yes", "maybe")), instance.date >= since)
+        .order_by(instance.date, instance.start_time, instance.session_instance_id)
         .limit(limit)
     )
-    return [CancelledRow(*found) for found in connection.execute(statement)]
+    return _evening_rows(connection, statement)
+
+
+def evenings_before(
+    connection: Connection, person_id: int, until: date, limit: int, *, before: int | None = None
+) -> list[EveningRow]:
+    """Return at most `limit` instances, dated `until` or earlier, that a person said yes to, the latest first.
+
+    `before`: the id of the last instance of the page before. Instances that are cancelled are left out.
+    """
+    instance = SessionInstance
+    key = tuple_(instance.date, instance.session_instance_id)
+    statement = (
+        _evenings(person_id)
+        .where(SessionInstancePerson.attendance == "yes", instance.is_cancelled.is_not(True), instance.date <= until)
+        .order_by(instance.date.desc(), instance.session_instance_id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        last = aliased(SessionInstance)
+        statement = statement.where(
+            key
+            < select(last.date, last.session_instance_id).where(last.session_instance_id == before).scalar_subquery()
+        )
+    return _evening_rows(connection, statement)
+
+
+def _evenings(person_id: int) -> Select[*tuple[Any, ...]]:
+    row, session = SessionInstancePerson, MusicSession
+    return (
+        _instances()
+        .add_columns(row.attendance, session.name, session.city, session.country, session.timezone)
+        .join(row, row.session_instance_id == SessionInstance.session_instance_id)
+        .join(session, session.session_id == SessionInstance.session_id)
+        .where(row.person_id == person_id)
+    )
+
+
+def _evening_rows(connection: Connection, statement: Select[*tuple[Any, ...]]) -> list[EveningRow]:
+    width = len(fields(InstanceRow))
+    return [EveningRow(InstanceRow(*row[:width]), *row[width:]) for row in connection.execute(statement)]
 
 
 def _people(connection: Connection, *conditions: ColumnElement[bool], limit: int) -> list[PersonRow]:

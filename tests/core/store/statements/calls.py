@@ -358,7 +358,9 @@ def _pages() -> list[Call]:
         _call(pages.insert_person, NAME, LAST_NAME),
         _call(pages.said, INSTANCE, PERSON),
         _call(pages.said_of, [INSTANCE], PERSON),
-        _call(pages.cancelled_of, PERSON, DAY, LIMIT),
+        _call(pages.evenings_ahead, PERSON, DAY, LIMIT),
+        _call(pages.evenings_before, PERSON, DAY, LIMIT, variant="the first page"),
+        _call(pages.evenings_before, PERSON, DAY, LIMIT, before=INSTANCE, variant="a later page"),
         _call(pages.repairs_by_sweep, AGE, LATE),
     ]
 

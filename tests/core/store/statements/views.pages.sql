@@ -249,20 +249,139 @@ WHERE session_instance_person.session_instance_id IN (:session_instance_id, ...)
     AND session_instance_person.person_id = :person_id;
 
 
--- views.pages.cancelled_of
+-- views.pages.evenings_ahead
 SELECT
     session_instance.session_instance_id,
-    session.name,
+    session_instance.session_id,
     session_instance.date,
-    session_instance.cancel_reason
-FROM session_instance_person
-JOIN session_instance ON session_instance.session_instance_id = session_instance_person.session_instance_id
+    session_instance.start_time,
+    session_instance.end_time,
+    session_instance.location_override,
+    session_instance.comments,
+    coalesce(session_instance.is_cancelled, false) AS coalesce_1,
+    CASE WHEN (session_instance.is_cancelled IS true) THEN session_instance.cancel_reason END AS anon_1,
+    session_instance.active,
+    planned_instance.occurrence_start,
+    planned_instance.occurrence_end,
+    nearest.opens_at,
+    nearest.closes_at,
+    session_instance_person.attendance,
+    session.name,
+    session.city,
+    session.country,
+    session.timezone
+FROM session_instance
+LEFT OUTER JOIN planned_instance ON planned_instance.session_instance_id = session_instance.session_instance_id
+    AND planned_instance.session_id = session_instance.session_id
+LEFT OUTER JOIN LATERAL (
+    SELECT activation_window.opens_at AS opens_at, activation_window.closes_at AS closes_at
+    FROM activation_window
+    WHERE activation_window.session_instance_id = session_instance.session_instance_id
+    ORDER BY
+        activation_window.phase = 'over',
+        CASE WHEN (activation_window.phase = 'over') THEN NULL ELSE activation_window.opens_at END,
+        activation_window.closes_at DESC
+    LIMIT 1
+) AS nearest ON true
+JOIN session_instance_person ON session_instance_person.session_instance_id = session_instance.session_instance_id
+JOIN session ON session.session_id = session_instance.session_id
+WHERE session_instance_person.person_id = :person_id
+    AND session_instance_person.attendance IN ('yes', 'maybe')
+    AND session_instance.date >= :since_date
+ORDER BY session_instance.date, session_instance.start_time, session_instance.session_instance_id
+LIMIT :limit;
+
+
+-- views.pages.evenings_before: the first page
+SELECT
+    session_instance.session_instance_id,
+    session_instance.session_id,
+    session_instance.date,
+    session_instance.start_time,
+    session_instance.end_time,
+    session_instance.location_override,
+    session_instance.comments,
+    coalesce(session_instance.is_cancelled, false) AS coalesce_1,
+    CASE WHEN (session_instance.is_cancelled IS true) THEN session_instance.cancel_reason END AS anon_1,
+    session_instance.active,
+    planned_instance.occurrence_start,
+    planned_instance.occurrence_end,
+    nearest.opens_at,
+    nearest.closes_at,
+    session_instance_person.attendance,
+    session.name,
+    session.city,
+    session.country,
+    session.timezone
+FROM session_instance
+LEFT OUTER JOIN planned_instance ON planned_instance.session_instance_id = session_instance.session_instance_id
+    AND planned_instance.session_id = session_instance.session_id
+LEFT OUTER JOIN LATERAL (
+    SELECT activation_window.opens_at AS opens_at, activation_window.closes_at AS closes_at
+    FROM activation_window
+    WHERE activation_window.session_instance_id = session_instance.session_instance_id
+    ORDER BY
+        activation_window.phase = 'over',
+        CASE WHEN (activation_window.phase = 'over') THEN NULL ELSE activation_window.opens_at END,
+        activation_window.closes_at DESC
+    LIMIT 1
+) AS nearest ON true
+JOIN session_instance_person ON session_instance_person.session_instance_id = session_instance.session_instance_id
 JOIN session ON session.session_id = session_instance.session_id
 WHERE session_instance_person.person_id = :person_id
     AND session_instance_person.attendance = 'yes'
-    AND session_instance.is_cancelled IS true
-    AND session_instance.date >= :since_date
-ORDER BY session_instance.date, session_instance.session_instance_id
+    AND session_instance.is_cancelled IS NOT true
+    AND session_instance.date <= :since_date
+ORDER BY session_instance.date DESC, session_instance.session_instance_id DESC
+LIMIT :limit;
+
+
+-- views.pages.evenings_before: a later page
+SELECT
+    session_instance.session_instance_id,
+    session_instance.session_id,
+    session_instance.date,
+    session_instance.start_time,
+    session_instance.end_time,
+    session_instance.location_override,
+    session_instance.comments,
+    coalesce(session_instance.is_cancelled, false) AS coalesce_1,
+    CASE WHEN (session_instance.is_cancelled IS true) THEN session_instance.cancel_reason END AS anon_1,
+    session_instance.active,
+    planned_instance.occurrence_start,
+    planned_instance.occurrence_end,
+    nearest.opens_at,
+    nearest.closes_at,
+    session_instance_person.attendance,
+    session.name,
+    session.city,
+    session.country,
+    session.timezone
+FROM session_instance
+LEFT OUTER JOIN planned_instance ON planned_instance.session_instance_id = session_instance.session_instance_id
+    AND planned_instance.session_id = session_instance.session_id
+LEFT OUTER JOIN LATERAL (
+    SELECT activation_window.opens_at AS opens_at, activation_window.closes_at AS closes_at
+    FROM activation_window
+    WHERE activation_window.session_instance_id = session_instance.session_instance_id
+    ORDER BY
+        activation_window.phase = 'over',
+        CASE WHEN (activation_window.phase = 'over') THEN NULL ELSE activation_window.opens_at END,
+        activation_window.closes_at DESC
+    LIMIT 1
+) AS nearest ON true
+JOIN session_instance_person ON session_instance_person.session_instance_id = session_instance.session_instance_id
+JOIN session ON session.session_id = session_instance.session_id
+WHERE session_instance_person.person_id = :person_id
+    AND session_instance_person.attendance = 'yes'
+    AND session_instance.is_cancelled IS NOT true
+    AND session_instance.date <= :since_date
+    AND (session_instance.date, session_instance.session_instance_id) < (
+        SELECT session_instance_1.date, session_instance_1.session_instance_id
+        FROM session_instance AS session_instance_1
+        WHERE session_instance_1.session_instance_id = :session_instance_id
+    )
+ORDER BY session_instance.date DESC, session_instance.session_instance_id DESC
 LIMIT :limit;
 
 
