@@ -42,8 +42,8 @@ test-adopt: setup ## an app in use is taken over and given back, step by step, u
 soak: setup ## faults and a storm of edits for MINUTES=n, and nothing may grow
 	NEMESIS_SOAK_MINUTES=$(or $(MINUTES),60) NEMESIS_SEED=$(SEED) $(PY) -m pytest tests/faults/test_soak.py
 
-mutants: setup ## print the changes of the code that no test notices: hours; MODULES="core/hooks.py web/", AGAIN=1
-	$(PY) -m tests.mutants $(if $(AGAIN),--again) $(MODULES)
+mutants: setup ## print the changes of the code that no test notices: hours; MODULES="core/hooks.py web/", AGAIN=1, SAMPLE=n
+	$(PY) -m tests.mutants $(if $(AGAIN),--again) $(if $(SAMPLE),--sample $(SAMPLE)) $(MODULES)
 
 $(VENV)/.installed-bench: requirements-bench.txt $(VENV)/.installed
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt

@@ -4,6 +4,7 @@ It goes on where it was ended. With --again it runs the survivors once more.
 """
 
 import argparse
+import random
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -52,6 +53,8 @@ def main() -> int:
     parser.add_argument("modules", nargs="*", default=list(TESTS_OF), help="how the paths of the modules begin")
     parser.add_argument("--jobs", type=int, default=2, help="how many run at once")
     parser.add_argument("--again", action="store_true", help="run the survivors once more, but not the explained ones")
+    parser.add_argument("--sample", type=int, help="of those that are left so many, drawn with --seed")
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--report", action="store_true", help="run nothing")
     options = parser.parse_args()
 
@@ -70,6 +73,9 @@ def main() -> int:
     status = 0
     try:
         left = [] if options.report else [mutant for mutant in mutants.values() if is_left(mutant)]
+        if options.sample and options.sample < len(left):
+            drawn = {*random.Random(options.seed).sample(range(len(left)), options.sample)}
+            left = [mutant for place, mutant in enumerate(left) if place in drawn]
         run(ROOT, [(mutant, tests_of(mutant.module)) for mutant in left], options.jobs, done, with_server)
     except FailsUnchanged as error:
         say(str(error))

@@ -9,10 +9,12 @@ import shutil
 import signal
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -22,14 +24,14 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.mutants.operators import Mutant
+from tests.mutants.selection import Chooser, Recorded, Recorder, chosen, recorded
 
 NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__")
-# Not those that measure time: beside others they fail by themselves. `--ff`: what has noticed the last mutant comes
-# first. The hanging mutant of a wait fails soon.
-PYTEST = ("-x", "-q", "--ff", "-m", "not alone", "-o", "timeout=40")
+# Not those that measure time: beside others they fail by themselves. The hanging mutant of a wait fails soon.
+PYTEST = ("-x", "-q", "-p", "no:cacheprovider", "-m", "not alone", "-o", "timeout=40")
 PASSED, NO_TESTS = 0, 5
 LONGEST_RUNS = 3  # times the time that the same tests take without a mutant
-LEAST_SECONDS = 60.0
+LEAST_SECONDS = 45.0
 # What most tests import is imported once, and each run is a fork.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["alembic", "flask_wtf", "icalendar", "psycopg2", "pydantic_settings", "sqlalchemy.orm"])
@@ -60,14 +62,23 @@ class Copy:
         self._root = directory / "project"
         self._temporary = directory / "temporary"
         self._output = directory / "output"
+        self._record = directory / "record"
         self._environment = environment
         self._ages = itertools.count(1)
         shutil.copytree(root, self._root, ignore=NOT_COPIED)
 
-    def run(self, tests: Sequence[str], seconds: float | None = None) -> str | None:
+    def record(self, tests: Sequence[str]) -> Recorded | str:
+        """Run these tests without a mutant; return what they run, or what failed first."""
+        killed_by = self.run(tests, plugin=partial(Recorder, self._root, self._record))
+        return killed_by or recorded(self._record)
+
+    def run(
+        self, tests: Sequence[str], seconds: float | None = None, plugin: Callable[[], object] = object
+    ) -> str | None:
         """Run these tests; return what failed first, None if nothing did. After `seconds` we end them: a failure."""
         arguments = [*PYTEST, f"--basetemp={self._temporary}", *tests]
-        process = FORKS.Process(target=_run_pytest, args=(self._root, arguments, self._environment, self._output))
+        started = (self._root, arguments, plugin, self._environment, self._output)
+        process = FORKS.Process(target=_run_pytest, args=started)
         process.start()
         process.join(seconds)
         if process.exitcode is None:
@@ -85,6 +96,10 @@ class Copy:
         failed = FAILURE.search(output)
         return failed[1] if failed else (output.strip().splitlines() or [f"exit status {process.exitcode}"])[-1]
 
+    def source(self, module: str) -> bytes:
+        """Return a module as it was copied."""
+        return (self._root / module).read_bytes()
+
     @contextmanager
     def mutated(self, mutant: Mutant) -> Iterator[None]:
         """Mutate the module in the block. Python knows compiled files by size and second: each has its own second."""
@@ -99,7 +114,9 @@ class Copy:
             os.utime(path, (age, age))
 
 
-def _run_pytest(root: Path, arguments: list[str], environment: Mapping[str, str], output: Path) -> None:
+def _run_pytest(
+    root: Path, arguments: list[str], plugin: Callable[[], object], environment: Mapping[str, str], output: Path
+) -> None:
     """Run pytest in this process, which is a fork, as a command in this folder; the project's modules are read anew."""
     os.setsid()
     os.chdir(root)
@@ -111,7 +128,7 @@ def _run_pytest(root: Path, arguments: list[str], environment: Mapping[str, str]
     for name in [name for name in sys.modules if (root / name.partition(".")[0]).exists()]:
         del sys.modules[name]
     sys.path[:] = [str(root), *(path for path in sys.path if path and not Path(path, "pyproject.toml").exists())]
-    sys.exit(pytest.main(arguments))
+    sys.exit(pytest.main(arguments, plugins=[plugin()]))
 
 
 @contextmanager
@@ -138,31 +155,44 @@ def run(
             place.mkdir()
             copies.put(Copy(root, place, prepared.enter_context(prepare(place))))
 
-        def timed(name: str, tests: tuple[str, ...], mutant: Mutant | None, seconds: float | None) -> Result:
+        def in_a_copy(work: Callable[[Copy], Recorded | str | None]) -> Recorded | str | None:
             copy = copies.get()
-            begun = time.monotonic()
             try:
-                with copy.mutated(mutant) if mutant else nullcontext():
-                    killed_by = copy.run(tests, seconds)
-                return Result(name, killed_by, round(time.monotonic() - begun, 1))
+                return work(copy)
             finally:
                 copies.put(copy)
 
+        def record(tests: tuple[str, ...]) -> Recorded | str:
+            """Return what these tests run; or what fails, twice, without a mutant."""
+            first = in_a_copy(lambda copy: copy.record(tests))
+            found = in_a_copy(lambda copy: copy.record(tests)) if isinstance(first, str) else first
+            assert found
+            return found
+
+        killers: dict[str, list[str]] = defaultdict(list)
+
+        def try_one(mutant: Mutant, known: Recorded) -> Result:
+            def work(copy: Copy) -> str | None:
+                tests = chosen(known, mutant, copy.source(mutant.module), killers[mutant.module])
+                seconds = max(LEAST_SECONDS, LONGEST_RUNS * sum(known.seconds[test] for test in tests))
+                files = dict.fromkeys(test.partition("::")[0] for test in tests)
+                with copy.mutated(mutant):
+                    return copy.run([*files], seconds, partial(Chooser, tests))
+
+            begun = time.monotonic()
+            killed_by = in_a_copy(work)
+            assert not isinstance(killed_by, Recorded)
+            if killed_by:
+                killers[mutant.module].append(killed_by)
+            return Result(mutant.name, killed_by, round(time.monotonic() - begun, 1))
+
         failures: list[str] = []
-
-        def limit(tests: tuple[str, ...]) -> float | str:
-            """Return after how many seconds to end these tests on a mutant; or what fails, twice, without a mutant."""
-            first = timed("", tests, None, None)
-            result = timed("", tests, None, None) if first.killed_by else first
-            return result.killed_by or max(LEAST_SECONDS, LONGEST_RUNS * result.seconds)
-
         for tests, group in groupby(mutants, key=itemgetter(1)):
-            found = set(pool.map(limit, [tests] * jobs))  # in each copy: that also compiles it there
-            if failing := [each for each in found if isinstance(each, str)]:
-                failures += failing
+            known = record(tests)
+            if isinstance(known, str):
+                failures.append(known)
                 continue
-            seconds = max(each for each in found if isinstance(each, float))
-            for result in pool.map(lambda each, most=seconds: timed(each[0].name, each[1], each[0], most), group):
+            for result in pool.map(lambda each, known=known: try_one(each[0], known), group):
                 done(result)
     if failures:
         raise FailsUnchanged(f"without a mutant fails: {', '.join(failures)}")

@@ -6,8 +6,9 @@ import pytest
 
 from tests.mutants.__main__ import ROOT, mutants_in
 from tests.mutants.explained import EXPLAINED
-from tests.mutants.operators import mutants_of
+from tests.mutants.operators import Mutant, mutants_of
 from tests.mutants.runner import Copy, FailsUnchanged, Result, read, report, run, write
+from tests.mutants.selection import Recorded, chosen
 from tests.mutants.table import TESTS_OF
 
 pytestmark = pytest.mark.process
@@ -70,6 +71,57 @@ def test_a_mutant_that_hangs_is_ended_and_counts_as_noticed(project: Path, tmp_p
 def test_a_module_that_cannot_be_imported_is_noticed(project: Path, tmp_path: Path) -> None:
     (project / "module.py").write_text("raise RuntimeError\n")
     assert Copy(project, tmp_path, {}).run(("test_module.py",)) == "test_module.py"
+
+
+BUILT_ON_IMPORT = b"""\
+def _least():
+    return 2 + 1
+
+_LEAST = _least()
+
+def is_enough(number):
+    return number >= _LEAST
+
+def is_even(number):
+    return number % 2 < 1
+
+ODD = 1 < 2
+"""
+TESTS_OF_EACH = """\
+from module import is_enough, is_even
+
+def test_enough():
+    assert is_enough(4)
+
+def test_even():
+    assert is_even(4)
+
+def test_all():
+    assert is_enough(4) and is_even(4)
+"""
+ENOUGH, EVEN, ALL = (f"test_module.py::test_{name}" for name in ("enough", "even", "all"))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("return number % 2", [ALL, EVEN]),
+        ("return 2 + 1", [ALL, ENOUGH]),  # through the name that is built of it
+        ("ODD = 1 < 2", [ALL, ENOUGH, EVEN]),  # other modules may use it
+    ],
+)
+def test_a_mutant_is_shown_to_the_tests_that_run_its_line_and_first_to_what_noticed_another(
+    project: Path, tmp_path: Path, line: str, expected: list[str]
+) -> None:
+    (project / "module.py").write_bytes(BUILT_ON_IMPORT)
+    (project / "test_module.py").write_text(TESTS_OF_EACH)
+    record = Copy(project, tmp_path, {}).record(["test_module.py"])
+    assert isinstance(record, Recorded)
+    start = BUILT_ON_IMPORT.index(line.encode())
+    number = BUILT_ON_IMPORT[:start].count(b"\n") + 1
+    mutant = Mutant("module.py", "", number, start, start + len(line), "")
+
+    assert chosen(record, mutant, BUILT_ON_IMPORT, [ALL]) == expected
 
 
 STATEMENTS = """\

@@ -1,0 +1,145 @@
+"""Which tests run the lines that a mutant changes, and in which order to ask them.
+
+One run without a mutant records, for each test, the product's lines that it runs. Most SQL is built when a module is
+imported, and runs elsewhere: for such a line count the functions that use the names which come of it.
+"""
+
+import ast
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from coverage import Coverage
+
+from tests.mutants.operators import Mutant
+
+PRODUCT = ("core", "jobs", "scheduler", "web")
+ON_IMPORT = ""  # the name under which lines count that no test runs by itself
+FIRST = 8  # so many of the tests that noticed most mutants of a module come first
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """`seconds` that each test takes, by its id; `tests` that run a line, by module and line."""
+
+    seconds: Mapping[str, float]
+    tests: Mapping[str, Mapping[int, frozenset[str]]]
+
+
+class Recorder:
+    """A plugin of pytest that records into a file what `recorded` reads."""
+
+    def __init__(self, root: Path, path: Path) -> None:
+        self._root, self._path = root, path
+        self._seconds: dict[str, float] = {}
+        sources = [str(root / package) for package in PRODUCT if (root / package).exists()] or [str(root)]
+        self._coverage = Coverage(data_file=None, config_file=False, source=sources)
+        self._coverage.start()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """Note what runs from a test's first fixture to its last."""
+        _forget_what_is_cached()
+        self._coverage.switch_context(item.nodeid)
+        begun = time.monotonic()
+        result = yield
+        self._seconds[item.nodeid] = time.monotonic() - begun
+        self._coverage.switch_context(ON_IMPORT)
+        return result
+
+    def pytest_sessionfinish(self) -> None:
+        """Write what was recorded."""
+        self._coverage.stop()
+        data = self._coverage.get_data()
+        names = {str(Path(name).relative_to(self._root)): name for name in data.measured_files()}
+        lines = {module: data.contexts_by_lineno(name) for module, name in names.items()}
+        self._path.write_text(json.dumps([self._seconds, lines]), encoding="utf-8")
+
+
+def _forget_what_is_cached() -> None:
+    """So each test runs by itself what it needs."""
+    for name, module in [*sys.modules.items()]:
+        if name.partition(".")[0] in PRODUCT:
+            for value in vars(module).values():
+                getattr(value, "cache_clear", int)()
+
+
+def recorded(path: Path) -> Recorded:
+    """Return what a `Recorder` has written."""
+    seconds, modules = json.loads(path.read_text(encoding="utf-8"))
+    tests = {
+        module: {int(line): frozenset(names) for line, names in lines.items()} for module, lines in modules.items()
+    }
+    return Recorded(seconds, tests)
+
+
+class Chooser:
+    """A plugin of pytest that runs these tests alone, in this order."""
+
+    def __init__(self, tests: Sequence[str]) -> None:
+        self._tests = tests
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Choose."""
+        by_id = {item.nodeid: item for item in items}
+        items[:] = [by_id[test] for test in self._tests if test in by_id]
+
+
+def chosen(record: Recorded, mutant: Mutant, source: bytes, killers: Iterable[str]) -> list[str]:
+    """Return the tests that may notice a mutant: first those that have noticed others of its module most often.
+
+    `killers`: what has noticed them, one each.
+    """
+    lines = record.tests.get(mutant.module, {})
+    first = mutant.line
+    last = first + source[mutant.start : mutant.end].count(b"\n")
+    found = frozenset[str]().union(*(lines.get(line, frozenset()) for line in range(first, last + 1)))
+    if ON_IMPORT in found or not found:
+        found = _users(lines, source, first)
+    running = record.seconds.keys() & found if found else record.seconds.keys()
+    often = [test for test, _ in Counter(killers).most_common() if test in running][:FIRST]
+    return [*often, *(test for test in record.seconds if test in running and test not in often)]
+
+
+def _users(lines: Mapping[int, frozenset[str]], source: bytes, line: int) -> frozenset[str]:
+    """Return the tests that run a function which uses what comes of a statement at the module's level; none: all do.
+
+    What another module may use has no underscore.
+    """
+    body = ast.parse(source).body
+    pending = {name for each in body if each.lineno <= line <= (each.end_lineno or 0) for name in _bound(each)}
+    names: set[str] = set()
+    found: frozenset[str] = frozenset()
+    while pending:
+        names |= pending
+        users = [each for each in body if not pending.isdisjoint(_used(each))]
+        functions = [each for each in users if isinstance(each, ast.FunctionDef | ast.ClassDef)]
+        for each in functions:
+            inside = range(each.body[0].lineno, (each.end_lineno or 0) + 1)
+            found = found.union(*(lines.get(number, frozenset()) for number in inside))
+        built = [each for each in users if each not in functions]
+        on_import = [each for each in functions if ON_IMPORT in _tests_of_body(lines, each)]
+        pending = {name for each in (*built, *on_import) for name in _bound(each)} - names
+    is_public = any(not name.startswith("_") and not name.isupper() for name in names)
+    return frozenset() if is_public else found - {ON_IMPORT}
+
+
+def _tests_of_body(lines: Mapping[int, frozenset[str]], node: ast.stmt) -> frozenset[str]:
+    inside = (each.lineno for each in ast.walk(node) if isinstance(each, ast.stmt) and each is not node)
+    return frozenset[str]().union(*(lines.get(number, frozenset()) for number in inside))
+
+
+def _bound(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+
+
+def _used(node: ast.stmt) -> set[str]:
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)}
