@@ -3,6 +3,8 @@
 Covers core.reconcile.ahead, core.store.hold.
 """
 
+import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -181,6 +183,41 @@ def test_the_log_says_so_if_the_edge_has_passed_before_the_commit(
     assert done_at >= opening.at + timedelta(seconds=0.02)
 
 
+@pytest.mark.parametrize("way", ["ended by the server", "cut off"])
+def test_a_connection_that_is_lost_in_the_hold_leaves_all_of_the_edge_or_nothing(
+    engine: Engine, app: Connection, opening: Opening, way: str
+) -> None:
+    """The server goes on where the client is gone; where it ends the transaction itself, the next pass flips."""
+    losing: list[Thread] = []
+
+    def lose(raw: Any) -> None:
+        time.sleep(0.01)  # the server has begun to wait
+        if way == "cut off":
+            with socket.socket(fileno=os.dup(raw.fileno())) as ours:
+                ours.shutdown(socket.SHUT_RDWR)
+        else:
+            execute(app, "SELECT pg_terminate_backend(%s)", raw.info.backend_pid)
+
+    def lose_soon(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "DO $$" in statement:
+            losing.append(Thread(target=lose, args=(connection.connection.dbapi_connection,)))
+            losing[0].start()
+
+    event.listen(engine, "before_cursor_execute", lose_soon)
+    time.sleep(max(0.0, opening.seconds() - 0.045))
+    result, _ = reconcile_ahead(
+        engine, TIMER, opening.at, Lead(), excluded=frozenset(), seconds_to_edge=lambda: opening.seconds() - 0.03
+    )
+    event.remove(engine, "before_cursor_execute", lose_soon)
+    losing[0].join()
+    time.sleep(max(0.0, opening.seconds()) + 0.05)
+
+    assert result.flips == (), "nobody has told us that it was committed"
+    assert (on(app, opening.session_id) == opening.instance_id) == (way == "cut off")
+    assert len(reconcile(engine, TIMER).flips) == (way != "cut off")
+    assert len(flips_of(app, opening.session_id)) == 1
+
+
 def test_a_process_that_is_stopped_in_the_hold_loses_its_locks(
     engine: Engine, app: Connection, opening: Opening
 ) -> None:
@@ -202,8 +239,8 @@ def test_a_clock_that_is_set_back_in_the_hold_does_not_hold_the_locks(
     execute(app, "CREATE SEQUENCE back MINVALUE -1000 MAXVALUE 0 START 0 INCREMENT -1")
     execute(
         app,
-        "CREATE FUNCTION clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE "
-        "AS $$ SELECT pg_catalog.clock_timestamp() + nextval('public.back') * interval '1 hour' $$",
+        "CREATE FUNCTION clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$ "
+        f"SELECT '{opening.at - timedelta(milliseconds=20)}'::timestamptz + nextval('public.back') * interval '1 hour' $$",
     )
 
     def set_back(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
