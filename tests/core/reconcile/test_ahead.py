@@ -236,11 +236,12 @@ def test_a_process_that_is_stopped_in_the_hold_loses_its_locks(
 def test_a_clock_that_is_set_back_in_the_hold_does_not_hold_the_locks(
     engine: Engine, app: Connection, opening: Opening
 ) -> None:
+    before = opening.at - timedelta(milliseconds=20)
     execute(app, "CREATE SEQUENCE back MINVALUE -1000 MAXVALUE 0 START 0 INCREMENT -1")
     execute(
         app,
         "CREATE FUNCTION clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$ "
-        f"SELECT '{opening.at - timedelta(milliseconds=20)}'::timestamptz + nextval('public.back') * interval '1 hour' $$",
+        f"SELECT '{before}'::timestamptz + nextval('public.back') * interval '1 hour' $$",
     )
 
     def set_back(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
