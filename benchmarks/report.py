@@ -15,6 +15,16 @@ from benchmarks.result import amount
 ORDER = ("lateness", "edits", "hooks", "notifications", "passes", "planning", "cold_start")
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- figures: made by `python -m benchmarks.report` -->\n", "<!-- end of figures -->\n"
+SHORT_BEGIN, SHORT_END = "<!-- in short: made by `python -m benchmarks.report` -->\n", "<!-- end of in short -->\n"
+IN_SHORT = (
+    # benchmark, figure, size, in words
+    ("lateness", "all sessions and their people visible", 1, "One edge is visible"),
+    ("lateness", "all sessions and their people visible", 100, "100 edges at one instant"),
+    ("lateness", "all sessions and their people visible", 1000, "1,000, with 5,000 people"),
+    ("lateness", "all sessions and their people visible", 10_000, "10,000, with 50,000 people"),
+    ("edits", "from COMMIT until all flips are visible", 1, "An edit takes effect"),
+    ("hooks", "check_in alone", 0, "A check-in costs the app"),
+)
 
 Document = dict[str, Any]
 
@@ -23,10 +33,39 @@ def write(results: Path, page: Path = PAGE) -> None:
     """Replace what stands between the marks of the page."""
     paths = (results / f"{name}.json" for name in ORDER)
     documents = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    figures = "\n".join(_lines(documents, Path(os.path.relpath(results, page.parent))))
-    page.write_text(f"{before}{BEGIN}\n{figures}\n{END}{after}", encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    text = _replaced(text, SHORT_BEGIN, SHORT_END, _in_short(documents))
+    text = _replaced(text, BEGIN, END, _lines(documents, Path(os.path.relpath(results, page.parent))))
+    page.write_text(text, encoding="utf-8")
+
+
+def _replaced(text: str, begin: str, end: str, lines: Iterable[str]) -> str:
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    written = "\n".join(lines)
+    return f"{before}{begin}\n{written}\n{end}{after}"
+
+
+def _in_short(documents: list[Document]) -> Iterator[str]:
+    """Say how punctual it is and what it costs: the medians, and the floor beside them."""
+    found = {
+        (document["benchmark"], figure["what"], figure["size"]): figure
+        for document in documents
+        for figure in document["figures"]
+    }
+    yield from _table(
+        ("what", "median", "p99", "floor"),
+        (
+            (
+                words,
+                *(amount(figure["product"][key], figure["unit"]) for key in ("median", "p99")),
+                amount(figure["floor"]["median"], figure["unit"]),
+            )
+            for benchmark, what, size, words in IN_SHORT
+            if (figure := found.get((benchmark, what, size)))
+        ),
+    )
+    yield ""
 
 
 def _lines(documents: list[Document], folder: Path) -> Iterator[str]:
