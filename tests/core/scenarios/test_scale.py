@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
-from sqlalchemy import Connection as OwnConnection
 from sqlalchemy import Engine, event
 
+from core.db.transaction_settings import BEGIN_OWN
 from core.reconcile.batches import CHUNK
 from tests.core.passes import CLOSES, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import utc
@@ -28,17 +28,13 @@ def counted(engine: Engine) -> Iterator[dict[str, int]]:
     """How many statements, and how many transactions (not the notifications after them), the engine sends meanwhile."""
     sent = {"statements": 0, "transactions": 0}
 
-    def statement(*_: Any) -> None:
+    def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         sent["statements"] += 1
+        sent["transactions"] += statement == BEGIN_OWN
 
-    def transaction(connection: OwnConnection) -> None:
-        sent["transactions"] += not connection.connection.dbapi_connection.autocommit  # type: ignore[union-attr] # psycopg2's
-
-    event.listen(engine, "before_cursor_execute", statement)
-    event.listen(engine, "begin", transaction)
+    event.listen(engine, "before_cursor_execute", count)
     yield sent
-    event.remove(engine, "before_cursor_execute", statement)
-    event.remove(engine, "begin", transaction)
+    event.remove(engine, "before_cursor_execute", count)
 
 
 def add_sessions_and_people(app: Connection, engine: Engine, sessions: int) -> None:
