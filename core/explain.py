@@ -31,7 +31,7 @@ from core.settings import load_settings
 from core.store import flips, heartbeats
 from core.store.planning import snapshots
 from core.store.presence import yeses
-from core.store.views import readings
+from core.store.views import readings, reports
 from core.store.views.readings import SessionFacts, SessionName
 from core.timezones import require_zone, to_utc
 
@@ -138,7 +138,11 @@ def _case(
     if at > facts.read_at + FARTHEST:
         raise OutOfReach(f"{at} is too far ahead; expected an instant within {FARTHEST.days} days")
     session = _read(connection, facts, at, day, timedelta(days=settings.keep_days))
-    return case_of(session, at, horizon=settings.plan_horizon, default_length=settings.default_length)
+    case = case_of(session, at, horizon=settings.plan_horizon, default_length=settings.default_length)
+    if case.agrees or not case.is_now:
+        return case
+    holders = tuple(reports.holders(connection, reports.LATE))
+    return replace(case, reading=replace(session, holders=holders))
 
 
 def _read(

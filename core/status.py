@@ -14,16 +14,16 @@ from core import choices
 from core.db.transaction_settings import clock, fires_no_triggers, is_read_only
 from core.reconcile.log import MISSED
 from core.reconcile.result import ZONE_VERSION
+from core.rules.explanation.reading import Holder
 from core.store import heartbeats, notify, older_columns
 from core.store.heartbeats import BEAT_STALE, SKEW_REPORTED, HeartbeatRow
 from core.store.views import places, reports, schedule
 from core.store.views.places import Place
-from core.store.views.reports import Holder, Miss, Overdue, Unreadable
+from core.store.views.reports import Miss, Overdue, Unreadable
 from core.store.views.schedule import Edge
 from core.windows import LONGEST_BUFFER_MINUTES
 
 PASS_STALE = timedelta(seconds=60)
-LATE = timedelta(seconds=2)
 SKEW_MS = SKEW_REPORTED / timedelta(milliseconds=1)
 DAY = timedelta(days=1)
 FILLING = 0.5  # PostgreSQL warns in its log from here on
@@ -65,7 +65,7 @@ def status(connection: Connection) -> Status:
     at = clock(connection)
     daemons = heartbeats.heartbeats(connection)
     queue = notify.queue_usage(connection)
-    overdue = reports.overdue(connection, LATE)
+    overdue = reports.overdue(connection, reports.LATE)
     unreadable = reports.unreadable(connection)
     mirroring = tuple(choices.mirrored(choices.read(connection)).values())
     problems = (
@@ -89,7 +89,7 @@ def status(connection: Connection) -> Status:
         on_now=list(places.places(connection)),
         unreadable=unreadable,
         overdue=overdue,
-        holders=reports.holders(connection, LATE) if overdue else [],
+        holders=reports.holders(connection, reports.LATE) if overdue else [],
         misses=reports.misses(connection, DAY, MISSED),
         zone_version=ZONE_VERSION,
         app_notifies=notify.app_notifies(connection),
@@ -104,7 +104,7 @@ def hindrances(connection: Connection) -> list[str]:
         *_database_problems(connection),
         *_schema_problems(connection),
         *_daemon_problems(heartbeats.heartbeats(connection)),
-        *_overdue_problems(reports.overdue(connection, LATE)),
+        *_overdue_problems(reports.overdue(connection, reports.LATE)),
         *_failing_problems(reports.unreadable(connection)),
     ]
 

@@ -205,7 +205,7 @@ def load(file: Path) -> None:
 
 
 @main.command()
-@click.option("--all", "everything", is_flag=True, help="List every session that cannot be read, not only ten.")
+@click.option("--all", "everything", is_flag=True, help="List more than ten sessions that are overdue or unreadable.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def status(*, as_json: bool, everything: bool) -> None:
     """Tell whether all is well (exit status 0) or not (1), and what is on; 3: it could not tell."""

@@ -24,7 +24,6 @@ from web.host import host, transaction
 
 LAST_DAY = timedelta(days=1)
 ALIVE_WITHIN = timedelta(seconds=10)
-LATE = timedelta(seconds=2)
 SHOWN_FOR = timedelta(minutes=5)
 
 
@@ -60,7 +59,7 @@ class _Tables(Collector):
         yield _gauge(
             "seisiun_deferred_sessions",
             "Sessions with an edge or a request that is overdue by more than two seconds; counts up to 100",
-            len(reports.overdue(connection, LATE)),
+            len(reports.overdue(connection, reports.LATE)),
         )
         yield _gauge("seisiun_open_streams", "Open streams of the process that answers", host().hub.streams)
 
@@ -102,7 +101,7 @@ class _Tables(Collector):
         yield _gauge(
             "seisiun_sweep_repairs_last_day",
             "Flips of the last day that the sweep did more than two seconds late",
-            pages.repairs_by_sweep(self._connection, LAST_DAY, LATE),
+            pages.repairs_by_sweep(self._connection, LAST_DAY, reports.LATE),
         )
 
     def _counting(self) -> dict[str, HeartbeatRow]:

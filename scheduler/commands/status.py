@@ -58,7 +58,10 @@ def _print_daemons(out: Console, status: Status) -> None:
 
 
 def _print_troubles(out: Console, status: Status, *, everything: bool) -> None:
-    for overdue in status.overdue:
+    overdue_shown = status.overdue if everything else status.overdue[:MOST_NAMES]
+    if len(overdue_shown) < len(status.overdue):
+        out.print(f"overdue: the oldest {MOST_NAMES}; --all lists more")
+    for overdue in overdue_shown:
         session = screens.session(overdue.session_id, overdue.name)
         out.print(Text(f"overdue: {session} since {screens.utc(overdue.since)} UTC"))
     for holder in status.holders:

@@ -195,7 +195,9 @@ def test_status_tells_what_is_overdue_and_who_is_in_the_way(
         time.sleep(4.2)  # two until it is due, two more until that is a problem
 
         status, out, _ = scheduler("status", DATABASE_URL=database_url)
+        _, why, _ = scheduler("explain", str(session_id), DATABASE_URL=database_url)
 
+        assert f"; perhaps blocked by pid {holding.info.backend_pid} (" in why
         assert status == 1
         assert f"sessions overdue: 1, the oldest, The Cobblestone (session {session_id}), since " in out
         assert f"overdue: session {session_id} 'The Cobblestone' since " in out

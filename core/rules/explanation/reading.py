@@ -100,6 +100,17 @@ class LoggedFlip:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """A transaction that holds locks on tables which a pass writes; it began `open_for` ago."""
+
+    pid: int
+    application: str
+    state: str | None
+    open_for: timedelta
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
 class PersonReading:
     """A person, where they are stored to be, their yeses to instances that should be on, and what they left (A2)."""
 
@@ -144,6 +155,7 @@ class SessionReading:
     retry_at    when a failed session is tried again
     has_daemon  whether a daemon works
     kept        how long the log of flips and past windows are kept
+    holders     the transactions that may be in the way of a pass; read only where one is still to come
     """
 
     name: str
@@ -157,3 +169,4 @@ class SessionReading:
     retry_at: datetime | None = None
     has_daemon: bool = True
     kept: timedelta = timedelta(days=30)
+    holders: tuple[Holder, ...] = ()

@@ -282,12 +282,23 @@ def remedy(case: Case) -> str:
         return "No daemon works: start `python -m seisiun run`; until then only the sweep does, every 15 minutes"
     if reading.state.requested_at:
         since = f"A pass is requested since {case.instant(reading.state.requested_at)}"
-        return f"{since}, and writes it; if that lasts, `python -m seisiun status` names who is in the way"
+        return f"{since}, and writes it; {_in_the_way(case)}"
     if case.windows_differ:
         missing = "No pass is requested: a trigger may be missing or disabled"
         ask = f"NOTIFY session_changed, '{reading.snapshot.session_id}'"
         return f"{missing}. Run `python -m seisiun migrate`, which mends it and requests every session; or send {ask}"
-    return "The next pass writes it; if that lasts, `python -m seisiun status` names who is in the way"
+    return f"The next pass writes it; {_in_the_way(case)}"
+
+
+def _in_the_way(case: Case) -> str:
+    if not case.reading.holders:
+        return "if that lasts, `python -m seisiun status` names who is in the way"
+    holders = [
+        f"pid {one.pid} ({one.application or 'unnamed'}, {one.state}, a transaction open for "
+        f"{wording.length(timedelta(seconds=round(one.open_for.total_seconds())))})"
+        for one in case.reading.holders
+    ]
+    return f"perhaps blocked by {', '.join(holders)}: `SELECT pg_terminate_backend(PID)` ends it"
 
 
 def _not_read(case: Case, _key: int | None) -> str:

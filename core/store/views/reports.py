@@ -26,6 +26,7 @@ from core.models import (
     SessionPlan,
     SkippedOccurrence,
 )
+from core.rules.explanation.reading import Holder
 from core.rules.flips import Change
 from core.windows import LONGEST_BUFFER_MINUTES
 
@@ -42,6 +43,10 @@ _HOLDERS = text(
     AND a.xact_start < clock_timestamp() - CAST(:longer_than AS interval)
     """
 )
+
+
+LATE = timedelta(seconds=2)
+"""What has been due for longer is overdue; a transaction that has been open for longer may be in the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +70,6 @@ class Overdue:
     session_id: int
     since: datetime
     name: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """A transaction that holds locks on tables which a pass writes; it began `open_for` ago."""
-
-    pid: int
-    application: str
-    state: str | None
-    open_for: timedelta
-    query: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from core.rules.explanation.case import Case, case_of
 from core.rules.explanation.reading import (
     Attendance,
     Explanation,
+    Holder,
     LoggedFlip,
     PersonReading,
     RowFacts,
@@ -29,6 +30,7 @@ TUESDAYS = recurring(weekly("tuesday", "19:00", "22:00"))
 NOON = "2026-12-01 12:00"
 DURING = "2026-12-01 20:00"
 LATE = "2026-12-01 23:30"
+HELD = timedelta(seconds=5)
 BOUND = bound("2026-12-01 19:00", "22:00")
 
 
@@ -429,6 +431,19 @@ def test_an_edge_that_nobody_has_served_is_told() -> None:
     )
     assert (found.is_on, found.why, found.agrees) == (False, Why.ON, False)
     assert texts(found, "pass")[0].startswith("Instance 1 turns on. ")
+
+
+def test_who_may_be_in_the_way_is_named() -> None:
+    held = (
+        Holder(4711, "psql", "idle in transaction", timedelta(seconds=180.4), ""),
+        Holder(9, "", "active", HELD, ""),
+    )
+    read = replace(reading(AHEAD[0], window(phase="ahead"), now=DURING), holders=held)
+
+    assert explained(read).verdict.endswith(
+        "The next pass writes it; perhaps blocked by pid 4711 (psql, idle in transaction, a transaction open for 3 "
+        "minutes), pid 9 (unnamed, active, a transaction open for 5.0 s): `SELECT pg_terminate_backend(PID)` ends it"
+    )
 
 
 def test_a_closing_that_nobody_has_served_is_told() -> None:
