@@ -4,17 +4,20 @@ When the page comes back after saving, the instance that should be on is on.
 """
 
 from dataclasses import replace
+from datetime import date
 
 from flask import redirect, render_template, request, url_for
+from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from core.active_session_manager import LeftBehind, ReconcileResult, session_saved
+from core.db.transaction_settings import clock
 from core.recurrence.json_text import LONGEST_WHY, MOST_BREAKS
 from core.recurrence.schedules import WEEKDAYS
 from core.store import sessions
 from core.store.views.pages import SessionRow
 from core.timezones import zone_names
-from web import forms, words
+from web import dates, forms, words
 from web.forms import BreakRow, Fields, Row
 from web.host import notice, require_organiser, require_session, transaction
 from web.preview import Preview, listed, preview
@@ -45,8 +48,11 @@ def save(session_id: int) -> Answer:
             return _form(session, changed, {}, stored=stored)
         checked = forms.checked(fields)
         if checked.errors:
-            wrong = {"form": _unsaved(pressed) + "Something is wrong. See the messages below."}
-            return _form(session, fields, {**wrong, **checked.errors}, stored=stored)
+            errors = {"form": _unsaved(pressed) + "Something is wrong. See the messages below.", **checked.errors}
+            if errors.get("initiation_date") == forms.NEEDS_FIRST_DATE:
+                fields = replace(fields, initiation_date=str(_next_date(connection, session)))
+                errors["initiation_date"] += " We have filled in the next date. Change it if another week is right."
+            return _form(session, fields, errors, stored=stored)
         if stored != _stored_digest(session):
             changed_meanwhile = {
                 "form": _unsaved(pressed)
@@ -61,6 +67,13 @@ def save(session_id: int) -> Answer:
     for text in _told(saved):
         notice(text)
     return redirect(url_for(".session", session_id=session_id), 303)
+
+
+def _next_date(connection: Connection, session: SessionRow) -> date:
+    """Return the session's next date as it is stored, or today."""
+    now = clock(connection)
+    ahead = dates.upcoming(connection, session, now, 1)
+    return ahead[0].day if ahead else dates.today(session, now)
 
 
 def _unsaved(pressed: str) -> str:
@@ -142,4 +155,6 @@ def _left_behind(evening: LeftBehind) -> str:
     if evening.is_deleted:
         return f"{day} no longer fits the pattern. Nobody had answered it or changed it, so it was removed."
     said = f"{words.people(evening.yeses)} said yes to it."
-    return f"{day} no longer fits the pattern. {said} It stays on the list, but it does not open."
+    return (
+        f"{day} no longer fits the pattern. {said} It stays on the list, but it does not take place unless you keep it."
+    )

@@ -24,6 +24,7 @@ from web import words
 
 MOST_ROWS = 20
 MONTHLY = "monthly"
+NEEDS_FIRST_DATE = "This session is not on every week. Its first date says in which weeks it is on."
 ENDS_AT_ITS_START = "It ends when it starts. If you do not know when it ends, leave it empty."
 WHICH = {"1": "first", "2": "second", "3": "third", "4": "fourth", "5": "fifth", "-1": "last"}
 
@@ -240,9 +241,7 @@ def checked(fields: Fields) -> Checked:
         errors["termination_date"] = "The last date is before the first date."
     text, recurrence = _recurrence(fields, zone, initiation, errors)
     if recurrence.needs_initiation_date and not initiation and "initiation_date" not in errors:
-        errors["initiation_date"] = (
-            "This session is not on every week. Give its first date, so that we know which weeks it is on."
-        )
+        errors["initiation_date"] = NEEDS_FIRST_DATE
     before, after = _minutes("before", fields.before, errors), _minutes("after", fields.after, errors)
     return Checked(text, fields.timezone, (initiation, termination), before, after, recurrence, errors)
 

@@ -123,8 +123,8 @@ def _date_change(change: EveningChange, found: Simulation) -> DateChange:
 
 def _counted(came: int, went: int, moved: int, reopened: int) -> str:
     counts = (
+        (went, "is removed", "are removed"),
         (came, "is new", "are new"),
-        (went, "goes", "go"),
         (moved, "has other hours", "have other hours"),
         (reopened, "opens or closes at another time", "open or close at another time"),
     )
@@ -141,4 +141,4 @@ def _at_once(found: Simulation) -> Iterator[str]:
         are = "are" if found.released > 1 else "is"
         yield f"What is on now ends when you save. {words.people(found.released)} {are} there."
     if any(flip.active for flip in found.flips):
-        yield "It is on as soon as you save."
+        yield "It will be on as soon as you save."

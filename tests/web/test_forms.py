@@ -251,7 +251,7 @@ def test_the_last_date_is_not_before_the_first(first: str, last: str, *, wrong: 
 
 def test_a_session_that_is_not_on_every_week_needs_a_first_date() -> None:
     fortnightly = (replace(ROW, every="2"),)
-    assert "Give its first date" in errors(rows=fortnightly)["initiation_date"]
+    assert "Its first date says" in errors(rows=fortnightly)["initiation_date"]
     assert errors(rows=fortnightly, initiation_date="2026-01-08") == {}
     assert errors(rows=fortnightly, initiation_date="x")["initiation_date"] == "Give a date such as 2026-11-26."
 

@@ -54,13 +54,13 @@ def test_nothing_changes(form: Form) -> None:
 def test_dates_that_go_are_listed_with_the_yeses_and_those_that_come_are_marked(form: Form) -> None:
     page = form.send("show", **fields(IN_THREE_DAYS))
 
-    assert re.search(r"<p>In the next year 5[23] dates are new and 5[23] dates go\.</p>", page)
-    first, *_, more = listed(page, "These dates go")
+    assert re.search(r"<p>In the next year 5[23] dates are removed and 5[23] dates are new\.</p>", page)
+    first, *_, more = listed(page, "These dates are removed")
     assert first == f"{words.day_and_year(IN_TWO_DAYS)}, 7–10:30pm · 1 person said yes"
-    assert len(listed(page, "These dates go")) == MOST_CHANGES + 1
+    assert len(listed(page, "These dates are removed")) == MOST_CHANGES + 1
     assert re.fullmatch(r"and 4[67] more, until .* \d{4}", more)
     assert listed(page, "The next dates")[0] == f"{words.day_and_year(IN_THREE_DAYS)}, 7–10:30pm new"
-    assert "These dates change" not in page
+    assert "These dates have other hours" not in page
 
 
 def test_dates_at_other_hours_are_listed_with_both(form: Form) -> None:
@@ -68,13 +68,13 @@ def test_dates_at_other_hours_are_listed_with_both(form: Form) -> None:
 
     assert re.search(r"<p>In the next year 5[23] dates have other hours\.</p>", page)
     changed = f"{words.day_and_year(IN_TWO_DAYS)}, 7–10:30pm becomes 8–10:30pm · 1 person said yes"
-    assert listed(page, "These dates change")[0] == changed
+    assert listed(page, "These dates have other hours")[0] == changed
 
 
 def test_another_zone_changes_each_date(form: Form) -> None:
     page = form.send("show", **fields(IN_TWO_DAYS, timezone="Asia/Tokyo"))
 
-    assert listed(page, "These dates change")[0].startswith(
+    assert listed(page, "These dates have other hours")[0].startswith(
         f"{words.day_and_year(IN_TWO_DAYS)}, 7–10:30pm, Phoenix time becomes 7–10:30pm, Tokyo time"
     )
 
@@ -89,15 +89,15 @@ def test_other_buffers_are_counted_and_not_listed(form: Form) -> None:
 def test_a_last_date_takes_away_what_is_later(form: Form) -> None:
     page = form.send("show", **fields(IN_TWO_DAYS, termination_date=str(IN_TWO_DAYS + timedelta(days=7))))
 
-    assert re.search(r"<p>In the next year 5[01] dates go\.</p>", page)
-    assert listed(page, "These dates go")[0].startswith(words.day_and_year(IN_TWO_DAYS + timedelta(days=14)))
+    assert re.search(r"<p>In the next year 5[01] dates are removed\.</p>", page)
+    assert listed(page, "These dates are removed")[0].startswith(words.day_and_year(IN_TWO_DAYS + timedelta(days=14)))
 
 
 def test_a_date_far_ahead_is_listed_if_somebody_said_yes_to_it(form: Form, world: World, browser: Open) -> None:
     far = IN_TWO_DAYS + timedelta(days=140)
     browser().be(world.sean).post(form.path.replace("/edit", "/dates"), attendance="yes", start=f"{far}T19:00")
 
-    gone = listed(form.send("show", **fields(IN_THREE_DAYS)), "These dates go")
+    gone = listed(form.send("show", **fields(IN_THREE_DAYS)), "These dates are removed")
 
     assert f"{words.day_and_year(far)}, 7–10:30pm · 1 person said yes" in gone
     assert len(gone) == MOST_CHANGES + 2
@@ -107,7 +107,7 @@ def test_what_ends_or_begins_at_once_is_said(form: Form, world: World, app: Conn
     now = datetime.now(UTC) - timedelta(hours=7)
     begins = fields(now.date(), **{"start-0": f"{now:%H:%M}", "end-0": ""})
     page = form.send("show", **begins)
-    assert "It is on as soon as you save." in page
+    assert "It will be on as soon as you save." in page
     form.send("save", 303, **begins)
     instance = data.active_of(app, int(form.path.split("/")[2]))
     browser().be(world.sean).post(f"/instances/{instance}/say", attendance="yes")
@@ -123,9 +123,12 @@ def test_what_ends_or_begins_at_once_is_said(form: Form, world: World, app: Conn
     [
         ((0, 0, 0, 0), "No date of the next year changes."),
         ((1, 0, 0, 0), "In the next year 1 date is new."),
-        ((2, 1, 0, 0), "In the next year 2 dates are new and 1 date goes."),
-        ((0, 2, 1, 0), "In the next year 2 dates go and 1 date has other hours."),
-        ((3, 2, 0, 1), "In the next year 3 dates are new, 2 dates go and 1 date opens or closes at another time."),
+        ((2, 1, 0, 0), "In the next year 1 date is removed and 2 dates are new."),
+        ((0, 2, 1, 0), "In the next year 2 dates are removed and 1 date has other hours."),
+        (
+            (3, 2, 0, 1),
+            "In the next year 2 dates are removed, 3 dates are new and 1 date opens or closes at another time.",
+        ),
     ],
 )
 def test_the_changes_are_counted_in_words(counts: tuple[int, int, int, int], told: str) -> None:

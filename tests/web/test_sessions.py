@@ -156,7 +156,10 @@ def test_the_preview_says_the_zone_and_how_long_it_is_open(form: Form) -> None:
 
 def test_a_fortnightly_one_asks_for_its_first_date(form: Form, world: World, app: Connection) -> None:
     fields = {"every-0": "2"}
-    assert "Give its first date" in form.send("show", **fields)
+    page = form.send("show", **fields)
+    assert "Its first date says in which weeks it is on. We have filled in the next date." in page
+    in_five_hours = datetime.now(UTC) - timedelta(hours=7 - 5)
+    assert f'name="initiation_date" type="date" value="{in_five_hours:%Y-%m-%d}"' in page
 
     fields["initiation_date"] = "2026-01-08"
     assert "Every other Thursday" in form.send("show", **fields)
@@ -226,7 +229,7 @@ def test_a_calendar_rule_without_a_start_begins_on_the_forms_first_date(
 
 
 def test_an_end_that_nobody_states_is_said_in_words(form: Form) -> None:
-    assert "it counts as" not in form.send("show")
+    assert "Where no end" not in form.send("show")
     same = json.dumps(
         {"schedules": [{"type": "weekly", "weekday": "monday", "start_time": "19:00", "end_time": "19:00"}]}
     )
@@ -234,7 +237,7 @@ def test_an_end_that_nobody_states_is_said_in_words(form: Form) -> None:
     for fields in ({"end-0": ""}, {"shape": "text", "text": same}):
         page = form.send("show", **fields)
 
-        assert "Where no end is given, or the end is the same as the start, it counts as 3 hours." in page
+        assert "Where no end is given, or the end is the same as the start, an evening lasts 3 hours." in page
 
 
 def test_r7_a_break_is_taken_shown_kept_and_ended(form: Form, world: World, app: Connection) -> None:
