@@ -22,6 +22,7 @@ from core.db import create_engine
 from core.db.transactions import is_disconnected, joined, require_psycopg2
 from core.errors import SeisiunError, SessionBusy
 from core.logs import logger
+from core.store.views import places
 from web import (
     attendance,
     board,
@@ -40,7 +41,7 @@ from web import (
     words,
 )
 from web.host import EXTENSION, CurrentPerson, Host, Organises, host, nobody, notices, viewer
-from web.hub import Boards, Hub
+from web.hub import Boards, Hub, Wanted
 from web.settings import MOST_BYTES, MOST_STREAMS, MOST_STREAMS_OF_ADDRESS, POLL_SECONDS, RESPONSE_TIMEOUT_SECONDS
 
 log = logger(__name__)
@@ -189,14 +190,19 @@ def _engine(url: str) -> Engine:
     )
 
 
-def _board_reader(app: Flask, engine: Engine) -> Callable[[], Boards]:
-    """Return a function that makes the boards of the present moment, outside any request."""
+def _board_reader(app: Flask, engine: Engine) -> Callable[[Wanted], Boards]:
+    """Return a function that makes boards of the present moment, outside any request."""
     members, public = board.Renderer(board.renderer(app)), board.Renderer(board.renderer(app))
 
-    def read() -> Boards:
+    def read(wanted: Wanted) -> Boards:
         with engine.begin() as connection, joined(connection):
-            snapshot = board.read(connection)
-        return Boards(members.board(snapshot, "members"), public.board(snapshot.public(), "public"))
+            snapshot = board.read(connection, {part for parts in wanted.boards for part in parts})
+            at = places.places_of(connection, wanted.people)
+        return Boards(
+            members.boards(snapshot, wanted.boards),
+            public.boards(snapshot.public(), wanted.boards),
+            {person_id: at.get(person_id) for person_id in wanted.people},
+        )
 
     return read
 

@@ -1,42 +1,65 @@
-"""What is on, by country and town: read once, and made into blocks of HTML that pages and streams share.
+"""What is on: parts of a board, read once, and made into blocks of HTML that pages and streams share.
 
-A block has a key and a version; a page that has this version does not need the block again. There are two boards: one
-with people's names, for those who are signed in, and one without any people, for everybody else.
+A board is made of parts: a town's day, the towns of a country where something is on, or the countries. A block has a
+key and a version; a page that has this version does not need the block again. Each board is made twice: with people's
+names, for those who are signed in, and without any people, for everybody else.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
-from itertools import groupby
 
 from flask import Flask
 from sqlalchemy import Connection
 
-from core.active_session_manager import Place, active_instances
+from core.active_session_manager import Place
 from core.db.transaction_settings import clock
 from core.settings import load_settings
-from core.store.views import pages
-from core.store.views.pages import PersonRow, WindowRow
+from core.store.views import boards, search
+from core.store.views.boards import GroupRow, PeopleRow, WindowRow
+from core.store.views.places import Town
 from core.windows import StatedHours, Window
 from web import strips, words
 
 MOST_NAMES = 6
 MOST_OPENINGS = 8
+MOST_GROUPS = 60
+MOST_OF_GROUP = 5
+MOST_OF_TOWN = 60
 STATES = ("on", "later", "over")
 LONGEST_DAY = timedelta(hours=26)
 """Longer than any strip: a day on which the clocks go back has 25 hours."""
+LONGEST_TEXT = 100
+"""The most characters of a name of a place in an address."""
 
 Render = Callable[..., str]
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a board: the day of a town; or what is on in a country, by town; or, with neither, all by country."""
+
+    town: Town | None = None
+    country: str | None = None
+
+
+EVERYWHERE = Part()
+Parts = tuple[Part, ...]
+"""What one page's board is made of."""
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """An instance in its town's list; `state` is on, later or over. `people`: None for the public."""
+    """An instance in a list; `state` is on, later or over. `people`: None for the public.
+
+    `place`: its town, in a list of several towns.
+    """
 
     session_instance_id: int
     name: str
+    place: str
     hours: str
     state: str
     edge: str
@@ -45,16 +68,15 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Town:
-    """A town's block: its strip, and today's instances."""
+class TownDay:
+    """A town's block: its strip, and today's instances; `left_out`: how many more there are."""
 
-    key: str
-    name: str
-    country: str
+    town: Town
     zone: str
     day: strips.Day
     bars: tuple[strips.Bar, ...]
     entries: tuple[Entry, ...]
+    left_out: int
 
     @property
     def is_on(self) -> bool:
@@ -65,6 +87,17 @@ class Town:
     def lanes(self) -> int:
         """How many lanes the strip has."""
         return max((bar.lane + 1 for bar in self.bars), default=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What is on in a country, or in a town of it: how many instances in how many towns, and the first by name."""
+
+    name: str
+    town: Town
+    sessions: int
+    towns: int
+    entries: tuple[Entry, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +113,24 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """What a block is made of: its key on the page, the kind of its template, and its data."""
+
+    key: str
+    kind: str
+    data: object
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the database says at `now`: the board of those who are signed in, and where each of them is."""
+    """What the database says at `now`, for those who are signed in: the pieces of each part."""
 
     now: datetime
-    towns: tuple[Town, ...]
-    openings: tuple[Opening, ...]
-    at: Mapping[int, Place]
+    parts: Mapping[Part, tuple[Piece, ...]]
 
     def public(self) -> "Snapshot":
-        """Return the board without anybody on it."""
-        return Snapshot(self.now, tuple(map(_without_people, self.towns)), self.openings, {})
+        """Return the snapshot without any people."""
+        return Snapshot(self.now, {part: tuple(map(_without_people, pieces)) for part, pieces in self.parts.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +144,9 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class Board:
-    """The blocks of a board, in order; `at`: where each person on it is."""
+    """The blocks of a board, in order."""
 
     blocks: tuple[Block, ...]
-    at: Mapping[int, Place] = field(default_factory=dict)
 
     @cached_property
     def order(self) -> list[tuple[str, str]]:
@@ -125,92 +164,122 @@ def town_key(city: str | None, state: str | None, country: str | None) -> str:
     return "/".join((part or "").strip().casefold() for part in (country, state, city))
 
 
+def parts_of(connection: Connection, address: Mapping[str, str], person_id: int | None) -> Parts:
+    """Return the parts of the board at an address that names a town, a country or neither.
+
+    Everywhere begins with the town of the person who is signed in.
+    """
+    city, state, country = (address.get(name, "")[:LONGEST_TEXT].strip() for name in ("city", "state", "country"))
+    if city:
+        return (Part(Town(city, state, country)),)
+    if country:
+        return (Part(country=country),)
+    home = search.town_of(connection, person_id) if person_id else None
+    return (Part(home), EVERYWHERE) if home else (EVERYWHERE,)
+
+
 # Reading
 
 
-def read(connection: Connection) -> Snapshot:
-    """Read the board as it is now."""
+def read(connection: Connection, parts: Iterable[Part]) -> Snapshot:
+    """Read these parts as they are now."""
     now = clock(connection)
-    on = {place.session_instance_id: place for place in active_instances(connection)}
-    there = pages.people_there(connection)
-    windows = pages.windows_between(connection, now - LONGEST_DAY, now + LONGEST_DAY)
-    return Snapshot(
-        now,
-        tuple(_towns(now, on, there, windows)),
-        tuple(_openings(now, on.keys(), windows)),
-        {person.person_id: on[at] for at, people in there.items() if at in on for person in people},
+    return Snapshot(now, {part: tuple(_pieces(connection, part, now)) for part in parts})
+
+
+def _pieces(connection: Connection, part: Part, now: datetime) -> Iterator[Piece]:
+    if part.town:
+        yield from _town_pieces(connection, part.town, now)
+        return
+    groups = boards.groups(connection, part.country, MOST_GROUPS, MOST_OF_GROUP)
+    countries = groups.groups if part.country is None else 1
+    yield Piece("summary", "summary", (groups.sessions, groups.towns, countries))
+    ids = [instance_id for group in groups.rows for instance_id in group.first]
+    rows = {row.session_instance_id: row for row in boards.windows_of(connection, ids)}
+    there = boards.people_at(connection, ids, MOST_NAMES)
+    for group in sorted(groups.rows, key=_by_place):
+        entries = tuple(_entry(now, rows[one], there.get(one)) for one in group.first if one in rows)
+        name = words.town(group.town.city, group.town.state) if part.country else (group.town.country or "").strip()
+        data = Group(name or "Elsewhere", group.town, group.sessions, group.towns, entries)
+        yield Piece(f"group:{group.town.country}/{group.town.state}/{group.town.city}", "group", data)
+    if groups.groups > len(groups.rows):
+        yield Piece("more", "more", groups.groups - len(groups.rows))
+    ahead = [row for row in boards.openings(connection, now, part.country, MOST_OPENINGS) if not row.active]
+    if ahead or part.country is None:
+        yield Piece("next", "next", tuple(map(_opening, ahead)))
+
+
+def _by_place(group: GroupRow) -> tuple[str, ...]:
+    return tuple((part or "").strip().casefold() for part in (group.town.country, group.town.city, group.town.state))
+
+
+def _town_pieces(connection: Connection, town: Town, now: datetime) -> Iterator[Piece]:
+    """Yield the day of a town; if only some of its sessions state the state, as several towns (A4)."""
+    windows = boards.windows_in_town(connection, town, now - LONGEST_DAY, now + LONGEST_DAY)
+    on = [row.session_instance_id for row in windows if row.active]
+    there = boards.people_at(connection, on, MOST_NAMES)
+    by_town: dict[str, list[WindowRow]] = {}
+    for row in windows:
+        by_town.setdefault(town_key(row.city, row.state, row.country), []).append(row)
+    days = {key: _town_day(now, rows, there) for key, rows in sorted(by_town.items())}
+    for key, day in days.items():
+        if day.entries:
+            yield Piece(key, "town", day)
+    if not any(day.entries for day in days.values()):
+        yield Piece("quiet", "quiet", town)
+
+
+def _town_day(now: datetime, rows: list[WindowRow], there: Mapping[int, PeopleRow]) -> TownDay:
+    first = rows[0]
+    day = strips.day_of(now.replace(second=0, microsecond=0), first.timezone)
+    today = [row for row in rows if row.active or day.overlaps(Window(row.opens_at, row.closes_at))]
+    nearest = _nearest(now, today)
+    shown = nearest[:MOST_OF_TOWN]
+    ids = {row.session_instance_id for row in shown}
+    return TownDay(
+        Town(first.city, first.state, first.country),
+        words.zone(first.timezone),
+        day,
+        strips.bars(day, tuple(_bar(row) for row in today if row.session_instance_id in ids)),
+        tuple(_entry(now, row, there.get(row.session_instance_id)) for row in shown),
+        len(nearest) - len(shown),
     )
 
 
-def _towns(
-    now: datetime, on: Mapping[int, Place], there: Mapping[int, list[PersonRow]], windows: list[WindowRow]
-) -> Iterable[Town]:
-    def by_town(row: WindowRow) -> str:
-        return town_key(row.city, row.state, row.country)
-
-    to_the_minute = now.replace(second=0, microsecond=0)
-
-    for key, group in groupby(sorted(windows, key=_by_place), by_town):
-        of_town = list(group)
-        first = of_town[0]
-        day = strips.day_of(to_the_minute, first.timezone)
-        today = [row for row in of_town if day.overlaps(Window(row.opens_at, row.closes_at))]
-        today += [row for row in of_town if row.session_instance_id in on and row not in today]
-        if today:
-            yield Town(
-                key,
-                words.town(first.city, first.state),
-                (first.country or "").strip() or "Elsewhere",
-                words.zone(first.timezone),
-                day,
-                strips.bars(day, tuple(map(_bar, today))),
-                tuple(_entries(now, on, there, today)),
-            )
-
-
-def _by_place(row: WindowRow) -> tuple[str, ...]:
-    return tuple((part or "").strip().casefold() for part in (row.country, row.city, row.state))
-
-
-def _entries(
-    now: datetime, on: Mapping[int, Place], there: Mapping[int, list[PersonRow]], today: list[WindowRow]
-) -> list[Entry]:
-    """Return an entry for each instance: its open window counts, else its next one, else its last one."""
+def _nearest(now: datetime, today: list[WindowRow]) -> list[WindowRow]:
+    """Return a window for each instance: its open one, else its next, else its last; what is on comes first."""
     nearest: dict[int, WindowRow] = {}
     for row in today:
         held = nearest.get(row.session_instance_id)
         if held is None or held.closes_at <= now:
             nearest[row.session_instance_id] = row
-    entries = [_entry(now, row, there.get(id_, []), is_on=id_ in on) for id_, row in nearest.items()]
-    return sorted(entries, key=lambda entry: STATES.index(entry.state))
+    return sorted(nearest.values(), key=lambda row: STATES.index(_state(now, row)))
 
 
-def _entry(now: datetime, row: WindowRow, people: list[PersonRow], *, is_on: bool) -> Entry:
-    """Return the entry. The active bit decides whether it is on, also in a moment when the window says otherwise."""
+def _state(now: datetime, row: WindowRow) -> str:
+    """The active bit decides whether it is on, also in a moment when the window says otherwise."""
+    return "on" if row.active else "later" if now < row.closes_at else "over"
+
+
+def _entry(now: datetime, row: WindowRow, people: PeopleRow | None) -> Entry:
     hours, opens, closes, stated, states_end = _times(row)
-    names = tuple(map(words.full_name, people[:MOST_NAMES]))
-    if is_on:
-        state, edge = "on", f"{words.music(stated, row.timezone, now, states_end=states_end)}, open until {closes}"
-    elif now < row.closes_at:
-        state, edge = "later", f"open from {opens}"
-    else:
-        state, edge = "over", f"closed at {closes}"
-    return Entry(row.session_instance_id, row.name, hours, state, edge, names, len(people) - len(names))
+    state = _state(now, row)
+    edge = {
+        "on": f"{words.music(stated, row.timezone, now, states_end=states_end)}, open until {closes}",
+        "later": f"open from {opens}",
+        "over": f"closed at {closes}",
+    }[state]
+    names = tuple(map(words.full_name, people.first)) if people else ()
+    place = words.town(row.city, row.state)
+    more = people.total - len(names) if people else 0
+    return Entry(row.session_instance_id, row.name, place, hours, state, edge, names, more)
 
 
-def _openings(now: datetime, on: Iterable[int], windows: list[WindowRow]) -> Iterable[Opening]:
-    active = frozenset(on)
-    ahead = [row for row in windows if row.opens_at > now and row.session_instance_id not in active]
-    for row in ahead[:MOST_OPENINGS]:
-        hours, _, _, stated, _ = _times(row)
-        yield Opening(
-            row.session_instance_id,
-            row.name,
-            words.town(row.city, row.state),
-            words.local_day_and_clock(stated.starts_at if stated else row.opens_at, row.timezone),
-            hours,
-            words.zone(row.timezone),
-        )
+def _opening(row: WindowRow) -> Opening:
+    hours, _, _, stated, _ = _times(row)
+    starts = words.local_day_and_clock(stated.starts_at if stated else row.opens_at, row.timezone)
+    place = words.town(row.city, row.state)
+    return Opening(row.session_instance_id, row.name, place, starts, hours, words.zone(row.timezone))
 
 
 @lru_cache(maxsize=8192)
@@ -227,52 +296,45 @@ def _bar(row: WindowRow) -> tuple[Window, StatedHours | None, str]:
     return Window(row.opens_at, row.closes_at), stated, f"{row.name}, {hours}, open {opens} to {closes}"
 
 
-def _without_people(town: Town) -> Town:
-    return replace(town, entries=tuple(replace(entry, people=None, more=0) for entry in town.entries))
+def _without_people(piece: Piece) -> Piece:
+    if not isinstance(piece.data, TownDay | Group):
+        return piece
+    entries = tuple(replace(entry, people=None, more=0) for entry in piece.data.entries)
+    return replace(piece, data=replace(piece.data, entries=entries))
 
 
 # Rendering
 
 
 class Renderer:
-    """Makes boards; reuses each block that has not changed since the last board."""
+    """Makes boards; reuses each block that has not changed since the last snapshot."""
 
     def __init__(self, render: Render) -> None:
         self._render = render
-        self._made: dict[tuple[str, str], tuple[object, Block]] = {}
+        self._made: dict[tuple[Part, str], tuple[object, Block]] = {}
 
-    def board(self, snapshot: Snapshot, audience: str) -> Board:
-        """Return the board of a snapshot."""
-        on = [town for town in snapshot.towns if town.is_on]
-        later = [town for town in snapshot.towns if not town.is_on]
-        blocks = [self._block(snapshot, audience, "summary", _summary(on))]
-        for country, towns in groupby(on, key=lambda town: town.country):
-            blocks.append(self._block(snapshot, audience, "country", country, key=f"country:{country.casefold()}"))
-            blocks += [self._block(snapshot, audience, "town", town, key=town.key) for town in towns]
-        blocks.append(self._block(snapshot, audience, "next", snapshot.openings))
-        if later:
-            blocks.append(self._block(snapshot, audience, "later", len(later)))
-            blocks += [self._block(snapshot, audience, "town", town, key=town.key) for town in later]
-        kept = {block.key for block in blocks}
-        self._made = {name: made for name, made in self._made.items() if name[0] != audience or name[1] in kept}
-        return Board(tuple(blocks), snapshot.at)
+    def boards(self, snapshot: Snapshot, wanted: Collection[Parts]) -> dict[Parts, Board]:
+        """Return the boards of a snapshot that are made of these parts."""
+        self._made = {
+            (part, piece.key): self._block(part, piece, snapshot.now)
+            for part, pieces in snapshot.parts.items()
+            for piece in pieces
+        }
+        blocks = {part: [self._made[part, piece.key][1] for piece in pieces] for part, pieces in snapshot.parts.items()}
+        return {parts: Board(tuple(block for part in parts for block in blocks[part])) for parts in wanted}
 
-    def _block(self, snapshot: Snapshot, audience: str, kind: str, data: object, key: str | None = None) -> Block:
-        name = (audience, key or kind)
-        made = self._made.get(name)
-        if made and made[0] == data:
-            return made[1]
-        version = hashlib.sha256(repr(data).encode()).hexdigest()[:12]
-        html = self._render(f"seisiun/block_{kind}.html", data=data, now=snapshot.now)
-        block = Block(name[1], version, html)
-        self._made[name] = (data, block)
-        return block
+    def _block(self, part: Part, piece: Piece, now: datetime) -> tuple[object, Block]:
+        made = self._made.get((part, piece.key))
+        if made and made[0] == piece.data:
+            return made
+        version = hashlib.sha256(repr(piece.data).encode()).hexdigest()[:12]
+        html = self._render(f"seisiun/block_{piece.kind}.html", data=piece.data, now=now)
+        return piece.data, Block(piece.key, version, html)
 
 
-def _summary(on: list[Town]) -> tuple[int, int, int]:
-    """Return how many instances are on, in how many towns of how many countries."""
-    count = sum(entry.state == "on" for town in on for entry in town.entries)
-    return count, len(on), len({town.country for town in on})
+def one_board(app: Flask, snapshot: Snapshot, parts: Parts) -> Board:
+    """Return the board of one page."""
+    return Renderer(renderer(app)).boards(snapshot, [parts])[parts]
 
 
 def renderer(app: Flask) -> Render:

@@ -1,7 +1,7 @@
 """The live board: one LISTEN for the whole process, one read for all streams, one mailbox for each stream.
 
 1. The hub waits for a notification, or for some seconds.
-2. It reads the boards from the database, once for all streams.
+2. It reads the boards that open streams show from the database, each part once for all streams.
 3. It puts them into every stream's mailbox, in place of older boards that the stream has not taken yet.
 4. Each stream compares the new board with the one that its client has, and sends the blocks that differ.
 
@@ -13,7 +13,7 @@ import ipaddress
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,7 +27,7 @@ from core.active_session_manager import Place
 from core.db.listener import Listener
 from core.logs import logger
 from core.store.notify import ACTIVE_CHANGED, SESSION_CHANGED
-from web.board import Board
+from web.board import Board, Parts
 
 RESYNC_SECONDS = 15.0
 AGAIN_SECONDS = (
@@ -44,12 +44,21 @@ RECONNECT_MS = (1000, 3000)
 log = logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the open streams show: the parts of their boards, and their viewers."""
+
+    boards: frozenset[Parts]
+    people: frozenset[int]
+
+
 @dataclass(frozen=True, eq=False)
 class Boards:
-    """The board for those who are signed in, and the one for everybody else."""
+    """The boards for those who are signed in, and those for everybody else; where each viewer is."""
 
-    members: Board
-    public: Board
+    members: Mapping[Parts, Board]
+    public: Mapping[Parts, Board]
+    at: Mapping[int, Place | None]
 
 
 Post = Boards | None
@@ -63,12 +72,17 @@ class Full(Exception):
 class Stream:
     """One client's stream: a mailbox that holds only the newest boards, and what the client has been sent."""
 
-    def __init__(self, hub: "Hub", *, person_id: int | None, only: str | None, party: str | None) -> None:
+    def __init__(self, hub: "Hub", *, person_id: int | None, parts: Parts, only_tell: bool, party: str | None) -> None:
         self._hub = hub
         self.party = party
-        self._person_id = person_id
-        self._only = only
+        self.person_id = person_id
+        self.parts = parts
+        self._only_tell = only_tell
         self._mailbox: Queue[Post] = Queue(maxsize=1)
+
+    def is_in(self, boards: Boards) -> bool:
+        """Whether these boards have what the stream shows: they may have been read before it opened."""
+        return self.parts in boards.members and (self.person_id is None or self.person_id in boards.at)
 
     def put(self, post: Post) -> None:
         """Replace what is in the mailbox; called by the hub alone, under its lock."""
@@ -85,7 +99,7 @@ class Stream:
 
         1. Take the boards from the mailbox. If none come for some seconds, send a comment to keep the connection open.
            Meanwhile look twice a second whether the client has closed: the next write would tell only much later.
-        2. Send the blocks that the client does not have; for `only`, send just that the town's block has changed.
+        2. Send the blocks that the client does not have; for `only_tell`, send just that the board has changed.
         3. Send the line of where the person is, if that has changed.
         """
         yield f"retry: {random.randint(*RECONNECT_MS)}\n\n"  # noqa: S311 -- to spread reconnects, not a secret
@@ -105,10 +119,11 @@ class Stream:
                 continue
             if boards is None:
                 return
-            board = boards.public if self._person_id is None else boards.members
-            text = town_message(sent, board, self._only) if self._only else board_message(sent, board)
-            if self._person_id is not None and not self._only:
-                now_at = board.at.get(self._person_id)
+            of_viewer = boards.public if self.person_id is None else boards.members
+            board = of_viewer[self.parts]
+            text = changed_message(sent, board) if self._only_tell else board_message(sent, board)
+            if self.person_id is not None and not self._only_tell:
+                now_at = boards.at[self.person_id]
                 if sent is None or now_at != at:
                     text += event("you", {"html": self._hub.render_you(now_at)})
                 at = now_at
@@ -140,12 +155,9 @@ def _board_message(sent: Board | None, board: Board) -> str:
 _making = Lock()
 
 
-def town_message(sent: Board | None, board: Board, key: str) -> str:
-    """Return the event that a town's block has changed, or an empty text; the page then fetches what it shows."""
-    version = board.versions.get(key)
-    if sent is None or sent.versions.get(key) == version:
-        return ""
-    return event("town", {"version": version})
+def changed_message(sent: Board | None, board: Board) -> str:
+    """Return the event that the board has changed, or an empty text; the page then fetches what it shows."""
+    return "" if sent is None or sent.order == board.order else event("changed", {})
 
 
 def event(name: str, data: object) -> str:
@@ -159,7 +171,7 @@ class Hub:
     def __init__(
         self,
         url: str,
-        read: Callable[[], Boards],
+        read: Callable[[Wanted], Boards],
         render_you: Callable[[Place | None], str],
         *,
         most_streams: int,
@@ -188,7 +200,9 @@ class Hub:
         """Whether the hub receives notifications; before the first stream it does not try to."""
         return bool(self._listener and self._listener.listening_since)
 
-    def join(self, *, person_id: int | None, only: str | None = None, address: str | None = None) -> Stream:
+    def join(
+        self, *, person_id: int | None, parts: Parts, only_tell: bool = False, address: str | None = None
+    ) -> Stream:
         """Open a stream with what `person_id` may see; raise `Full` if there is no room, or none for this address."""
         party = party_of(address)
         with self._lock:
@@ -196,10 +210,10 @@ class Hub:
                 raise Full
             if party and sum(stream.party == party for stream in self._streams) >= self._most_of_address:
                 raise Full
-            stream = Stream(self, person_id=person_id, only=only, party=party)
+            stream = Stream(self, person_id=person_id, parts=parts, only_tell=only_tell, party=party)
             self._streams.add(stream)
             self._start()
-            if self._latest:
+            if self._latest and stream.is_in(self._latest):
                 stream.put(self._latest)
             else:
                 self._notified.set()
@@ -245,7 +259,7 @@ class Hub:
                 continue
             begun = time.monotonic()
             try:
-                self._publish(self._read())
+                self._publish(self._read(self._wanted()))
             except SQLAlchemyError as error:
                 log.warning("board_failed", error=str(error).strip().splitlines()[0])
                 self._stopped.wait(RETRY_SECONDS)
@@ -256,13 +270,19 @@ class Hub:
             # After a slow read pause longer, so that other requests are served in between.
             self._stopped.wait(max(LEAST_PAUSE_SECONDS, 2 * (time.monotonic() - begun)))
 
+    def _wanted(self) -> Wanted:
+        with self._lock:
+            people = {stream.person_id for stream in self._streams if stream.person_id is not None}
+            return Wanted(frozenset(stream.parts for stream in self._streams), frozenset(people))
+
     def _publish(self, boards: Boards) -> None:
         with self._lock:
             if not self._streams or self._stopped.is_set():
                 return
             self._latest = boards
             for stream in self._streams:
-                stream.put(boards)
+                if stream.is_in(boards):
+                    stream.put(boards)
 
 
 def party_of(address: str | None) -> str | None:

@@ -25,12 +25,13 @@ from core.hooks import ATTENDANCES, LONGEST_COMMENT
 from core.models import is_id
 from core.recurrence import Occurrence
 from core.settings import load_settings
-from core.store.views import pages
-from core.store.views.pages import InstanceRow, PersonRow, SessionRow, WindowRow
+from core.store.views import boards, pages
+from core.store.views.boards import WindowRow
+from core.store.views.pages import InstanceRow, PersonRow, SessionRow
+from core.store.views.places import Town
 from core.timezones import to_utc
 from core.windows import StatedHours
 from web import strips, words
-from web.board import town_key
 from web.host import notice, require_instance, require_organiser, require_person, require_session, transaction, viewer
 
 TAKE_BACK = "nothing"
@@ -52,7 +53,6 @@ class Evening:
     stated: StatedHours | None
     hours: Occurrence | None
     beside: str | None
-    town_key: str
     said: pages.AttendanceRow | None
     at: Place | None
     who: WhoIsHere | None
@@ -90,7 +90,6 @@ def _evening(connection: Connection, session_instance_id: int) -> Evening:
         stated,
         hours,
         words.beside(hours, session.timezone, viewer().zone),
-        town_key(session.city, session.state, session.country),
         pages.said(connection, session_instance_id, person_id) if person_id else None,
         whereabouts(connection, person_id) if person_id else None,
         who_is_here(connection, session_instance_id) if person_id else None,
@@ -110,7 +109,8 @@ def _that_night(
         day = strips.day_of(to_utc(hours.start, session.timezone or ""), session.timezone)
     except UnknownTimeZone:
         return []
-    windows = pages.windows_in_town_of(connection, session.session_id, day.begins_at, day.ends_at)
+    town = Town(session.city, session.state, session.country)
+    windows = boards.windows_in_town(connection, town, day.begins_at, day.ends_at)
     others = {
         row.session_instance_id: row for row in windows if row.session_instance_id != instance.session_instance_id
     }

@@ -17,7 +17,7 @@ from web.host import require_person, transaction
 
 MOST_AHEAD = 100
 MOST_BEEN = 20
-A_DAY = timedelta(days=1)
+FARTHEST_ZONE = timedelta(days=1)
 """No zone is farther from UTC: an evening that is dated within a day of today may be over, and may be to come."""
 
 
@@ -30,7 +30,8 @@ def page() -> str:
         at = whereabouts(connection, person_id)
         coming = [] if before else ahead(connection, person_id, now)
         been = pages.evenings_before(
-            *(connection, person_id, (now + A_DAY).date(), MOST_BEEN + 1), before=int(before) if is_id(before) else None
+            *(connection, person_id, (now + FARTHEST_ZONE).date(), MOST_BEEN + 1),
+            before=int(before) if is_id(before) else None,
         )
     return render_template(
         "seisiun/me.html",
@@ -47,7 +48,7 @@ def page() -> str:
 
 def ahead(connection: Connection, person_id: int, now: datetime) -> list[EveningRow]:
     """Return the evenings that somebody said yes or maybe to, and that are not over, by date."""
-    rows = pages.evenings_ahead(connection, person_id, (now - A_DAY).date(), MOST_AHEAD)
+    rows = pages.evenings_ahead(connection, person_id, (now - FARTHEST_ZONE).date(), MOST_AHEAD)
     return [row for row in rows if not is_over(row, now)]
 
 
@@ -65,4 +66,4 @@ def is_over(evening: EveningRow, now: datetime) -> bool:
     ends_at = instance.closes_at or (stated.ends_at if stated else None)
     if ends_at is not None:
         return ends_at <= now
-    return instance.date < (now.astimezone(UTC) - A_DAY).date()
+    return instance.date < (now.astimezone(UTC) - FARTHEST_ZONE).date()

@@ -1,12 +1,14 @@
-"""Now: what is on, by country and town, and what opens next."""
+"""Now: what is on, in the viewer's own town and by country, and what opens next."""
 
 from flask import abort, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
+from core.active_session_manager import whereabouts
 from core.errors import UnknownTimeZone
+from core.store.views.places import Town
 from core.timezones import require_zone, zone_names
-from web import me
-from web.board import Renderer, read, render_you, renderer
+from web import me, words
+from web.board import one_board, parts_of, read, render_you
 from web.host import ZONE_COOKIE, transaction, viewer
 from web.settings import POLL_SECONDS
 
@@ -14,15 +16,21 @@ A_YEAR_SECONDS = 365 * 24 * 3600
 
 
 def page() -> str:
-    """Show the board as it is now; a stream keeps it up to date."""
+    """Show the board of everywhere, or of the country that the address names; a stream keeps it up to date."""
+    person_id = viewer().person_id
     with transaction() as connection:
-        snapshot = read(connection)
-        person_id = viewer().person_id
+        parts = parts_of(connection, request.args, person_id)
+        snapshot = read(connection, parts)
+        at = whereabouts(connection, person_id) if person_id else None
         ahead = me.ahead(connection, person_id, snapshot.now) if person_id else []
-    board = Renderer(renderer(current_app)).board(snapshot if person_id else snapshot.public(), "page")
-    you = render_you(current_app, board.at.get(person_id)) if person_id else ""
     return render_template(
-        "seisiun/now.html", board=board, you=you, cancelled=me.cancelled(ahead), poll_seconds=POLL_SECONDS
+        "seisiun/now.html",
+        board=one_board(current_app, snapshot if person_id else snapshot.public(), parts),
+        you=render_you(current_app, at) if person_id else "",
+        cancelled=me.cancelled(ahead),
+        country=parts[0].country,
+        area=words.town_query(Town(None, None, parts[0].country)),
+        poll_seconds=POLL_SECONDS,
     )
 
 

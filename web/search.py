@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from flask import abort, render_template, request, url_for
+from flask import abort, current_app, render_template, request, url_for
 from sqlalchemy import Connection
 
 from core.db.transaction_settings import clock
@@ -14,17 +14,18 @@ from core.store.views import search
 from core.store.views.pages import SessionRow
 from core.store.views.places import Town
 from core.timezones import to_local
-from web import dates, words
+from web import board, dates, words
+from web.board import LONGEST_TEXT
 from web.dates import Date
 from web.host import transaction, viewer
+from web.settings import POLL_SECONDS
 from web.strips import DAY_BEGINS
 
 MOST_FOUND = 20
 MOST_EXAMINED = 200
 """The most sessions whose recurrences one list reads to find those that meet on a day."""
 MOST_TOWNS = 12
-DAYS_AHEAD = 14
-LONGEST_TEXT = 100
+DAYS_OFFERED = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,19 @@ def page() -> str:
         home = search.town_of(connection, person_id) if person_id else None
         towns = _towns(connection, asked)
         sections = _sections(connection, asked, home, towns)
+        parts = (board.Part(asked.town),)
+        snapshot = (
+            board.read(connection, parts) if asked.town and not (asked.text or asked.day or asked.after) else None
+        )
     return render_template(
         "seisiun/sessions.html",
         asked=asked,
         longest=LONGEST_TEXT,
-        home=home,
+        board=snapshot and board.one_board(current_app, snapshot if person_id else snapshot.public(), parts),
+        poll_seconds=POLL_SECONDS,
         towns=towns if len(towns) > 1 else [],
         sections=sections,
-        days=[today + timedelta(days=number) for number in range(DAYS_AHEAD)],
+        days=[today + timedelta(days=number) for number in range(DAYS_OFFERED)],
     )
 
 

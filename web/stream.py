@@ -7,20 +7,32 @@ import socket
 
 from flask import Response, current_app, request
 
-from core.db.transaction_settings import clock
+from core.active_session_manager import whereabouts
+from core.models import is_id
+from core.store.views.places import Town
 from web import board as boards
-from web.host import host, transaction, viewer
+from web.host import host, require_session, transaction, viewer
 from web.hub import Full
 from web.settings import POLL_SECONDS, SEND_SECONDS
 
 
 def stream() -> Response:
-    """Open a stream; 503 if there is no room. `only`, the key of a town's block: tell when that changes."""
-    only = request.args.get("only")
-    with transaction() as connection:
-        clock(connection)  # without a database there is nothing to stream, and the page must ask again later
+    """Open a stream of the board at this address; 503 if there is no room.
+
+    `session`, the id of a session: only tell when the board of its town has changed.
+    """
+    person_id = viewer().person_id
+    session_id = request.args.get("session")
+    with transaction() as connection:  # without a database there is nothing to stream, and the page must ask again
+        if session_id is None:
+            parts = boards.parts_of(connection, request.args, person_id)
+        else:
+            session = require_session(connection, int(session_id) if is_id(session_id) else 0)
+            parts = (boards.Part(Town(session.city, session.state, session.country)),)
     try:
-        opened = host().hub.join(person_id=viewer().person_id, only=only, address=request.remote_addr)
+        opened = host().hub.join(
+            person_id=person_id, parts=parts, only_tell=session_id is not None, address=request.remote_addr
+        )
     except Full:
         return Response("too many streams are open\n", 503, {"Retry-After": str(POLL_SECONDS)}, mimetype="text/plain")
     # A client that stops reading would hold a thread until TCP gives up. Only gunicorn has this key.
@@ -45,14 +57,16 @@ def _has_closed(client: socket.socket | None) -> bool:
 
 
 def board() -> Response:
-    """Return the whole board, or 304 if the page has it already."""
-    with transaction() as connection:
-        snapshot = boards.read(connection)
+    """Return the whole board at this address, or 304 if the page has it already."""
     person_id = viewer().person_id
-    made = boards.Renderer(boards.renderer(current_app)).board(snapshot if person_id else snapshot.public(), "page")
+    with transaction() as connection:
+        parts = boards.parts_of(connection, request.args, person_id)
+        snapshot = boards.read(connection, parts)
+        at = whereabouts(connection, person_id) if person_id else None
+    made = boards.one_board(current_app, snapshot if person_id else snapshot.public(), parts)
     data: dict[str, object] = {"order": made.order, "html": {block.key: block.html for block in made.blocks}}
     if person_id:
-        data["you"] = boards.render_you(current_app, made.at.get(person_id))
+        data["you"] = boards.render_you(current_app, at)
     response = Response(json.dumps(data), mimetype="application/json")
     versions = json.dumps([made.order, data.get("you")]).encode()
     response.set_etag(hashlib.sha256(versions).hexdigest()[:16])

@@ -4,11 +4,13 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from core.errors import UnknownTimeZone
 from core.recurrence import Occurrence, Recurrence, describe
 from core.recurrence.schedules import WEEKDAYS, LocalHours
-from core.store.views.pages import InstanceRow, PersonRow, WindowRow
+from core.store.views.boards import WindowRow
+from core.store.views.pages import InstanceRow, PersonRow
 from core.store.views.places import Attendee, Town
 from core.timezones import to_local, to_utc
 from core.windows import StatedHours, stated_hours
@@ -46,6 +48,12 @@ def town(city: str | None, state: str | None) -> str:
 def whole_town(of: Town) -> str:
     """Return "Austin, TX, USA"."""
     return ", ".join(filter(None, ((part or "").strip() for part in (of.city, of.state, of.country)))) or "Somewhere"
+
+
+def town_query(of: Town) -> str:
+    """Return what an address says of a town or a country: "city=Austin&state=TX&country=USA"."""
+    named = {"city": of.city, "state": of.state, "country": of.country}
+    return urlencode({name: value.strip() for name, value in named.items() if value and value.strip()})
 
 
 def place(city: str | None, country: str | None) -> str:
@@ -199,6 +207,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "town": town,
     "place": place,
     "whole_town": whole_town,
+    "town_query": town_query,
     "zone": zone,
     "day": day,
     "day_and_year": day_and_year,

@@ -36,7 +36,7 @@ def test_the_stream_begins_with_the_whole_board_and_names_nobody_to_the_public(
     [member] = first_events(Browser(pages).be(world.noirin), 1)
 
     assert "event: board" in public
-    assert set(json.loads(public.split("data: ")[1])["html"]) == {"summary", "country:usa", "usa/tx/austin", "next"}
+    assert set(json.loads(public.split("data: ")[1])["html"]) == {"summary", "group:USA/None/None", "next"}
     assert "Bhriain" not in public
     assert "Bhriain" in member
     assert "You're at" in json.loads(member.split("event: you\ndata: ")[1])["html"]
@@ -54,11 +54,27 @@ def test_a_stream_has_the_difference_when_something_flips(
     reconciling.start()
 
     html: dict[str, str] = {}
-    while "usa/tx/austin" not in html or "1 session" not in html.get("summary", ""):
+    while "Mueller" in html.get("group:USA/None/None", "Mueller") or "1 session" not in html.get("summary", ""):
         html |= json.loads(next(body).split("data: ")[1])["html"]
-    assert "country:usa" not in html
+    assert "next" not in html
     response.close()
     reconciling.join()
+
+
+def test_a_stream_has_the_board_of_its_own_area(world: World, app: Connection, pages: Flask) -> None:
+    data.change(app, "person", world.noirin, city="Austin", country="USA")
+    check_in(app, world.sean, world.muellers_now, "yes")
+
+    def blocks(client: Browser, address: str) -> set[str]:
+        [first] = first_events(client, 1, f"/stream{address}")
+        return set(json.loads(first.split("data: ")[1].split("\n")[0])["html"])
+
+    member, public = Browser(pages).be(world.noirin), Browser(pages)
+    assert blocks(member, "") == {"usa/tx/austin", "summary", "group:USA/None/None", "next"}
+    assert blocks(public, "?country=USA") == {"summary", "group:USA/TX/Austin", "next"}
+    assert blocks(public, "?city=Austin&country=usa") == {"usa/tx/austin"}
+    assert blocks(public, "?city=Cork") == {"quiet"}
+    assert Browser(pages).client.get("/stream?session=99").status_code == 404
 
 
 def test_a_stream_too_many_is_refused_with_when_to_ask_again(pages: Flask) -> None:

@@ -4,7 +4,9 @@
 
   const root = document.documentElement.dataset.root;
   const main = document.getElementById("main");
-  const page = main.dataset.page;
+  const board = document.getElementById("board");
+  /* What the page shows, as an address says it; a page without it shows nothing that changes. */
+  const area = main.dataset.area;
 
   /* Tell the server the viewer's time zone, so that it can show the viewer's times beside the session's. */
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -26,7 +28,6 @@
   };
 
   const apply = ({ order, html }) => {
-    const board = document.getElementById("board");
     const held = new Map([...board.children].map((child) => [child.dataset.block, child]));
     const focused = document.activeElement && document.activeElement.getAttribute("href");
     const hadFocus = board.contains(document.activeElement);
@@ -61,7 +62,8 @@
   };
 
   const showYou = (html) => {
-    document.getElementById("you").innerHTML = html;
+    const you = document.getElementById("you");
+    if (you) you.innerHTML = html;
   };
 
   /* What the viewer has typed and not sent goes over to the section that takes the place of the old one. */
@@ -72,7 +74,7 @@
     }
   };
 
-  /* An evening's page shows more than its town's block. So fetch the page and replace the sections that have changed,
+  /* An evening's page shows more than its town's board. So fetch the page and replace the sections that have changed,
      except one that has the focus: the viewer may be typing there. */
   const refresh = async () => {
     const answer = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
@@ -111,21 +113,20 @@
   const seconds = Number(main.dataset.poll || 30);
   let tag = "";
   const ask = async () => {
-    if (page === "instance") return refresh();
-    const answer = await fetch(`${root}board`, tag ? { headers: { "If-None-Match": tag } } : {});
+    if (!board) return refresh();
+    const answer = await fetch(`${root}board?${area}`, tag ? { headers: { "If-None-Match": tag } } : {});
     if (answer.status === 304) return;
     if (!answer.ok) throw new Error(answer.statusText);
     tag = answer.headers.get("ETag") || "";
-    const board = await answer.json();
-    apply(board);
-    if (board.you !== undefined) showYou(board.you);
+    const found = await answer.json();
+    apply(found);
+    if (found.you !== undefined) showYou(found.you);
   };
 
   let source = null, asking = null;
   const open = () => {
     if (source || document.hidden) return;
-    const only = page === "instance" ? `?only=${encodeURIComponent(main.dataset.town)}` : "";
-    source = new EventSource(`${root}stream${only}`);
+    source = new EventSource(`${root}stream?${area}`);
     source.addEventListener("open", () => {
       clearInterval(asking);
       asking = null;
@@ -134,7 +135,7 @@
     });
     source.addEventListener("board", (event) => apply(JSON.parse(event.data)));
     source.addEventListener("you", (event) => showYou(JSON.parse(event.data).html));
-    source.addEventListener("town", () => refresh().catch(() => {}));
+    source.addEventListener("changed", () => refresh().catch(() => {}));
     source.addEventListener("error", () => {
       lose();
       /* While it is connecting, the browser tries again by itself; CLOSED means that the server refused it. */
@@ -161,7 +162,7 @@
     if (!document.getElementById("offline")) recover();
   };
 
-  if (page === "now" || page === "instance") {
+  if (area !== undefined) {
     open();
     /* A hidden page holds no stream; when it is shown again, the first board has what it missed. */
     document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));

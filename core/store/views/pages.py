@@ -1,4 +1,4 @@
-"""Reads and writes for our own pages: windows by town, one session, one instance, people, and the metrics."""
+"""Reads and writes for our own pages: one session, one instance, people, and the metrics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -19,7 +19,6 @@ from core.models import (
     SessionPlan,
     SkippedOccurrence,
 )
-from core.store.views.places import same_town
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +29,6 @@ class PersonRow:
     first_name: str | None
     last_name: str | None
     city: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WindowRow:
-    """A window `[opens_at, closes_at)` of an instance: its local times, and its session's name, town and zone.
-
-    `occurrence_start`, `occurrence_end`: the occurrence that the instance is bound to; a page needs it if the instance
-    states no start.
-    """
-
-    session_instance_id: int
-    session_id: int
-    name: str
-    city: str | None
-    state: str | None
-    country: str | None
-    timezone: str | None
-    date: date
-    start_time: time | None
-    end_time: time | None
-    occurrence_start: datetime | None
-    occurrence_end: datetime | None
-    opens_at: datetime
-    closes_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,67 +94,6 @@ class EveningRow:
     city: str | None
     country: str | None
     timezone: str | None
-
-
-# Now
-
-
-def windows_between(connection: Connection, since: datetime, until: datetime) -> list[WindowRow]:
-    """Return the windows that overlap `[since, until)`, in the order of their opening."""
-    return [WindowRow(**row) for row in connection.execute(_windows(since, until)).mappings()]
-
-
-def windows_in_town_of(connection: Connection, session_id: int, since: datetime, until: datetime) -> list[WindowRow]:
-    """Return the windows in the town of a session (A4) that overlap `[since, until)`, in the order of their opening."""
-    here = aliased(MusicSession)
-    is_there = (
-        select(here.session_id)
-        .where(here.session_id == session_id, *same_town(here, MusicSession))
-        .correlate(MusicSession)
-        .exists()
-    )
-    return [WindowRow(**row) for row in connection.execute(_windows(since, until).where(is_there)).mappings()]
-
-
-def _windows(since: datetime, until: datetime) -> Select[*tuple[Any, ...]]:
-    window, session, instance, bound = ActivationWindow, MusicSession, SessionInstance, PlannedInstance
-    return (
-        select(
-            window.session_instance_id,
-            session.session_id,
-            session.name,
-            session.city,
-            session.state,
-            session.country,
-            session.timezone,
-            instance.date,
-            instance.start_time,
-            instance.end_time,
-            bound.occurrence_start,
-            bound.occurrence_end,
-            window.opens_at,
-            window.closes_at,
-        )
-        .join(instance, instance.session_instance_id == window.session_instance_id)
-        .join(session, (session.session_id == instance.session_id) & (session.session_id == window.session_id))
-        .outerjoin(bound, bound.session_instance_id == window.session_instance_id)
-        .where(window.opens_at < until, window.closes_at > since)
-        .order_by(window.opens_at, session.name, window.session_instance_id)
-    )
-
-
-def people_there(connection: Connection) -> dict[int, list[PersonRow]]:
-    """Return who is at each active instance: instance id -> people, by name."""
-    statement = (
-        select(Person.person_id, Person.first_name, Person.last_name, Person.active_session_instance_id)
-        .where(Person.active_session_instance_id.is_not(None))
-        .order_by(*_by_name())
-    )
-    found: dict[int, list[PersonRow]] = {}
-    for person_id, first_name, last_name, instance_id in connection.execute(statement):
-        if instance_id is not None:
-            found.setdefault(instance_id, []).append(PersonRow(person_id, first_name, last_name))
-    return found
 
 
 # One session, one instance
@@ -389,13 +303,14 @@ def _people(connection: Connection, *conditions: ColumnElement[bool], limit: int
     statement = (
         select(Person.person_id, Person.first_name, Person.last_name, Person.city)
         .where(*conditions)
-        .order_by(*_by_name())
+        .order_by(*by_name())
         .limit(limit)
     )
     return [PersonRow(*row) for row in connection.execute(statement)]
 
 
-def _by_name() -> tuple[ColumnElement[Any], ...]:
+def by_name() -> tuple[ColumnElement[Any], ...]:
+    """Return what orders people by their names."""
     return (func.lower(Person.first_name), func.lower(Person.last_name), Person.person_id.expression)
 
 

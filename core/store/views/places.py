@@ -1,6 +1,6 @@
 """Queries for an app's pages: what is on and where, who is there, and what else is on in town."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
@@ -33,6 +33,7 @@ from core.models import (
 )
 from core.rules.presence import SaidYes
 from core.store.activation_windows import is_open
+from core.store.arrays import is_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,12 @@ def place_of(connection: Connection, person_id: int) -> Place | None:
     return Place(**found) if found else None
 
 
+def places_of(connection: Connection, person_ids: Collection[int]) -> dict[int, Place]:
+    """Return where these people are, without those who are nowhere: person id -> active instance."""
+    found = connection.execute(_PLACES_OF, {"ids": person_ids})
+    return {person_id: Place(*place) for *place, person_id in found}
+
+
 def _places() -> Select[*tuple[Any, ...]]:
     instance, session, window = SessionInstance, MusicSession, ActivationWindow
     people = (
@@ -163,6 +170,11 @@ def _where_person_is() -> ColumnElement[bool]:
 
 _PLACES = _places()
 _PLACE_OF = _PLACES.where(_where_person_is())
+_PLACES_OF = (
+    _PLACES.add_columns(Person.person_id)
+    .join(Person, Person.active_session_instance_id == ActiveInstance.session_instance_id)
+    .where(is_in(Person.person_id))
+)
 
 
 def is_instance(session_instance_id: int) -> ColumnElement[bool]:
@@ -177,22 +189,24 @@ def of_session(session_id: int) -> ColumnElement[bool]:
 
 def in_city(city: str) -> ColumnElement[bool]:
     """Return the condition that a session is in a city of this name; outer spaces and case do not matter."""
-    return _plain(MusicSession.city) == func.lower(func.btrim(city))
-
-
-def in_town(town: Town) -> ColumnElement[bool]:
-    """Return the condition that a session is in this town (A4)."""
-    of_state = func.lower(func.btrim(town.state or ""))
-    return (
-        in_city(town.city or "")
-        & in_country(town.country or "")
-        & ((_plain(MusicSession.state) == "") | (of_state == "") | (_plain(MusicSession.state) == of_state))
-    )
+    return plain(MusicSession.city) == folded(city)
 
 
 def in_country(country: str) -> ColumnElement[bool]:
     """Return the condition that a session is in a country of this name; outer spaces and case do not matter."""
-    return _plain(MusicSession.country) == func.lower(func.btrim(country))
+    return plain(MusicSession.country) == folded(country)
+
+
+def in_town(town: Town) -> ColumnElement[bool]:
+    """Return the condition that a session is in this town (A4)."""
+    of_session, state = plain(MusicSession.state), folded(town.state or "")
+    same_state = (of_session == "") | (state == "") | (of_session == state)
+    return in_city(town.city or "") & in_country(town.country or "") & same_state
+
+
+def folded(name: str | ColumnElement[str]) -> ColumnElement[str]:
+    """Return a name as `plain` has it, to compare it with a column."""
+    return func.lower(func.btrim(name))
 
 
 def elsewhere_in_town(session_instance_id: int) -> ColumnElement[bool]:
@@ -211,14 +225,14 @@ def elsewhere_in_town(session_instance_id: int) -> ColumnElement[bool]:
 def same_town(here: type[MusicSession], there: type[MusicSession]) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions that two sessions are in the same town (A4)."""
     return (
-        _plain(here.city) != "",
-        _plain(here.city) == _plain(there.city),
-        _plain(here.country) == _plain(there.country),
-        (_plain(here.state) == "") | (_plain(there.state) == "") | (_plain(here.state) == _plain(there.state)),
+        plain(here.city) != "",
+        plain(here.city) == plain(there.city),
+        plain(here.country) == plain(there.country),
+        (plain(here.state) == "") | (plain(there.state) == "") | (plain(here.state) == plain(there.state)),
     )
 
 
-def _plain(column: InstrumentedAttribute[str | None]) -> ColumnElement[str]:
+def plain(column: ColumnElement[str | None] | InstrumentedAttribute[str | None]) -> ColumnElement[str]:
     """Return a name as it is compared. The index of towns has this expression, with this collation."""
     return func.lower(func.btrim(func.coalesce(column, ""))).collate("C")
 

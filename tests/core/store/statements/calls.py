@@ -25,7 +25,7 @@ from core.store.planning import instances, plans, snapshots
 from core.store.presence import check_ins, locations, yeses
 from core.store.queue import due, requests, retries
 from core.store.queue.due import Reason, Search
-from core.store.views import pages, places, readings, reports, schedule, search, transitions
+from core.store.views import boards, pages, places, readings, reports, schedule, search, transitions
 from core.store.views.places import Town
 from core.store.views.transitions import Position
 from core.windows import Window
@@ -136,6 +136,7 @@ def calls() -> list[Call]:
         *_queue(),
         *_planning(),
         *_presence(),
+        *_boards(),
         *_places(),
         *_pages(),
         *_readings(),
@@ -327,6 +328,18 @@ def _presence() -> list[Call]:
     ]
 
 
+def _boards() -> list[Call]:
+    return [
+        _call(boards.groups, None, LIMIT, LIMIT, variant="by country"),
+        _call(boards.groups, COUNTRY, LIMIT, LIMIT, variant="by town"),
+        _call(boards.windows_of, [INSTANCE]),
+        _call(boards.windows_in_town, Town(CITY, None, COUNTRY), SINCE, UNTIL),
+        _call(boards.openings, NOW, None, LIMIT, variant="everywhere"),
+        _call(boards.openings, NOW, COUNTRY, LIMIT, variant="in a country"),
+        _call(boards.people_at, [INSTANCE], LIMIT),
+    ]
+
+
 def _places() -> list[Call]:
     return [
         _call(places.places, variant="of everywhere"),
@@ -337,15 +350,13 @@ def _places() -> list[Call]:
         _call(places.places, places.elsewhere_in_town(INSTANCE), variant="elsewhere_in_town"),
         _call(places.count_active),
         _call(places.place_of, PERSON),
+        _call(places.places_of, [PERSON]),
         _call(places.attendees, INSTANCE),
     ]
 
 
 def _pages() -> list[Call]:
     return [
-        _call(pages.windows_between, SINCE, UNTIL),
-        _call(pages.windows_in_town_of, SESSION, SINCE, UNTIL),
-        _call(pages.people_there),
         _call(pages.session, SESSION, variant="to read"),
         _call(pages.session, SESSION, for_update=True, variant="to write"),
         _call(pages.session_ids),

@@ -257,6 +257,41 @@ WHERE session_instance.session_instance_id = (
 ORDER BY session.country, session.city, session.name, session_instance.session_instance_id;
 
 
+-- views.places.places_of
+SELECT
+    session_instance.session_instance_id,
+    session.session_id,
+    session.name,
+    session.path,
+    session.city,
+    session.state,
+    session.country,
+    session.timezone,
+    session_instance.date,
+    session_instance.start_time,
+    session_instance.end_time,
+    session_instance.location_override,
+    session_instance.comments,
+    activation_window.opens_at,
+    activation_window.closes_at,
+    (
+        SELECT count(*) AS count_1
+        FROM person
+        WHERE person.active_session_instance_id = session_instance.session_instance_id
+    ) AS people,
+    person.person_id
+FROM active_instance
+JOIN session_instance ON session_instance.session_instance_id = active_instance.session_instance_id
+JOIN session ON session.session_id = session_instance.session_id
+LEFT OUTER JOIN activation_window ON activation_window.session_instance_id = session_instance.session_instance_id
+    AND activation_window.session_id = session_instance.session_id
+    AND activation_window.phase != 'over'
+    AND activation_window.phase != 'ahead'
+JOIN person ON person.active_session_instance_id = active_instance.session_instance_id
+WHERE person.person_id = any(CAST(:ids AS BIGINT[]))
+ORDER BY session.country, session.city, session.name, session_instance.session_instance_id;
+
+
 -- views.places.attendees
 SELECT
     person.person_id,
