@@ -224,6 +224,17 @@ def test_p6_unreadable_recurrence_is_in_the_result_and_changes_nothing(
     assert plan_of(app, session)["error"] == result.unreadable[session]
 
 
+def test_p6_the_result_tells_what_cannot_be_read_though_the_daemon_has_served_the_edit(
+    engine: Engine, app: Connection, theirs: Connection
+) -> None:
+    session = add_session(app, TUESDAYS)
+    change_session(app, session, recurrence="whenever Seán is in town")  # in autocommit: the daemon sees it at once
+    reconcile_at(engine, NOON)
+    assert requests(app) == []
+
+    assert session_saved(theirs, session, now=utc(NOON)).unreadable.keys() == {session}
+
+
 @pytest.mark.parametrize("hook", [session_saved, instance_saved])
 def test_hook_for_what_does_not_stand_finds_nothing(theirs: Connection, hook: Callable[..., ReconcileResult]) -> None:
     assert hook(theirs, 999) == ReconcileResult()

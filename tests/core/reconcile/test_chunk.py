@@ -1,12 +1,13 @@
 """What a pass plans and activates: instances, their windows and their flips, read back from the tables (P1 to P7)."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
-from core.active_session_manager import ReconcileResult
+from core.active_session_manager import ReconcileResult, update_active_sessions
 from core.reconcile import chunk
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import recurring, utc, weekly
@@ -21,6 +22,7 @@ from tests.data import (
     delete_instance,
     execute,
     flips_of,
+    forget_requests,
     instances_of,
     only_instance,
     plan_of,
@@ -31,6 +33,7 @@ from tests.data import (
     windows_of,
 )
 
+HOUR = timedelta(hours=1)
 EIGHT_TO_ELEVEN = recurring(weekly("tuesday", "20:00", "23:00"))
 WEDNESDAYS = recurring(weekly("wednesday", "19:00", "22:00"))
 
@@ -507,6 +510,48 @@ def test_t5_only_newer_zone_data_makes_a_plan_stale(
 
     assert spans_of(app, session) == (["01 18:00 - 01 23:00"] if is_stale else ["01 17:00 - 01 23:00"])
     assert (plan_of(app, session)["zone_version"] == stored) is not is_stale
+
+
+# Since when a flip is due, by the database's clock
+
+
+def add_instance_that_is_on(app: Connection, session: int) -> int:
+    now = value(app, "SELECT now() AT TIME ZONE 'UTC'")
+    return add_instance(app, session, f"{now:%Y-%m-%d}", f"{now:%H:%M}", f"{now + HOUR:%H:%M}")
+
+
+def edited(app: Connection) -> datetime:
+    """Return when the app made its edit, seven seconds ago."""
+    execute(app, "UPDATE plan_request SET requested_at = clock_timestamp() - interval '7 seconds'")
+    at: datetime = value(app, "SELECT max(requested_at) FROM plan_request")
+    return at
+
+
+def test_l7_what_an_edit_turns_on_or_off_is_due_since_the_edit(engine: Engine, app: Connection) -> None:
+    session = add_session(app, timezone="UTC")
+    update_active_sessions(engine)
+    instance = add_instance_that_is_on(app, session)
+    added = edited(app)
+    update_active_sessions(engine)
+    change_instance(app, instance, is_cancelled=True)
+    cancelled = edited(app)
+    update_active_sessions(engine)
+
+    assert [flip[:3] for flip in flips_of(app, session)] == [(instance, True, added), (instance, False, cancelled)]
+
+
+def test_l7_what_nobody_requested_is_due_since_it_is_planned(engine: Engine, app: Connection) -> None:
+    session = add_session(app, timezone="UTC")
+    instance = add_instance_that_is_on(app, session)
+    forget_requests(app)
+    execute(app, "UPDATE session_plan SET next_plan_at = now()")
+    before = value(app, "SELECT clock_timestamp()")
+
+    result = update_active_sessions(engine)
+
+    assert (result.failed, active_of(app, session)) == ({}, instance)
+    [(_, _, due_at, *_)] = flips_of(app, session)
+    assert due_at >= before
 
 
 # How long a pass plans
