@@ -34,7 +34,7 @@ Milliseconds = dict[str, list[float]]
 def hooks(run: Run) -> Result:
     """Save and check in with and without the hooks, quiet and while waves open."""
     result = Result("hooks", __doc__ or "", "sessions opening meanwhile")
-    flips = 500 if run.quick else 10_000
+    flips = 3000 if run.quick else 10_000
     with ExitStack() as stack:
         url = stack.enter_context(run.server.database())
         first = datetime.now(UTC) + timedelta(seconds=25 + flips / 400)
