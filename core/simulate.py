@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from core.db.transactions import AppDatabase, reading
 from core.errors import OutOfReach, UnknownSession
@@ -12,7 +12,7 @@ from core.explain import FARTHEST
 from core.recurrence import validate
 from core.rules.flips import Flip
 from core.rules.planner import SessionSnapshot, first_date
-from core.rules.simulation import Change, Comparison, Evening, EveningChange, Overlap, compare
+from core.rules.simulation import Change, Evening, EveningChange, Overlap, compare
 from core.settings import load_settings
 from core.store import flips
 from core.store.planning import snapshots
@@ -74,29 +74,32 @@ def simulate(
             raise UnknownSession(f"there is no session {session_id}")
         now = now or facts.read_at
         [session] = snapshots.snapshots(connection, [session_id], first_date(now))
-        changed = _changed(session, recurrence, timezone, dates, (before, after))
         [state] = flips.states(connection, [session_id], now)
-        until = now + timedelta(days=days)
-        found = compare(
-            session,
-            changed,
-            state,
-            now,
-            until,
-            horizon=settings.plan_horizon,
-            default_length=settings.default_length,
-        )
-        return Simulation(
-            session_id,
-            facts.name,
-            now,
-            until,
-            found.changes,
-            found.overlaps,
-            found.flips,
-            check_ins.count_yeses(connection, _rows(found.changes)),
-            _released(connection, found),
-        )
+        yeses = check_ins.count_yeses(connection, [row.session_instance_id for row in session.instances])
+        there = len(locations.at(connection, [state.active])) if state.active else 0
+    # All is read: two plans of a busy year take a while, and a transaction that idles for so long is cut.
+    until = now + timedelta(days=days)
+    found = compare(
+        session,
+        _changed(session, recurrence, timezone, dates, (before, after)),
+        state,
+        now,
+        until,
+        horizon=settings.plan_horizon,
+        default_length=settings.default_length,
+    )
+    changing = _rows(found.changes)
+    return Simulation(
+        session_id,
+        facts.name,
+        now,
+        until,
+        found.changes,
+        found.overlaps,
+        found.flips,
+        {row: count for row, count in yeses.items() if row in changing},
+        there if any(not flip.active for flip in found.flips) else 0,
+    )
 
 
 def _check(before: int | None, after: int | None, days: float) -> None:
@@ -134,8 +137,3 @@ def _changed(
 def _rows(changes: Iterable[EveningChange]) -> set[int]:
     before = (change.before for change in changes)
     return {evening.session_instance_id for evening in before if evening and evening.session_instance_id}
-
-
-def _released(connection: Connection, found: Comparison) -> int:
-    closing = [flip.session_instance_id for flip in found.flips if not flip.active]
-    return len(locations.at(connection, closing)) if closing else 0

@@ -19,7 +19,7 @@ from core.store.views.pages import SessionRow
 from core.timezones import zone_names
 from web import dates, forms, words
 from web.forms import BreakRow, Fields, Row
-from web.host import notice, require_organiser, require_session, transaction
+from web.host import host, notice, require_organiser, require_session, transaction
 from web.preview import Preview, listed, preview
 
 MOST_WEEKS_OFFERED = 8
@@ -59,11 +59,13 @@ def save(session_id: int) -> Answer:
                 + "Somebody else has saved this session since you opened it. Check the form, then save again."
             }
             return _form(session, fields, changed_meanwhile, stored=_stored_digest(session)), 409
-        if pressed != "save" or request.form.get("shown") != checked.digest:
-            shown = preview(connection, session_id, checked)
-            return _form(session, fields, {}, stored=stored, shown=shown, unsaved=_unsaved(pressed))
-        sessions.update_session(connection, session_id, checked.columns)
-        saved = session_saved(connection, session_id)
+        saved = None
+        if pressed == "save" and request.form.get("shown") == checked.digest:
+            sessions.update_session(connection, session_id, checked.columns)
+            saved = session_saved(connection, session_id)
+    if saved is None:  # the row is not locked any more: two plans of a busy year may take a while
+        shown = preview(host().engine, session_id, checked)
+        return _form(session, fields, {}, stored=stored, shown=shown, unsaved=_unsaved(pressed))
     for text in _told(saved):
         notice(text)
     return redirect(url_for(".session", session_id=session_id), 303)

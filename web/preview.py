@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import Engine
 
 from core.recurrence import Occurrence
 from core.settings import load_settings
@@ -53,10 +53,10 @@ class Preview:
         return None if all(one.states_end for one in self.ahead) else words.length(load_settings().default_length)
 
 
-def preview(connection: Connection, session_id: int, checked: Checked) -> Preview:
+def preview(engine: Engine, session_id: int, checked: Checked) -> Preview:
     """Return what saving this form would do."""
     found = simulate(
-        connection,
+        engine,
         session_id,
         recurrence=checked.text or "",
         timezone=checked.zone,

@@ -1,5 +1,6 @@
 """Which of a session's overlapping instances is on at each moment: their windows, made disjoint (P7)."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,8 +37,9 @@ def disjoint(contenders: Sequence[Contender]) -> tuple[ActiveSpan, ...]:
     3. Join neighbouring pieces of the same instance to one span.
     """
     starts = {contender.session_instance_id: contender.hours.starts_at for contender in contenders}
+    open_at = _open_at(contenders)
     spans = []
-    for instance_id, run in groupby(pairwise(_edges(contenders)), key=lambda piece: _on_at(contenders, piece[0])):
+    for instance_id, run in groupby(pairwise(open_at), key=lambda piece: _on_at(open_at[piece[0]], piece[0])):
         pieces = list(run)
         if instance_id is not None:
             spans.append(ActiveSpan(instance_id, Window(pieces[0][0], pieces[-1][1]), starts[instance_id]))
@@ -57,13 +59,23 @@ def _edges(contenders: Sequence[Contender]) -> list[datetime]:
     return sorted(edges)
 
 
+def _open_at(contenders: Sequence[Contender]) -> dict[datetime, list[Contender]]:
+    """Return which contenders are open at each edge, in time that grows with their overlaps, not their square."""
+    edges = _edges(contenders)
+    found: dict[datetime, list[Contender]] = {edge: [] for edge in edges}
+    for contender in contenders:
+        window = contender.window
+        for edge in edges[bisect_left(edges, window.opens_at) : bisect_left(edges, window.closes_at)]:
+            found[edge].append(contender)
+    return found
+
+
 def _on_at(contenders: Sequence[Contender], at: datetime) -> int | None:
-    """Return the id of the instance that is on at that instant."""
-    open_contenders = [contender for contender in contenders if contender.window.contains(at)]
-    if not open_contenders:
+    """Return the id of the instance that is on at that instant, of those that are open then."""
+    if not contenders:
         return None
     on = min(
-        open_contenders,
+        contenders,
         key=lambda contender: (
             not contender.hours.contains(at),
             at - contender.hours.starts_at,
