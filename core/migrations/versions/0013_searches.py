@@ -7,9 +7,10 @@ down_revision = "0012"
 
 # The same expressions as in the queries of `core.store.views`: PostgreSQL uses no index for others.
 _CITY, _COUNTRY, _STATE = (f"lower(btrim(coalesce({name}, ''))) COLLATE \"C\"" for name in ("city", "country", "state"))
-INDEX = f"session ({_CITY}, {_COUNTRY}, {_STATE})"
+INDEXES = {"session_town": f"session ({_CITY}, {_COUNTRY}, {_STATE})"}
 
 
 def upgrade() -> None:
     """Add the index without blocking writers; a daemon of an earlier release does not notice."""
-    add_index("session_town", INDEX)
+    for name, definition in INDEXES.items():
+        add_index(name, definition)
