@@ -97,8 +97,14 @@ def _evening(connection: Connection, session_instance_id: int) -> Evening:
         _that_night(connection, instance, session, hours)
         if hours and (instance.is_cancelled or instance.is_lost)
         else [],
-        pages.people_named(connection, request.args.get("who", "")[:100], MOST_FOUND) if is_organiser else None,
+        _found(connection) if is_organiser else None,
     )
+
+
+def _found(connection: Connection) -> list[PersonRow]:
+    """Return the people whom an organiser looks for; nobody before they type: there may be a million."""
+    who = request.args.get("who", "")[:100].strip()
+    return pages.people_named(connection, who, MOST_FOUND) if who else []
 
 
 def _that_night(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Engine, event
 
+from core.store.views import boards, places
 from core.store.views import search as store
 from core.store.views.places import Town
 from tests import data
@@ -19,6 +20,7 @@ from tests.web.site import Browser
 from web import search
 
 Open = Callable[[], Browser]
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -163,9 +165,11 @@ def test_names_and_towns_are_found_by_index(engine: Engine) -> None:
                 ("session_name_folded", lambda db: store.sessions_named(db, "", 20, after=7)),
                 ("session_town", lambda db: store.sessions_in_town(db, town, "", 20)),
                 ("session_town", lambda db: store.towns_named(db, "Enn", 20)),
+                ("session_town", lambda db: places.places(db, places.elsewhere_in_town(1))),
+                ("session_town", lambda db: boards.windows_in_town(db, town, NOW, NOW)),
             )
         ]
-    assert used == [True] * 4
+    assert used == [True] * 6
 
 
 def uses(connection: SqlConnection, index: str, call: Callable[[], object]) -> bool:

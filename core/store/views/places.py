@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    and_,
     bindparam,
     case,
     exists,
@@ -211,15 +212,15 @@ def folded(name: str | ColumnElement[str]) -> ColumnElement[str]:
 
 def elsewhere_in_town(session_instance_id: int) -> ColumnElement[bool]:
     """Return the condition that an instance is another one than this active one, and in the same town (A4)."""
-    here, here_active = aliased(MusicSession), aliased(ActiveInstance)
+    here, there, here_active = aliased(MusicSession), aliased(MusicSession), aliased(ActiveInstance)
     in_town = (
-        select(here.session_id)
-        .join(here_active, here_active.session_id == here.session_id)
-        .where(here_active.session_instance_id == session_instance_id, *same_town(here, MusicSession))
-        .correlate(MusicSession)
-        .exists()
+        select(there.session_id)
+        .select_from(here_active)
+        .join(here, here.session_id == here_active.session_id)
+        .join(there, and_(*same_town(here, there)))
+        .where(here_active.session_instance_id == session_instance_id)
     )
-    return in_town & (SessionInstance.session_instance_id != session_instance_id)
+    return ActiveInstance.session_id.in_(in_town) & (SessionInstance.session_instance_id != session_instance_id)
 
 
 def same_town(here: type[MusicSession], there: type[MusicSession]) -> tuple[ColumnElement[bool], ...]:

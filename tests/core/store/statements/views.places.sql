@@ -194,23 +194,26 @@ LEFT OUTER JOIN activation_window ON activation_window.session_instance_id = ses
     AND activation_window.session_id = session_instance.session_id
     AND activation_window.phase != 'over'
     AND activation_window.phase != 'ahead'
-WHERE (EXISTS (
+WHERE active_instance.session_id IN (
     SELECT session_1.session_id
-    FROM session AS session_1
-    JOIN active_instance AS active_instance_1 ON active_instance_1.session_id = session_1.session_id
-    WHERE active_instance_1.session_instance_id = :session_instance_id
-        AND (lower(btrim(coalesce(session_1.city, ''))) COLLATE "C") != ''
-        AND (lower(btrim(coalesce(session_1.city, ''))) COLLATE "C") = (lower(btrim(coalesce(session.city, ''))) COLLATE "C")
-        AND (lower(btrim(coalesce(session_1.country, ''))) COLLATE "C") = (lower(btrim(coalesce(
-            session.country,
+    FROM active_instance AS active_instance_1
+    JOIN session AS session_2 ON session_2.session_id = active_instance_1.session_id
+    JOIN session AS session_1 ON (lower(btrim(coalesce(session_2.city, ''))) COLLATE "C") != ''
+        AND (lower(btrim(coalesce(session_2.city, ''))) COLLATE "C") = (lower(btrim(coalesce(session_1.city, ''))) COLLATE "C")
+        AND (lower(btrim(coalesce(session_2.country, ''))) COLLATE "C") = (lower(btrim(coalesce(
+            session_1.country,
             ''
         ))) COLLATE "C")
         AND (
-            (lower(btrim(coalesce(session_1.state, ''))) COLLATE "C") = ''
-                OR (lower(btrim(coalesce(session.state, ''))) COLLATE "C") = ''
-                OR (lower(btrim(coalesce(session_1.state, ''))) COLLATE "C") = (lower(btrim(coalesce(session.state, ''))) COLLATE "C")
+            (lower(btrim(coalesce(session_2.state, ''))) COLLATE "C") = ''
+                OR (lower(btrim(coalesce(session_1.state, ''))) COLLATE "C") = ''
+                OR (lower(btrim(coalesce(session_2.state, ''))) COLLATE "C") = (lower(btrim(coalesce(
+                    session_1.state,
+                    ''
+                ))) COLLATE "C")
         )
-))
+    WHERE active_instance_1.session_instance_id = :session_instance_id
+)
     AND session_instance.session_instance_id != :session_instance_id
 ORDER BY session.country, session.city, session.name, session_instance.session_instance_id;
 
