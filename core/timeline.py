@@ -19,9 +19,10 @@ from core.store.views import pages, readings, reports
 from core.store.views.reports import FlipRow
 from core.store.views.schedule import Edge
 
-__all__ = ["Edge", "FlipRow", "history", "upcoming_days"]
+__all__ = ["Edge", "FlipRow", "history", "lateness", "upcoming_days"]
 
 MOST_AT_ONCE = 175  # sessions in one reading
+LATENESS_BOUNDS = tuple(timedelta(seconds=bound) for bound in (0.05, 0.25, 1, 5, 60))
 
 
 def history(
@@ -42,6 +43,17 @@ def history(
         return reports.history(
             connection, since, session_id=session_id, later_than=late, cause=cause and cause.value, limit=limit
         )
+
+
+def lateness(db: Engine | AppDatabase, since: datetime) -> list[tuple[timedelta | None, int]]:
+    """Return how many flips since then (aware, inclusive) came how late, without repairs.
+
+    Each row counts those that came less than its bound after they were due, and not less than the bound before; the
+    last one has no bound.
+    """
+    with reading(db) as connection:
+        counts = reports.lateness(connection, since, LATENESS_BOUNDS)
+    return list(zip([*LATENESS_BOUNDS, None], counts, strict=True))
 
 
 def upcoming_days(

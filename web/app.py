@@ -52,7 +52,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         )
     engine = create_engine(url, pool_size=10, application_name="seisiun demo pages")
     app.before_request(_refuse_strangers)
-    seisiun = create_blueprint(engine, _current_person, lambda _: _organised(engine))
+    seisiun = create_blueprint(
+        engine, _current_person, lambda _: _organised(engine), may_operate=lambda _: bool(session.get(ORGANISER))
+    )
     _add_picker(seisiun, engine)
     app.register_blueprint(seisiun)
     return app

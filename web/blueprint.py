@@ -35,12 +35,13 @@ from web import (
     me,
     metrics,
     now,
+    operators,
     search,
     sessions,
     stream,
     words,
 )
-from web.host import EXTENSION, CurrentPerson, Host, Organises, host, nobody, notices, viewer
+from web.host import EXTENSION, CurrentPerson, Host, MayOperate, Organises, host, nobody, notices, viewer
 from web.hub import Boards, Hub, Wanted
 from web.settings import MOST_BYTES, MOST_STREAMS, MOST_STREAMS_OF_ADDRESS, POLL_SECONDS, RESPONSE_TIMEOUT_SECONDS
 
@@ -88,6 +89,8 @@ ADDRESSES: tuple[tuple[str, str, Callable[..., Any], list[str]], ...] = (
     (f"/sessions/{SESSION}/edit", "edit", edit.page, READ),
     (f"/sessions/{SESSION}/edit", "save", edit.save, WRITE),
     (f"/sessions/{SESSION}.ics", "calendar", calendar.feed, READ),
+    ("/operator", "operator", operators.page, READ),
+    ("/operator/why", "why", operators.why, READ),
     ("/instances/<path:unknown>", "no_instance", no_page, READ + WRITE),
     ("/sessions/<path:unknown>", "no_session", no_page, READ + WRITE),
     ("/healthz", "healthz", health.healthz, READ),
@@ -116,6 +119,7 @@ def create_blueprint(
     most_streams_of_address: int = MOST_STREAMS_OF_ADDRESS,
     site_url: str | None = None,
     sign_in_url: str | None = None,
+    may_operate: MayOperate | None = None,
 ) -> Blueprint:
     """Make the blueprint that an app mounts.
 
@@ -127,6 +131,8 @@ def create_blueprint(
     `site_url`: where the public reaches the app, such as "https://example.org". A calendar feed links to its pages only
     if it is given: a request's Host header is the client's word. Raises ValueError if it is no such URL.
     `sign_in_url`: where the app signs people in, such as "/sign-in"; the pages link to it where one must be signed in.
+    `may_operate`: called with a `person_id`; returns whether this person may see the page at /operator. None: nobody,
+    and there is no such page.
 
     The app needs a SECRET_KEY, and threads: open streams may hold up to `most_streams` of them.
     """
@@ -157,7 +163,9 @@ def create_blueprint(
             most_streams=most_streams,
             most_of_address=most_streams_of_address,
         )
-        app.extensions[EXTENSION] = Host(engine, health_engine, hub, current_person, organises, site_url, sign_in_url)
+        app.extensions[EXTENSION] = Host(
+            engine, health_engine, hub, current_person, organises, site_url, sign_in_url, may_operate
+        )
         # Flask would redirect "//" to an address with the request's Host.
         for rule in app.url_map.iter_rules():
             if rule.endpoint.startswith(f"{state.name_prefix}.{state.name}.".lstrip(".")):

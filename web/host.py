@@ -20,11 +20,12 @@ ZONE_COOKIE = "seisiun_zone"
 
 CurrentPerson = Callable[[], int | None]
 Organises = Callable[[int], Collection[int]]
+MayOperate = Callable[[int], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The two callbacks of the host app, and what we keep for its process."""
+    """The callbacks of the host app, and what we keep for its process; without `may_operate` nobody operates."""
 
     engine: Engine
     health_engine: Engine
@@ -33,6 +34,7 @@ class Host:
     organises: Organises
     site_url: str | None
     sign_in_url: str | None
+    may_operate: MayOperate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,13 @@ def require_organiser(session_id: int) -> None:
     require_person()
     if not viewer().organises(session_id):
         abort(403, "Only this session's organisers may do that.")
+
+
+def require_operator() -> None:
+    """Refuse a viewer who may not see the operator's page; answer 404 where the host app has not switched it on."""
+    may_operate = host().may_operate or abort(404)
+    if not may_operate(require_person().person_id):
+        abort(403, "Only operators may see this.")
 
 
 def require_session(connection: Connection, session_id: int, *, for_update: bool = False) -> SessionRow:

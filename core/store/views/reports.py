@@ -1,5 +1,6 @@
 """Queries for an operator: which sessions fail, what is overdue, who holds locks, and how late the flips were."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Double,
     ScalarSelect,
     Select,
     delete,
@@ -17,6 +19,7 @@ from sqlalchemy import (
     text,
     union_all,
 )
+from sqlalchemy.dialects.postgresql import array
 
 from core.models import (
     ActivationLog,
@@ -220,6 +223,20 @@ def flips_since(connection: Connection, log_id: int) -> list[FlipRow]:
     log = ActivationLog
     statement = _flips().where(log.activation_log_id > log_id).order_by(log.activation_log_id)
     return [FlipRow(*row) for row in connection.execute(statement)]
+
+
+def lateness(connection: Connection, since: datetime, bounds: Sequence[timedelta]) -> list[int]:
+    """Return how many flips since then came less late than each bound, and not less than the one before; then the rest.
+
+    Repairs are left out: they are never late (L7).
+    """
+    log = ActivationLog
+    late = func.extract("epoch", log.done_at - log.due_at)
+    steps: array[float] = array([bound.total_seconds() for bound in bounds], type_=Double())
+    bucket = func.width_bucket(late, steps).label("bucket")
+    statement = select(bucket, func.count()).where(log.done_at >= since, log.cause != "repair").group_by("bucket")
+    counts = {row[0]: row[1] for row in connection.execute(statement)}
+    return [counts.get(at, 0) for at in range(len(bounds) + 1)]
 
 
 def history(

@@ -334,6 +334,8 @@ def test_no_barrier_that_axe_can_find_in_light_or_in_dark(
         f"/sessions/{world.muellers}",
         f"/sessions/{world.muellers}/edit",
         f"/sessions/{world.muellers}/past",
+        "/operator",
+        "/operator/why?session=muellers",
         "/who",
         "/zone",
     ):

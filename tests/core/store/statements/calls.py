@@ -419,6 +419,7 @@ def _reports() -> list[Call]:
         _call(reports.overdue, AGE, LIMIT),
         _call(reports.holders, AGE),
         _call(reports.misses, AGE, LATE),
+        _call(reports.lateness, NOW, [LATE, AGE]),
         _call(reports.last_flip),
         _call(reports.flips_since, ROW),
         _call(

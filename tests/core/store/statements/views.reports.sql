@@ -94,6 +94,19 @@ WHERE activation_log.done_at > statement_timestamp() - :age
 ORDER BY activation_log.done_at;
 
 
+-- views.reports.lateness
+SELECT
+    width_bucket(
+        EXTRACT(epoch FROM activation_log.done_at - activation_log.due_at),
+        ARRAY[60720.0,
+        60660.0]
+    ) AS bucket,
+    count(*) AS count_1
+FROM activation_log
+WHERE activation_log.done_at >= :now AND activation_log.cause != 'repair'
+GROUP BY bucket;
+
+
 -- views.reports.last_flip
 SELECT coalesce(max(activation_log.activation_log_id), 0) AS coalesce_1
 FROM activation_log;
