@@ -245,5 +245,6 @@ def _overdue_problems(overdue: list[Overdue]) -> list[str]:
         return []
     oldest = overdue[0]
     named = f"{oldest.name or 'deleted'} (session {oldest.session_id})"
-    what = f"sessions overdue: {len(overdue)}, the oldest, {named}, since {oldest.since.astimezone(UTC):%H:%M:%S} UTC"
+    many = f"{len(overdue)}{' or more' if len(overdue) == reports.MOST_OVERDUE else ''}"
+    what = f"sessions overdue: {many}, the oldest, {named}, since {oldest.since.astimezone(UTC):%H:%M:%S} UTC"
     return [f"{what}: run `python -m seisiun explain {oldest.session_id}`; who may block it is named below"]

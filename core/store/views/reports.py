@@ -48,6 +48,7 @@ _HOLDERS = text(
 )
 
 
+MOST_OVERDUE = 100
 LATE = timedelta(seconds=2)
 """What has been due for longer is overdue; a transaction that has been open for longer may be in the way."""
 
@@ -159,7 +160,7 @@ _COLUMNS_WITHOUT_VALUE = text(
 )
 
 
-def overdue(connection: Connection, longer_than: timedelta, limit: int = 100) -> list[Overdue]:
+def overdue(connection: Connection, longer_than: timedelta, limit: int = MOST_OVERDUE) -> list[Overdue]:
     """Return at most `limit` sessions with something that has been due for longer than this, the oldest first."""
     window, before = ActivationWindow, func.statement_timestamp() - longer_than
     late: list[Select[int, datetime]] = [
