@@ -59,7 +59,7 @@ def is_open(window: type[ActivationWindow]) -> ColumnElement[bool]:
 
 def stored(connection: Connection, session_ids: Iterable[int], now: datetime) -> Windows:
     """Return the live windows of these sessions at `now` (see `live_windows`)."""
-    found = connection.execute(_STORED, {"ids": sorted(session_ids), "now": now})
+    found = connection.execute(_STORED, {"ids": session_ids, "now": now})
     return frozenset(StoredWindow(*window) for window in found)
 
 
@@ -86,11 +86,11 @@ def replace(
     A new window has been wanted since its session was requested (`requested`: session id -> instant), else since `now`.
     """
     rewritten = {(window.session_instance_id, window.opens_at) for window in new}
-    keys = [(window.session_instance_id, window.opens_at) for window in sorted(gone)]
+    keys = [(window.session_instance_id, window.opens_at) for window in gone]
     if deleted := [key for key in keys if key not in rewritten]:
         connection.execute(_DELETE, _GONE.of(deleted))
     if new:
-        rows = [(*window, min(requested.get(window.session_id, now), now)) for window in sorted(new)]
+        rows = [(*window, min(requested.get(window.session_id, now), now)) for window in new]
         connection.execute(_INSERT, _PLANNED.of(rows))
 
 
@@ -106,7 +106,7 @@ def delete_of(connection: Connection, session_ids: Collection[int]) -> int:
 
     It skips those that another pass is deleting.
     """
-    return connection.execute(_DELETE_OF, {"ids": sorted(session_ids)}).rowcount
+    return connection.execute(_DELETE_OF, {"ids": session_ids}).rowcount
 
 
 _KEY = tuple_(ActivationWindow.session_instance_id, ActivationWindow.opens_at)

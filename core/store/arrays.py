@@ -16,22 +16,22 @@ IdColumn = ColumnElement[int] | InstrumentedAttribute[int] | InstrumentedAttribu
 
 
 def is_in(ids: IdColumn, name: str = "ids") -> ColumnElement[bool]:
-    """Return `ids = ANY (:name)`; the parameter is a list of ids."""
+    """Return `ids = ANY (:name)`; the parameter is a collection of ids."""
     return ids == func.any(id_array(name))
 
 
 def id_array(name: str) -> ColumnElement[Any]:
-    """Return the parameter `:name`, a list of ids."""
+    """Return the parameter `:name`, a collection of ids."""
     return array(name, BigInteger())
 
 
 def array(name: str, element: TypeEngine[Any]) -> ColumnElement[Any]:
-    """Return the parameter `:name`, a list of values of type `element`."""
+    """Return the parameter `:name`, a collection of values of type `element`."""
     return cast(bindparam(name, type_=_ArrayLiteral()), ARRAY(element))
 
 
 class _ArrayLiteral(TypeDecorator[Iterable[object]]):
-    """Sends a list of values as the text of a PostgreSQL array."""
+    """Sends values as the text of a PostgreSQL array."""
 
     impl = Text
     cache_ok = True

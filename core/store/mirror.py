@@ -39,8 +39,8 @@ def settle(connection: Connection, instance_ids: Collection[int]) -> None:
     locations.release(connection, frozenset(connection.scalars(_NOT_IN_MIRROR, free)))
 
 
-def _ids(ids: Collection[int]) -> dict[str, list[int]]:
-    return {"ids": sorted(ids)}
+def _ids(ids: Collection[int]) -> dict[str, Collection[int]]:
+    return {"ids": ids}
 
 
 _BIT = (SessionInstance.session_instance_id, SessionInstance.session_id)

@@ -72,7 +72,7 @@ _UPDATE = update(MusicSession).where(MusicSession.session_id == bindparam("id"))
 
 
 def _stored(connection: Connection, rows: Collection[Values]) -> dict[tuple[str, str], Row[Any]]:
-    found = connection.execute(_STORED, {"names": sorted({str(values["name"]) for values in rows})})
+    found = connection.execute(_STORED, {"names": {str(values["name"]) for values in rows}})
     return {(row.name, row.city or ""): row for row in found}
 
 

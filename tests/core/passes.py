@@ -1,9 +1,13 @@
 """Passes at a stated instant, and the session that most of these tests reconcile."""
 
-from collections.abc import Collection
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from core.active_session_manager import AppDatabase, Cause, ReconcileResult
 from core.reconcile.batches import reconcile
@@ -20,6 +24,7 @@ DURING = "2026-12-01 20:00"
 CLOSES = "2026-12-01 23:00"
 
 NOTHING = timedelta(0)
+SENDING = ("store/", "db/", "hooks.py")
 
 
 def reconcile_at(
@@ -40,3 +45,19 @@ def reconcile_at(
     options = PassOptions(Cause(cause), settings or load_settings(), now, look_ahead)
     search = Search(frozenset(map(Reason, reasons)), grace, frozenset(excluded))
     return reconcile(db, options, search, rounds=rounds, one_by_one=one_by_one)
+
+
+@contextmanager
+def senders_to(engine: Engine) -> Iterator[list[str]]:
+    """Which functions send statements meanwhile, as docs/protocol.md names the steps of a pass."""
+    senders: list[str] = []
+
+    def note(*_: Any) -> None:
+        frame = sys._getframe()
+        while frame.f_back and not any(f"/core/{part}" in frame.f_code.co_filename for part in SENDING):
+            frame = frame.f_back
+        senders.append(f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}")
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield senders
+    event.remove(engine, "before_cursor_execute", note)

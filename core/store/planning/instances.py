@@ -76,7 +76,7 @@ _LOCK_PARENTS = (
 
 
 def _locked(connection: Connection, statement: Select[int], ids: Collection[int]) -> frozenset[int]:
-    return frozenset(connection.scalars(statement, {"ids": sorted(ids)}).all()) if ids else frozenset()
+    return frozenset(connection.scalars(statement, {"ids": ids}).all()) if ids else frozenset()
 
 
 def delete_unreferenced(connection: Connection, deletable: frozenset[int]) -> frozenset[int]:
@@ -89,9 +89,9 @@ def delete_unreferenced(connection: Connection, deletable: frozenset[int]) -> fr
     """
     if not deletable:
         return frozenset()
-    locked = frozenset(connection.scalars(_LOCK_TO_DELETE, {"ids": sorted(deletable)}))
+    locked = frozenset(connection.scalars(_LOCK_TO_DELETE, {"ids": deletable}))
     unreferenced = locked - referenced(connection, locked)
-    return frozenset(connection.scalars(_DELETE, {"ids": sorted(unreferenced)}))
+    return frozenset(connection.scalars(_DELETE, {"ids": unreferenced}))
 
 
 _LOCK_TO_DELETE = (
@@ -131,7 +131,7 @@ def referenced(connection: Connection, instance_ids: Collection[int]) -> frozens
     queries = [_referring(key.nspname, key.relname, key.attname) for key in keys]
     if not queries or not instance_ids:
         return frozenset()
-    return frozenset(connection.scalars(union_all(*queries), {"ids": sorted(instance_ids)}))
+    return frozenset(connection.scalars(union_all(*queries), {"ids": instance_ids}))
 
 
 def _referring(schema: str, name: str, key: str) -> Select[int]:
@@ -214,7 +214,7 @@ def _bindings(bound: Mapping[int, tuple[int, Binding]]) -> dict[str, list[object
     return _BOUND.of(
         [
             (row_id, session_id, binding.start, binding.end, binding.lost, binding.moved)
-            for row_id, (session_id, binding) in sorted(bound.items())
+            for row_id, (session_id, binding) in bound.items()
         ]
     )
 
@@ -235,11 +235,11 @@ def retime(connection: Connection, retimed: Sequence[RetimedInstance]) -> tuple[
     if not retimed:
         return ()
     times = _RETIMED.of([(row.session_instance_id, row.date, row.start_time, row.end_time) for row in retimed])
-    ids = sorted(row.session_instance_id for row in retimed)
-    untouched = sorted(connection.scalars(_UNTOUCHED, {"ids": ids}))
+    ids = [row.session_instance_id for row in retimed]
+    untouched = connection.scalars(_UNTOUCHED, {"ids": ids}).all()
     connection.execute(_RETIME, times)
     connection.execute(_NOTE_RETIMED, {"ids": untouched})
-    return tuple(row.session_instance_id for row in retimed)
+    return tuple(ids)
 
 
 _RETIMED = ValueTable(
@@ -272,7 +272,7 @@ def bind(connection: Connection, plans: Sequence[Plan], deleted: frozenset[int])
     }
     unbound = frozenset(chain.from_iterable(plan.unbound for plan in plans))
     if unbound:
-        connection.execute(_UNBIND, {"ids": sorted(unbound)})
+        connection.execute(_UNBIND, {"ids": unbound})
     if bound:
         connection.execute(_BIND, _bindings(bound))
 

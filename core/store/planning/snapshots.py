@@ -73,7 +73,7 @@ def snapshots(connection: Connection, session_ids: Collection[int], since: date)
     #   instance alone, which does no harm. In the other order we could read the recurrence alone, and make a twin.
     # - Instances before skipped occurrences: the app may delete an instance, which skips its occurrence. We then read
     #   at worst both. In the other order we could read neither, and make the instance again.
-    sessions = connection.execute(_SESSIONS, {"ids": sorted(session_ids)}).all()
+    sessions = connection.execute(_SESSIONS, {"ids": session_ids}).all()
     instances = _instances(connection, session_ids, since)
     skipped = _skipped(connection, session_ids, since)
     return [
@@ -124,7 +124,7 @@ _SESSIONS = select(
 
 
 def _instances(connection: Connection, session_ids: Collection[int], since: date) -> dict[int, list[InstanceSnapshot]]:
-    values = {"ids": sorted(session_ids), "since": since, "midnight": datetime.combine(since, time.min)}
+    values = {"ids": session_ids, "since": since, "midnight": datetime.combine(since, time.min)}
     found: dict[int, list[InstanceSnapshot]] = {}
     for row in connection.execute(_INSTANCES, values).all():
         found.setdefault(row.session_id, []).append(_instance(row))
@@ -201,7 +201,7 @@ def _instance(row: Row[*tuple[Any, ...]]) -> InstanceSnapshot:
 
 
 def _skipped(connection: Connection, session_ids: Collection[int], since: date) -> dict[int, list[datetime]]:
-    values = {"ids": sorted(session_ids), "midnight": datetime.combine(since, time.min)}
+    values = {"ids": session_ids, "midnight": datetime.combine(since, time.min)}
     found: dict[int, list[datetime]] = {}
     for session_id, start in connection.execute(_SKIPPED, values):
         found.setdefault(session_id, []).append(start)

@@ -163,7 +163,7 @@ _PARTIES = select(
 
 def count_yeses(connection: Connection, instance_ids: Collection[int]) -> dict[int, int]:
     """Return how many people said yes to each of these instances, of those to which anybody did."""
-    found = connection.execute(_COUNT_YESES, {"ids": sorted(instance_ids)})
+    found = connection.execute(_COUNT_YESES, {"ids": instance_ids})
     return {row.session_instance_id: row.yeses for row in found}
 
 

@@ -26,7 +26,7 @@ from core.store.arrays import ValueTable, is_in
 
 def at(connection: Connection, instance_ids: Collection[int]) -> dict[int, int]:
     """Return the people who are at these instances: person id -> instance id."""
-    found = connection.execute(_AT, {"ids": sorted(instance_ids)}).all()
+    found = connection.execute(_AT, {"ids": instance_ids}).all()
     return {person_id: instance_id for person_id, instance_id in found if instance_id}
 
 
@@ -38,7 +38,7 @@ def affected_by(connection: Connection, session_ids: Collection[int], since: dat
 
     They said yes to an instance of the session dated `since` or later, or they are at the session's active instance.
     """
-    values = {"ids": sorted(session_ids), "since": since}
+    values = {"ids": session_ids, "since": since}
     return {(person_id, session_id) for person_id, session_id in connection.execute(_AFFECTED_BY, values).all()}
 
 
@@ -61,7 +61,7 @@ def lock_who_said_yes(connection: Connection, instance_ids: Collection[int]) -> 
 
     Return the ids of the locked people, and the instances with a yes of somebody who could not be locked.
     """
-    locked, held = connection.execute(_LOCK_WHO_SAID_YES, {"ids": sorted(instance_ids)}).one()
+    locked, held = connection.execute(_LOCK_WHO_SAID_YES, {"ids": instance_ids}).one()
     return frozenset(locked or ()), frozenset(held or ())
 
 
@@ -92,7 +92,7 @@ _LOCK_WHO_SAID_YES = _who_said_yes()
 
 def sessions_of(connection: Connection, instance_ids: Collection[int]) -> frozenset[int]:
     """Return the sessions of these instances."""
-    return frozenset(connection.scalars(_SESSIONS_OF, {"ids": sorted(instance_ids)}))
+    return frozenset(connection.scalars(_SESSIONS_OF, {"ids": instance_ids}))
 
 
 _SESSIONS_OF = select(SessionInstance.session_id).where(is_in(SessionInstance.session_instance_id))
@@ -100,7 +100,7 @@ _SESSIONS_OF = select(SessionInstance.session_id).where(is_in(SessionInstance.se
 
 def lock(connection: Connection, person_ids: Iterable[int]) -> frozenset[int]:
     """Lock these people, except those that another transaction holds; return the ids of the locked ones."""
-    return frozenset(connection.scalars(_LOCK, {"ids": sorted(person_ids)}).all())
+    return frozenset(connection.scalars(_LOCK, {"ids": person_ids}).all())
 
 
 _LOCK = (
@@ -138,7 +138,7 @@ def release(connection: Connection, instance_ids: Collection[int]) -> None:
 
     It is for instances without a row of `active_instance`: when such a row goes, the foreign key does the same.
     """
-    connection.execute(_RELEASE, {"ids": sorted(instance_ids)})
+    connection.execute(_RELEASE, {"ids": instance_ids})
 
 
 _RELEASE = update(Person).where(is_in(Person.active_session_instance_id)).values(active_session_instance_id=None)
@@ -151,7 +151,7 @@ def lock_active(connection: Connection, instance_ids: Collection[int], *, wait: 
     out those whose own row another transaction holds: the foreign key of the app's older pointer would wait for it,
     while we hold people.
     """
-    return frozenset(connection.scalars(_LOCK_ACTIVE[wait], {"ids": sorted(instance_ids)}))
+    return frozenset(connection.scalars(_LOCK_ACTIVE[wait], {"ids": instance_ids}))
 
 
 def _lock_active(*, wait: bool) -> Select[int]:
@@ -177,7 +177,7 @@ _LOCK_ACTIVE = {wait: _lock_active(wait=wait) for wait in (False, True)}
 def move(connection: Connection, moves: Mapping[int, int | None]) -> None:
     """Write where these people are: person id -> instance id, or None for nowhere. Their rows are locked."""
     if moves:
-        connection.execute(_MOVE, _MOVED.of(sorted(moves.items())))
+        connection.execute(_MOVE, _MOVED.of(list(moves.items())))
 
 
 _MOVED = ValueTable("moved", {"person_id": BigInteger(), "session_instance_id": BigInteger()})

@@ -100,7 +100,7 @@ def by_person(connection: Connection, person_ids: Collection[int], now: datetime
     pointers: dict[int, int | None] = {}
     said: dict[int, list[SaidYes]] = defaultdict(list)
     left: dict[int, list[Left]] = defaultdict(list)
-    values = {"ids": sorted(person_ids), "now": now, "lately": now - LEFT_LATELY}
+    values = {"ids": person_ids, "now": now, "lately": now - LEFT_LATELY}
     for person_id, instance_id, at, opens_at, closes_at, starts_at in connection.execute(_BY_PERSON, values).all():
         if at is None:
             pointers[person_id] = instance_id
@@ -135,9 +135,7 @@ _BY_PERSON = _where_they_are_and_what_they_said()
 def left_since(connection: Connection, person_ids: Collection[int], since: datetime) -> dict[int, list[Left]]:
     """Return, by person id, what these people left at `since` or later."""
     left: dict[int, list[Left]] = defaultdict(list)
-    for person_id, instance_id, left_at in connection.execute(
-        _LEFT_LATELY, {"ids": sorted(person_ids), "lately": since}
-    ):
+    for person_id, instance_id, left_at in connection.execute(_LEFT_LATELY, {"ids": person_ids, "lately": since}):
         if left_at is not None:
             left[person_id].append(Left(instance_id, left_at))
     return left
@@ -151,7 +149,7 @@ def move_undisputed(
     Such a person is nowhere, has exactly one yes for an instance that should be active at `now`, which is one of those
     in `opened`, and has left nothing since it opened.
     """
-    values = {"ids": sorted(person_ids), "opened": sorted(opened), "now": now}
+    values = {"ids": person_ids, "opened": opened, "now": now}
     return frozenset(connection.scalar(_MOVE_UNDISPUTED, values) or ())
 
 

@@ -94,9 +94,9 @@ def due_sessions(
         "look_ahead": look_ahead,
         "grace": search.grace,
         "zone_version": zone_version,
-        "excluded": sorted(search.excluded),
+        "excluded": search.excluded,
         "most": limit,
-        "notified": sorted(notified),
+        "notified": notified,
     } | ({"now": now} if now else {})
     statement = _statement(search.reasons, has_now=now is not None)
     first: dict[int, tuple[int, int]] = {}  # session id -> rank, and place among those that one search found

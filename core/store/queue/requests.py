@@ -23,7 +23,7 @@ def lock_plans(connection: Connection, session_ids: Iterable[int], *, wait: bool
     The statement returns only ids. Other columns could be out of date, because PostgreSQL reads
     them before it waits for a lock.
     """
-    return frozenset(connection.scalars(_LOCK_PLANS[wait], {"ids": sorted(session_ids)}).all())
+    return frozenset(connection.scalars(_LOCK_PLANS[wait], {"ids": session_ids}).all())
 
 
 _LOCK_PLANS = {
@@ -37,7 +37,7 @@ _LOCK_PLANS = {
 
 def existing(connection: Connection, session_ids: Iterable[int]) -> frozenset[int]:
     """Return which of these sessions exist."""
-    return frozenset(connection.scalars(_EXISTING, {"ids": sorted(session_ids)}))
+    return frozenset(connection.scalars(_EXISTING, {"ids": session_ids}))
 
 
 _EXISTING = select(SessionPlan.session_id).where(is_in(SessionPlan.session_id))
@@ -68,7 +68,7 @@ class PlanState:
 
 def plan_states(connection: Connection, session_ids: Iterable[int]) -> dict[int, PlanState]:
     """Return the plans of these sessions and their requests, by session id."""
-    found = connection.execute(_PLAN_STATES, {"ids": sorted(session_ids)}).all()
+    found = connection.execute(_PLAN_STATES, {"ids": session_ids}).all()
     return {id_: PlanState(id_, read_at, tuple(requested), *state) for id_, read_at, requested, *state in found}
 
 
@@ -103,7 +103,7 @@ _PLAN_STATES = select(
 
 def delete_read(connection: Connection, request_ids: Iterable[int]) -> None:
     """Delete exactly these requests, which the pass has read; a request that arrived since then stays."""
-    if read := sorted(request_ids):
+    if read := list(request_ids):
         connection.execute(_DELETE_READ, {"ids": read})
 
 
@@ -136,7 +136,7 @@ _DROP_ORPHANED = delete(PlanRequest).where(
 
 def add(connection: Connection, session_ids: Iterable[int], about: str = PEOPLE) -> None:
     """Request these sessions without a notification: the caller itself comes back to them."""
-    if added := [{"session_id": session_id, "about": about} for session_id in sorted(session_ids)]:
+    if added := [{"session_id": session_id, "about": about} for session_id in session_ids]:
         connection.execute(_ADD, added)
 
 
@@ -150,7 +150,7 @@ def add_and_notify(connection: Connection, session_ids: Collection[int], about: 
     if after_commit(connection, SESSION_CHANGED, [""]):
         add(connection, session_ids, about)
     else:
-        connection.execute(_ADD_AND_NOTIFY, {"ids": sorted(session_ids), "about": about})
+        connection.execute(_ADD_AND_NOTIFY, {"ids": session_ids, "about": about})
 
 
 _ADD_AND_NOTIFY = select(func.seisiun_request_about(func.unnest(id_array("ids")), bindparam("about", type_=Text())))

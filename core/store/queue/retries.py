@@ -40,7 +40,7 @@ def record(connection: Connection, failures: Mapping[int, str], now: datetime | 
     clock.
     """
     free = lock_plans(connection, failures)
-    rows = sorted((session_id, error) for session_id, error in failures.items() if session_id in free)
+    rows = [(session_id, error) for session_id, error in failures.items() if session_id in free]
     connection.execute(_RECORD, _FAILED.of(rows) | {"now": now, "failed_since": failed_at})
 
 
@@ -76,8 +76,8 @@ def forget(connection: Connection, recovered: Mapping[int, str]) -> None:
     One cause may be behind all of them, for example a missing privilege that is granted again.
     """
     if recovered:
-        connection.execute(_FORGET, {"ids": sorted(recovered)})
-        connection.execute(_RETRY_ALIKE, {"errors": sorted({*recovered.values()})})
+        connection.execute(_FORGET, {"ids": recovered})
+        connection.execute(_RETRY_ALIKE, {"errors": {*recovered.values()}})
 
 
 # `plans.write` sets failures to 0 where it writes an error of the session's own text: that error must stay.

@@ -24,7 +24,7 @@ from core.active_session_manager import (
     update_active_sessions,
 )
 from core.recurrence import with_break
-from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
+from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at, senders_to
 from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.core.rules.presence_model import as_it_should_be, as_stored
 from tests.data import (
@@ -254,6 +254,22 @@ def test_hook_leaves_the_requests_so_that_the_daemon_passes_again_after_the_comm
     reconcile_at(engine, NOON)
     assert requests(app) == []
     assert len(flips_of(app, session)) == 1
+
+
+def test_l3_hook_sends_only_the_statements_that_it_needs(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    with engine.begin() as connection, senders_to(engine) as senders:
+        session_saved(connection, session, now=utc(NOON))
+
+    savepoint, ours, theirs = (
+        "hooks._or_none",
+        "transaction_settings.temporary_settings",
+        "transaction_settings._set_local",
+    )
+    plan = "snapshots.snapshots snapshots._instances snapshots._skipped activation_windows.stored plans._note_planned"
+    work = ["requests.lock_plans", "requests.plan_states", *plan.split(), "flips.states", "locations.affected_by"]
+    assert senders == [savepoint, ours, *work, theirs, savepoint]
 
 
 # Never the app's failure

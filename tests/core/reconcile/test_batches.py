@@ -4,11 +4,9 @@ Covers core.reconcile.batches, core.store.queue.due, core.store.queue.requests.
 """
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +18,7 @@ from core.db.transaction_settings import PLANNER_SETTINGS
 from core.reconcile.result import ZONE_VERSION
 from core.store.queue.due import REQUESTS_EACH, Reason, Search, due_sessions
 from core.store.queue.requests import MOST_DROPPED
-from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
+from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at, senders_to
 from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.data import (
     Rows,
@@ -86,22 +84,6 @@ def test_l3_pass_with_nothing_to_do_is_five_messages_and_writes_nothing(
     assert int(after) == int(before) + 1  # only the test's own question took an id: nothing was written or locked
 
 
-@contextmanager
-def senders_to(engine: Engine) -> Iterator[list[str]]:
-    """Which functions send statements meanwhile, as docs/protocol.md names the steps of a pass."""
-    senders: list[str] = []
-
-    def note(*_: Any) -> None:
-        frame = sys._getframe()
-        while frame.f_back and not any(f"/core/{folder}/" in frame.f_code.co_filename for folder in ("store", "db")):
-            frame = frame.f_back
-        senders.append(f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}")
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield senders
-    event.remove(engine, "before_cursor_execute", note)
-
-
 def an_opening(engine: Engine, app: Connection) -> str:
     add_session(app, TUESDAYS)
     reconcile_at(engine, NOON)
@@ -123,6 +105,12 @@ def a_closing(engine: Engine, app: Connection) -> str:
 def a_closing_on_somebody(engine: Engine, app: Connection) -> str:
     reconcile_at(engine, an_opening_for_somebody(engine, app))
     return CLOSES
+
+
+def a_closing_that_somebody_holds(engine: Engine, app: Connection) -> str:
+    at = a_closing_on_somebody(engine, app)
+    execute(app, "BEGIN; SELECT FROM session_instance FOR UPDATE")
+    return at
 
 
 def a_new_session(_: Engine, app: Connection) -> str:
@@ -155,6 +143,7 @@ COSTS: list[tuple[Callable[[Engine, Connection], str], str]] = [
         a_closing_on_somebody,
         "flips.states " + FLIPS.format("flips._lock_active locations.at locations.lock", "yeses.by_person"),
     ),
+    (a_closing_that_somebody_holds, "flips.states instances._locked flips._lock_active"),
     (a_new_session, f"{PLANS.format(MAKES)} {REPLANNED}"),
     (a_request_for_nothing, f"{PLANS.format('')} {REPLANNED}"),
 ]

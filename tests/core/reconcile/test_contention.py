@@ -256,6 +256,21 @@ def test_l5_one_failure_in_a_chunk_costs_a_few_transactions(engine: Engine, app:
     assert len(begun) < 50
 
 
+def test_l6_whoever_waits_for_a_held_person_is_requested_once(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    session, person = add_session(app, TUESDAYS), add_person(app)
+    reconcile_at(engine, NOON)
+    add_check_in(app, only_instance(app, session), person)
+    forget_requests(app)
+    other = db_connect()
+    execute(other, "UPDATE person SET city = 'x'")
+    for _ in range(3):
+        assert reconcile_at(engine, OPENS).deferred == {session}
+
+    assert requests(app) == [session]
+
+
 def test_l6_bit_of_a_held_row_does_not_keep_the_pass_from_ending(
     engine: Engine, app: Connection, db_connect: Callable[[], Connection]
 ) -> None:

@@ -150,6 +150,15 @@ CASES: dict[str, Case] = {
         order=[("pass", "planning.plans.lock_for"), ("app", END), ("pass", END)],
         then=both(deferred("planned"), keeps_the_apps_times),
     ),
+    "an instance that the app touches after the reading is not deleted": Case(
+        given=ended,
+        who={
+            "pass": passes(BEFORE, "planned"),
+            "app": writes("UPDATE session_instance SET comments = 'x' WHERE session_instance_id = %(planned)s"),
+        },
+        order=[("pass", "planning.plans.lock_for"), ("app", END), ("pass", END)],
+        then=both(deferred("planned"), has(1)),
+    ),
     # Rows that the app holds
     "a pass does not wait to give times to an instance that the app holds": Case(
         given=retimed,
