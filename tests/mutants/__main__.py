@@ -55,6 +55,7 @@ def main() -> int:
     parser.add_argument("--again", action="store_true", help="run the survivors once more, but not the explained ones")
     parser.add_argument("--sample", type=int, help="of those that are left so many, drawn with --seed")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, help="how long the tests for one mutant may take without it")
     parser.add_argument("--report", action="store_true", help="run nothing")
     options = parser.parse_args()
 
@@ -76,7 +77,14 @@ def main() -> int:
         if options.sample and options.sample < len(left):
             drawn = {*random.Random(options.seed).sample(range(len(left)), options.sample)}
             left = [mutant for place, mutant in enumerate(left) if place in drawn]
-        run(ROOT, [(mutant, tests_of(mutant.module)) for mutant in left], options.jobs, done, with_server)
+        run(
+            ROOT,
+            [(mutant, tests_of(mutant.module)) for mutant in left],
+            options.jobs,
+            done,
+            with_server,
+            longest=options.seconds,
+        )
     except FailsUnchanged as error:
         say(str(error))
         status = 1

@@ -4,15 +4,13 @@ import itertools
 import json
 import multiprocessing
 import os
-import re
 import shutil
-import signal
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby
@@ -23,19 +21,20 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.mutants.forks import Order, Warm
 from tests.mutants.operators import Mutant
-from tests.mutants.selection import Chooser, Recorded, Recorder, chosen, recorded
+from tests.mutants.selection import Recorded, chosen, recorded
+from tests.mutants.table import closest_test
 
 NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__")
 # Not those that measure time: beside others they fail by themselves. The hanging mutant of a wait fails soon.
 PYTEST = ("-x", "-q", "-p", "no:cacheprovider", "-m", "not alone", "-o", "timeout=40")
-PASSED, NO_TESTS = 0, 5
-LONGEST_RUNS = 3  # times the time that the same tests take without a mutant
-LEAST_SECONDS = 45.0
+LONGEST_SECONDS = 300.0
+# To make a database takes a fortieth of the time where no file goes to a disk.
+IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 # What most tests import is imported once, and each run is a fork.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["alembic", "flask_wtf", "icalendar", "psycopg2", "pydantic_settings", "sqlalchemy.orm"])
-FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,34 +66,39 @@ class Copy:
         self._ages = itertools.count(1)
         shutil.copytree(root, self._root, ignore=NOT_COPIED)
 
-    def record(self, tests: Sequence[str]) -> Recorded | str:
-        """Run these tests without a mutant; return what they run, or what failed first."""
-        killed_by = self.run(tests, plugin=partial(Recorder, self._root, self._record))
-        return killed_by or recorded(self._record)
-
-    def run(
-        self, tests: Sequence[str], seconds: float | None = None, plugin: Callable[[], object] = object
-    ) -> str | None:
-        """Run these tests; return what failed first, None if nothing did. After `seconds` we end them: a failure."""
+    @contextmanager
+    def collected(self, tests: Sequence[str]) -> Iterator[None]:
+        """Within the block all of these tests are collected, by a process that waits for orders."""
         arguments = [*PYTEST, f"--basetemp={self._temporary}", *tests]
+        self._orders, theirs = FORKS.Pipe()
+        plugin = partial(Warm, self._root, self._record, theirs)
         started = (self._root, arguments, plugin, self._environment, self._output)
-        process = FORKS.Process(target=_run_pytest, args=started)
+        process = FORKS.Process(target=_serve, args=started)
         process.start()
-        process.join(seconds)
-        if process.exitcode is None:
-            assert process.pid
-            with suppress(ProcessLookupError):  # it has not begun its own group yet
-                os.killpg(process.pid, signal.SIGKILL)
-            process.kill()
+        theirs.close()
+        try:
+            try:
+                self._orders.recv()
+            except EOFError:
+                raise FailsUnchanged(self._output.read_text(errors="replace")[-500:]) from None
+            yield
+        finally:
+            self._orders.close()
             process.join()
-            return "time limit"
-        if process.exitcode == PASSED:
-            return None
-        if process.exitcode == NO_TESTS:
-            raise FailsUnchanged(f"there are no tests in {', '.join(tests)}")
-        output = self._output.read_text(errors="replace")
-        failed = FAILURE.search(output)
-        return failed[1] if failed else (output.strip().splitlines() or [f"exit status {process.exitcode}"])[-1]
+
+    def record(self) -> Recorded:
+        """Run all tests without a mutant, and return what those run that pass."""
+        failed = self.run(Order())
+        record = recorded(self._record)
+        if not record.seconds:
+            raise FailsUnchanged(f"without a mutant fails {failed}")
+        return record
+
+    def run(self, order: Order) -> str | None:
+        """Return which test failed first, None if none did."""
+        self._orders.send(order)
+        failed: str | None = self._orders.recv()
+        return failed
 
     def source(self, module: str) -> bytes:
         """Return a module as it was copied."""
@@ -114,14 +118,12 @@ class Copy:
             os.utime(path, (age, age))
 
 
-def _run_pytest(
-    root: Path, arguments: list[str], plugin: Callable[[], object], environment: Mapping[str, str], output: Path
+def _serve(
+    root: Path, arguments: list[str], plugin: Callable[[], Warm], environment: Mapping[str, str], output: Path
 ) -> None:
     """Run pytest in this process, which is a fork, as a command in this folder; the project's modules are read anew."""
-    os.setsid()
     os.chdir(root)
     os.environ.update(environment)
-    sys.dont_write_bytecode = False  # to compile everything for each mutant takes longer than most tests
     with output.open("wb") as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
@@ -143,59 +145,59 @@ def run(
     jobs: int,
     done: Callable[[Result], None],
     prepare: Prepare = nothing,
+    *,
+    longest: float | None = None,
 ) -> None:
     """Run its tests on each mutant; call `done` with each result, in one thread at a time.
 
-    Where tests fail without a mutant, their mutants are left out, and at the end it raises `FailsUnchanged`.
+    `longest`: the seconds that the tests for one mutant may take without it.
+
+    Where all tests fail without a mutant, their mutants are left out, and at the end it raises `FailsUnchanged`.
     """
-    with TemporaryDirectory(prefix="mutants-") as directory, ExitStack() as prepared, ThreadPoolExecutor(jobs) as pool:
+    with (
+        TemporaryDirectory(prefix="mutants-", dir=IN_MEMORY) as directory,
+        ExitStack() as prepared,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
+        all_copies: list[Copy] = []
         copies: SimpleQueue[Copy] = SimpleQueue()
         for number in range(jobs):
             place = Path(directory) / str(number)
             place.mkdir()
-            copies.put(Copy(root, place, prepared.enter_context(prepare(place))))
-
-        def in_a_copy(work: Callable[[Copy], Recorded | str | None]) -> Recorded | str | None:
-            copy = copies.get()
-            try:
-                return work(copy)
-            finally:
-                copies.put(copy)
-
-        def record(tests: tuple[str, ...]) -> Recorded | str:
-            """Return what these tests run; or what fails, twice, without a mutant."""
-            first = in_a_copy(lambda copy: copy.record(tests))
-            found = in_a_copy(lambda copy: copy.record(tests)) if isinstance(first, str) else first
-            assert found
-            return found
+            all_copies.append(Copy(root, place, prepared.enter_context(prepare(place))))
+            copies.put(all_copies[-1])
 
         killers: dict[str, list[str]] = defaultdict(list)
 
         def try_one(mutant: Mutant, known: Recorded) -> Result:
-            def work(copy: Copy) -> str | None:
-                tests = chosen(known, mutant, copy.source(mutant.module), killers[mutant.module])
-                seconds = max(LEAST_SECONDS, LONGEST_RUNS * sum(known.seconds[test] for test in tests))
-                files = dict.fromkeys(test.partition("::")[0] for test in tests)
-                with copy.mutated(mutant):
-                    return copy.run([*files], seconds, partial(Chooser, tests))
-
+            copy = copies.get()
             begun = time.monotonic()
-            killed_by = in_a_copy(work)
-            assert not isinstance(killed_by, Recorded)
+            source = copy.source(mutant.module)
+            closest = closest_test(mutant.module)
+            tests = chosen(known, mutant, source, killers[mutant.module], closest=closest, seconds=longest)
+            order = Order(mutant.module, mutant.applied_to(source), tests, LONGEST_SECONDS)
+            try:
+                with copy.mutated(mutant):
+                    killed_by = copy.run(order) if tests else None
+            finally:
+                copies.put(copy)
             if killed_by:
                 killers[mutant.module].append(killed_by)
             return Result(mutant.name, killed_by, round(time.monotonic() - begun, 1))
 
         failures: list[str] = []
         for tests, group in groupby(mutants, key=itemgetter(1)):
-            known = record(tests)
-            if isinstance(known, str):
-                failures.append(known)
-                continue
-            for result in pool.map(lambda each, known=known: try_one(each[0], known), group):
-                done(result)
+            try:
+                with ExitStack() as collected:
+                    for copy in all_copies:
+                        collected.enter_context(copy.collected(tests))
+                    known = all_copies[0].record()
+                    for result in pool.map(lambda each, known=known: try_one(each[0], known), group):
+                        done(result)
+            except FailsUnchanged as error:
+                failures.append(str(error))
     if failures:
-        raise FailsUnchanged(f"without a mutant fails: {', '.join(failures)}")
+        raise FailsUnchanged("; ".join(failures))
 
 
 def read(path: Path) -> dict[str, Result]:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -37,28 +38,35 @@ class Recorder:
     def __init__(self, root: Path, path: Path) -> None:
         self._root, self._path = root, path
         self._seconds: dict[str, float] = {}
+        self.failed: set[str] = set()
         sources = [str(root / package) for package in PRODUCT if (root / package).exists()] or [str(root)]
         self._coverage = Coverage(data_file=None, config_file=False, source=sources)
         self._coverage.start()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        """Note what runs from a test's first fixture to its last."""
+        """Note what runs from a test's first fixture to its last; of the time only what this process computes."""
         _forget_what_is_cached()
         self._coverage.switch_context(item.nodeid)
-        begun = time.monotonic()
+        begun = time.process_time()
         result = yield
-        self._seconds[item.nodeid] = time.monotonic() - begun
+        self._seconds[item.nodeid] = time.process_time() - begun
         self._coverage.switch_context(ON_IMPORT)
         return result
 
-    def pytest_sessionfinish(self) -> None:
-        """Write what was recorded."""
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note what fails."""
+        if report.failed:
+            self.failed.add(report.nodeid)
+
+    def write(self) -> None:
+        """Write what was recorded, without the tests that failed: they tell nothing."""
         self._coverage.stop()
         data = self._coverage.get_data()
         names = {str(Path(name).relative_to(self._root)): name for name in data.measured_files()}
         lines = {module: data.contexts_by_lineno(name) for module, name in names.items()}
-        self._path.write_text(json.dumps([self._seconds, lines]), encoding="utf-8")
+        passed = {test: seconds for test, seconds in self._seconds.items() if test not in self.failed}
+        self._path.write_text(json.dumps([passed, lines]), encoding="utf-8")
 
 
 def _forget_what_is_cached() -> None:
@@ -78,23 +86,21 @@ def recorded(path: Path) -> Recorded:
     return Recorded(seconds, tests)
 
 
-class Chooser:
-    """A plugin of pytest that runs these tests alone, in this order."""
+def chosen(
+    record: Recorded,
+    mutant: Mutant,
+    source: bytes,
+    killers: Iterable[str],
+    *,
+    closest: str = "",
+    seconds: float | None = None,
+) -> list[str]:
+    """Return the tests that may notice a mutant.
 
-    def __init__(self, tests: Sequence[str]) -> None:
-        self._tests = tests
+    First come those that have noticed others of its module most often, then those of the `closest` file.
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Choose."""
-        by_id = {item.nodeid: item for item in items}
-        items[:] = [by_id[test] for test in self._tests if test in by_id]
-
-
-def chosen(record: Recorded, mutant: Mutant, source: bytes, killers: Iterable[str]) -> list[str]:
-    """Return the tests that may notice a mutant: first those that have noticed others of its module most often.
-
-    `killers`: what has noticed them, one each.
+    `killers`: what has noticed others, one each. `seconds`: leave out the long and the last ones, if all
+    take longer than this.
     """
     lines = record.tests.get(mutant.module, {})
     first = mutant.line
@@ -102,9 +108,17 @@ def chosen(record: Recorded, mutant: Mutant, source: bytes, killers: Iterable[st
     found = frozenset[str]().union(*(lines.get(line, frozenset()) for line in range(first, last + 1)))
     if ON_IMPORT in found or not found:
         found = _users(lines, source, first)
-    running = record.seconds.keys() & found if found else record.seconds.keys()
+    running = found.intersection(record.seconds) or frozenset(record.seconds)
+    order = {test: place for place, test in enumerate(record.seconds)}
     often = [test for test, _ in Counter(killers).most_common() if test in running][:FIRST]
-    return [*often, *(test for test in record.seconds if test in running and test not in often)]
+    others = sorted(running.difference(often), key=lambda test: (not test.startswith(closest), order[test]))
+    return _within(seconds, record, [*often, *others]) if seconds else [*often, *others]
+
+
+def _within(seconds: float, record: Recorded, tests: Sequence[str]) -> list[str]:
+    short = [test for test in tests if record.seconds[test] < seconds / 10]
+    until = accumulate(record.seconds[test] for test in short)
+    return [test for test, end in zip(short, until, strict=True) if end <= seconds]
 
 
 def _users(lines: Mapping[int, frozenset[str]], source: bytes, line: int) -> frozenset[str]:

@@ -6,9 +6,10 @@ import pytest
 
 from tests.mutants.__main__ import ROOT, mutants_in
 from tests.mutants.explained import EXPLAINED
+from tests.mutants.forks import Order
 from tests.mutants.operators import Mutant, mutants_of
 from tests.mutants.runner import Copy, FailsUnchanged, Result, read, report, run, write
-from tests.mutants.selection import Recorded, chosen
+from tests.mutants.selection import chosen
 from tests.mutants.table import TESTS_OF
 
 pytestmark = pytest.mark.process
@@ -25,6 +26,9 @@ def test_edges():
     assert not is_open(3, 1, 3)
     assert is_open(2, 1, 3)
 """
+
+
+TEST = "test_module.py::test_edges"
 
 
 @pytest.fixture
@@ -63,14 +67,54 @@ def test_tests_that_fail_without_a_mutant_tell_nothing(project: Path) -> None:
         run_all(project)
 
 
+def ask(project: Path, place: Path, order: Order) -> str | None:
+    copy = Copy(project, place, {})
+    with copy.collected(["test_module.py"]):
+        return copy.run(order)
+
+
 def test_a_mutant_that_hangs_is_ended_and_counts_as_noticed(project: Path, tmp_path: Path) -> None:
-    (project / "test_module.py").write_text("import time\n\ndef test_hangs():\n    time.sleep(60)\n")
-    assert Copy(project, tmp_path, {}).run(("test_module.py",), 1.0) == "time limit"
+    hangs = Order("module.py", b"import time\ndef is_open(*_):\n    time.sleep(60)\n", [TEST], 1.0)
+    assert ask(project, tmp_path, hangs) == "time limit"
 
 
 def test_a_module_that_cannot_be_imported_is_noticed(project: Path, tmp_path: Path) -> None:
-    (project / "module.py").write_text("raise RuntimeError\n")
-    assert Copy(project, tmp_path, {}).run(("test_module.py",)) == "test_module.py"
+    assert ask(project, tmp_path, Order("module.py", b"raise RuntimeError\n", [TEST])) == "RuntimeError: "
+
+
+BUILDS = """\
+from functools import cache
+from module import is_open
+
+OPENS = is_open(2, 1, 3)
+
+class Door:
+    @property
+    def opens(self):
+        return OPENS
+
+@cache
+def opens():
+    return OPENS
+"""
+TESTS_OF_WHAT_IS_BUILT = """\
+from builds import Door, opens
+from module import is_open
+
+def test_builds():
+    assert {}
+"""
+
+
+@pytest.mark.parametrize("part", ["opens()", "Door().opens", "is_open(2, 1, 3)"])
+def test_a_mutant_is_in_what_others_hold_of_a_module_and_in_what_they_built_of_it(
+    project: Path, tmp_path: Path, part: str
+) -> None:
+    (project / "builds.py").write_text(BUILDS)
+    (project / "test_module.py").write_text(TESTS_OF_WHAT_IS_BUILT.format(part))
+    order = Order("module.py", b"def is_open(*_):\n    return False\n", ["test_module.py::test_builds"])
+    assert ask(project, tmp_path, order) == "test_module.py::test_builds"
+    assert ask(project, tmp_path / "again", Order("module.py", MODULE, order.tests)) is None
 
 
 BUILT_ON_IMPORT = b"""\
@@ -115,8 +159,9 @@ def test_a_mutant_is_shown_to_the_tests_that_run_its_line_and_first_to_what_noti
 ) -> None:
     (project / "module.py").write_bytes(BUILT_ON_IMPORT)
     (project / "test_module.py").write_text(TESTS_OF_EACH)
-    record = Copy(project, tmp_path, {}).record(["test_module.py"])
-    assert isinstance(record, Recorded)
+    copy = Copy(project, tmp_path, {})
+    with copy.collected(["test_module.py"]):
+        record = copy.record()
     start = BUILT_ON_IMPORT.index(line.encode())
     number = BUILT_ON_IMPORT[:start].count(b"\n") + 1
     mutant = Mutant("module.py", "", number, start, start + len(line), "")
