@@ -86,16 +86,16 @@ _NAMES = select(MusicSession.session_id, MusicSession.name, MusicSession.city, M
 _LIMIT = bindparam("limit", type_=Integer())
 
 
-def _folded(text: ColumnElement[str]) -> ColumnElement[str]:
+def folded(text: ColumnElement[str]) -> ColumnElement[str]:
     """Return a text without punctuation and case, as an index has the names: "muellers" begins "Mueller's Pub"."""
     of_marks: Iterator[ColumnElement[str]] = (literal_column(each) for each in ("'[[:punct:]]'", "''", "'g'"))
     return func.lower(func.regexp_replace(text, *of_marks))
 
 
-_PREFIX = _folded(bindparam("prefix", type_=Text()))
+_PREFIX = folded(bindparam("prefix", type_=Text()))
 _BY_PATH = _NAMES.where(MusicSession.path == bindparam("path", type_=Text())).limit(_LIMIT)
 _BY_NAME = (
-    _NAMES.where(func.starts_with(_folded(MusicSession.name.expression), _PREFIX), literal_column("''") != _PREFIX)
+    _NAMES.where(func.starts_with(folded(MusicSession.name.expression), _PREFIX), literal_column("''") != _PREFIX)
     .order_by(MusicSession.name, MusicSession.session_id)
     .limit(_LIMIT)
 )

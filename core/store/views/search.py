@@ -2,20 +2,15 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, literal_column, select, text
+from sqlalchemy import ColumnElement, Connection, Text, func, literal, literal_column, select, text
 from sqlalchemy.orm import aliased
 
 from core.models import MusicSession, Person
 from core.store.views.pages import SessionRow, sessions
 from core.store.views.places import Town, in_town
+from core.store.views.readings import folded
 
-
-def _folded(name: Any) -> ColumnElement[str]:
-    """Return a name as it is compared: in lower case, without punctuation. The index of names has this expression."""
-    return func.lower(func.regexp_replace(name, "[[:punct:]]", "", "g"))
-
-
-_NAME = _folded(MusicSession.name)
+_NAME = folded(MusicSession.name.expression)
 # As the index orders: by bytes, whatever the database's collation. SQLAlchemy Core has no USING.
 _BY_NAME: tuple[ColumnElement[Any], ...] = (
     literal_column("lower(regexp_replace(session.name, '[[:punct:]]', '', 'g')) USING ~<~"),
@@ -43,10 +38,10 @@ def _page(
 ) -> list[SessionRow]:
     statement = sessions().where(*conditions).order_by(*_BY_NAME).limit(limit)
     if prefix:
-        statement = statement.where(func.starts_with(_NAME, _folded(prefix)))
+        statement = statement.where(func.starts_with(_NAME, folded(literal(prefix, Text))))
     if after is not None:
         last = aliased(MusicSession)
-        name = select(_folded(last.name)).where(last.session_id == after).scalar_subquery()
+        name = select(folded(last.name.expression)).where(last.session_id == after).scalar_subquery()
         statement = statement.where(
             _NAME.op("~>=~", is_comparison=True)(name),
             _NAME.op("~>~", is_comparison=True)(name) | (MusicSession.session_id > after),
