@@ -30,7 +30,7 @@ from core.db.transaction_settings import clock
 from core.errors import SeisiunError
 from core.migrations import require_schema
 from core.pings import Pinger
-from core.reconcile.log import MISSED, log_dropped, log_result
+from core.reconcile.log import MISSED, log_dropped, log_result, names_for
 from core.rules.flips import EARLY_OPENING
 from core.settings import Settings, load_settings
 from core.store import heartbeats
@@ -148,7 +148,8 @@ def _until_nothing_is_deferred(db: Engine | Connection, look_ahead: timedelta) -
 
 def _log(done: Sweep, connection: Connection, *, dry_run: bool) -> None:
     result = done.result
-    log_result(Cause.SWEEP, result, clock(connection), dry_run=dry_run)
+    names = names_for(connection, result)
+    log_result(Cause.SWEEP, result, clock(connection), names=names, dry_run=dry_run)
     log_dropped(result.dropped)
     log.info(
         "sweep",

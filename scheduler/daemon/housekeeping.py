@@ -8,8 +8,9 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from core.logs import logger
+from core.reconcile.log import named
 from core.reconcile.warm_up import warm_up
-from core.store.views import reports
+from core.store.views import readings, reports
 from scheduler.daemon.agenda import GRACE, Agenda
 
 log = logger(__name__)
@@ -38,10 +39,11 @@ class Housekeeping:
             return
         with self._transaction() as connection:
             holders = reports.holders(connection, GRACE)
+            names = {id_: found.name for id_, found in readings.names_of(connection, deferred).items()}
         pids = ",".join(str(holder.pid) for holder in holders) or "unknown"
         for session_id, seconds in deferred.items():
             self.held_by[session_id] = pids
-            log.warning("deferred", session=session_id, seconds=round(seconds, 1), held_by=pids)
+            log.warning("deferred", **named(session_id, names), seconds=round(seconds, 1), held_by=pids)
 
     def forget(self, session_ids: frozenset[int]) -> None:
         """Forget who held up these sessions: their passes have finished."""

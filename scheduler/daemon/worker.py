@@ -3,7 +3,7 @@
 import gc
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,8 +21,9 @@ from core.migrations import require_schema
 from core.pings import Pinger
 from core.reconcile.ahead import Lead, reconcile_ahead
 from core.reconcile.batches import reconcile
-from core.reconcile.log import log_dropped, log_result
-from core.reconcile.result import PassOptions
+from core.reconcile.log import NAMELESS, log_dropped, log_result, names_for
+from core.reconcile.result import PassOptions, ReconcileResult
+from core.rules.flips import Cause
 from core.settings import Settings
 from core.store.notify import ACTIVE_CHANGED
 from core.store.queue import requests, retries
@@ -163,7 +164,7 @@ class Worker:
         if result.failed:
             self._await_retry()
         self._timers.add(edge for edge in result.edges if edge <= utc_now() + TIMERS_AHEAD)
-        log_result(task.cause, result, self._heartbeat.database_now, self._housekeeping.held_by)
+        self._log(task.cause, result)
         self._housekeeping.forget(result.sessions - result.deferred)
         self._dropped += result.dropped
         if not self._heartbeat.app_notifies and Reason.REQUEST in task.reasons and result.sessions - result.deferred:
@@ -183,9 +184,16 @@ class Worker:
         )
         if result.flips:
             self._heartbeat.note_pass(tasks.EDGES.cause, result, seconds)
-            log_result(tasks.EDGES.cause, result, self._heartbeat.database_now)
+            self._log(tasks.EDGES.cause, result)
         if result.deferred:
             self._agenda.add(tasks.NOTIFICATIONS)  # a person could not be moved: the pass has requested the session
+
+    def _log(self, cause: Cause, result: ReconcileResult) -> None:
+        now, names = self._heartbeat.database_now, NAMELESS
+        if result.flips or result.unreadable or result.failed:
+            with suppress(DBAPIError), self._transaction() as connection:  # a line without names says enough
+                names = names_for(connection, result)
+        log_result(cause, result, now, self._housekeeping.held_by, names=names)
 
     def _tell_pages(self) -> None:
         """Tell the pages to read everything after a batch of requests: no edit and no hook has told them."""

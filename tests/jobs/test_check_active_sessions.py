@@ -41,6 +41,7 @@ def test_it_runs_as_a_plain_script(
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert causes(app, session_id) == [(True, "sweep")]
     assert "event=flip" in done.stderr
+    assert f' session={session_id} name="The Cobblestone" active=true ' in done.stderr
     assert "event=sweep activated=1 deactivated=0 planned=1" in done.stderr
 
 
@@ -137,7 +138,9 @@ def test_p6_what_cannot_be_read_is_a_warning_and_holds_up_nobody(database_url: s
 
     assert done.returncode == 0, done.stderr
     warnings = [line.split(" event=")[1] for line in done.stderr.splitlines() if "level=warning" in line]
-    assert [line.split(" error=")[0] for line in warnings] == [f"unreadable session={id_}" for id_ in (text, zone)]
+    assert [line.split(" error=")[0] for line in warnings] == [
+        f'unreadable session={id_} name="The Cobblestone"' for id_ in (text, zone)
+    ]
     assert active_of(app, readable)
     assert plan_of(app, text)["error"]
     assert requests(app) == []

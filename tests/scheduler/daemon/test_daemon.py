@@ -206,6 +206,8 @@ def test_an_edit_that_comes_to_cover_now_opens_at_once(  # noqa: PLR0917 -- the 
     assert causes(shared_app, session_id) == [(True, "notify")]
     who = value(shared_app, "SELECT daemon FROM activation_log WHERE session_id = %s", session_id)
     assert who == f"{socket.gethostname()}:{shared_daemon.pid}"
+    line = f' instance={instance_id} session={session_id} name="The Cobblestone" active=true cause=notify '
+    eventually(lambda: line in shared_daemon.log, "its flip is logged, with its name")
 
 
 @BOTH

@@ -135,6 +135,7 @@ def test_it_waits_for_a_row_and_reports_who_holds_it(daemons: Daemons, database_
         execute(holding, "SELECT 1 FROM session_instance WHERE session_instance_id = %s FOR UPDATE", held_instance)
         eventually(lambda: on(app, free), "the other one is on")
         daemon.wait_for("deferred")
+        assert f'session={held} name="The Cobblestone" ' in daemon.events("deferred")[0]
         assert f"held_by={holding.info.backend_pid}" in daemon.events("deferred")[0]
         assert on(app, held) is None
 
