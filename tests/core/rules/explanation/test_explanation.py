@@ -183,6 +183,14 @@ EQUAL = session(row(1, "2026-12-01", "19:00", "22:00"), row(2, "2026-12-01", "19
             "Not on: it has no window, because the session cannot be read: 'Mars' is not a known time zone",
         ),
         (
+            reading(session(tonight(), timezone="Mars")),
+            None,
+            None,
+            Why.UNREADABLE,
+            False,
+            "Not on: it has no window, because the session cannot be read: 'Mars' is not a known time zone",
+        ),
+        (
             reading(session(recurrence="most Tuesdays")),
             None,
             None,
