@@ -66,6 +66,7 @@ ADDRESSES: tuple[tuple[str, str, Callable[..., Any], list[str]], ...] = (
     ("/zone", "keep_zone", now.keep_zone, WRITE),
     ("/me", "me", me.page, READ),
     ("/sessions", "sessions", search.page, READ),
+    ("/sessions.ics", "town_calendar", calendar.town_feed, READ),
     (f"/instances/{INSTANCE}", "instance", instances.page, READ),
     (f"/instances/{INSTANCE}/say", "say", instances.say, WRITE),
     (f"/instances/{INSTANCE}/leave", "leave", instances.go, WRITE),

@@ -164,18 +164,27 @@ def town_key(city: str | None, state: str | None, country: str | None) -> str:
     return "/".join((part or "").strip().casefold() for part in (country, state, city))
 
 
+def town_of(address: Mapping[str, str]) -> Town | None:
+    """Return the town that an address names; None if it names none."""
+    city, state, country = (_named(address, name) for name in ("city", "state", "country"))
+    return Town(city, state, country) if city else None
+
+
 def parts_of(connection: Connection, address: Mapping[str, str], person_id: int | None) -> Parts:
     """Return the parts of the board at an address that names a town, a country or neither.
 
     Everywhere begins with the town of the person who is signed in.
     """
-    city, state, country = (address.get(name, "")[:LONGEST_TEXT].strip() for name in ("city", "state", "country"))
-    if city:
-        return (Part(Town(city, state, country)),)
-    if country:
+    if town := town_of(address):
+        return (Part(town),)
+    if country := _named(address, "country"):
         return (Part(country=country),)
     home = search.town_of(connection, person_id) if person_id else None
     return (Part(home), EVERYWHERE) if home else (EVERYWHERE,)
+
+
+def _named(address: Mapping[str, str], name: str) -> str:
+    return address.get(name, "")[:LONGEST_TEXT].strip()
 
 
 # Reading

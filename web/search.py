@@ -14,7 +14,7 @@ from core.store.views import search
 from core.store.views.pages import SessionRow
 from core.store.views.places import Town
 from core.timezones import to_local
-from web import board, dates, words
+from web import board, calendar, dates, words
 from web.board import LONGEST_TEXT
 from web.dates import Date
 from web.host import transaction, viewer
@@ -72,6 +72,7 @@ def page() -> str:
     return render_template(
         "seisiun/sessions.html",
         asked=asked,
+        feed=calendar.links(f"{url_for('.town_calendar')}?{words.town_query(asked.town)}") if asked.town else None,
         longest=LONGEST_TEXT,
         board=snapshot and board.one_board(current_app, snapshot if person_id else snapshot.public(), parts),
         poll_seconds=POLL_SECONDS,
@@ -83,13 +84,11 @@ def page() -> str:
 
 def _asked() -> Asked:
     text, day, after = (request.args.get(name, "").strip() for name in ("q", "day", "after"))
-    city, state, country = (request.args.get(name, "")[:LONGEST_TEXT].strip() for name in ("city", "state", "country"))
     try:
         wanted = date.fromisoformat(day) if day else None
     except ValueError:
         abort(400, f"The day is {day[:40]!r}; give a date such as 2026-11-26.")
-    town = Town(city, state, country) if city else None
-    return Asked(text[:LONGEST_TEXT], town, wanted, int(after) if is_id(after) else None)
+    return Asked(text[:LONGEST_TEXT], board.town_of(request.args), wanted, int(after) if is_id(after) else None)
 
 
 def _today(now: datetime) -> date:

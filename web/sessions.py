@@ -12,7 +12,7 @@ from core.db.transaction_settings import clock
 from core.errors import NoSuchOccurrence
 from core.hooks import ATTENDANCES
 from core.store.views import pages
-from web import dates, words
+from web import calendar, dates, words
 from web.host import notice, require_person, require_session, transaction, viewer
 
 MOST_DATES = 10
@@ -30,6 +30,7 @@ def page(session_id: int) -> str:
     return render_template(
         "seisiun/session.html",
         session=session,
+        feed=calendar.links(url_for(".calendar", session_id=session_id)),
         pattern=words.pattern(recurrence) if recurrence else None,
         upcoming=upcoming,
         said=said,

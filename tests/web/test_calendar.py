@@ -1,12 +1,16 @@
 """The feed that calendar programs subscribe to, read back with the library that they use."""
 
 import json
+import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
 import pytest
+from flask import Flask
 from icalendar import Calendar, Component
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
@@ -83,12 +87,70 @@ def test_uids_are_stable_when_rows_are_made_moved_and_cancelled(
     data.change_instance(app, instance_id, start_time="20:00", **changes)
     reconcile(database_url)
     after = events(browser().get(path))
-    [cancelled] = [event for event in after.values() if event["status"] == "CANCELLED"]
+    [cancelled] = [event for event in after.values() if str(event["summary"]) == "Cancelled: The Cobblestone"]
     assert set(after) == set(before)
-    assert str(cancelled["summary"]) == "Cancelled: The Cobblestone"
+    assert (cancelled["status"], cancelled["transp"]) == ("CONFIRMED", "TRANSPARENT"), "programs hide CANCELLED"
+    assert {str(event["transp"]) for event in after.values() if event is not cancelled} == {"OPAQUE"}
     assert cancelled.decoded("dtstart").hour == 20
     assert str(cancelled["description"]) == "A wedding\nNo room; next week again"
     assert "url" not in cancelled, "the app has not said where the public reaches it"
+
+
+def test_an_evening_that_no_longer_fits_the_pattern_says_so(app: Connection, browser: Open, database_url: str) -> None:
+    session_id = weekly(app)
+    path = f"/sessions/{session_id}.ics"
+    start = max(event.decoded("dtstart") for event in events(browser().get(path)).values()).replace(tzinfo=None)
+    visitor = browser().be(data.add_person(app))
+    visitor.post(f"/sessions/{session_id}/dates", attendance="yes", start=start.isoformat())
+    data.change_session(app, session_id, recurrence=None)
+    reconcile(database_url)
+
+    [lost] = events(browser().get(path)).values()
+
+    assert (str(lost["summary"]), lost["transp"]) == ("Does not take place: The Cobblestone", "TRANSPARENT")
+    on_day = browser().get(f"/sessions?day={start.date()}")
+    assert all("<strong>does not take place</strong>" in page for page in (on_day, visitor.get("/me")))
+
+
+def test_a_towns_feed_has_the_next_month_of_its_sessions(app: Connection, browser: Open) -> None:
+    first, second, elsewhere = weekly(app), weekly(app, "America/New_York"), weekly(app)
+    data.change_session(app, second, name="Hughes'")
+    data.change_session(app, elsewhere, city="Cork")
+    data.add_session(app, timezone=None, city="Dublin", country="Ireland")
+    path = "/sessions.ics?city=dublin&country=ireland"
+
+    answer = browser().client.get(path)
+    found = events(answer.text)
+
+    assert {str(event["summary"]) for event in found.values()} == {"The Cobblestone", "Hughes'"}
+    assert {uid.rpartition("-")[0] for uid in found} == {f"session-{first}", f"session-{second}"}
+    assert 8 <= len(found) <= 12
+    assert {str(zone["tzid"]) for zone in Calendar.from_ical(answer.text).walk("VTIMEZONE")} == {
+        "Europe/Dublin", "America/New_York"
+    }  # fmt: skip
+    assert set(found) <= set(events(browser().get(f"/sessions/{first}.ics"))) | set(
+        events(browser().get(f"/sessions/{second}.ics"))
+    ), "the same evening has the same UID in both feeds"
+    assert browser().client.get(path, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+    assert "names no town" in browser().get("/sessions.ics", 400)
+    assert events(browser().get("/sessions.ics?city=Nowhere")) == {}
+
+
+def test_links_for_calendar_programs_need_the_sites_address(app: Connection, browser: Open, pages: Flask) -> None:
+    session_id = weekly(app)
+    places = (f"/sessions/{session_id}", "/sessions?city=Dublin&country=Ireland")
+    feeds = (f"/sessions/{session_id}.ics", "/sessions.ics?city=Dublin&amp;country=Ireland")
+    for page, feed in zip(places, feeds, strict=True):
+        assert f'<a href="{feed}">Subscribe in your calendar</a>' in browser().get(page)
+        assert "webcal:" not in browser().get(page)
+
+    pages.extensions["seisiun"] = replace(pages.extensions["seisiun"], site_url="https://tunes.example")
+
+    for page, feed in zip(places, feeds, strict=True):
+        shown = browser().get(page)
+        assert f'<a href="webcal://tunes.example{feed}">Subscribe in your calendar</a>' in shown
+        [google] = re.findall(r'"https://calendar.google.com/calendar/render\?cid=([^"]+)"', shown)
+        assert unquote(google) == f"webcal://tunes.example{feed}".replace("&amp;", "&")
 
 
 @pytest.mark.parametrize("zone", ZONES)
