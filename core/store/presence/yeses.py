@@ -85,7 +85,6 @@ def _live_windows_of_check_in() -> LateralFromClause:
     return (
         select(window.session_id, window.opens_at, window.closes_at, window.starts_at, window.phase)
         .where(of_it, window.phase != "over")
-        .correlate(SessionInstancePerson)
         .offset(literal(0))
         .lateral("live")
     )

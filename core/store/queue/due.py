@@ -190,8 +190,8 @@ def _bits_and_windows_that_disagree(at: ColumnElement[datetime]) -> list[Select[
     """
     window, active = ActivationWindow, ActiveInstance
     same = active.session_instance_id == window.session_instance_id
-    on = select(literal(1)).where(same).correlate(window).offset(literal(0)).exists()
-    wanted = select(literal(1)).where(same, is_open(window)).correlate(active).offset(literal(0)).exists()
+    on = select(literal(1)).where(same).offset(literal(0)).exists()
+    wanted = select(literal(1)).where(same, is_open(window)).offset(literal(0)).exists()
     return [
         _oldest(at, window.session_id, window.opens_at, window.phase == "open", ~on),
         _oldest(at, active.session_id, active.session_id, ~wanted),

@@ -30,7 +30,7 @@ _LOCK_PLANS = {
     wait: select(SessionPlan.session_id)
     .where(is_in(SessionPlan.session_id))
     .order_by(SessionPlan.session_id)
-    .with_for_update(key_share=True, skip_locked=not wait)
+    .with_for_update(skip_locked=not wait)
     for wait in (False, True)
 }
 

@@ -92,7 +92,7 @@ _RETRY_ALIKE = (
         SessionPlan.session_id.in_(
             select(SessionPlan.session_id)
             .where(SessionPlan.retry_at.is_not(None), SessionPlan.error == func.any(array("errors", Text())))
-            .with_for_update(key_share=True, skip_locked=True)
+            .with_for_update(skip_locked=True)
         )
     )
     .values(retry_at=None)

@@ -15,7 +15,10 @@ from sqlalchemy import Engine, event
 
 from core.active_session_manager import ReconcileResult, update_active_sessions
 from core.db.transaction_settings import PLANNER_SETTINGS
-from core.reconcile.result import ZONE_VERSION
+from core.reconcile.batches import reconcile
+from core.reconcile.result import ZONE_VERSION, PassOptions
+from core.rules.flips import Cause
+from core.settings import load_settings
 from core.store.queue.due import REQUESTS_EACH, Reason, Search, due_sessions
 from core.store.queue.requests import MOST_DROPPED
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at, senders_to
@@ -406,6 +409,21 @@ def plan_fleet(engine: Engine, app: Connection, size: int) -> float:
 def test_p1_fleet_is_planned_from_nothing_in_one_go(engine: Engine, app: Connection, size: int) -> None:
     took = plan_fleet(engine, app, size)
     print(f"{size} sessions planned in {took:.1f} s")  # noqa: T201 - a figure to quote
+
+
+# Sessions that a notification names
+
+
+def test_a_session_that_a_notification_names_is_planned_without_a_request(engine: Engine, app: Connection) -> None:
+    named, other = add_session(app, TUESDAYS), add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    execute(app, "UPDATE session SET recurrence = NULL")
+    forget_requests(app)  # as if the triggers had been off
+
+    result = reconcile(engine, PassOptions(Cause.TIMER, load_settings(), utc(NOON), notified=frozenset({named})))
+
+    assert result.sessions == {named}
+    assert [spans_of(app, session) for session in (named, other)] == [[], ["01 18:00 - 01 23:00"]]
 
 
 # Nothing starves what comes after it

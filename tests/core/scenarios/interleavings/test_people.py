@@ -24,6 +24,7 @@ from tests.core.scenarios.interleavings.evening import (
     passes,
     play,
     requested,
+    saves,
     says,
     writes,
 )
@@ -190,6 +191,12 @@ CASES: dict[str, Case] = {
         who={"app": HOLDS_ANN, "pass": passes(AT, "second")},
         order=[("app", COMMIT), ("pass", END), ("app", END)],
         then=both(deferred("second"), is_at(None), is_at("second", "Bob")),
+    ),
+    "what a hook opens is requested for somebody whose row the app holds": Case(
+        yeses=[("Ann", "second", LONG_AGO)],
+        who={"app": HOLDS_ANN, "pass": saves("second", "SELECT", AT)},
+        order=[("app", COMMIT), ("pass", END), ("app", END)],
+        then=both(deferred("second"), is_at(None), requested("second")),
     ),
     "a pass brings somebody to whom the app refers to what it opens": Case(
         yeses=[("Ann", "second", LONG_AGO)],

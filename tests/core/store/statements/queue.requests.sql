@@ -6,7 +6,7 @@ SELECT session_plan.session_id
 FROM session_plan
 WHERE session_plan.session_id = any(CAST(:ids AS BIGINT[]))
 ORDER BY session_plan.session_id
-FOR NO KEY UPDATE SKIP LOCKED;
+FOR UPDATE SKIP LOCKED;
 
 
 -- queue.requests.lock_plans: waiting
@@ -14,7 +14,7 @@ SELECT session_plan.session_id
 FROM session_plan
 WHERE session_plan.session_id = any(CAST(:ids AS BIGINT[]))
 ORDER BY session_plan.session_id
-FOR NO KEY UPDATE;
+FOR UPDATE;
 
 
 -- queue.requests.existing

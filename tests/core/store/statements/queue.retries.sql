@@ -54,7 +54,7 @@ WHERE session_plan.session_id IN (
     SELECT session_plan.session_id
     FROM session_plan
     WHERE session_plan.retry_at IS NOT NULL AND session_plan.error = any(CAST(:errors AS TEXT[]))
-    FOR NO KEY UPDATE SKIP LOCKED
+    FOR UPDATE SKIP LOCKED
 );
 
 
