@@ -17,9 +17,9 @@ from core.active_session_manager import ReconcileResult, update_active_sessions
 from core.db.transaction_settings import PLANNER_SETTINGS
 from core.reconcile.batches import reconcile
 from core.reconcile.result import ZONE_VERSION, PassOptions
-from core.rules.flips import Cause
+from core.rules.flips import TOLERATED, Cause
 from core.settings import load_settings
-from core.store.queue.due import REQUESTS_EACH, Reason, Search, due_sessions
+from core.store.queue.due import REQUESTS_EACH, DueSession, Reason, Search, due_sessions
 from core.store.queue.requests import MOST_DROPPED
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at, senders_to
 from tests.core.rules.planner_model import recurring, utc, weekly
@@ -127,6 +127,7 @@ def a_request_for_nothing(engine: Engine, app: Connection) -> str:
     return NOON
 
 
+SEARCHES = ["transaction_settings._set_local", "due.due_sessions", "requests.lock_plans"]
 FLIPS = "instances._locked {} flips._flip flips._write_phases {} transactions._send"
 PLANS = "snapshots.snapshots snapshots._instances snapshots._skipped activation_windows.stored {} plans._note_planned"
 MAKES = (
@@ -161,8 +162,19 @@ def test_l3_pass_sends_only_the_statements_that_it_needs(
     with senders_to(engine) as senders:
         reconcile_at(engine, at, rounds=1)
 
-    begin = ["transaction_settings._set_local", "due.due_sessions", "requests.lock_plans", "requests.plan_states"]
-    assert senders == [*begin, *statements.split()]
+    assert senders == [*SEARCHES, "requests.plan_states", *statements.split()]
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l3_pass_whose_plans_another_holds_asks_only_whether_the_sessions_exist(
+    engine: Engine, app: Connection
+) -> None:
+    at = an_opening(engine, app)
+    execute(app, "BEGIN; SELECT FROM session_plan FOR UPDATE")
+    with senders_to(engine) as senders:
+        reconcile_at(engine, at, rounds=1)
+
+    assert senders == [*SEARCHES, "requests.existing"]
 
 
 @pytest.mark.usefixtures("database_of_its_own")
@@ -261,6 +273,26 @@ def test_l2_look_ahead_opens_early_and_a_pass_at_the_present_keeps_it(
         assert (active_of(app, session) is not None) is is_on
 
     assert len(flips_of(app, session)) == is_on
+
+
+def test_l2_what_opened_as_early_as_is_tolerated_is_not_found_again(engine: Engine, app: Connection) -> None:
+    add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    reconcile_at(engine, utc(OPENS) - TOLERATED, look_ahead=TOLERATED)
+
+    assert reconcile_at(engine, utc(OPENS) - TOLERATED) == ReconcileResult()
+
+
+@pytest.mark.parametrize(("back", "is_on"), [(TOLERATED, False), (TOLERATED + timedelta(seconds=1), True)])
+def test_l2_clock_that_is_set_back_by_a_minute_reopens_nothing(
+    engine: Engine, app: Connection, back: timedelta, *, is_on: bool
+) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, DURING)
+    reconcile_at(engine, CLOSES)
+    reconcile_at(engine, utc(CLOSES) - back)
+
+    assert (active_of(app, session) is not None) is is_on
 
 
 def test_l2_look_ahead_closes_nothing_early(engine: Engine, app: Connection) -> None:
@@ -429,18 +461,22 @@ def test_a_session_that_a_notification_names_is_planned_without_a_request(engine
 # Nothing starves what comes after it
 
 
-def requested(engine: Engine, limit: int) -> list[int]:
-    """Return the sessions that a search for requests finds."""
+def due(engine: Engine, limit: int, *reasons: Reason, at: str | None = None) -> list[DueSession]:
+    """Return what a search for these reasons finds."""
     with engine.connect() as connection:
-        found = due_sessions(
+        return due_sessions(
             connection,
-            Search(frozenset({Reason.REQUEST})),
-            now=None,
+            Search(frozenset(reasons)),
+            now=utc(at) if at else None,
             look_ahead=timedelta(0),
             zone_version=ZONE_VERSION,
             limit=limit,
         )
-    return [session.session_id for session in found]
+
+
+def requested(engine: Engine, limit: int) -> list[int]:
+    """Return the sessions that a search for requests finds."""
+    return [session.session_id for session in due(engine, limit, Reason.REQUEST)]
 
 
 def request_each(app: Connection, session_ids: list[int]) -> None:
@@ -454,6 +490,51 @@ def test_a_search_finds_the_oldest_and_the_newest_requests(engine: Engine, app: 
 
     assert set(requested(engine, 4)) == {*sessions[:2], *sessions[-2:]}
     assert set(requested(engine, 20)) == {*sessions}
+
+
+def test_a_search_finds_the_newest_request_behind_more_than_it_reads(engine: Engine, app: Connection) -> None:
+    sessions = [add_session(app) for _ in range(2 * REQUESTS_EACH + 5)]
+    forget_requests(app)
+    request_each(app, sessions)
+
+    assert set(requested(engine, 2)) == {sessions[0], sessions[-1]}
+
+
+@pytest.mark.parametrize("at", ["2026-12-01 20:00", "2026-12-02 02:00"], ids=["openings", "closings"])
+def test_a_search_finds_the_oldest_and_the_newest_edges(engine: Engine, app: Connection, at: str) -> None:
+    hours = [(f"18:{minute}", f"23:{minute}") for minute in range(10, 19)]
+    sessions = [add_session(app, recurring(weekly("tuesday", *each))) for each in hours]
+    reconcile_at(engine, NOON)
+    if at > DURING:
+        reconcile_at(engine, DURING)
+
+    found = due(engine, 4, Reason.EDGE, at=at)
+
+    assert {session.session_id for session in found} == {*sessions[:2], *sessions[-2:]}
+
+
+def test_a_session_that_is_due_for_two_reasons_has_the_more_urgent_one(engine: Engine, app: Connection) -> None:
+    first, second = add_session(app, TUESDAYS), add_session(app, recurring(weekly("tuesday", "20:30", "22:00")))
+    reconcile_at(engine, NOON)
+    request_each(app, [second, first])
+
+    found = due(engine, 2, Reason.EDGE, Reason.REQUEST, at=OPENS)
+
+    assert found == [DueSession(first, Reason.EDGE), DueSession(second, Reason.REQUEST)]
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_a_search_reads_no_more_than_it_needs(engine: Engine, app: Connection) -> None:
+    sessions = [add_session(app, TUESDAYS) for _ in range(4 * REQUESTS_EACH)]
+    reconcile_at(engine, NOON)
+    request_each(app, sessions)
+    with statements_of(engine) as sent:
+        assert len(due(engine, 1, Reason.EDGE, Reason.REQUEST, at=OPENS)) == 1
+    [(search, parameters)] = sent
+    [[[plan]]] = execute_named(app, f"EXPLAIN (ANALYZE, FORMAT JSON) {search}", parameters)
+
+    limits = [node["Actual Rows"] for node in nodes(plan["Plan"]) if node["Node Type"] == "Limit"]
+    assert sorted(limits) == [0, 0, 0, 1, 1, 1, 1, REQUESTS_EACH, REQUESTS_EACH]
 
 
 def test_a_search_looks_past_a_session_with_many_requests(engine: Engine, app: Connection) -> None:
