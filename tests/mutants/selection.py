@@ -97,7 +97,8 @@ def chosen(
 ) -> list[str]:
     """Return the tests that may notice a mutant.
 
-    First come those that have noticed others of its module most often, then those of the `closest` file.
+    First come those that have noticed others of its module most often, then those of the row's first file and of the
+    `closest` one.
 
     `killers`: what has noticed others, one each. `seconds`: leave out the long and the last ones, if all
     take longer than this.
@@ -111,7 +112,9 @@ def chosen(
     running = found.intersection(record.seconds) or frozenset(record.seconds)
     order = {test: place for place, test in enumerate(record.seconds)}
     often = [test for test, _ in Counter(killers).most_common() if test in running][:FIRST]
-    others = sorted(running.difference(often), key=lambda test: (not test.startswith(closest), order[test]))
+    first_file = next(iter(record.seconds)).partition("::")[0]
+    close = (first_file, closest or first_file)
+    others = sorted(running.difference(often), key=lambda test: (not test.startswith(close), order[test]))
     return _within(seconds, record, [*often, *others]) if seconds else [*often, *others]
 
 

@@ -10,6 +10,7 @@ from tests.test_mirror import COVERED_BY
 
 HOOKS = ("tests/core/hooks", "tests/core/active_session_manager/test_app_transactions.py")
 PASS = (
+    "tests/core/reconcile/test_steps.py",
     "tests/core/scenarios/interleavings",
     "tests/core/reconcile/test_presence.py",
     "tests/core/reconcile/test_presence_two_sessions.py",
