@@ -70,7 +70,6 @@ COVERED_BY = {
     "core/store/planning/plans.py": "core/reconcile/test_chunk.py",
     "core/store/planning/snapshots.py": "core/reconcile/test_chunk.py",
     "core/store/presence/check_ins.py": "core/hooks/test_check_in.py",
-    "core/store/presence/yeses.py": "core/reconcile/test_presence.py",
     "core/store/queue/due.py": "core/reconcile/test_batches.py",
     "core/store/queue/requests.py": "core/reconcile/test_contention.py",
     "core/store/queue/retries.py": "core/reconcile/test_contention.py",

@@ -1,14 +1,15 @@
-"""Who is where: the locks under which it is read."""
+"""Who is where, and whom a plan or an opening concerns; the locks under which that is read."""
 
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
 from core.store.presence import locations
-from tests.data import add_person, execute, value
+from tests.data import add_check_in, add_instance, add_person, add_session, execute, value
 
 
 def test_l1_clock_is_read_once_the_row_is_held(
@@ -29,3 +30,38 @@ def test_l1_clock_is_read_once_the_row_is_held(
 def test_nobody_is_locked_where_there_is_nobody(engine: Engine) -> None:
     with engine.begin() as connection:
         assert locations.lock_waiting(connection, -1) is None
+
+
+def test_a_plan_affects_who_said_yes_since_a_day_and_who_is_there(engine: Engine, app: Connection) -> None:
+    session, other = add_session(app), add_session(app)
+    past, tonight = (add_instance(app, session, day) for day in ("2026-11-30", "2026-12-01"))
+    elsewhere = add_instance(app, other, "2026-12-01")
+    execute(app, "UPDATE session_instance SET active = true WHERE date = '2026-12-01'")
+    said_yes, said_maybe, came, is_there, is_elsewhere = (add_person(app) for _ in range(5))
+    add_check_in(app, tonight, said_yes)
+    add_check_in(app, tonight, said_maybe, "maybe")
+    add_check_in(app, past, came)
+    add_check_in(app, elsewhere, is_elsewhere)
+    for person, instance in ((is_there, tonight), (is_elsewhere, elsewhere)):
+        execute(app, "UPDATE person SET active_session_instance_id = %s WHERE person_id = %s", instance, person)
+
+    with engine.connect() as connection:
+        affected = locations.affected_by(connection, [session], date(2026, 12, 1))
+
+    assert affected == {(said_yes, session), (is_there, session)}
+
+
+def test_who_said_yes_to_an_opening_is_locked_or_named_as_held(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    session, other = add_session(app), db_connect()
+    first, second, third = (add_instance(app, session, f"2026-12-0{day}") for day in (1, 2, 3))
+    free, held, maybe, elsewhere = (add_person(app) for _ in range(4))
+    add_check_in(app, first, free)
+    add_check_in(app, first, maybe, "maybe")
+    add_check_in(app, second, held)
+    add_check_in(app, third, elsewhere)
+    execute(other, "SELECT FROM person WHERE person_id = %s FOR UPDATE", held)
+
+    with engine.begin() as connection:
+        assert locations.lock_who_said_yes(connection, [first, second]) == ({free}, {second})
