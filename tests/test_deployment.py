@@ -98,6 +98,34 @@ def test_every_requirement_is_bounded(name: str) -> None:
     assert [package for package, accepted in requirements(name).items() if not BOUNDED.fullmatch(accepted)] == []
 
 
+# Three nodes of Patroni
+
+
+HA = ROOT / "deploy" / "ha"
+PATRONI: dict[str, Any] = yaml.safe_load((HA / "patroni.yml").read_text())
+
+
+def test_patroni_accepts_these_times() -> None:
+    dcs = PATRONI["bootstrap"]["dcs"]
+
+    assert dcs["ttl"] >= 20
+    assert dcs["loop_wait"] + 2 * dcs["retry_timeout"] <= dcs["ttl"]
+
+
+def test_the_files_name_the_same_three_nodes() -> None:
+    node = dict(re.findall(r"^(\w+)=(.*)$", (HA / "node.env").read_text(), re.MULTILINE))
+    behind = dict(re.findall(r"server (\w+) ([\d.]+):5432 check port 8008", (HA / "haproxy.cfg").read_text()))
+
+    assert dict(re.findall(r"(\w+)=http://([\d.]+):2380", node["ETCD_INITIAL_CLUSTER"])) == behind
+    assert node["PATRONI_ETCD3_HOSTS"] == ",".join(f"{host}:2379" for host in behind.values())
+    assert node["PATRONI_POSTGRESQL_CONNECT_ADDRESS"] == f"{behind[node['PATRONI_NAME']]}:5432"
+    assert len(behind) == 3
+
+
+def test_no_password_is_stated() -> None:
+    assert re.findall(r"PASSWORD=(\S+)", (HA / "node.env").read_text()) == []
+
+
 # The extras of the distribution
 
 
