@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from core.active_session_manager import active_instances, whereabouts, who_is_here
 from core.db.embedded import EmbeddedPostgres, connect_or_start
+from core.explain import explain_instance
 from core.migrations import migrate
 from tests.commands import run
 from tests.data import connected, execute, value
@@ -90,6 +92,15 @@ def problems(url: str) -> list[str]:
     return found
 
 
+def read_by_calls(db: Connection) -> int:
+    """Ask the calls that only read for the one session that is on; they answer on a standby too."""
+    [place] = active_instances(db)
+    assert who_is_here(db, place.session_instance_id).here == ()
+    assert whereabouts(db, person_id=1) is None
+    assert explain_instance(db, place.session_instance_id).session_id == place.session_id
+    return place.session_id
+
+
 def test_on_a_standby_it_deactivates_nothing_says_so_and_goes_on_when_it_is_promoted(
     daemons: Daemons, primary: EmbeddedPostgres, standby: EmbeddedPostgres
 ) -> None:
@@ -108,6 +119,7 @@ def test_on_a_standby_it_deactivates_nothing_says_so_and_goes_on_when_it_is_prom
 
     with connected(standby.url) as app:
         assert on(app, session_id)
+        assert read_by_calls(app) == session_id
         assert "read-only transaction" in daemon.events("database_refused")[0]
         status = run("-m", "scheduler", "status", "--json", settings={"DATABASE_URL": standby.url})
         assert status.returncode == 1
