@@ -262,14 +262,10 @@ def test_l3_hook_sends_only_the_statements_that_it_needs(engine: Engine, app: Co
     with engine.begin() as connection, senders_to(engine) as senders:
         session_saved(connection, session, now=utc(NOON))
 
-    savepoint, ours, theirs = (
-        "hooks._or_none",
-        "transaction_settings.temporary_settings",
-        "transaction_settings._set_local",
-    )
+    savepoint = "transaction_settings.savepoint"
     plan = "snapshots.snapshots snapshots._instances snapshots._skipped activation_windows.stored plans._note_planned"
     work = ["requests.lock_plans", "requests.plan_states", *plan.split(), "flips.states", "locations.affected_by"]
-    assert senders == [savepoint, ours, *work, theirs, savepoint]
+    assert senders == [savepoint, *work, savepoint]
 
 
 # Never the app's failure

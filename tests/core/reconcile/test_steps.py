@@ -53,8 +53,10 @@ def a_request_for_nothing(engine: Engine, app: Connection) -> str:
     return NOON
 
 
-SEARCHES = ["transaction_settings._set_local", "due.due_sessions", "requests.lock_plans"]
-FLIPS = "instances._locked {} flips._flip flips._write_phases {} transactions._send"
+BEGIN_OR_COMMIT = "transactions._own_transaction"
+SEARCHES = [BEGIN_OR_COMMIT, "due.due_sessions", "requests.lock_plans"]
+FLIPS = "instances._locked {} flips._flip flips._write_phases {}"
+NOTIFIES = ["transactions._send"]
 PLANS = "snapshots.snapshots snapshots._instances snapshots._skipped activation_windows.stored {} plans._note_planned"
 MAKES = (
     "instances._locked "
@@ -88,7 +90,8 @@ def test_l3_pass_sends_only_the_statements_that_it_needs(
     with senders_to(engine) as senders:
         reconcile_at(engine, at, rounds=1)
 
-    assert senders == [*SEARCHES, "requests.plan_states", *statements.split()]
+    told = NOTIFIES if "flips._flip" in statements else []
+    assert senders == [*SEARCHES, "requests.plan_states", *statements.split(), BEGIN_OR_COMMIT, *told]
 
 
 @pytest.mark.usefixtures("database_of_its_own")
@@ -100,4 +103,4 @@ def test_l3_pass_whose_plans_another_holds_asks_only_whether_the_sessions_exist(
     with senders_to(engine) as senders:
         reconcile_at(engine, at, rounds=1)
 
-    assert senders == [*SEARCHES, "requests.existing"]
+    assert senders == [*SEARCHES, "requests.existing", BEGIN_OR_COMMIT]

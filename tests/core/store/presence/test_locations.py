@@ -64,4 +64,4 @@ def test_who_said_yes_to_an_opening_is_locked_or_named_as_held(
     execute(other, "SELECT FROM person WHERE person_id = %s FOR UPDATE", held)
 
     with engine.begin() as connection:
-        assert locations.lock_who_said_yes(connection, [first, second]) == ({free}, {second})
+        assert locations.lock_who_said_yes(connection, [first, second]) == (frozenset({free}), frozenset({second}))
