@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-long test-dist test-faults test-adopt soak mutants bench bench-large check format sql api lock clean
+.PHONY: help setup run test test-fast test-long test-dist test-faults test-adopt test-ha soak mutants bench bench-large check format sql api lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -38,6 +38,9 @@ test-faults: setup ## a long draw of faults: MINUTES=10, and SEED=n to draw the 
 
 test-adopt: setup ## an app in use is taken over and given back, step by step, under traffic: some five minutes
 	$(PY) -m pytest --long tests/adoption
+
+test-ha: setup ## failovers under load on Patroni, etcd and HAProxy, where these are installed: some eight minutes
+	TEST_HA=1 $(PY) -m pytest tests/ha
 
 soak: setup ## faults and a storm of edits for MINUTES=n, and nothing may grow
 	NEMESIS_SOAK_MINUTES=$(or $(MINUTES),60) NEMESIS_SEED=$(SEED) $(PY) -m pytest tests/faults/test_soak.py

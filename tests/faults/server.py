@@ -72,7 +72,7 @@ def make_role(admin: Connection) -> None:
         execute(admin, f"GRANT {rights} ON {table} TO {ROLE}")
 
 
-def until_it_answers(url: str, seconds: float = 30) -> Connection:
+def until_it_answers(url: str, seconds: float = 60) -> Connection:
     """Return a connection, as soon as the server lets us in."""
     deadline = time.monotonic() + seconds
     while True:
