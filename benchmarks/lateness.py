@@ -44,29 +44,29 @@ def lateness(this: Run) -> Result:
         if size == 1:
             for text in (MANY_COUNTS, MANY_STARTS):
                 beside, alone = _beside_edits(this.server, text, 20 if this.quick else EDGES_OF_ONE)
-                result.figures.append(_figure(EDITED + text, 1, beside, alone))
+                result.figures.append(figure(EDITED + text, 1, beside, alone))
     _targets(result)
     return result
 
 
 def _measure(this: Run, result: Result, size: int) -> None:
     rounds = min(ROUNDS.get(size, 2), 20 if this.quick else EDGES_OF_ONE)
-    gap = _gap(this.server, size)
-    product, raw, locked, raw_locked = _alternate(this.server, size, rounds, gap)
+    gap = gap_for(this.server, size)
+    product, raw, locked, raw_locked = alternate(this.server, size, rounds, gap)
     naive = _naive(this.server, size, gap)
     result.figures += [
-        _figure(
+        figure(
             ALL_VISIBLE,
             size,
             [wave_visible.all for wave_visible in product],
             [wave_visible.all for wave_visible in raw],
         ),
-        _figure(NAIVE, size, [wave_visible.all for wave_visible in naive], [wave_visible.all for wave_visible in raw]),
+        figure(NAIVE, size, [wave_visible.all for wave_visible in naive], [wave_visible.all for wave_visible in raw]),
         Figure(LOCKED, size, "ms", Spread.of([locked]), Spread.of([raw_locked])),
     ]
     if size > 1:
         firsts = [wave_visible.first for wave_visible in product], [wave_visible.first for wave_visible in raw]
-        result.figures.append(_figure(FIRST_VISIBLE, size, *firsts))
+        result.figures.append(figure(FIRST_VISIBLE, size, *firsts))
     result.notes += _overlaps(product + raw, size, gap)
 
 
@@ -75,18 +75,19 @@ def _overlaps(wave_visible: Sequence[VisibleAfter], size: int, gap: timedelta) -
     return [f"{size:,} sessions: {late} waves took longer than the time to the next one"] if late else []
 
 
-def _figure(what: str, size: int, product: Sequence[float], floor: Sequence[float]) -> Figure:
+def figure(what: str, size: int, product: Sequence[float], floor: Sequence[float]) -> Figure:
+    """Return a row of the table, in milliseconds; product and floor are in seconds."""
     in_ms = (Spread.of(seconds * 1000 for seconds in measured) for measured in (product, floor))
     return Figure(what, size, "ms", *in_ms)
 
 
-def _alternate(
-    server: Server, size: int, rounds: int, gap: timedelta
+def alternate(
+    server: Server, size: int, rounds: int, gap: timedelta, *, daemons: int = 1
 ) -> tuple[list[VisibleAfter], list[VisibleAfter], float, float]:
-    """Let product and floor open waves in turn, each in a database of its own; and watch the locks of a last wave."""
+    """Let `daemons` and the floor open waves in turn, each in its own database; and watch the locks of a last wave."""
     with ExitStack() as stack:
         urls = [stack.enter_context(server.database()) for _ in range(2)]
-        started = [process.daemon(urls[0]), process.floor_daemon(urls[1])]
+        started = [*(process.daemon(urls[0]) for _ in range(daemons)), process.floor_daemon(urls[1])]
         waves = _open(stack, urls, started, size=size, count=2 * rounds + 2, gap=gap)
         observers = [stack.enter_context(closing(Observer(url))) for url in urls]
         product, raw = _watch_in_turn(observers, waves)
@@ -114,7 +115,7 @@ def _longest_locks(
     return product.longest_ms, raw.longest_ms
 
 
-def _gap(server: Server, size: int) -> timedelta:
+def gap_for(server: Server, size: int) -> timedelta:
     """Return the time between two waves: enough, on a machine as busy as this one now, to be done before the next."""
     with server.database() as url, connected(url) as connection, closing(floor.connection(url)) as raw:
         waves = wave.add(connection, [datetime.now(UTC)] * 3, size)
