@@ -13,7 +13,7 @@ from sqlalchemy import Engine, event
 
 from core.active_session_manager import ReconcileResult
 from core.reconcile.batches import CHUNK
-from core.store.queue.requests import plan_states
+from core.store.queue.requests import MOST_DROPPED, drop_orphaned, plan_states
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import utc
 from tests.data import (
@@ -302,6 +302,13 @@ def test_l6_requests_of_a_session_that_is_gone_are_dropped(engine: Engine, app: 
 
     assert reconcile_at(engine, NOON).deferred == frozenset()
     assert requests(app) == []
+
+
+def test_l6_requests_of_sessions_that_are_gone_are_dropped_in_bounded_numbers(engine: Engine, app: Connection) -> None:
+    ids = "generate_series(1000000, %s)"
+    execute(app, f"INSERT INTO plan_request (session_id) SELECT {ids}", 1_000_000 + MOST_DROPPED)
+    with engine.begin() as connection:
+        assert [drop_orphaned(connection) for _ in range(3)] == [MOST_DROPPED, 1, 0]
 
 
 # Two at once

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.core.scenarios.interleavings.actors import COMMIT, END
+from core.db.transactions import transactions
+from core.store.queue.requests import make_missing_plans
+from tests.core.scenarios.interleavings.actors import BLOCKED, COMMIT, END, Actor
 from tests.core.scenarios.interleavings.evening import (
     AT,
     BEFORE,
@@ -77,6 +79,12 @@ def refer_to(instance: str) -> str:
         "INSERT INTO session_instance_person (session_instance_id, person_id, attendance) "
         f"VALUES (%({instance})s, %(Bob)s, 'maybe')"
     )
+
+
+def makes_plans(evening: Evening, _: Actor) -> None:
+    """A daemon makes the plans of sessions that were written with the triggers off."""
+    with transactions(evening.engine) as begin, begin() as connection:
+        make_missing_plans(connection)
 
 
 CASES: dict[str, Case] = {
@@ -155,6 +163,11 @@ CASES: dict[str, Case] = {
         who={"pass": passes(BEFORE, "through"), "app": writes(WRITE_UNNOTICED.format("true", "through"))},
         order=[("pass", "mirror.settle"), ("app", END), ("pass", END)],
         at=BEFORE,
+    ),
+    "two daemons make one missing plan": Case(
+        given=lambda evening: evening.write("DELETE FROM session_plan WHERE session_id = %(beside_session)s"),
+        who={"one": makes_plans, "two": makes_plans},
+        order=[("one", COMMIT), ("two", BLOCKED), ("one", END), ("two", END)],
     ),
     "two passes drop the requests of one deleted session": Case(
         given=delete_a_session,
