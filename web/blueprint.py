@@ -5,7 +5,7 @@ apply to these addresses only.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,7 +22,6 @@ from core.db import create_engine
 from core.db.transactions import is_disconnected, joined, require_psycopg2
 from core.errors import SeisiunError, SessionBusy
 from core.logs import logger
-from core.store.views import places
 from web import (
     attendance,
     board,
@@ -42,7 +41,7 @@ from web import (
     words,
 )
 from web.host import EXTENSION, CurrentPerson, Host, MayOperate, Organises, host, nobody, notices, viewer
-from web.hub import Boards, Hub, Wanted
+from web.hub import Boards, Hub, Shows
 from web.settings import MOST_BYTES, MOST_STREAMS, MOST_STREAMS_OF_ADDRESS, POLL_SECONDS, RESPONSE_TIMEOUT_SECONDS
 
 log = logger(__name__)
@@ -160,7 +159,7 @@ def create_blueprint(
         hub = Hub(
             url,
             _board_reader(app, engine),
-            lambda at: board.render_you(app, at),
+            lambda you: board.render_you(app, you),
             most_streams=most_streams,
             most_of_address=most_streams_of_address,
         )
@@ -199,19 +198,19 @@ def _engine(url: str) -> Engine:
     )
 
 
-def _board_reader(app: Flask, engine: Engine) -> Callable[[Wanted], Boards]:
-    """Return a function that makes boards of the present moment, outside any request."""
+def _board_reader(app: Flask, engine: Engine) -> Callable[[Collection[Shows]], Boards]:
+    """Return a function that reads what pages show at the present moment, outside any request."""
     members, public = board.Renderer(board.renderer(app)), board.Renderer(board.renderer(app))
 
-    def read(wanted: Wanted) -> Boards:
+    def read(shown: Collection[Shows]) -> Boards:
+        wanted = {shows.parts for shows in shown}
+        people = {shows.person_id for shows in shown if shows.person_id is not None}
+        session_ids = {shows.session_id for shows in shown if shows.session_id is not None}
         with engine.begin() as connection, joined(connection):
-            snapshot = board.read(connection, {part for parts in wanted.boards for part in parts})
-            at = places.places_of(connection, wanted.people)
-        return Boards(
-            members.boards(snapshot, wanted.boards),
-            public.boards(snapshot.public(), wanted.boards),
-            {person_id: at.get(person_id) for person_id in wanted.people},
-        )
+            snapshot = board.read(connection, {part for parts in wanted for part in parts})
+            you = board.read_you(connection, people, snapshot.now)
+            sessions_ = sessions.versions(connection, session_ids, snapshot.now)
+        return Boards(members.boards(snapshot, wanted), public.boards(snapshot.public(), wanted), you, sessions_)
 
     return read
 

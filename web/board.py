@@ -17,11 +17,13 @@ from sqlalchemy import Connection
 from core.active_session_manager import Place
 from core.db.transaction_settings import clock
 from core.settings import load_settings
-from core.store.views import boards, search
+from core.store.views import boards, pages, places, search
 from core.store.views.boards import GroupRow, PeopleRow, WindowRow
+from core.store.views.pages import EveningRow
 from core.store.views.places import Town
 from core.windows import StatedHours, Window
 from web import strips, words
+from web.dates import FARTHEST_ZONE, evening_is_over
 
 MOST_NAMES = 6
 MOST_OPENINGS = 8
@@ -159,6 +161,19 @@ class Board:
         return dict(self.order)
 
 
+@dataclass(frozen=True, slots=True)
+class You:
+    """Where a viewer is, and what they said of evenings that are not over, by date."""
+
+    at: Place | None = None
+    ahead: tuple[EveningRow, ...] = ()
+
+    @property
+    def cancelled(self) -> list[EveningRow]:
+        """The cancelled evenings that they said yes to."""
+        return [one for one in self.ahead if one.instance.is_cancelled and one.attendance == "yes"]
+
+
 def town_key(city: str | None, state: str | None, country: str | None) -> str:
     """Return the key of a town's block; spaces around names and upper or lower case make no difference (A4)."""
     return "/".join((part or "").strip().casefold() for part in (country, state, city))
@@ -194,6 +209,18 @@ def read(connection: Connection, parts: Iterable[Part]) -> Snapshot:
     """Read these parts as they are now."""
     now = clock(connection)
     return Snapshot(now, {part: tuple(_pieces(connection, part, now)) for part in parts})
+
+
+def read_you(connection: Connection, person_ids: Collection[int], now: datetime) -> dict[int, You]:
+    """Read this of each of these people: person id -> you."""
+    at = places.places_of(connection, person_ids)
+    ahead = pages.evenings_ahead(connection, person_ids, (now - FARTHEST_ZONE).date())
+    return {
+        person_id: You(
+            at.get(person_id), tuple(one for one in ahead.get(person_id, ()) if not evening_is_over(one, now))
+        )
+        for person_id in person_ids
+    }
 
 
 def _pieces(connection: Connection, part: Part, now: datetime) -> Iterator[Piece]:
@@ -351,6 +378,6 @@ def renderer(app: Flask) -> Render:
     return lambda template, **values: app.jinja_env.get_template(template).render(words=words.FUNCTIONS, **values)
 
 
-def render_you(app: Flask, at: Place | None) -> str:
-    """Return the line that says where the viewer is."""
-    return renderer(app)("seisiun/block_you.html", at=at)
+def render_you(app: Flask, you: You) -> str:
+    """Return the lines that say where the viewer is, and what is cancelled of what they said yes to."""
+    return renderer(app)("seisiun/block_you.html", you=you)

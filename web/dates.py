@@ -11,9 +11,14 @@ from core.errors import InvalidRecurrence, UnknownTimeZone
 from core.recurrence import Occurrence, Recurrence, parse
 from core.settings import load_settings
 from core.store.views import pages
-from core.store.views.pages import InstanceRow, SessionRow
+from core.store.views.pages import EveningRow, InstanceRow, SessionRow
 from core.timezones import to_local
 from web import words
+
+AHEAD = timedelta(days=400)
+"""How far ahead a session's page looks for its next dates."""
+FARTHEST_ZONE = timedelta(days=1)
+"""No zone is farther from UTC: an evening that is dated within a day of today may be over, and may be to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ def starting(connection: Connection, session: SessionRow, start: datetime) -> Da
 def upcoming(connection: Connection, session: SessionRow, now: datetime, most: int) -> list[Date]:
     """Return the session's next dates, with the one that is on now."""
     begins = today(session, now) - timedelta(days=1)
-    ahead = between(connection, session, begins, begins + timedelta(days=400))
+    ahead = between(connection, session, begins, begins + AHEAD)
     return [date for date in ahead if not is_over(date, session, now)][:most]
 
 
@@ -128,3 +133,15 @@ def is_over(date: Date, session: SessionRow, now: datetime) -> bool:
     except UnknownTimeZone:
         local = now.astimezone(UTC).replace(tzinfo=None)
     return date.hours.end <= local if date.hours else date.day < local.date()
+
+
+def evening_is_over(evening: EveningRow, now: datetime) -> bool:
+    """Whether an evening's window is over, or, if it has none, its hours, or its date."""
+    instance = evening.instance
+    if instance.active:
+        return False
+    stated = words.stated(words.occurrence(instance, load_settings().default_length), evening.timezone)
+    ends_at = instance.closes_at or (stated.ends_at if stated else None)
+    if ends_at is not None:
+        return ends_at <= now
+    return instance.date < (now.astimezone(UTC) - FARTHEST_ZONE).date()

@@ -13,7 +13,7 @@ import ipaddress
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,11 +23,10 @@ from weakref import WeakSet
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.active_session_manager import Place
 from core.db.listener import Listener
 from core.logs import logger
 from core.store.notify import ACTIVE_CHANGED, SESSION_CHANGED
-from web.board import Board, Parts
+from web.board import Board, Parts, You
 
 RESYNC_SECONDS = 15.0
 AGAIN_SECONDS = (
@@ -45,20 +44,37 @@ log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the open streams show: the parts of their boards, and their viewers."""
+class Shows:
+    """What the page of a stream shows: the parts of a board, what concerns its viewer, and the rows of a session.
 
-    boards: frozenset[Parts]
-    people: frozenset[int]
+    `only_tell`: the page fetches what it shows; it wants to be told when that has changed.
+    """
+
+    parts: Parts
+    person_id: int | None = None
+    session_id: int | None = None
+    only_tell: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Boards:
-    """The boards for those who are signed in, and those for everybody else; where each viewer is."""
+    """The boards for those who are signed in, and those for everybody else; what concerns each viewer.
+
+    `sessions`: a version of the rows of each session that a page shows.
+    """
 
     members: Mapping[Parts, Board]
     public: Mapping[Parts, Board]
-    at: Mapping[int, Place | None]
+    you: Mapping[int, You]
+    sessions: Mapping[int, str]
+
+    def has(self, shows: Shows) -> bool:
+        """Whether they have all that a page shows: its stream may have opened after they were read."""
+        return (
+            shows.parts in self.members
+            and (shows.person_id is None or shows.person_id in self.you)
+            and (shows.session_id is None or shows.session_id in self.sessions)
+        )
 
 
 Post = Boards | None
@@ -72,17 +88,11 @@ class Full(Exception):
 class Stream:
     """One client's stream: a mailbox that holds only the newest boards, and what the client has been sent."""
 
-    def __init__(self, hub: "Hub", *, person_id: int | None, parts: Parts, only_tell: bool, party: str | None) -> None:
+    def __init__(self, hub: "Hub", shows: Shows, party: str | None) -> None:
         self._hub = hub
         self.party = party
-        self.person_id = person_id
-        self.parts = parts
-        self._only_tell = only_tell
+        self.shows = shows
         self._mailbox: Queue[Post] = Queue(maxsize=1)
-
-    def is_in(self, boards: Boards) -> bool:
-        """Whether these boards have what the stream shows: they may have been read before it opened."""
-        return self.parts in boards.members and (self.person_id is None or self.person_id in boards.at)
 
     def put(self, post: Post) -> None:
         """Replace what is in the mailbox; called by the hub alone, under its lock."""
@@ -99,13 +109,15 @@ class Stream:
 
         1. Take the boards from the mailbox. If none come for some seconds, send a comment to keep the connection open.
            Meanwhile look twice a second whether the client has closed: the next write would tell only much later.
-        2. Send the blocks that the client does not have; for `only_tell`, send just that the board has changed.
-        3. Send the line of where the person is, if that has changed.
+        2. Send the blocks that the client does not have, and what concerns the viewer, if that has changed.
+           For `only_tell`, send just that something has changed; first also without that, because it may have changed
+           before the stream opened.
         """
         yield f"retry: {random.randint(*RECONNECT_MS)}\n\n"  # noqa: S311 -- to spread reconnects, not a secret
         ends = time.monotonic() + random.uniform(*LIFETIME_SECONDS)  # noqa: S311
+        shows = self.shows
         sent: Board | None = None
-        at: Place | None = None
+        seen: tuple[You | None, str | None] = (None, None)
         quiet_since = time.monotonic()
         while (left := ends - time.monotonic()) > 0:
             try:
@@ -119,15 +131,17 @@ class Stream:
                 continue
             if boards is None:
                 return
-            of_viewer = boards.public if self.person_id is None else boards.members
-            board = of_viewer[self.parts]
-            text = changed_message(sent, board) if self._only_tell else board_message(sent, board)
-            if self.person_id is not None and not self._only_tell:
-                now_at = boards.at[self.person_id]
-                if sent is None or now_at != at:
-                    text += event("you", {"html": self._hub.render_you(now_at)})
-                at = now_at
-            sent = board
+            board = (boards.public if shows.person_id is None else boards.members)[shows.parts]
+            you = None if shows.person_id is None else boards.you[shows.person_id]
+            now_seen = (you, None if shows.session_id is None else boards.sessions[shows.session_id])
+            if shows.only_tell:
+                is_new = sent is None or sent.order != board.order or seen != now_seen
+                text = event("changed", {}) if is_new else ""
+            else:
+                text = board_message(sent, board)
+                if you is not None and you != seen[0]:
+                    text += event("you", {"html": self._hub.render_you(you)})
+            sent, seen = board, now_seen
             if text:
                 quiet_since = time.monotonic()
                 yield text
@@ -155,11 +169,6 @@ def _board_message(sent: Board | None, board: Board) -> str:
 _making = Lock()
 
 
-def changed_message(sent: Board | None, board: Board) -> str:
-    """Return the event that the board has changed, or an empty text; the page then fetches what it shows."""
-    return "" if sent is None or sent.order == board.order else event("changed", {})
-
-
 def event(name: str, data: object) -> str:
     """Return an event as a stream sends it; JSON has no newlines of its own."""
     return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
@@ -171,8 +180,8 @@ class Hub:
     def __init__(
         self,
         url: str,
-        read: Callable[[Wanted], Boards],
-        render_you: Callable[[Place | None], str],
+        read: Callable[[Collection[Shows]], Boards],
+        render_you: Callable[[You], str],
         *,
         most_streams: int,
         most_of_address: int,
@@ -200,20 +209,18 @@ class Hub:
         """Whether the hub receives notifications; before the first stream it does not try to."""
         return bool(self._listener and self._listener.listening_since)
 
-    def join(
-        self, *, person_id: int | None, parts: Parts, only_tell: bool = False, address: str | None = None
-    ) -> Stream:
-        """Open a stream with what `person_id` may see; raise `Full` if there is no room, or none for this address."""
+    def join(self, shows: Shows, *, address: str | None = None) -> Stream:
+        """Open a stream; raise `Full` if there is no room, or none for this address."""
         party = party_of(address)
         with self._lock:
             if len(self._streams) >= self._most_streams or self._stopped.is_set():
                 raise Full
             if party and sum(stream.party == party for stream in self._streams) >= self._most_of_address:
                 raise Full
-            stream = Stream(self, person_id=person_id, parts=parts, only_tell=only_tell, party=party)
+            stream = Stream(self, shows, party)
             self._streams.add(stream)
             self._start()
-            if self._latest and stream.is_in(self._latest):
+            if self._latest and self._latest.has(shows):
                 stream.put(self._latest)
             else:
                 self._notified.set()
@@ -259,7 +266,7 @@ class Hub:
                 continue
             begun = time.monotonic()
             try:
-                self._publish(self._read(self._wanted()))
+                self._publish(self._read(self._shown()))
             except SQLAlchemyError as error:
                 log.warning("board_failed", error=str(error).strip().splitlines()[0])
                 self._stopped.wait(RETRY_SECONDS)
@@ -270,10 +277,9 @@ class Hub:
             # After a slow read pause longer, so that other requests are served in between.
             self._stopped.wait(max(LEAST_PAUSE_SECONDS, 2 * (time.monotonic() - begun)))
 
-    def _wanted(self) -> Wanted:
+    def _shown(self) -> frozenset[Shows]:
         with self._lock:
-            people = {stream.person_id for stream in self._streams if stream.person_id is not None}
-            return Wanted(frozenset(stream.parts for stream in self._streams), frozenset(people))
+            return frozenset(stream.shows for stream in self._streams)
 
     def _publish(self, boards: Boards) -> None:
         with self._lock:
@@ -281,7 +287,7 @@ class Hub:
                 return
             self._latest = boards
             for stream in self._streams:
-                if stream.is_in(boards):
+                if boards.has(stream.shows):
                     stream.put(boards)
 
 

@@ -3,12 +3,11 @@
 from flask import abort, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from core.active_session_manager import whereabouts
 from core.errors import UnknownTimeZone
 from core.store.views.places import Town
 from core.timezones import require_zone, zone_names
-from web import me, words
-from web.board import one_board, parts_of, read, render_you
+from web import words
+from web.board import You, one_board, parts_of, read, read_you, render_you
 from web.host import ZONE_COOKIE, transaction, viewer
 from web.settings import POLL_SECONDS
 
@@ -21,13 +20,11 @@ def page() -> str:
     with transaction() as connection:
         parts = parts_of(connection, request.args, person_id)
         snapshot = read(connection, parts)
-        at = whereabouts(connection, person_id) if person_id else None
-        ahead = me.ahead(connection, person_id, snapshot.now) if person_id else []
+        you = read_you(connection, [person_id], snapshot.now)[person_id] if person_id else You()
     return render_template(
         "seisiun/now.html",
         board=one_board(current_app, snapshot if person_id else snapshot.public(), parts),
-        you=render_you(current_app, at) if person_id else "",
-        cancelled=me.cancelled(ahead),
+        you=render_you(current_app, you),
         country=parts[0].country,
         area=words.town_query(Town(None, None, parts[0].country)),
         poll_seconds=POLL_SECONDS,

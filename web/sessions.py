@@ -1,7 +1,8 @@
 """One session: its recurrence in plain words, and its dates."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from hashlib import sha256
 
 from flask import abort, redirect, render_template, request, url_for
 from sqlalchemy import Connection
@@ -35,6 +36,17 @@ def page(session_id: int) -> str:
         upcoming=upcoming,
         said=said,
     )
+
+
+def versions(connection: Connection, session_ids: Collection[int], now: datetime) -> dict[int, str]:
+    """Return a version of the rows that the pages of each session show: session id -> version."""
+    if not session_ids:
+        return {}
+    rows: dict[int, list[object]] = {row.session_id: [row] for row in pages.sessions_of(connection, session_ids)}
+    today = now.date()
+    for instance in pages.instances_between(connection, session_ids, today - dates.FARTHEST_ZONE, today + dates.AHEAD):
+        rows.setdefault(instance.session_id, []).append(instance)
+    return {session_id: sha256(repr(rows.get(session_id)).encode()).hexdigest() for session_id in session_ids}
 
 
 def say_early(session_id: int) -> Response:

@@ -7,32 +7,34 @@ import socket
 
 from flask import Response, current_app, request
 
-from core.active_session_manager import whereabouts
+from core.db.transaction_settings import clock
 from core.models import is_id
 from core.store.views.places import Town
 from web import board as boards
 from web.host import host, require_session, transaction, viewer
-from web.hub import Full
+from web.hub import Full, Shows
 from web.settings import POLL_SECONDS, SEND_SECONDS
 
 
 def stream() -> Response:
     """Open a stream of the board at this address; 503 if there is no room.
 
-    `session`, the id of a session: only tell when the board of its town has changed.
+    `session`, the id of a session, or `me`: only tell when anything has changed that a page of it shows.
     """
     person_id = viewer().person_id
-    session_id = request.args.get("session")
-    with transaction() as connection:  # without a database there is nothing to stream, and the page must ask again
-        if session_id is None:
-            parts = boards.parts_of(connection, request.args, person_id)
+    session_id: int | None = None
+    with transaction() as connection:
+        clock(connection)  # without a database there is nothing to stream, and the page must ask again later
+        if "session" in request.args:
+            text = request.args["session"]
+            session = require_session(connection, int(text) if is_id(text) else 0)
+            session_id = session.session_id
+            parts: boards.Parts = (boards.Part(Town(session.city, session.state, session.country)),)
         else:
-            session = require_session(connection, int(session_id) if is_id(session_id) else 0)
-            parts = (boards.Part(Town(session.city, session.state, session.country)),)
+            parts = () if "me" in request.args else boards.parts_of(connection, request.args, person_id)
+    shows = Shows(parts, person_id, session_id, only_tell=session_id is not None or not parts)
     try:
-        opened = host().hub.join(
-            person_id=person_id, parts=parts, only_tell=session_id is not None, address=request.remote_addr
-        )
+        opened = host().hub.join(shows, address=request.remote_addr)
     except Full:
         return Response("too many streams are open\n", 503, {"Retry-After": str(POLL_SECONDS)}, mimetype="text/plain")
     # A client that stops reading would hold a thread until TCP gives up. Only gunicorn has this key.
@@ -62,11 +64,11 @@ def board() -> Response:
     with transaction() as connection:
         parts = boards.parts_of(connection, request.args, person_id)
         snapshot = boards.read(connection, parts)
-        at = whereabouts(connection, person_id) if person_id else None
+        you = boards.read_you(connection, [person_id], snapshot.now)[person_id] if person_id else boards.You()
     made = boards.one_board(current_app, snapshot if person_id else snapshot.public(), parts)
     data: dict[str, object] = {"order": made.order, "html": {block.key: block.html for block in made.blocks}}
     if person_id:
-        data["you"] = boards.render_you(current_app, at)
+        data["you"] = boards.render_you(current_app, you)
     response = Response(json.dumps(data), mimetype="application/json")
     versions = json.dumps([made.order, data.get("you")]).encode()
     response.set_etag(hashlib.sha256(versions).hexdigest()[:16])

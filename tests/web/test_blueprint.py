@@ -16,7 +16,7 @@ from web import create_blueprint, drain
 from web.blueprint import _away
 from web.board import EVERYWHERE
 from web.host import EXTENSION, notice
-from web.hub import Wanted
+from web.hub import Shows
 from web.settings import MOST_BYTES
 
 Mount = Callable[..., Flask]
@@ -172,8 +172,8 @@ def test_the_streams_read_on_a_hosts_own_engine_as_we_do(mount: Mount, app: Conn
     data.execute(app, "UPDATE activation_window SET closes_at = '10000-01-01' WHERE phase = 'open'")
     engine = sqlalchemy.create_engine(normalise_url(database_url))
 
-    everywhere = Wanted(frozenset([(EVERYWHERE,)]), frozenset())
-    assert mount(engine=engine).extensions[EXTENSION].hub._read(everywhere).public[EVERYWHERE,].blocks
+    everywhere = Shows((EVERYWHERE,))
+    assert mount(engine=engine).extensions[EXTENSION].hub._read({everywhere}).public[EVERYWHERE,].blocks
     engine.dispose()
 
 

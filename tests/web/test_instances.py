@@ -149,7 +149,7 @@ def test_an_evening_of_the_past_is_over_also_where_it_never_had_a_window(
     past = data.add_instance(app, world.later, "2026-01-05", "19:00", "22:00")
     without_hours = data.add_instance(app, world.later, "2099-01-05")
 
-    assert '<p id="state" class="state over" data-live>Over' in browser().get(f"/instances/{past}")
+    assert '<p id="state" class="state over" data-own>Over' in browser().get(f"/instances/{past}")
     assert "Were you there?" in browser().be(world.noirin).get(f"/instances/{past}")
     assert 'class="state unplanned"' in browser().get(f"/instances/{without_hours}")
 

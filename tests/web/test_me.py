@@ -31,6 +31,7 @@ def test_where_i_am_coming_been_and_cancelled(world: World, app: Connection, bro
     been, maybe_been = on_day(app, world.later, -9), on_day(app, world.later, -16)
     cancelled = on_day(app, world.later, 5, is_cancelled=True, cancel_reason="A wedding")
     coming, maybe, no = (on_day(app, world.later, days) for days in (12, 19, 26))
+    maybe_not = on_day(app, world.later, 33, is_cancelled=True, cancel_reason="No room")
     said = {
         world.muellers_now: "yes",
         been: "yes",
@@ -39,15 +40,17 @@ def test_where_i_am_coming_been_and_cancelled(world: World, app: Connection, bro
         coming: "yes",
         maybe: "maybe",
     }
-    for instance, attendance in {**said, no: "no"}.items():
+    for instance, attendance in {**said, no: "no", maybe_not: "maybe"}.items():
         visitor.post(f"/instances/{instance}/say", attendance=attendance)
 
     page = visitor.get("/me")
 
-    assert lists(page) == {"Cancelled": [cancelled], "Coming": [world.muellers_now, coming, maybe], "Been": [been]}
+    assert lists(page) == {"Coming": [world.muellers_now, coming, maybe, maybe_not], "Been": [been]}
     assert f'You\'re at <a href="instances/{world.muellers_now}">' in page
-    assert "<strong>cancelled</strong>: A wedding" in page
-    assert page.count("you said maybe") == 1
+    assert re.findall(r'<strong>Cancelled</strong>: <a href="instances/(\d+)">', page) == [str(cancelled)]
+    assert "(A wedding). You said yes to it." in page
+    assert "<strong>cancelled</strong>: No room · you said maybe" in page
+    assert page.count("you said maybe") == 2
     visitor.post(f"/instances/{world.muellers_now}/leave")
     assert "You are at no session now." in visitor.get("/me")
     assert lists(browser().be(world.sean).get("/me")) == {"Coming": [], "Been": []}

@@ -36,7 +36,7 @@ def test_who_said_yes_finds_on_the_front_page_what_was_cancelled_and_why(
 
     assert page.count('class="called-off"') == 1
     told = page.partition('class="called-off"')[2].partition("</p>")[0]
-    assert f'href="/instances/{world.later_today}">Late session, ' in told
+    assert f'href="instances/{world.later_today}">Late session, ' in told
     assert "(a wedding &amp; no room). You said yes to it." in told
     assert "called-off" not in other.get("/")
     assert "called-off" not in browser().get("/")

@@ -77,6 +77,28 @@ def test_a_stream_has_the_board_of_its_own_area(world: World, app: Connection, p
     assert Browser(pages).client.get("/stream?session=99").status_code == 404
 
 
+@pytest.mark.parametrize("page", ["session={later}", "me=1"])
+def test_a_page_that_fetches_what_it_shows_is_told_first_and_at_each_change(
+    world: World, app: Connection, pages: Flask, page: str
+) -> None:
+    next_week = data.add_instance(app, world.later, "2099-01-05", "19:00", "22:00")
+    data.add_check_in(app, next_week, world.noirin)
+    member = Browser(pages).be(world.noirin)
+    response = member.client.get(f"/stream?{page.format(later=world.later)}")
+    body = (chunk.decode() if isinstance(chunk, bytes) else chunk for chunk in response.response)
+    next(body)
+    told = "event: changed\ndata: {}\n\n"
+    assert next(body) == told
+
+    for change in ({"is_cancelled": True}, {"cancel_reason": "A wedding"}, {"is_cancelled": False}):
+        data.change_instance(app, next_week, **change)
+        pages.extensions["seisiun"].hub._notified.set()
+        assert next(body) == told
+    check_in(app, world.noirin, world.muellers_now, "yes")
+    assert next(body) == told
+    response.close()
+
+
 def test_a_stream_too_many_is_refused_with_when_to_ask_again(pages: Flask) -> None:
     hub = pages.extensions["seisiun"].hub
     hub._most_streams = 1

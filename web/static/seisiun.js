@@ -61,34 +61,59 @@
     placeNow();
   };
 
-  const showYou = (html) => {
-    const you = document.getElementById("you");
-    if (you) you.innerHTML = html;
+  /* A notice speaks of what the viewer has just done. It goes when that is no longer so. */
+  const forgetNotices = () => {
+    for (const notice of document.querySelectorAll(".notice")) notice.remove();
   };
 
-  /* What the viewer has typed and not sent goes over to the section that takes the place of the old one. */
-  const keepTyped = (old, fresh) => {
-    for (const field of old.querySelectorAll("input[id]")) {
-      const next = fresh.querySelector(`#${CSS.escape(field.id)}`);
-      if (next && field.value !== field.defaultValue) next.value = field.value;
+  const showYou = (html) => {
+    const you = document.getElementById("you");
+    const fresh = document.createElement("div");
+    fresh.innerHTML = html;
+    if (!you || you.innerHTML === fresh.innerHTML) return;
+    you.replaceChildren(...fresh.childNodes);
+    forgetNotices();
+  };
+
+  /* Make an element like a fresh one, and keep each node that may stay: what is typed and the focus stay with it.
+     A node that has an id is found by it, another one by its place. */
+  const become = (old, fresh) => {
+    for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+    for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    let at = old.firstChild;
+    for (const node of [...fresh.childNodes]) {
+      let known = at;
+      while (node.id && known && known.id !== node.id) known = known.nextSibling;
+      while (node.id && known && at !== known) {
+        at = at.nextSibling;
+        at.previousSibling.remove();
+      }
+      if (!at || at.nodeName !== node.nodeName || (at.id || "") !== (node.id || "")) {
+        old.insertBefore(document.importNode(node, true), at);
+        continue;
+      }
+      if (at.nodeType === Node.ELEMENT_NODE) become(at, node);
+      else if (at.data !== node.data) at.data = node.data;
+      at = at.nextSibling;
+    }
+    while (at) {
+      const next = at.nextSibling;
+      at.remove();
+      at = next;
     }
   };
 
-  /* An evening's page shows more than its town's board. So fetch the page and replace the sections that have changed,
-     except one that has the focus: the viewer may be typing there. */
+  /* Such a page shows more than a board. So fetch it, and make what we show like it. */
   const refresh = async () => {
     const answer = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
     if (!answer.ok) throw new Error(answer.statusText);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const section of document.querySelectorAll("[data-live]")) {
-      const now = fresh.getElementById(section.id);
-      if (now && now.textContent !== section.textContent && !section.contains(document.activeElement)) {
-        const fresh = document.importNode(now, true);
-        keepTyped(section, fresh);
-        section.replaceWith(fresh);
-        if (section.id === "state") for (const notice of document.querySelectorAll(".notice")) notice.remove();
-      }
-    }
+    const content = document.getElementById("content");
+    const own = () => [...content.querySelectorAll("[data-own]")].map((part) => part.textContent).join();
+    const before = own();
+    become(content, fresh.getElementById("content"));
+    document.title = fresh.title;
+    if (own() !== before) forgetNotices();
   };
 
   /* While nothing arrives, say since when, and grey what may be out of date. A stream that ends by plan is

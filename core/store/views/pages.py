@@ -1,6 +1,6 @@
 """Reads and writes for our own pages: one session, one instance, people, and the metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from core.models import (
     SessionPlan,
     SkippedOccurrence,
 )
+from core.store.arrays import is_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class AttendanceRow:
 
 @dataclass(frozen=True, slots=True)
 class EveningRow:
-    """An instance that a person said yes or maybe to, with its session's name, town and zone."""
+    """An instance, what a person said of it, and its session's name, town and zone."""
 
     instance: InstanceRow
     attendance: str
@@ -126,6 +127,12 @@ def sessions() -> Select[*tuple[Any, ...]]:
     ).outerjoin(SessionPlan, SessionPlan.session_id == MusicSession.session_id)
 
 
+def sessions_of(connection: Connection, session_ids: Collection[int]) -> list[SessionRow]:
+    """Return these sessions, by id."""
+    statement = sessions().where(is_in(MusicSession.session_id)).order_by(MusicSession.session_id)
+    return [SessionRow(*row) for row in connection.execute(statement, {"ids": session_ids})]
+
+
 def session_ids(connection: Connection) -> frozenset[int]:
     """Return the ids of all the sessions."""
     return frozenset(connection.scalars(select(MusicSession.session_id)))
@@ -141,7 +148,9 @@ MOST_INSTANCES = 1000
 """The most instances that a page or a feed reads: a year of the busiest recurrence (R6)."""
 
 
-def instances_between(connection: Connection, session_ids: Sequence[int], first: date, last: date) -> list[InstanceRow]:
+def instances_between(
+    connection: Connection, session_ids: Collection[int], first: date, last: date
+) -> list[InstanceRow]:
     """Return the sessions' instances dated `first` to `last`, by date and start: the first `MOST_INSTANCES`."""
     statement = (
         _instances()
@@ -247,16 +256,23 @@ def said_of(connection: Connection, session_instance_ids: Sequence[int], person_
     return {instance_id: attendance for instance_id, attendance in connection.execute(statement) if attendance}
 
 
-def evenings_ahead(connection: Connection, person_id: int, since: date, limit: int) -> list[EveningRow]:
-    """Return at most `limit` instances, dated `since` or later, that a person said yes or maybe to, by date."""
-    instance = SessionInstance
+def evenings_ahead(connection: Connection, person_ids: Collection[int], since: date) -> dict[int, list[EveningRow]]:
+    """Return what these people said of instances dated `since` or later: person id -> evenings, by date.
+
+    At most `MOST_INSTANCES` for all of them.
+    """
+    row, instance = SessionInstancePerson, SessionInstance
     statement = (
-        _evenings(person_id)
-        .where(SessionInstancePerson.attendance.in_(("yes", "maybe")), instance.date >= since)
+        _evenings()
+        .add_columns(row.person_id)
+        .where(is_in(row.person_id), row.attendance.is_not(None), instance.date >= since)
         .order_by(instance.date, instance.start_time, instance.session_instance_id)
-        .limit(limit)
+        .limit(MOST_INSTANCES)
     )
-    return _evening_rows(connection, statement)
+    found: dict[int, list[EveningRow]] = {}
+    for *evening, person_id in connection.execute(statement, {"ids": person_ids}):
+        found.setdefault(person_id, []).append(_evening_row(evening))
+    return found
 
 
 def evenings_before(
@@ -269,8 +285,13 @@ def evenings_before(
     instance = SessionInstance
     key = tuple_(instance.date, instance.session_instance_id)
     statement = (
-        _evenings(person_id)
-        .where(SessionInstancePerson.attendance == "yes", instance.is_cancelled.is_not(True), instance.date <= until)
+        _evenings()
+        .where(
+            SessionInstancePerson.person_id == person_id,
+            SessionInstancePerson.attendance == "yes",
+            instance.is_cancelled.is_not(True),
+            instance.date <= until,
+        )
         .order_by(instance.date.desc(), instance.session_instance_id.desc())
         .limit(limit)
     )
@@ -280,23 +301,22 @@ def evenings_before(
             key
             < select(last.date, last.session_instance_id).where(last.session_instance_id == before).scalar_subquery()
         )
-    return _evening_rows(connection, statement)
+    return [_evening_row(row) for row in connection.execute(statement)]
 
 
-def _evenings(person_id: int) -> Select[*tuple[Any, ...]]:
+def _evenings() -> Select[*tuple[Any, ...]]:
     row, session = SessionInstancePerson, MusicSession
     return (
         _instances()
         .add_columns(row.attendance, session.name, session.city, session.country, session.timezone)
         .join(row, row.session_instance_id == SessionInstance.session_instance_id)
         .join(session, session.session_id == SessionInstance.session_id)
-        .where(row.person_id == person_id)
     )
 
 
-def _evening_rows(connection: Connection, statement: Select[*tuple[Any, ...]]) -> list[EveningRow]:
+def _evening_row(row: Sequence[Any]) -> EveningRow:
     width = len(fields(InstanceRow))
-    return [EveningRow(InstanceRow(*row[:width]), *row[width:]) for row in connection.execute(statement)]
+    return EveningRow(InstanceRow(*row[:width]), *row[width:])
 
 
 def _people(connection: Connection, *conditions: ColumnElement[bool], limit: int) -> list[PersonRow]:

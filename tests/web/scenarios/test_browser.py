@@ -162,6 +162,62 @@ def test_what_is_typed_and_not_sent_outlives_a_change_of_state(
     expect(page.get_by_role("status")).to_have_count(0)
 
 
+def test_an_evening_changes_before_ones_eyes_and_keeps_what_one_is_doing(
+    world: World, someone: Someone, pages: Flask, app: Connection, database_url: str
+) -> None:
+    """What is asked, what one has said and what was just told follow; the focus and what is typed stay."""
+    page = someone(world.noirin)
+    elsewhere = Visitor(pages).be(world.noirin)
+    page.get_by_role("link", name="Mueller's").click()
+    page.get_by_role("button", name="Yes, I'm here").click()
+    expect(page.get_by_role("status")).to_have_text("You're here. Enjoy the tunes!")
+    expect(page.get_by_role("button", name="I've left")).to_be_visible()
+    is_live(page).get_by_label("Comment").press_sequentially("On the pi")
+
+    elsewhere.post(f"/instances/{world.donns_now}/say", attendance="yes")
+
+    expect(page.get_by_role("button", name="I've left")).to_have_count(0)
+    expect(page.get_by_role("status")).to_have_count(0)
+    elsewhere.post(f"/instances/{world.muellers_now}/say", attendance="maybe")
+    expect(page.get_by_role("button", name="Maybe")).to_have_attribute("aria-pressed", "true")
+    data.change_instance(app, world.muellers_now, location_override="The back room", comments="Bring a chair")
+    data.change_instance(app, world.muellers_now, start_time="00:00", end_time="00:01", date="2026-01-05")
+    reconcile(database_url)
+    expect(page.get_by_role("heading", name="Were you there?")).to_be_visible()
+    expect(page.locator("#content")).to_contain_text("Monday 5 January 2026")
+    expect(page.locator("#content")).to_contain_text("The back room")
+    expect(page.locator("#content")).to_contain_text("Bring a chair")
+    expect(page).to_have_title("Mueller's, Monday 5 January · Seisiún")
+    expect(page.get_by_label("Comment")).to_be_focused()
+    page.keyboard.type("pes")
+    expect(page.get_by_label("Comment")).to_have_value("On the pipes")
+
+
+def test_what_is_cancelled_shows_at_once_where_somebody_said_yes(
+    world: World, someone: Someone, pages: Flask, app: Connection, root: str
+) -> None:
+    Visitor(pages).be(world.noirin).post(f"/instances/{world.later_today}/say", attendance="yes")
+    front, session, mine, evening = (someone(world.noirin) for _ in range(4))
+    session.goto(f"{root}/sessions/{world.later}")
+    mine.goto(f"{root}/me")
+    evening.goto(f"{root}/instances/{world.later_today}")
+    watching = (front, session, mine, evening)
+    for page in watching:
+        is_live(page)
+
+    Visitor(pages).be(world.organiser, organiser=True).post(
+        f"/instances/{world.later_today}/cancel", reason="A wedding"
+    )
+
+    for page in watching:
+        expect(page.locator("#content")).to_contain_text(re.compile("cancelled", re.IGNORECASE))
+        expect(page.locator("#content")).to_contain_text("A wedding")
+    expect(session.get_by_role("button", name="I'm coming")).to_have_count(0)
+    data.change_instance(app, world.later_today, is_cancelled=False)
+    for page in watching:
+        expect(page.locator("#content")).not_to_contain_text("A wedding")
+
+
 @pytest.mark.usefixtures("world")
 def test_what_anybody_writes_in_sql_reaches_the_board(someone: Someone, app: Connection, database_url: str) -> None:
     page = is_live(someone())

@@ -359,6 +359,7 @@ def _pages() -> list[Call]:
     return [
         _call(pages.session, SESSION, variant="to read"),
         _call(pages.session, SESSION, for_update=True, variant="to write"),
+        _call(pages.sessions_of, [SESSION]),
         _call(pages.session_ids),
         _call(pages.instance, INSTANCE),
         _call(pages.instances_between, [SESSION], DAY, DAY),
@@ -369,7 +370,7 @@ def _pages() -> list[Call]:
         _call(pages.insert_person, NAME, LAST_NAME),
         _call(pages.said, INSTANCE, PERSON),
         _call(pages.said_of, [INSTANCE], PERSON),
-        _call(pages.evenings_ahead, PERSON, DAY, LIMIT),
+        _call(pages.evenings_ahead, [PERSON], DAY),
         _call(pages.evenings_before, PERSON, DAY, LIMIT, variant="the first page"),
         _call(pages.evenings_before, PERSON, DAY, LIMIT, before=INSTANCE, variant="a later page"),
         _call(pages.repairs_by_sweep, AGE, LATE),

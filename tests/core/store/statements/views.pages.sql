@@ -42,6 +42,27 @@ WHERE session.session_id = :session_id
 FOR NO KEY UPDATE OF session;
 
 
+-- views.pages.sessions_of
+SELECT
+    session.session_id,
+    session.name,
+    session.path,
+    session.city,
+    session.state,
+    session.country,
+    session.timezone,
+    session.recurrence,
+    session.initiation_date,
+    session.termination_date,
+    session.active_buffer_minutes_before,
+    session.active_buffer_minutes_after,
+    session_plan.error
+FROM session
+LEFT OUTER JOIN session_plan ON session_plan.session_id = session.session_id
+WHERE session.session_id = any(CAST(:ids AS BIGINT[]))
+ORDER BY session.session_id;
+
+
 -- views.pages.session_ids
 SELECT session.session_id
 FROM session;
@@ -196,7 +217,8 @@ SELECT
     session.name,
     session.city,
     session.country,
-    session.timezone
+    session.timezone,
+    session_instance_person.person_id
 FROM session_instance
 LEFT OUTER JOIN planned_instance ON planned_instance.session_instance_id = session_instance.session_instance_id
     AND planned_instance.session_id = session_instance.session_id
@@ -212,11 +234,11 @@ LEFT OUTER JOIN LATERAL (
 ) AS nearest ON true
 JOIN session_instance_person ON session_instance_person.session_instance_id = session_instance.session_instance_id
 JOIN session ON session.session_id = session_instance.session_id
-WHERE session_instance_person.person_id = :person_id
-    AND session_instance_person.attendance IN ('yes', 'maybe')
+WHERE session_instance_person.person_id = any(CAST(:ids AS BIGINT[]))
+    AND session_instance_person.attendance IS NOT NULL
     AND session_instance.date >= :since_date
 ORDER BY session_instance.date, session_instance.start_time, session_instance.session_instance_id
-LIMIT :limit;
+LIMIT 1000;
 
 
 -- views.pages.evenings_before: the first page
