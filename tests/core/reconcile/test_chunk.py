@@ -540,6 +540,20 @@ def test_l7_what_an_edit_turns_on_or_off_is_due_since_the_edit(engine: Engine, a
     assert [flip[:3] for flip in flips_of(app, session)] == [(instance, True, added), (instance, False, cancelled)]
 
 
+def test_l7_bit_that_somebody_writes_after_the_closing_is_a_repair(engine: Engine, app: Connection) -> None:
+    session, instance = planned(engine, app)
+    for at in (OPENS, CLOSES):
+        reconcile_at(engine, at, cause="timer")
+    change_instance(app, instance, active=True)
+    reconcile_at(engine, CLOSES, cause="timer")
+
+    assert [(active, cause) for _, active, _, _, cause in flips_of(app, session)] == [
+        (True, "timer"),
+        (False, "timer"),
+        (False, "repair"),
+    ]
+
+
 def test_l7_what_nobody_requested_is_due_since_it_is_planned(engine: Engine, app: Connection) -> None:
     session = add_session(app, timezone="UTC")
     instance = add_instance_that_is_on(app, session)
