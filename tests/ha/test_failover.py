@@ -37,6 +37,7 @@ SECONDS = 140.0
 QUIET_SECONDS = 6.0  # before the first fault, and after each
 ETCD_AWAY_SECONDS = 25.0  # longer than Patroni's `ttl`
 FAILS_OVER_WITHIN_SECONDS = 60.0
+BACK_WITHIN_SECONDS = 15.0  # a daemon whose URL names a silent node too; the checker grants all of them together 2 s
 BY_HAPROXY, BY_NAMES = "by HAProxy", "by naming all nodes"
 
 Figures = Callable[[str], None]
@@ -121,7 +122,7 @@ class Failovers:
     def _back(self, seat: Seat, begun: float) -> float:
         """Return when this seat's daemon had the database again; wait until it has."""
         back = f"the daemon {seat.name} has the database again"
-        eventually(lambda: self._times(seat, begun), back, FAILS_OVER_WITHIN_SECONDS)
+        eventually(lambda: self._times(seat, begun), back, BACK_WITHIN_SECONDS)
         return self._times(seat, begun)[0]
 
     def _times(self, seat: Seat, begun: float) -> list[float]:
