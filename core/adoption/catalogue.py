@@ -1,5 +1,6 @@
 """What the server's catalogue says about the app's tables. Raw SQL: SQLAlchemy Core has no tables for the catalogue."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -212,22 +213,86 @@ _HOLDERS = text(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the app's, by its source: PostgreSQL does not look into it where a column is renamed or dropped.
+
+    `tables`: those of the app's four whose triggers call it.
+    """
+
+    name: str
+    source: str
+    tables: frozenset[str]
+
+    def names(self, word: str) -> bool:
+        """Return whether the source has this word."""
+        return re.search(rf"(?<![\w$]){re.escape(word)}(?![\w$])", self.source, re.IGNORECASE) is not None
+
+    def of_row(self) -> dict[str, str]:
+        """Return the columns of the row that fires it: name -> as the source says it, `OLD.name`."""
+        found = _OF_ROW.findall(self.source)
+        return {quoted or plain.lower(): f"{row.upper()}.{quoted or plain}" for row, quoted, plain in found}
+
+
+_OF_ROW = re.compile(r"""(?<![\w$."])(new|old)\.(?:"([^"]+)"|([^\W\d][\w$]*))""", re.IGNORECASE)
+_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+
+
+def functions(connection: Connection) -> list[Function]:
+    """Return the app's functions whose source can be read, without its comments."""
+    found = connection.execute(_FUNCTIONS, {"tables": [*definition().app_tables]})
+    return [Function(name, _COMMENT.sub(" ", source), frozenset(tables)) for name, source, tables in found]
+
+
+# A function of an extension is not the app's. One with BEGIN ATOMIC has no source: PostgreSQL knows what it reads.
+_FUNCTIONS = text(
+    """
+    SELECT proname, prosrc, ARRAY(
+        SELECT name FROM unnest(CAST(:tables AS text[])) name JOIN pg_trigger ON tgrelid = to_regclass(name)
+        WHERE tgfoid = p.oid AND tgenabled <> 'D'
+    )
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace JOIN pg_language l ON l.oid = prolang
+    WHERE nspname NOT IN ('pg_catalog', 'information_schema') AND lanname NOT IN ('internal', 'c')
+    AND proname NOT LIKE 'seisiun%' AND NOT EXISTS (
+        SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = p.oid AND deptype = 'e'
+    ) ORDER BY 1, p.oid
+    """
+)
+
+
+def broken_functions(connection: Connection, columns: Columns) -> list[Finding]:
+    """Find the app's trigger functions that read a column of the fired row which the table does not have."""
+    rows = [
+        Row(f"function {function.name}", f"{', '.join(missing)}; a trigger of {table} calls it")
+        for function in functions(connection)
+        for table in sorted(function.tables)
+        if (missing := [said for name, said in function.of_row().items() if name not in {*columns[table], *_SYSTEM}])
+    ]
+    return found(
+        "broken_functions",
+        "trigger functions of yours that name a column which the table does not have",
+        rows,
+        "The next write fails, whoever writes: a function does not follow a column that is renamed. Replace it (only a "
+        "branch that serves another table may name such a column)",
+    )
+
+
+_SYSTEM = ("ctid", "tableoid", "xmin", "xmax", "cmin", "cmax")
+
+
 def readers(connection: Connection, table: str, column: str) -> list[str]:
-    """Return the views and the functions that read a column of the app's."""
-    return list(connection.scalars(_READERS, {"table": table, "column": column}))
+    """Return the views that read a column of the app's, and the functions whose source names it."""
+    views = connection.scalars(_VIEWS, {"table": table, "column": column})
+    named = (function.name for function in functions(connection) if function.names(column))
+    return [*(f"view {name}" for name in views), *(f"function {name}" for name in named)]
 
 
-_READERS = text(
-    r"""
-    SELECT 'view ' || r.ev_class::regclass FROM pg_depend d
+_VIEWS = text(
+    """
+    SELECT DISTINCT r.ev_class::regclass::text FROM pg_depend d
     JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
     JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-    WHERE d.refobjid = to_regclass(:table) AND attname = :column
-    UNION
-    SELECT 'function ' || proname FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace
-    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND proname NOT LIKE 'seisiun%'
-    AND position(CAST(:column AS text) IN prosrc) > 0
-    ORDER BY 1
+    WHERE d.refobjid = to_regclass(:table) AND attname = :column ORDER BY 1
     """
 )
 

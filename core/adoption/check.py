@@ -119,6 +119,7 @@ def _findings(
     yield from evenings.attendances(connection, columns)
     yield from evenings.buffers(of)
     yield from catalogue.empty_columns(connection, columns)
+    yield from catalogue.broken_functions(connection, columns)
     yield from catalogue.triggers(connection)
     yield from catalogue.roles(connection)
     yield from catalogue.locks(connection, added, columns)

@@ -357,6 +357,24 @@ def test_triggers_that_each_flip_fires_are_named_with_what_they_use_and_others_a
     }
 
 
+def test_a_trigger_function_that_does_not_follow_a_renamed_column_is_named(
+    app: Connection, empty_database_url: str
+) -> None:
+    source = """BEGIN -- OLD.word_of_a_comment
+        IF TG_OP = 'UPDATE' AND new.IS_ON AND OLD."Is On" AND NEW.date <> old.date AND NEW.xmin IS NOT NULL THEN
+            INSERT INTO kept VALUES (OLD.id);
+        END IF; RETURN NEW; END"""
+    execute(app, f"CREATE FUNCTION keep_gig() RETURNS trigger LANGUAGE plpgsql AS $${source}$$")
+    execute(app, "CREATE FUNCTION called_by_none() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD.id; END'")
+    execute(app, "CREATE TRIGGER kept AFTER UPDATE ON session_instance FOR EACH ROW EXECUTE FUNCTION keep_gig()")
+
+    assert says(check(empty_database_url), "broken_functions") == {
+        "function keep_gig": "NEW.IS_ON, OLD.Is On, OLD.id; a trigger of session_instance calls it"
+    }
+    execute(app, 'ALTER TABLE session_instance ADD is_on boolean, ADD id integer, ADD "Is On" boolean')
+    assert says(check(empty_database_url), "broken_functions") == {}
+
+
 @pytest.mark.usefixtures("stranger")
 def test_roles_that_write_and_own_nothing_are_named_until_they_have_their_grants(
     app: Connection, empty_database_url: str
