@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from core import choices
+from core.adoption.catalogue import Function, functions
 from core.adoption.findings import Row
 from core.errors import RemovalRefused
 from core.migrations import VERSION_TABLE, migrating, steps
@@ -129,6 +130,7 @@ def hindrances(connection: Connection, found: Removal, alive_within: timedelta) 
             if abs(one.beat_age) < alive_within
         ),
         *(f"{what} depends on {name}: drop or change it first" for what, name in _dependents(connection, found)),
+        *(f"{what} names {name}: drop or change it first" for what, name in _readers(connection, found)),
     ]
 
 
@@ -162,6 +164,40 @@ _DEPENDENTS = text(
     LEFT JOIN pg_proc p ON p.oid = tgfoid
     WHERE tgisinternal IS NOT TRUE AND coalesce(p.proname, '') NOT LIKE 'seisiun%'
     GROUP BY what HAVING bool_and(deptype = 'n') ORDER BY what
+    """
+)
+
+
+def _readers(connection: Connection, found: Removal) -> Iterator[tuple[str, str]]:
+    """Yield the app's functions whose source reads what would be taken, each with that: DROP passes, and they fail.
+
+    A word of a source is a column of ours where the source also names its table, and no other with such a column.
+    """
+    of_others: dict[str, set[str]] = {}
+    names = {column: column.partition(".")[2] for column in found.columns}
+    for table, name in connection.execute(_OTHER_TABLES, {"columns": [*names], "names": [*names.values()]}):
+        of_others.setdefault(name, set()).add(table)
+    for function in functions(connection):
+        read = [column for column, name in names.items() if _reads(function, column, of_others.get(name, set()))]
+        read += [table for table in found.tables if function.names(table)]
+        if read:
+            yield f"function {function.name}", ", ".join(read)
+
+
+def _reads(function: Function, column: str, others: set[str]) -> bool:
+    table, _, name = column.partition(".")
+    if table in function.tables and name in function.of_row():
+        return True
+    return function.names(name) and function.names(table) and not any(map(function.names, others))
+
+
+_OTHER_TABLES = text(
+    """
+    SELECT DISTINCT relname, attname FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
+    JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE attname = ANY (CAST(:names AS text[])) AND NOT attisdropped AND relkind IN ('r', 'p', 'v', 'm', 'f')
+    AND nspname NOT IN ('pg_catalog', 'information_schema')
+    AND relname || '.' || attname <> ALL (CAST(:columns AS text[]))
     """
 )
 

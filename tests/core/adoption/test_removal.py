@@ -193,6 +193,56 @@ def test_what_of_the_apps_depends_on_ours_is_named_and_nothing_is_taken(
     removal.remove(empty_database_url, ALIVE)  # the index and the check go with the column
 
 
+READERS = {
+    "a trigger function that reads the row": (
+        (
+            "CREATE FUNCTION keep_gig() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN IF OLD.active THEN PERFORM 1; END IF; RETURN NULL; END'; "
+            "CREATE TRIGGER kept AFTER UPDATE ON session_instance FOR EACH ROW EXECUTE FUNCTION keep_gig()"
+        ),
+        "function keep_gig names session_instance.active",
+    ),
+    "a function that asks for people": (
+        (
+            "CREATE FUNCTION who(bigint) RETURNS SETOF bigint LANGUAGE sql AS "
+            "'SELECT person_id FROM person WHERE active_session_instance_id = $1'"
+        ),
+        "function who names person.active_session_instance_id",
+    ),
+    "a function that builds a statement on our log": (
+        "CREATE FUNCTION flips() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'TABLE activation_log'; END $$",
+        "function flips names activation_log",
+    ),
+}
+NO_READERS = (
+    "CREATE FUNCTION a() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM person WHERE active -- session_instance'",
+    (
+        "CREATE FUNCTION b() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM person, session_instance_person "
+        "JOIN session_instance USING (session_instance_id) WHERE person.active'"
+    ),
+    "CREATE FUNCTION c() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM session_instance WHERE is_active'",
+)
+
+
+def test_functions_whose_source_reads_ours_are_named_and_nothing_is_taken(
+    app: Connection, empty_database_url: str
+) -> None:
+    migrate(empty_database_url)
+    for statement in (*NO_READERS, *(creating for creating, _ in READERS.values())):
+        execute(app, statement)
+    before = catalogue(app)
+
+    with pytest.raises(RemovalRefused) as refused:
+        removal.remove(empty_database_url, ALIVE)
+
+    told = str(refused.value).removeprefix("nothing was taken: ").split("; ")
+    assert sorted(told) == sorted(f"{what}: drop or change it first" for _, what in READERS.values())
+    assert catalogue(app) == before
+
+    execute(app, "DROP FUNCTION keep_gig CASCADE; DROP FUNCTION who; DROP FUNCTION flips")
+    removal.remove(empty_database_url, ALIVE)
+
+
 def test_what_is_cut_off_at_any_step_goes_on_or_is_adopted_again(app: Connection, empty_database_url: str) -> None:
     """The server itself cuts it off: the first run at its first definition, the next at its fourth, and so on."""
     before = catalogue(app)
