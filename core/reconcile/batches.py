@@ -9,6 +9,7 @@ from itertools import count
 from queue import SimpleQueue
 from threading import Thread
 
+import psycopg2
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -194,7 +195,18 @@ def _alone(
 
 def _in_one_line(error: Exception) -> str:
     cause = error.orig if isinstance(error, DBAPIError) else error
-    return f"{type(cause).__name__}: {str(cause).strip().splitlines()[0] if str(cause).strip() else '(no message)'}"
+    said = str(cause).strip().splitlines()[0] if str(cause).strip() else "(no message)"
+    return f"{type(cause).__name__}: {said}{_where(cause)}"
+
+
+def _where(cause: BaseException | None) -> str:
+    """Return the functions that the statement had called, the innermost first: a trigger's of the app's, mostly.
+
+    Other lines of PostgreSQL's CONTEXT may name a row, and errors that are alike must read alike.
+    """
+    context = (cause.diag.context if isinstance(cause, psycopg2.Error) else None) or ""
+    functions = [line for line in context.splitlines() if "PL/" in line]
+    return f" ({'; '.join(functions)})" if functions else ""
 
 
 def _one_by_one(begin: Begin, options: PassOptions, search: Search, limit: int) -> ReconcileResult | None:

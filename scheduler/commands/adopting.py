@@ -10,8 +10,8 @@ import click
 from sqlalchemy.exc import DBAPIError
 
 from core import choices
+from core.adoption import catalogue, removal, takeover
 from core.adoption import check as checks
-from core.adoption import removal, takeover
 from core.adoption.check import Check
 from core.adoption.findings import Finding
 from core.adoption.removal import Removal
@@ -159,7 +159,11 @@ def drop_mirror(url: str) -> None:
         return
     columns = [name.partition(".")[::2] for name in ended.values()]
     click.echo(f"no longer mirrored: {', '.join(ended.values())}; they keep what they say now")
-    click.echo(f"search your app, its views, reports and jobs for: {', '.join(name for _, name in columns)}")
+    click.echo(f"search your app, its reports and jobs for: {', '.join(name for _, name in columns)}")
+    with connected_to(url) as connection:
+        for table, name in columns:
+            readers = catalogue.readers(connection, table, name)
+            click.echo(f"in the database {name} is read by {', '.join(readers) or 'no view and no function'}")
     for name, definition in keys:
         click.echo(
             f"warning: the constraint {name} of person, {definition}, refuses from now on to delete an evening where "

@@ -228,7 +228,8 @@ def test_a_daemons_own_role_is_granted_what_triggers_of_the_apps_write_and_statu
             if "history" not in statement:
                 execute(app, statement)
         failed = update_active_sessions(engine).failed
-        assert failed == {session_id: "InsufficientPrivilege: permission denied for table history"}
+        where = "PL/pgSQL function note_history() line 2 at SQL statement"
+        assert failed == {session_id: f"InsufficientPrivilege: permission denied for table history ({where})"}
         with owner.connect() as connection:
             problems = " ".join(status(connection).problems)
         assert f"sessions whose passes fail: 1: The Cobblestone; of the first: {failed[session_id]}" in problems

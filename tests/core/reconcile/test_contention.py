@@ -63,7 +63,8 @@ def test_l5_poisoned_session_is_recorded_and_holds_up_no_other(engine: Engine, a
 
     result = reconcile_at(engine, OPENS)
 
-    assert result.failed == {sessions[2]: f"RaiseException: no flips on {only_instance(app, sessions[2])}"}
+    said = f"RaiseException: no flips on {only_instance(app, sessions[2])} (PL/pgSQL function refuse() line 1 at RAISE)"
+    assert result.failed == {sessions[2]: said}
     assert [active_of(app, session) is not None for session in sessions] == [True, True, False, True, True]
     plan = plan_of(app, sessions[2])
     assert plan["error"] == result.failed[sessions[2]]

@@ -172,6 +172,7 @@ def test_the_take_over_step_by_step_and_back(app: Connection, empty_database_url
         "the daemon and the mirror show the cancellation",
     )
 
+    execute(app, "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD.is_active; END'")
     daemon.stop()
     status, out, _ = scheduler(url, "status")
     assert status == 1
@@ -181,7 +182,9 @@ def test_the_take_over_step_by_step_and_back(app: Connection, empty_database_url
     assert status == 0
     assert err.startswith("warning: the constraint person_at_active_session_instance_id_fkey of person, FOREIGN KEY (")
     assert err.endswith("ALTER TABLE person DROP CONSTRAINT person_at_active_session_instance_id_fkey;\n")
-    assert "search your app, its views, reports and jobs for: is_active, at_active_session_instance_id\n" in out
+    assert "search your app, its reports and jobs for: is_active, at_active_session_instance_id\n" in out
+    assert "in the database is_active is read by view on_now, function keep\n" in out
+    assert "in the database at_active_session_instance_id is read by no view and no function\n" in out
     assert 'ALTER TABLE session_instance DROP COLUMN "is_active";' in out
     assert scheduler(url, "adopt", "--drop-mirror") == (0, "nothing was mirrored\n", "")
 
