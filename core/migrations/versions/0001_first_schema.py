@@ -474,9 +474,11 @@ def _names_taken() -> list[str]:
     if columns("active_instance"):  # an earlier run of this migration was cut off, so the columns are ours
         return []
     return [
-        f"{table}.{name} exists: we keep what is on under that name, and refuse what your code would write there. Add "
-        f"a column of another name, let your code read and write that one, ALTER TABLE {table} DROP COLUMN {name}, "
-        "and migrate again; `adopt --mirror` then keeps the other column equal to ours"
+        f"{table}.{name} exists: we keep what is on under that name, and refuse what your code would write there. If "
+        "create_all made it of a model of SQLAlchemy, map it with server_default=FetchedValue(), system=True, and drop "
+        "it: create_all then leaves it to us. Otherwise add a column of another name, let your code read and write "
+        f"that one, ALTER TABLE {table} DROP COLUMN {name}, and migrate again; `adopt --mirror` then keeps the other "
+        "column equal to ours"
         for table, name in OURS_ALONE.items()
         if name in columns(table)
     ]
