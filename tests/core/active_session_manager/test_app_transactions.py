@@ -155,7 +155,7 @@ def test_raises_when_the_connection_is_lost(engine: Engine, app: Connection) -> 
 
     @event.listens_for(engine, "before_cursor_execute")
     def cut(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if "FROM session_plan" in statement and "FOR NO KEY UPDATE" in statement:
+        if "FROM session_plan" in statement and "FOR UPDATE" in statement:
             terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
             execute(app, terminate + "AND datname = current_database() AND application_name = 'seisiun'")
 

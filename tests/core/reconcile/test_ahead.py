@@ -23,6 +23,7 @@ from core.reconcile.batches import reconcile
 from core.reconcile.result import PassOptions, ReconcileResult
 from core.rules.flips import Cause
 from core.settings import Settings
+from core.store import hold
 from tests.data import (
     add_check_in,
     add_instance,
@@ -73,6 +74,12 @@ def prepare(engine: Engine, opening: Opening, options: PassOptions = TIMER) -> R
     return result
 
 
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no busy machine look like a process that was stopped."""
+    monkeypatch.setattr(hold, "end_soon_if_stopped", lambda _: None)
+
+
 @contextmanager
 def in_the_hold(engine: Engine, do: Callable[[], object]) -> Iterator[None]:
     """Do this when everything is written, just before the server is told to wait and to commit."""
@@ -88,6 +95,7 @@ def in_the_hold(engine: Engine, do: Callable[[], object]) -> Iterator[None]:
         event.remove(engine, "before_cursor_execute", before)
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_l1_an_edge_is_flipped_at_its_instant_and_not_before(
     engine: Engine, app: Connection, db_connect: Callable[[], Connection], opening: Opening
 ) -> None:
@@ -151,6 +159,7 @@ def test_what_a_notification_named_is_left_to_the_timer(engine: Engine, app: Con
     assert on(app, opening.session_id) is None
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_who_says_yes_in_the_hold_is_requested(engine: Engine, app: Connection, opening: Opening) -> None:
     person = add_person(app)
 
@@ -173,6 +182,7 @@ def test_an_edge_that_is_far_away_is_not_held(engine: Engine, app: Connection, o
     assert opening.seconds() > 0 or on(app, opening.session_id) is None
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_the_log_says_so_if_the_edge_has_passed_before_the_commit(
     engine: Engine, app: Connection, opening: Opening
 ) -> None:
@@ -183,6 +193,7 @@ def test_the_log_says_so_if_the_edge_has_passed_before_the_commit(
     assert done_at >= opening.at + timedelta(seconds=0.02)
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("way", ["ended by the server", "cut off"])
 def test_a_connection_that_is_lost_in_the_hold_leaves_all_of_the_edge_or_nothing(
     engine: Engine, app: Connection, opening: Opening, way: str
