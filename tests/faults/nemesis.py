@@ -188,9 +188,12 @@ class Nemesis:
                 )
             ]
             subjects = self._subjects(admin, sessions)
-            for lock in _ROW_LOCKS[int(fault.chance * len(_ROW_LOCKS))]:
-                execute(admin, lock, sessions)
-            time.sleep(fault.seconds)
+            try:
+                for lock in _ROW_LOCKS[int(fault.chance * len(_ROW_LOCKS))]:
+                    execute(admin, lock, sessions)
+                time.sleep(fault.seconds)
+            except psycopg2.errors.DeadlockDetected:
+                pass  # with a long transaction of the app's, which locks in another order
             admin.rollback()
         self._note(fault.kind, begun, 2, subjects)
 
