@@ -69,6 +69,19 @@ def tables(connection: Connection, names: Iterable[str]) -> dict[str, Row]:
     return {name: Row(name, f"{_rows(rows)}, {size / 1e6:,.1f} MB") for name, rows, size in found_}
 
 
+def tables_there(connection: Connection) -> list[str]:
+    """Return the names of all tables in the schema where ours would be."""
+    return list(connection.scalars(_TABLES_THERE))
+
+
+_TABLES_THERE = text(
+    """
+    SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(current_schema()))
+    AND relkind IN ('r', 'p') ORDER BY 1
+    """
+)
+
+
 def _rows(estimate: int) -> str:
     return "never analysed" if estimate < 0 else f"about {estimate:,} rows"
 

@@ -29,6 +29,7 @@ from core.migrations.older_columns import OlderColumn
 from core.settings import Settings
 
 STATEMENT_TIMEOUT_SECONDS = 60
+MOST_NAMES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,8 @@ def _check(connection: Connection, settings: Settings, named: Mapping[str, str])
         columns: Columns = {table: columns_of(table) for table in names}
         require_columns(chosen)
     problems = [*catalogue.unfit_server(server), *in_the_way(connection)]
+    if not stands.app_tables:
+        problems += _other_names(connection, names)
     return Check(
         at=clock(connection),
         server=server,
@@ -109,7 +112,7 @@ def _findings(
         yield from _unlikely(connection, older)
     yield from evenings.bits(connection, bit, now)
     yield from evenings.people(connection, columns, pointer, now)
-    yield from evenings.planned(of)
+    yield from evenings.planned(of, settings)
     if is_new:  # `migrate` has been told since, or not
         yield from _opt_in(columns, chosen)
     yield from evenings.unreadable(connection, of)
@@ -123,6 +126,21 @@ def _findings(
     yield from catalogue.triggers(connection)
     yield from catalogue.roles(connection)
     yield from catalogue.locks(connection, added, columns)
+
+
+def _other_names(connection: Connection, names: list[str]) -> list[str]:
+    """Return what may be in the way where none of the four exists: the app has them under names of its own.
+
+    `migrate` asks nothing of the kind: an app that has nothing of the kind yet is given the four.
+    """
+    others = catalogue.tables_there(connection)
+    listed = ", ".join(others[:MOST_NAMES]) + (f" and {len(others) - MOST_NAMES} more" if others[MOST_NAMES:] else "")
+    why = (
+        f"none of {', '.join(names)} exists, and there are other tables: {listed}. If these are yours under other "
+        "names, give them ours first (docs/adopting.md, Other spellings), or `migrate` makes empty ones beside them; "
+        "if your app has no such tables yet, go on: `migrate` makes them"
+    )
+    return [why] if others else []
 
 
 def _older(connection: Connection, older: list[OlderColumn]) -> list[Finding]:

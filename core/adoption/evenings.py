@@ -251,20 +251,25 @@ def _counted_from(recurrence: Recurrence, initiation_date: date | None) -> Calla
 # What will be written
 
 
-def planned(of: Sequence[Session]) -> list[Finding]:
+def planned(of: Sequence[Session], settings: Settings) -> list[Finding]:
     """Find the sessions that get rows, and when."""
-    rows = [_of_session(each, says) for each in of if (says := _when(each))]
-    return found("rows", "sessions that get rows for their occurrences", rows)
+    rows = [_of_session(each, says) for each in of if (says := _when(each, settings.plan_horizon))]
+    return found("rows", "sessions that get rows for their occurrences", rows, "All times are local")
 
 
-def _when(each: Session) -> str:
-    made = [f"{new.date:%a %d %b %Y} {new.start_time:%H:%M}" for new in each.plan.made]
+def _when(each: Session, horizon: timedelta) -> str:
+    made = [f"{datetime.combine(new.date, new.start_time):{_MINUTE}}" for new in each.plan.made]
     now = f"rows at once for {', '.join(made)}" if made else ""
-    at = each.plan.next_plan_at
-    later = (
-        f"the next row at {to_local(at, each.snapshot.timezone or 'UTC'):%a %d %b %Y %H:%M}, local time" if at else ""
-    )
+    at, zone = each.plan.next_plan_at, each.snapshot.timezone or "UTC"
+    if at is None:
+        return now
+    before = timedelta(minutes=each.snapshot.active_buffer_minutes_before)
+    starts = at + each.snapshot.horizon(horizon) + before  # the planner counts back from there
+    later = f"a row for {to_local(starts, zone):{_MINUTE}} is made at {to_local(at, zone):{_MINUTE}}"
     return "; ".join(filter(None, (now, later)))
+
+
+_MINUTE = "%a %d %b %Y %H:%M"
 
 
 def pairs(of: Sequence[Session]) -> list[Finding]:

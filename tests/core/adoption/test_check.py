@@ -118,6 +118,18 @@ def test_a_database_with_nothing_in_it_is_ready(empty_database_url: str) -> None
     assert {"person", "session", "session_instance", "session_instance_person"} == found.added.app_tables
 
 
+def test_other_tables_where_none_of_the_four_is_may_be_the_four_under_other_names(empty_database_url: str) -> None:
+    with connected(empty_database_url) as app:
+        execute(app, "CREATE TABLE gigs (id integer); CREATE TABLE players (id integer)")
+
+    found = check(empty_database_url)
+
+    assert not found.ready
+    assert "session_instance_person exists, and there are other tables: gigs, players. If these" in found.in_the_way[0]
+    assert migrate(empty_database_url) is None, "an app that has nothing of the kind may go on"
+    assert check(empty_database_url).ready
+
+
 def test_it_names_the_server_the_database_and_the_role(empty_database_url: str) -> None:
     server, parts = check(empty_database_url).server, make_url(empty_database_url)
 
@@ -258,6 +270,9 @@ def test_p1_sessions_that_get_rows_are_named_with_when(app: Connection, empty_da
     of_all = says(check(empty_database_url), "rows")
     assert of_all.keys() >= {every_week, opted_out}
     assert of_all[every_week].startswith(f"'The Cobblestone': rows at once for {TODAY:%a %d %b %Y} 00:00")
+    next_week, made = TODAY + timedelta(days=7), TODAY + timedelta(days=5)
+    later = f"a row for {next_week:%a %d %b %Y} 00:00 is made at {made:%a %d %b %Y} 23:00"
+    assert of_all[every_week].endswith(later), "an hour before the evening its window opens, and a day before that"
     assert says(check(empty_database_url, plan_only_where="auto_create_instances"), "rows").keys() == {every_week}
     assert "session.auto_create_instances" in says(check(empty_database_url), "opt_in")
     migrate(empty_database_url, planning={PLAN_ONLY_WHERE: "auto_create_instances"})
