@@ -66,6 +66,7 @@ def status(connection: Connection) -> Status:
     daemons = heartbeats.heartbeats(connection)
     queue = notify.queue_usage(connection)
     overdue = reports.overdue(connection, reports.LATE)
+    holders = reports.holders(connection, reports.LATE) if overdue else []
     unreadable = reports.unreadable(connection)
     mirroring = tuple(choices.mirrored(choices.read(connection)).values())
     problems = (
@@ -74,7 +75,7 @@ def status(connection: Connection) -> Status:
         *_queue_problems(queue),
         *_daemon_problems(daemons),
         *_mirror_problems(connection, mirroring, daemons),
-        *_overdue_problems(overdue),
+        *_overdue_problems(overdue, "; who may block it is named below" if holders else ""),
         *_failing_problems(unreadable),
         *_unreadable_problems(unreadable),
     )
@@ -89,7 +90,7 @@ def status(connection: Connection) -> Status:
         on_now=list(places.places(connection)),
         unreadable=unreadable,
         overdue=overdue,
-        holders=reports.holders(connection, reports.LATE) if overdue else [],
+        holders=holders,
         misses=reports.misses(connection, DAY, MISSED),
         zone_version=ZONE_VERSION,
         app_notifies=notify.app_notifies(connection),
@@ -145,10 +146,12 @@ def _daemon_problems(daemons: list[HeartbeatRow]) -> list[str]:
     alive = [daemon for daemon in daemons if is_alive(daemon)]
     if not alive:
         return ["no daemon is alive: start `python -m seisiun run`"]
-    reconciling = [daemon for daemon in alive if _reconciles(daemon)]
-    if not reconciling:
-        return [f"no daemon has finished a pass within {PASS_STALE.seconds} s: read its log, and restart it"]
     problems = [f"{daemon.host}:{daemon.pid}: {daemon.trouble}" for daemon in alive if daemon.trouble]
+    reconciling = [daemon for daemon in alive if _reconciles(daemon)]
+    if not reconciling and any(daemon.beat_at - daemon.started_at < PASS_STALE for daemon in alive):
+        return ["a daemon has just started, and has not finished a pass yet: ask again in some seconds", *problems]
+    if not reconciling:
+        return [f"no daemon has finished a pass within {PASS_STALE.seconds} s: read its log, and restart it", *problems]
     if not any(daemon.listening_since for daemon in reconciling):
         problems.append(
             "no daemon is listening, so edits are found by asking each second: "
@@ -240,11 +243,11 @@ def _reconciles(daemon: HeartbeatRow) -> bool:
     return daemon.last_look_at is not None and daemon.beat_at - daemon.last_look_at < PASS_STALE
 
 
-def _overdue_problems(overdue: list[Overdue]) -> list[str]:
+def _overdue_problems(overdue: list[Overdue], blocked: str = "") -> list[str]:
     if not overdue:
         return []
     oldest = overdue[0]
     named = f"{oldest.name or 'deleted'} (session {oldest.session_id})"
     many = f"{len(overdue)}{' or more' if len(overdue) == reports.MOST_OVERDUE else ''}"
     what = f"sessions overdue: {many}, the oldest, {named}, since {oldest.since.astimezone(UTC):%H:%M:%S} UTC"
-    return [f"{what}: run `python -m seisiun explain {oldest.session_id}`; who may block it is named below"]
+    return [f"{what}: run `python -m seisiun explain {oldest.session_id}`{blocked}"]

@@ -93,7 +93,7 @@ def migrating(url: str) -> Iterator[Connection]:
             with _only_one(connection), _telling_who_holds_it_up(engine, connection):
                 yield connection
     except OperationalError as error:
-        raise DatabaseUnavailable(f"the database cannot be migrated: {' '.join(str(error.orig).split())}") from error
+        raise DatabaseUnavailable(f"the database cannot be changed: {' '.join(str(error.orig).split())}") from error
     finally:
         engine.dispose()
 

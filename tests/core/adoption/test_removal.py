@@ -14,7 +14,7 @@ from core.active_session_manager import update_active_sessions
 from core.adoption import removal, takeover
 from core.choices import PLAN_ONLY_WHERE
 from core.db import create_engine
-from core.errors import RemovalRefused
+from core.errors import DatabaseUnavailable, RemovalRefused
 from core.migrations import migrate
 from tests.core.adoption import older_app
 from tests.core.migrations.catalogue import catalogue
@@ -191,6 +191,11 @@ def test_what_of_the_apps_depends_on_ours_is_named_and_nothing_is_taken(
     execute(app, "DROP TRIGGER on_air ON session_instance; DROP TRIGGER moved ON person; DROP VIEW flips")
     execute(app, "DROP TABLE posted; DROP FUNCTION latest; ALTER TABLE session_instance DROP COLUMN on_air")
     removal.remove(empty_database_url, ALIVE)  # the index and the check go with the column
+
+
+def test_a_server_that_does_not_answer_is_told_in_words_that_fit() -> None:
+    with pytest.raises(DatabaseUnavailable, match=r"^the database cannot be changed: .*Connection refused"):
+        removal.remove("postgresql://u:p@127.0.0.1:1/n", ALIVE)
 
 
 READERS = {

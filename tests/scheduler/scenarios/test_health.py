@@ -235,3 +235,17 @@ def test_each_problem_comes_with_what_to_do_and_before_all_else(database_url: st
         problems, ("`python -m seisiun migrate`", "`python -m seisiun run`", "explain"), strict=True
     ):
         assert remedy in problem
+    assert "who may block it" not in out, "nobody is named below"
+
+
+def test_a_daemon_that_has_just_started_is_not_told_to_be_restarted(database_url: str, app: Connection) -> None:
+    execute(
+        app,
+        "INSERT INTO daemon_heartbeat (daemon_id, host, pid, version, listening_since, zone_version) "
+        "VALUES (gen_random_uuid(), 'pub', 17, '0.2.0', now(), '2026f')",
+    )
+    started = problems(database_url)
+    execute(app, "UPDATE daemon_heartbeat SET started_at = now() - interval '61 seconds', beat_at = now()")
+
+    assert started == ["a daemon has just started, and has not finished a pass yet: ask again in some seconds"]
+    assert problems(database_url) == ["no daemon has finished a pass within 60 s: read its log, and restart it"]
