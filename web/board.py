@@ -18,7 +18,7 @@ from core.active_session_manager import Place
 from core.db.transaction_settings import clock
 from core.settings import load_settings
 from core.store.views import boards, pages, places, search
-from core.store.views.boards import GroupRow, PeopleRow, WindowRow
+from core.store.views.boards import GroupRow, Groups, PeopleRow, WindowRow
 from core.store.views.pages import EveningRow
 from core.store.views.places import Town
 from core.windows import StatedHours, Window
@@ -27,6 +27,8 @@ from web.dates import FARTHEST_ZONE, evening_is_over
 
 MOST_NAMES = 6
 MOST_OPENINGS = 8
+MOST_AHEAD = 1000
+"""How many of the next openings are searched for those of one country."""
 MOST_GROUPS = 60
 MOST_OF_GROUP = 5
 MOST_OF_TOWN = 60
@@ -205,10 +207,32 @@ def _named(address: Mapping[str, str], name: str) -> str:
 # Reading
 
 
-def read(connection: Connection, parts: Iterable[Part]) -> Snapshot:
-    """Read these parts as they are now."""
+def read(connection: Connection, parts: Collection[Part]) -> Snapshot:
+    """Read these parts as they are now, by as many queries as for one of them."""
     now = clock(connection)
-    return Snapshot(now, {part: tuple(_pieces(connection, part, now)) for part in parts})
+    groups = _groups(connection, parts)
+    towns = [part.town for part in parts if part.town]
+    in_towns = boards.windows_in_towns(connection, towns, now - LONGEST_DAY, now + LONGEST_DAY) if towns else []
+    ids = [one for found in groups.values() for group in found.rows for one in group.first]
+    on = [row.session_instance_id for rows in in_towns for row in rows if row.active]
+    there = boards.people_at(connection, [*ids, *on], MOST_NAMES)
+    pieces = {
+        Part(town): tuple(_town_pieces(town, rows, now, there)) for town, rows in zip(towns, in_towns, strict=True)
+    }
+    if groups:
+        rows = {row.session_instance_id: row for row in boards.windows_of(connection, ids)}
+        ahead = boards.openings(connection, now, MOST_OPENINGS if groups.keys() == {EVERYWHERE} else MOST_AHEAD)
+        entries = {id_: _entry(now, row, there.get(id_)) for id_, row in rows.items()}
+        pieces |= {part: tuple(_group_pieces(part, found, entries, ahead)) for part, found in groups.items()}
+    return Snapshot(now, pieces)
+
+
+def _groups(connection: Connection, parts: Collection[Part]) -> dict[Part, Groups]:
+    found = {EVERYWHERE: boards.by_country(connection, MOST_GROUPS, MOST_OF_GROUP)} if EVERYWHERE in parts else {}
+    if countries := [part.country for part in parts if part.country is not None]:
+        by_town = boards.by_town(connection, countries, MOST_GROUPS, MOST_OF_GROUP)
+        found |= {Part(country=country): groups for country, groups in by_town.items()}
+    return found
 
 
 def read_you(connection: Connection, person_ids: Collection[int], now: datetime) -> dict[int, You]:
@@ -223,37 +247,34 @@ def read_you(connection: Connection, person_ids: Collection[int], now: datetime)
     }
 
 
-def _pieces(connection: Connection, part: Part, now: datetime) -> Iterator[Piece]:
-    if part.town:
-        yield from _town_pieces(connection, part.town, now)
-        return
-    groups = boards.groups(connection, part.country, MOST_GROUPS, MOST_OF_GROUP)
-    countries = groups.groups if part.country is None else 1
-    yield Piece("summary", "summary", (groups.sessions, groups.towns, countries))
-    ids = [instance_id for group in groups.rows for instance_id in group.first]
-    rows = {row.session_instance_id: row for row in boards.windows_of(connection, ids)}
-    there = boards.people_at(connection, ids, MOST_NAMES)
+def _group_pieces(
+    part: Part, groups: Groups, entries: Mapping[int, Entry], ahead: Iterable[WindowRow]
+) -> Iterator[Piece]:
+    yield Piece("summary", "summary", (groups.sessions, groups.towns, 1 if part.country else groups.groups))
     for group in sorted(groups.rows, key=_by_place):
-        entries = tuple(_entry(now, rows[one], there.get(one)) for one in group.first if one in rows)
         name = words.town(group.town.city, group.town.state) if part.country else (group.town.country or "").strip()
-        data = Group(name or "Elsewhere", group.town, group.sessions, group.towns, entries)
+        shown = tuple(entries[one] for one in group.first if one in entries)
+        data = Group(name or "Elsewhere", group.town, group.sessions, group.towns, shown)
         yield Piece(f"group:{group.town.country}/{group.town.state}/{group.town.city}", "group", data)
     if groups.groups > len(groups.rows):
         yield Piece("more", "more", groups.groups - len(groups.rows))
-    ahead = [row for row in boards.openings(connection, now, part.country, MOST_OPENINGS) if not row.active]
-    if ahead or part.country is None:
-        yield Piece("next", "next", tuple(map(_opening, ahead)))
+    of_country = [row for row in ahead if not row.active and (part.country is None or _is_in(row, part.country))]
+    if of_country or part.country is None:
+        yield Piece("next", "next", tuple(map(_opening, of_country[:MOST_OPENINGS])))
+
+
+def _is_in(row: WindowRow, country: str) -> bool:
+    return (row.country or "").strip().casefold() == country.strip().casefold()
 
 
 def _by_place(group: GroupRow) -> tuple[str, ...]:
     return tuple((part or "").strip().casefold() for part in (group.town.country, group.town.city, group.town.state))
 
 
-def _town_pieces(connection: Connection, town: Town, now: datetime) -> Iterator[Piece]:
+def _town_pieces(
+    town: Town, windows: Iterable[WindowRow], now: datetime, there: Mapping[int, PeopleRow]
+) -> Iterator[Piece]:
     """Yield the day of a town; if only some of its sessions state the state, as several towns (A4)."""
-    windows = boards.windows_in_town(connection, town, now - LONGEST_DAY, now + LONGEST_DAY)
-    on = [row.session_instance_id for row in windows if row.active]
-    there = boards.people_at(connection, on, MOST_NAMES)
     by_town: dict[str, list[WindowRow]] = {}
     for row in windows:
         by_town.setdefault(town_key(row.city, row.state, row.country), []).append(row)

@@ -116,7 +116,7 @@ def _that_night(
     except UnknownTimeZone:
         return []
     town = Town(session.city, session.state, session.country)
-    windows = boards.windows_in_town(connection, town, day.begins_at, day.ends_at)
+    [windows] = boards.windows_in_towns(connection, [town], day.begins_at, day.ends_at)
     others = {
         row.session_instance_id: row for row in windows if row.session_instance_id != instance.session_instance_id
     }

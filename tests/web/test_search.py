@@ -166,7 +166,7 @@ def test_names_and_towns_are_found_by_index(engine: Engine) -> None:
                 ("session_town", lambda db: store.sessions_in_town(db, town, "", 20)),
                 ("session_town", lambda db: store.towns_named(db, "Enn", 20)),
                 ("session_town", lambda db: places.places(db, places.elsewhere_in_town(1))),
-                ("session_town", lambda db: boards.windows_in_town(db, town, NOW, NOW)),
+                ("session_town", lambda db: boards.windows_in_towns(db, [town], NOW, NOW)),
             )
         ]
     assert used == [True] * 6

@@ -5,13 +5,15 @@ What a query costs grows with what is open, or with the town that it is about, a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    ColumnElement,
     Connection,
+    Date,
     Integer,
     Select,
     Text,
@@ -25,14 +27,22 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
 
-from core.models import ActivationWindow, ActiveInstance, MusicSession, Person, PlannedInstance, SessionInstance
+from core.models import (
+    INSTANT,
+    ActivationWindow,
+    ActiveInstance,
+    MusicSession,
+    Person,
+    PlannedInstance,
+    SessionInstance,
+)
 from core.store.activation_windows import is_open
-from core.store.arrays import is_in
+from core.store.arrays import ValueTable, is_in
 from core.store.views.pages import PersonRow, by_name
-from core.store.views.places import Town, folded, in_country, in_town, plain
+from core.store.views.places import Town, folded, is_in_town, plain
 
-MOST_AHEAD = 1000
-"""How many of the next openings are searched for those of one country."""
+LONGEST_WINDOW = timedelta(days=4)
+"""No window reaches farther from its local date. With it PostgreSQL reads a few instances of a session, and not all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,47 +98,69 @@ class PeopleRow:
     total: int
 
 
-def groups(connection: Connection, country: str | None, most: int, most_of_each: int) -> Groups:
-    """Return what is on by country or, of one country, by town: at most so many groups, with so many ids each."""
+def by_country(connection: Connection, most: int, most_of_each: int) -> Groups:
+    """Return what is on by country: at most so many countries, with so many ids each."""
+    return _read_groups(connection, _BY_COUNTRY, {"most": most, "most_of_each": most_of_each}).get(None, NOTHING)
+
+
+def by_town(connection: Connection, countries: Sequence[str], most: int, most_of_each: int) -> dict[str, Groups]:
+    """Return what is on in each of these countries by town: at most so many towns of each, with so many ids each."""
+    values = _COUNTRIES.of([(country,) for country in countries]) | {"most": most, "most_of_each": most_of_each}
+    found = _read_groups(connection, _BY_TOWN, values)
+    return {country: found.get(country, NOTHING) for country in countries}
+
+
+def _read_groups(
+    connection: Connection, statement: Select[*tuple[Any, ...]], values: Mapping[str, object]
+) -> dict[str | None, Groups]:
     # The estimate of so many lookups is high, and to compile the statement would take longer than to run it.
     connection.execute(_WITHOUT_JIT)
-    statement = _BY_COUNTRY if country is None else _BY_TOWN
-    found = connection.execute(statement, {"country": country, "most": most, "most_of_each": most_of_each}).all()
-    rows = [GroupRow(Town(*town), sessions, towns, first) for *town, sessions, towns, first, _, _, _ in found]
-    return Groups(rows, *map(int, found[0][-3:])) if found else Groups([], 0, 0, 0)
+    found: dict[str | None, Groups] = {}
+    for of, *town, sessions, towns, first, all_groups, all_sessions, all_towns, _ in connection.execute(
+        statement, values
+    ):
+        groups = found.setdefault(of, Groups([], int(all_groups), int(all_sessions), int(all_towns)))
+        groups.rows.append(GroupRow(Town(*town), sessions, towns, first))
+    return found
 
 
-def _groups(*, by_country: bool) -> Select[*tuple[Any, ...]]:
+def _groups(countries: ValueTable | None) -> Select[*tuple[Any, ...]]:
     """OFFSET 0 makes PostgreSQL look up each session by its key. Without it, it may read all sessions for those few."""
     active = ActiveInstance
     columns = (MusicSession.name, MusicSession.city, MusicSession.state, MusicSession.country)
     same = MusicSession.session_id == active.session_id
     session = select(*columns).where(same).correlate(active).offset(literal(0)).lateral("its_session").c
     city, state, country = map(plain, (session.city, session.state, session.country))
-    keys = [country] if by_country else [city, state]
     first = aggregate_order_by(
         active.session_instance_id, func.lower(session.name).collate("C"), active.session_instance_id.expression
     )
     sessions, towns = func.count(), func.count(func.row(city, state).distinct())
     # Of several spellings the one with capitals.
     shown = [func.min(func.btrim(name).collate("C")) for name in (session.city, session.state, session.country)]
-    statement = select(
-        *([null(), null()] if by_country else shown[:2]),
+    keys: list[ColumnElement[Any]] = [city, state] if countries else [country]
+    of: ColumnElement[Any] = countries.c.country if countries else null()
+    ranked = select(
+        of.label("of"),
+        *(shown[:2] if countries else [null().label("city"), null().label("state")]),
         shown[2],
         sessions,
         towns,
         func.array_agg(first, type_=ARRAY(BigInteger()))[1 : bindparam("most_of_each", type_=Integer())],
-        func.count().over(),
-        func.sum(sessions).over(),
-        func.sum(towns).over(),
+        func.count().over(partition_by=of),
+        func.sum(sessions).over(partition_by=of),
+        func.sum(towns).over(partition_by=of),
+        func.row_number().over(partition_by=of, order_by=[sessions.desc(), *keys]).label("place"),
     )
-    if not by_country:
-        statement = statement.where(country == folded(bindparam("country", type_=Text())))
-    return statement.group_by(*keys).order_by(sessions.desc(), *keys).limit(bindparam("most", type_=Integer()))
+    if countries:
+        ranked = ranked.where(country == folded(countries.c.country))
+    grouped = ranked.group_by(*([of] if countries else []), *keys).subquery("ranked")
+    return select(grouped).where(grouped.c.place <= bindparam("most", type_=Integer())).order_by(grouped.c.place)
 
 
+NOTHING = Groups([], 0, 0, 0)
+_COUNTRIES = ValueTable("wanted", {"country": Text()})
 _WITHOUT_JIT = select(func.set_config("jit", "off", true()))
-_BY_COUNTRY, _BY_TOWN = _groups(by_country=True), _groups(by_country=False)
+_BY_COUNTRY, _BY_TOWN = _groups(None), _groups(_COUNTRIES)
 
 
 def _windows(window: type[ActivationWindow]) -> Select[*tuple[Any, ...]]:
@@ -172,24 +204,48 @@ def windows_of(connection: Connection, instance_ids: Sequence[int]) -> list[Wind
 _OPEN_OF = _windows(ActivationWindow).where(is_in(ActivationWindow.session_instance_id), is_open(ActivationWindow))
 
 
-def windows_in_town(connection: Connection, town: Town, since: datetime, until: datetime) -> list[WindowRow]:
-    """Return the windows in a town (A4) that overlap `[since, until)`, in the order of their opening."""
+def windows_in_towns(
+    connection: Connection, towns: Sequence[Town], since: datetime, until: datetime
+) -> list[list[WindowRow]]:
+    """Return the windows in each of these towns (A4) that overlap `[since, until)`, in the order of their opening."""
+    rows = [(number, town.city or "", town.state or "", town.country or "") for number, town in enumerate(towns)]
+    found: list[list[WindowRow]] = [[] for _ in towns]
+    days = {"first": (since - LONGEST_WINDOW).date(), "last": (until + LONGEST_WINDOW).date()}
+    for number, *row in connection.execute(_IN_TOWNS, _TOWNS.of(rows) | {"since": since, "until": until} | days):
+        found[number].append(WindowRow(*row))
+    return found
+
+
+def _in_towns(towns: ValueTable) -> Select[*tuple[Any, ...]]:
     window = ActivationWindow
-    overlaps = (window.opens_at < until) & (window.closes_at > since)
-    return _rows(connection, _windows(window).where(in_town(town), overlaps))
+    since, until = (bindparam(name, type_=INSTANT) for name in ("since", "until"))
+    statement = _windows(window).with_only_columns(towns.c.number, *_windows(window).selected_columns)
+    is_there = is_in_town(towns.c.city, towns.c.state, towns.c.country)
+    near = SessionInstance.date.between(bindparam("first", type_=Date()), bindparam("last", type_=Date()))
+    return statement.join(towns.table, is_there).where(window.opens_at < until, window.closes_at > since, near)
 
 
-def openings(connection: Connection, now: datetime, country: str | None, limit: int) -> list[WindowRow]:
-    """Return the next windows to open after `now`, at most `limit`; of one country, among the next `MOST_AHEAD`."""
+_TOWNS = ValueTable("wanted", {"number": BigInteger(), "city": Text(), "state": Text(), "country": Text()})
+_IN_TOWNS = _in_towns(_TOWNS)
+
+
+def openings(connection: Connection, now: datetime, limit: int) -> list[WindowRow]:
+    """Return the next windows to open after `now`, at most `limit`."""
+    return _rows(connection, _OPENINGS, {"now": now, "limit": limit})
+
+
+def _openings() -> Select[*tuple[Any, ...]]:
     window = ActivationWindow
     ahead = (
         select(window)
-        .where(window.phase == "ahead", window.opens_at > now)
+        .where(window.phase == "ahead", window.opens_at > bindparam("now", type_=INSTANT))
         .order_by(window.opens_at)
-        .limit(limit if country is None else MOST_AHEAD)
+        .limit(bindparam("limit", type_=Integer()))
     )
-    statement = _windows(aliased(window, ahead.subquery("ahead"))).limit(limit)
-    return _rows(connection, statement if country is None else statement.where(in_country(country)))
+    return _windows(aliased(window, ahead.subquery("ahead")))
+
+
+_OPENINGS = _openings()
 
 
 def people_at(connection: Connection, instance_ids: Sequence[int], most: int) -> dict[int, PeopleRow]:

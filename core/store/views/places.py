@@ -64,6 +64,9 @@ class Place:
     people: int
 
 
+Name = str | ColumnElement[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Town:
     """A town, as some session or person writes it (A4)."""
@@ -200,12 +203,17 @@ def in_country(country: str) -> ColumnElement[bool]:
 
 def in_town(town: Town) -> ColumnElement[bool]:
     """Return the condition that a session is in this town (A4)."""
-    of_session, state = plain(MusicSession.state), folded(town.state or "")
-    same_state = (of_session == "") | (state == "") | (of_session == state)
-    return in_city(town.city or "") & in_country(town.country or "") & same_state
+    return is_in_town(town.city or "", town.state or "", town.country or "")
 
 
-def folded(name: str | ColumnElement[str]) -> ColumnElement[str]:
+def is_in_town(city: Name, state: Name, country: Name) -> ColumnElement[bool]:
+    """Return the condition that a session is in the town of these names (A4); a name may be a column."""
+    of_session, of_town = plain(MusicSession.state), folded(state)
+    same_state = (of_session == "") | (of_town == "") | (of_session == of_town)
+    return (plain(MusicSession.city) == folded(city)) & (plain(MusicSession.country) == folded(country)) & same_state
+
+
+def folded(name: Name) -> ColumnElement[str]:
     """Return a name as `plain` has it, to compare it with a column."""
     return func.lower(func.btrim(name))
 

@@ -330,12 +330,11 @@ def _presence() -> list[Call]:
 
 def _boards() -> list[Call]:
     return [
-        _call(boards.groups, None, LIMIT, LIMIT, variant="by country"),
-        _call(boards.groups, COUNTRY, LIMIT, LIMIT, variant="by town"),
+        _call(boards.by_country, LIMIT, LIMIT),
+        _call(boards.by_town, [COUNTRY], LIMIT, LIMIT),
         _call(boards.windows_of, [INSTANCE]),
-        _call(boards.windows_in_town, Town(CITY, None, COUNTRY), SINCE, UNTIL),
-        _call(boards.openings, NOW, None, LIMIT, variant="everywhere"),
-        _call(boards.openings, NOW, COUNTRY, LIMIT, variant="in a country"),
+        _call(boards.windows_in_towns, [Town(CITY, None, COUNTRY)], SINCE, UNTIL),
+        _call(boards.openings, NOW, LIMIT),
         _call(boards.people_at, [INSTANCE], LIMIT),
     ]
 
