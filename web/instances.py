@@ -162,7 +162,9 @@ def say(session_instance_id: int) -> Response:
             remove_check_in(connection, person.person_id, session_instance_id)
             notice("Taken back.")
         else:
-            notice(_told(attendance, check_in(connection, person.person_id, session_instance_id, attendance, comment)))
+            before = whereabouts(connection, person.person_id)
+            said = check_in(connection, person.person_id, session_instance_id, attendance, comment)
+            notice(_told(attendance, said) + _moved_from(before, said))
     return _to(session_instance_id)
 
 
@@ -229,6 +231,13 @@ def _told(attendance: str, said: CheckedIn) -> str:
         WhyNot.NO_WINDOW: "You said yes. This evening has no times yet; when it opens, you will be there.",
         WhyNot.DEFERRED: "You said yes; you will be there in a moment.",
     }[said.why_not]
+
+
+def _moved_from(before: Place | None, said: CheckedIn) -> str:
+    """Return where a person is no longer, if saying that moved them."""
+    if before is None or said.at is None or said.at.session_instance_id == before.session_instance_id:
+        return ""
+    return f" You are no longer at {before.name}."
 
 
 def _to(session_instance_id: int) -> Response:

@@ -65,16 +65,16 @@ def page() -> str:
         home = search.town_of(connection, person_id) if person_id else None
         towns = _towns(connection, asked)
         sections = _sections(connection, asked, home, towns)
-        parts = (board.Part(asked.town),)
-        snapshot = (
-            board.read(connection, parts) if asked.town and not (asked.text or asked.day or asked.after) else None
-        )
+        of_today = _of_today(asked, towns)
+        parts = (board.Part(of_today),)
+        snapshot = board.read(connection, parts) if of_today else None
     return render_template(
         "seisiun/sessions.html",
         asked=asked,
         feed=calendar.links(f"{url_for('.town_calendar')}?{words.town_query(asked.town)}") if asked.town else None,
         longest=LONGEST_TEXT,
         board=snapshot and board.one_board(current_app, snapshot if person_id else snapshot.public(), parts),
+        area=words.town_query(of_today) if of_today else None,
         poll_seconds=POLL_SECONDS,
         towns=towns if len(towns) > 1 else [],
         sections=sections,
@@ -101,6 +101,13 @@ def _towns(connection: Connection, asked: Asked) -> list[Town]:
     if not asked.text or asked.town or asked.after:
         return []
     return search.towns_named(connection, asked.text, MOST_TOWNS)
+
+
+def _of_today(asked: Asked, towns: list[Town]) -> Town | None:
+    """Return the town whose day is shown above the lists: the one that was asked for, or the only one of this name."""
+    if asked.day or asked.after or (asked.town and asked.text):
+        return None
+    return asked.town or (towns[0] if len(towns) == 1 else None)
 
 
 def _sections(connection: Connection, asked: Asked, home: Town | None, towns: list[Town]) -> list[Section]:

@@ -8,12 +8,13 @@ from pathlib import Path
 from unittest.mock import patch
 
 from playwright.sync_api import Browser, Page, ViewportSize
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, update
 
 from core.active_session_manager import active_instances, check_in, ensure_instance, update_active_sessions
 from core.db import create_engine
 from core.db.embedded import connect_or_start
 from core.migrations import migrate
+from core.models import Person
 from core.store.views import pages
 from scheduler.commands import loading
 from scheduler.commands.demo import REAL_SESSIONS
@@ -38,6 +39,8 @@ def fill(engine: Engine) -> dict[str, int]:
     with engine.begin() as connection:
         loading.load(connection, *loading.read(REAL_SESSIONS))
         people = [pages.insert_person(connection, *name.split(" ", 1)) for name in PEOPLE]
+        lives = update(Person).where(Person.person_id == people[0])
+        connection.execute(lives.values(city="Bronx", state="NY", country="USA"))
     update_active_sessions(engine, now=NOW)
     with engine.begin() as connection:
         on = {place.name: place.session_instance_id for place in active_instances(connection)}

@@ -31,6 +31,16 @@ def test_saying_yes_while_it_is_on_is_being_there(world: World, app: Connection,
     assert whereabouts(app, world.noirin) == world.muellers_now
 
 
+def test_who_is_moved_is_told_from_where(world: World, browser: Open) -> None:
+    visitor = browser().be(world.noirin)
+    assert "no longer at" not in visitor.post(f"/instances/{world.muellers_now}/say", attendance="yes")
+    assert "no longer at" not in visitor.post(f"/instances/{world.later_today}/say", attendance="yes")
+
+    moved = visitor.post(f"/instances/{world.donns_now}/say", attendance="yes")
+
+    assert "You&#39;re here. Enjoy the tunes! You are no longer at Mueller&#39;s." in moved
+
+
 def test_the_other_session_in_town_is_one_tap_away(world: World, app: Connection, browser: Open) -> None:
     visitor = browser().be(world.noirin)
     page = visitor.post(f"/instances/{world.muellers_now}/say", attendance="yes")

@@ -16,7 +16,7 @@ from core.store.views import search as store
 from core.store.views.places import Town
 from tests import data
 from tests.core.recurrence.documents import text_of, weekly
-from tests.web.site import Browser
+from tests.web.site import Browser, World
 from web import search
 
 Open = Callable[[], Browser]
@@ -85,6 +85,14 @@ def test_several_towns_of_a_name_are_offered_and_each_leads_to_its_own_sessions(
     of_town = browser().get(address.replace("&amp;", "&"))
     assert names(of_town) == ["In OH"]
     assert "<h1>Sessions in Dublin, OH, USA</h1>" in of_town
+
+
+def test_the_only_town_of_a_name_shows_its_day_at_once(world: World, browser: Open) -> None:
+    page = browser().get("/sessions?q=aus")
+
+    assert 'data-area="city=Austin&amp;state=TX&amp;country=USA"' in page
+    assert page.index(f"instances/{world.muellers_now}") < page.index(f"/sessions/{world.muellers}")
+    assert "data-area" not in browser().get("/sessions?q=mue")
 
 
 @pytest.mark.usefixtures("towns")

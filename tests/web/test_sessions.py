@@ -423,3 +423,10 @@ def test_an_edit_waits_for_the_one_before_it_and_does_not_overwrite_it(
 
         assert "Somebody else has saved this session" in page.result()
     assert recurrence(app, world.later) is None
+
+
+def test_who_is_not_signed_in_reads_how_to_say_that_they_are_coming(world: World, browser: Open) -> None:
+    page = f"/sessions/{world.later}"
+
+    assert '<a href="/who">Sign in</a> to say that you are coming.' in browser().get(page)
+    assert "Sign in" not in browser().be(world.noirin).get(page)

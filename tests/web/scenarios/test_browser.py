@@ -392,6 +392,10 @@ def test_no_barrier_that_axe_can_find_in_light_or_in_dark(
         f"/sessions/{world.muellers}/past",
         "/operator",
         "/operator/why?session=muellers",
+        "/?country=USA",
+        "/me",
+        "/sessions?q=l",
+        "/sessions?city=Austin&state=TX&country=USA",
         "/who",
         "/zone",
     ):
