@@ -53,6 +53,7 @@ def main() -> int:
     parser.add_argument("modules", nargs="*", default=list(TESTS_OF), help="how the paths of the modules begin")
     parser.add_argument("--jobs", type=int, default=2, help="how many run at once")
     parser.add_argument("--again", action="store_true", help="run the survivors once more, but not the explained ones")
+    parser.add_argument("--only", default="", help="how the operators begin, with commas: 'turn flag,drop .where'")
     parser.add_argument("--sample", type=int, help="of those that are left so many, drawn with --seed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, help="how long the tests for one mutant may take without it")
@@ -63,6 +64,8 @@ def main() -> int:
     explained = {name for names in EXPLAINED.values() for name in names}
 
     def is_left(mutant: Mutant) -> bool:
+        if not mutant.operator.startswith(tuple(options.only.split(","))):
+            return False
         known = results.get(mutant.name)
         return not known or (options.again and known.killed_by is None and mutant.name not in explained)
 

@@ -52,6 +52,7 @@ class Mutant:
     """A change of one module: its bytes from `start` to `end` become `new`. `name` stays when other lines change."""
 
     module: str
+    operator: str
     name: str
     line: int
     start: int
@@ -102,7 +103,7 @@ def mutants_of(module: str, source: bytes) -> list[Mutant]:
         name = f"{module} {'.'.join(scope) or '-'} {change.operator}: {_shown(old, new)}"
         seen[name] += 1
         name += f" #{seen[name]}" if seen[name] > 1 else ""
-        found.append(Mutant(module, name, change.first.lineno, start, end, change.new))  # type: ignore[attr-defined]
+        found.append(Mutant(module, change.operator, name, change.first.lineno, start, end, change.new))  # type: ignore[attr-defined]
     return sorted(found, key=lambda mutant: (mutant.start, mutant.end))
 
 

@@ -24,6 +24,7 @@ PASS = (
     "tests/core/store/test_mirror.py",
     "tests/core/reconcile",
 )
+TAKE_OVER = "tests/core/adoption/test_takeover.py"
 WORKER = "tests/scheduler/daemon/test_worker.py"
 PAGES = (
     "tests/web/test_blueprint.py",
@@ -48,6 +49,8 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     "core/reconcile/": PASS,
     "core/store/heartbeats.py": ("tests/core/store/test_heartbeats.py", "tests/scheduler/daemon/test_heartbeat.py"),
     "core/store/sessions.py": ("tests/scheduler/commands/test_loading.py", "tests/web/test_sessions.py"),
+    "core/store/older_columns.py": (TAKE_OVER, "tests/core/scenarios/interleavings"),
+    "core/store/presence/locations.py": (*PASS, TAKE_OVER),
     "core/store/views/": ("tests/core/test_queries.py", "tests/scheduler/test_cli.py", "tests/web"),
     "core/store/": PASS,
     "scheduler/daemon/__init__.py": ("tests/scheduler/daemon/test_main_thread.py",),

@@ -164,7 +164,7 @@ def test_a_mutant_is_shown_to_the_tests_that_run_its_line_and_first_to_what_noti
         record = copy.record()
     start = BUILT_ON_IMPORT.index(line.encode())
     number = BUILT_ON_IMPORT[:start].count(b"\n") + 1
-    mutant = Mutant("module.py", "", number, start, start + len(line), "")
+    mutant = Mutant("module.py", "", "", number, start, start + len(line), "")
 
     assert chosen(record, mutant, BUILT_ON_IMPORT, [ALL]) == expected
 
