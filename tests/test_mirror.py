@@ -61,7 +61,6 @@ COVERED_BY = {
     "core/rules/binding.py": "core/rules/test_planner.py",
     "core/store/activation_windows.py": "core/reconcile/test_chunk.py",
     "core/store/evenings.py": "web/test_changing.py",
-    "core/store/flips.py": "core/reconcile/test_batches.py",
     "core/store/hold.py": "core/reconcile/test_ahead.py",
     "core/store/older_columns.py": "core/adoption/test_takeover.py",
     "core/store/notify.py": "core/db/test_listener.py",

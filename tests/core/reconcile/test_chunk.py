@@ -542,6 +542,7 @@ def test_l7_what_an_edit_turns_on_or_off_is_due_since_the_edit(engine: Engine, a
 
 def test_l7_bit_that_somebody_writes_after_the_closing_is_a_repair(engine: Engine, app: Connection) -> None:
     session, instance = planned(engine, app)
+    add_session(app, recurring(weekly("tuesday", "23:50", "23:55")))  # it opens in the pass that closes the other
     for at in (OPENS, CLOSES):
         reconcile_at(engine, at, cause="timer")
     change_instance(app, instance, active=True)
