@@ -555,6 +555,15 @@ def test_l7_bit_that_somebody_writes_after_the_closing_is_a_repair(engine: Engin
     ]
 
 
+def test_l7_closing_at_its_edge_is_no_repair_though_somebody_else_opened(engine: Engine, app: Connection) -> None:
+    session, instance = planned(engine, app)
+    change_instance(app, instance, active=True)
+    for at in (OPENS, CLOSES):
+        reconcile_at(engine, at, cause="timer")
+
+    assert [(active, cause) for _, active, _, _, cause in flips_of(app, session)] == [(False, "timer")]
+
+
 def test_l7_what_nobody_requested_is_due_since_it_is_planned(engine: Engine, app: Connection) -> None:
     session = add_session(app, timezone="UTC")
     instance = add_instance_that_is_on(app, session)
