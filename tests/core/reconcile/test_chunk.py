@@ -108,6 +108,21 @@ def test_p1_window_opens_and_closes_and_the_log_tells_it(engine: Engine, app: Co
     ]
 
 
+def test_p1_instance_that_is_moved_after_it_closed_opens_again_and_its_past_window_stays_over(
+    engine: Engine, app: Connection
+) -> None:
+    session, instance = planned(engine, app)
+    for at in (OPENS, CLOSES):
+        reconcile_at(engine, at)
+    change_instance(app, instance, start_time="23:30", end_time="23:59")
+    reconcile_at(engine, CLOSES)
+
+    assert windows_of(app, session) == [
+        (instance, "01 18:00", "01 23:00", "over"),
+        (instance, "01 22:30", "02 00:59", "open"),
+    ]
+
+
 # P2: what stands already
 
 
