@@ -431,6 +431,32 @@ def test_a_session_that_is_due_for_two_reasons_has_the_more_urgent_one(engine: E
     assert found == [DueSession(first, Reason.EDGE), DueSession(second, Reason.REQUEST)]
 
 
+@pytest.mark.parametrize(
+    ("who", "failed", "retry", "is_found"),
+    [
+        ("requested", "+ interval '1 second'", "+ interval '1 minute'", False),
+        ("requested", "+ interval '1 second'", "- interval '1 second'", True),
+        ("requested", "- interval '1 second'", "+ interval '1 minute'", True),
+        ("other", "+ interval '1 second'", "+ interval '1 minute'", True),
+    ],
+    ids=["failed since", "its retry is due", "failed before", "another failed"],
+)
+def test_l5_a_request_is_found_unless_its_session_failed_since_and_waits(
+    engine: Engine, app: Connection, *, who: str, failed: str, retry: str, is_found: bool
+) -> None:
+    sessions = {"requested": add_session(app), "other": add_session(app)}
+    forget_requests(app)
+    request_each(app, [sessions["requested"]])
+    execute(
+        app,
+        f"UPDATE session_plan SET failures = 1, error = 'x', retry_at = clock_timestamp() {retry}, "
+        f"failed_at = (SELECT requested_at FROM plan_request) {failed} WHERE session_id = %s",
+        sessions[who],
+    )
+
+    assert requested(engine, 5) == ([sessions["requested"]] if is_found else [])
+
+
 @pytest.mark.usefixtures("database_of_its_own")
 def test_a_search_reads_no_more_than_it_needs(engine: Engine, app: Connection) -> None:
     sessions = [add_session(app, TUESDAYS) for _ in range(4 * REQUESTS_EACH)]
