@@ -192,6 +192,19 @@ def test_a_pass_does_not_wait_for_an_evening_that_the_app_holds_while_it_holds_p
     assert value(mirroring, POINTER, late) == today
 
 
+def test_a_pass_brings_somebody_to_an_evening_that_the_app_edits(
+    mirroring: Connection, engine: Engine, adopted_url: str
+) -> None:
+    _, today, _ = older_app.add_evening_now(mirroring)
+    update_active_sessions(engine)
+    late = add_person(mirroring)
+    add_check_in(mirroring, today, late)
+    with connected(adopted_url, autocommit=False) as other:
+        execute(other, "SELECT FROM session_instance WHERE session_instance_id = %s FOR NO KEY UPDATE", today)
+        update_active_sessions(engine)
+        assert value(mirroring, POINTER, late) == today
+
+
 def test_a_hook_in_the_apps_transaction_shows_the_app_its_own_column(
     mirroring: Connection, engine: Engine, adopted_url: str
 ) -> None:

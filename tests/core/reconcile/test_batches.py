@@ -421,6 +421,14 @@ def test_a_search_finds_the_oldest_and_the_newest_edges(engine: Engine, app: Con
     assert {session.session_id for session in found} == {*sessions[:2], *sessions[-2:]}
 
 
+def test_p1_a_session_is_due_at_the_instant_that_its_plan_names(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+
+    assert due(engine, 5, Reason.PLAN, at="2026-12-07 17:59:59") == []
+    assert due(engine, 5, Reason.PLAN, at="2026-12-07 18:00") == [DueSession(session, Reason.PLAN)]
+
+
 def test_a_session_that_is_due_for_two_reasons_has_the_more_urgent_one(engine: Engine, app: Connection) -> None:
     first, second = add_session(app, TUESDAYS), add_session(app, recurring(weekly("tuesday", "20:30", "22:00")))
     reconcile_at(engine, NOON)

@@ -65,3 +65,14 @@ def test_who_said_yes_to_an_opening_is_locked_or_named_as_held(
 
     with engine.begin() as connection:
         assert locations.lock_who_said_yes(connection, [first, second]) == (frozenset({free}), frozenset({second}))
+
+
+def test_nobody_takes_over_so_no_row_of_the_apps_is_locked_where_people_go(engine: Engine, app: Connection) -> None:
+    instance = add_instance(app, add_session(app), "2026-12-01", active=True)
+    lockers = "SELECT i.xmax::text, a.xmax::text FROM session_instance i, active_instance a"
+    [before] = execute(app, lockers)
+    with engine.begin() as connection:
+        assert locations.lock_active(connection, [instance]) == {instance}
+
+    [after] = execute(app, lockers)
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, False]
