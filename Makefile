@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-long test-dist test-faults test-adopt test-ha soak mutants bench bench-large check format sql api lock clean
+.PHONY: help setup run test test-fast test-long test-dist test-faults test-adopt test-ha soak mutants bench bench-large bench-peers check format sql api lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -57,6 +57,10 @@ bench: $(VENV)/.installed-bench ## measure everything beside its floor; under te
 
 bench-large: $(VENV)/.installed-bench ## the same up to a million sessions: an hour, and 20 GB of disk
 	$(PY) -m benchmarks --large
+
+bench-peers: $(VENV)/.installed-bench ## measure cron, a job queue and the naive design beside the daemon; some eight minutes
+	$(PY) -m benchmarks.peers --results benchmarks/results
+	$(PY) -m benchmarks.report
 
 check: setup ## format, lint, types, import contracts
 	$(PY) -m ruff format --check .

@@ -24,7 +24,7 @@ _LOG = """
     INSERT INTO activation_log (session_instance_id, session_id, active, due_at, done_at, cause)
     SELECT session_instance_id, session_id, true, opens_at, clock_timestamp(), %(cause)s FROM opened;
 """
-_OPEN = f"""
+OPEN = f"""
     {_BEGIN} {_FLIP}
     WITH opened AS (
         UPDATE activation_window SET phase = 'open' WHERE session_instance_id = ANY (%(ids)s)
@@ -54,7 +54,7 @@ def connection(url: str) -> Connection:
 
 def open_instances(connection: Connection, ids: Sequence[int]) -> None:
     """Open these instances, which are due, and place their people."""
-    run_named(connection, _OPEN, ids=list(ids), cause="timer")
+    run_named(connection, OPEN, ids=list(ids), cause="timer")
 
 
 def follow_edits(connection: Connection, instance_of: Mapping[int, int]) -> None:

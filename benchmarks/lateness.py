@@ -4,7 +4,7 @@ And how late one edge is while other sessions are planned, whose recurrences are
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, date, datetime, timedelta
 from itertools import cycle
@@ -67,18 +67,23 @@ def _measure(this: Run, result: Result, size: int) -> None:
     if size > 1:
         firsts = [wave_visible.first for wave_visible in product], [wave_visible.first for wave_visible in raw]
         result.figures.append(figure(FIRST_VISIBLE, size, *firsts))
-    result.notes += _overlaps(product + raw, size, gap)
+    result.notes += overlaps(product + raw, size, gap)
 
 
-def _overlaps(wave_visible: Sequence[VisibleAfter], size: int, gap: timedelta) -> list[str]:
+def overlaps(wave_visible: Sequence[VisibleAfter], size: int, gap: timedelta) -> list[str]:
+    """Return a note where waves were not done when the next one came."""
     late = sum(each.all > gap.total_seconds() for each in wave_visible)
     return [f"{size:,} sessions: {late} waves took longer than the time to the next one"] if late else []
 
 
 def figure(what: str, size: int, product: Sequence[float], floor: Sequence[float]) -> Figure:
     """Return a row of the table, in milliseconds; product and floor are in seconds."""
-    in_ms = (Spread.of(seconds * 1000 for seconds in measured) for measured in (product, floor))
-    return Figure(what, size, "ms", *in_ms)
+    return Figure(what, size, "ms", in_ms(product), in_ms(floor))
+
+
+def in_ms(seconds: Iterable[float]) -> Spread:
+    """Return the spread, in milliseconds, of times that were measured in seconds."""
+    return Spread.of(each * 1000 for each in seconds)
 
 
 def alternate(
@@ -88,7 +93,7 @@ def alternate(
     with ExitStack() as stack:
         urls = [stack.enter_context(server.database()) for _ in range(2)]
         started = [*(process.daemon(urls[0]) for _ in range(daemons)), process.floor_daemon(urls[1])]
-        waves = _open(stack, urls, started, size=size, count=2 * rounds + 2, gap=gap)
+        waves = open_waves(stack, urls, started, size=size, count=2 * rounds + 2, gap=gap)
         observers = [stack.enter_context(closing(Observer(url))) for url in urls]
         product, raw = _watch_in_turn(observers, waves)
         locked, raw_locked = _longest_locks(urls, observers, waves)
@@ -127,7 +132,7 @@ def gap_for(server: Server, size: int) -> timedelta:
     return timedelta(seconds=max(SHORTEST_GAP, 4 * took))
 
 
-def _open(
+def open_waves(
     stack: ExitStack, urls: Sequence[str], programs: Sequence[Process], *, size: int, count: int, gap: timedelta
 ) -> list[list[Wave]]:
     """Write so many waves, dealt to the databases in turn, and start a program at each; return each one's waves.
@@ -164,7 +169,7 @@ def _start(stack: ExitStack, programs: Sequence[Process], before: datetime) -> N
 def _naive(server: Server, size: int, gap: timedelta) -> list[VisibleAfter]:
     with ExitStack() as stack:
         url = stack.enter_context(server.database())
-        [waves] = _open(stack, [url], [process.naive(url)], size=size, count=20 if size == 1 else 1, gap=gap)
+        [waves] = open_waves(stack, [url], [process.naive(url)], size=size, count=20 if size == 1 else 1, gap=gap)
         observer = stack.enter_context(closing(Observer(url)))
         return [observer.watch(opening) for opening in waves]
 
@@ -177,7 +182,7 @@ def _beside_edits(server: Server, text: str, rounds: int) -> tuple[list[float], 
         app = stack.enter_context(connected(url))
         session_ids = wave.draft(app, EDITS, 1, people_each=0).session_ids
         gap = timedelta(seconds=EDIT_GAP)
-        [waves] = _open(stack, [url], [process.daemon(url)], size=1, count=2 * rounds, gap=gap)
+        [waves] = open_waves(stack, [url], [process.daemon(url)], size=1, count=2 * rounds, gap=gap)
         observer = stack.enter_context(closing(Observer(url)))
         for number, (opening, measured) in enumerate(zip(waves, cycle(seconds), strict=False)):
             if measured is seconds[0]:

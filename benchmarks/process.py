@@ -1,4 +1,4 @@
-"""A program under measurement, as a real process: the daemon, the floor's, the naive one."""
+"""A program under measurement, as a real process: the daemon, the floor's, those of its peers."""
 
 import os
 import signal
@@ -102,6 +102,16 @@ def floor_daemon(url: str) -> Process:
 def naive(url: str) -> Process:
     """The naive program."""
     return Process("-m", "benchmarks.naive", url)
+
+
+def procrastinate(url: str, polling_seconds: float) -> Process:
+    """A job queue's worker, which asks for jobs that often."""
+    return Process("-m", "benchmarks.procrastinate_worker", url, str(polling_seconds))
+
+
+def cron(url: str) -> Process:
+    """A script that cron starts; it ends by itself."""
+    return Process("-m", "benchmarks.cron", url)
 
 
 def idle(url: str) -> Process:

@@ -12,7 +12,8 @@ from typing import Any
 
 from benchmarks.result import amount
 
-ORDER = ("lateness", "edits", "hooks", "notifications", "passes", "planning", "cold_start")
+ORDER = ("lateness", "beside_its_peers", "edits", "hooks", "notifications", "passes", "planning", "cold_start")
+APART = "beside_its_peers"  # `make bench-peers` measures it: it says itself when it was taken
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- figures: made by `python -m benchmarks.report` -->\n", "<!-- end of figures -->\n"
 SHORT_BEGIN, SHORT_END = "<!-- in short: made by `python -m benchmarks.report` -->\n", "<!-- end of in short -->\n"
@@ -75,6 +76,8 @@ def _lines(documents: list[Document], folder: Path) -> Iterator[str]:
     yield from _table(("what", "limit", "measured", ""), map(_target, targets))
     for document in documents:
         yield from ("", f"### {document['benchmark'].replace('_', ' ').capitalize()}", "", document["question"], "")
+        if document["benchmark"] == APART:
+            yield from (*_machine(document["machine"]), "")
         heads = ("what", document["size"], "n", "median", "p99", "largest", "floor", "floor p99", "times the floor")
         yield from _table(heads, map(_figure, document["figures"]))
         yield from _notes(document["notes"])
