@@ -34,7 +34,8 @@ from core.windows import StatedHours
 from web import strips, words
 from web.host import notice, require_instance, require_organiser, require_person, require_session, transaction, viewer
 
-TAKE_BACK = "nothing"
+TAKE_BACK, KEEP = "nothing", "keep"
+"""Beside yes, maybe and no: take the answer back; keep it, and save the comment (what Enter in its field means)."""
 MOST_FOUND = 12
 
 
@@ -61,13 +62,17 @@ class Evening:
     found: list[PersonRow] | None
 
 
-def page(session_instance_id: int) -> str:
-    """Show an evening; names of people only to those who are signed in."""
+def page(session_instance_id: int, unsaved: str | None = None) -> str:
+    """Show an evening; names of people only to those who are signed in.
+
+    `unsaved`: a comment that the viewer typed, and that cannot be saved because they have said nothing.
+    """
     with transaction() as connection:
         evening = _evening(connection, session_instance_id)
     return render_template(
         "seisiun/instance.html",
         evening=evening,
+        unsaved=unsaved,
         longest_comment=LONGEST_COMMENT,
         default_length=load_settings().default_length,
     )
@@ -152,10 +157,12 @@ def _why_unplanned(instance: InstanceRow, session: SessionRow, hours: Occurrence
 # What people say
 
 
-def say(session_instance_id: int) -> Response:
+def say(session_instance_id: int) -> Response | tuple[str, int]:
     """Record what the viewer says about this evening; a yes while it is on means that the viewer is there."""
     person = require_person()
-    attendance, comment = _attendance(), _comment()
+    attendance, comment = _attendance(TAKE_BACK, KEEP), _comment()
+    if attendance == KEEP:
+        return _keep(session_instance_id, person.person_id, comment or "")
     with transaction() as connection:
         require_instance(connection, session_instance_id)
         if attendance == TAKE_BACK:
@@ -165,6 +172,15 @@ def say(session_instance_id: int) -> Response:
             before = whereabouts(connection, person.person_id)
             said = check_in(connection, person.person_id, session_instance_id, attendance, comment)
             notice(_told(attendance, said) + _moved_from(before, said))
+    return _to(session_instance_id)
+
+
+def _keep(session_instance_id: int, person_id: int, comment: str) -> Response | tuple[str, int]:
+    with transaction() as connection:
+        kept = pages.set_comment(connection, session_instance_id, person_id, comment)
+    if kept is None:
+        return page(session_instance_id, comment), 400
+    notice(f"Your comment is saved. You said {kept}.")
     return _to(session_instance_id)
 
 
@@ -180,7 +196,7 @@ def go(session_instance_id: int) -> Response:
 
 def say_for(session_instance_id: int) -> Response:
     """Record what an organiser says for somebody else."""
-    attendance = _attendance()
+    attendance = _attendance(TAKE_BACK)
     with transaction() as connection:
         instance = require_instance(connection, session_instance_id)
         require_organiser(instance.session_id)
@@ -195,9 +211,9 @@ def say_for(session_instance_id: int) -> Response:
     return _to(session_instance_id)
 
 
-def _attendance() -> str:
+def _attendance(*others: str) -> str:
     attendance = request.form.get("attendance", "")
-    if attendance not in {*ATTENDANCES, TAKE_BACK}:
+    if attendance not in {*ATTENDANCES, *others}:
         abort(400, "Say yes, maybe or no.")
     return attendance
 

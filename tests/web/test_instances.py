@@ -76,6 +76,34 @@ def test_maybe_and_no_are_recorded_and_leave(
     assert whereabouts(app, world.noirin) is None
 
 
+@pytest.mark.parametrize("said", ["yes", "maybe", "no"])
+def test_enter_in_the_comment_saves_it_and_keeps_the_answer(
+    world: World, app: Connection, browser: Open, said: str
+) -> None:
+    visitor, path = browser().be(world.noirin), f"/instances/{world.muellers_now}"
+    page = visitor.get(path)
+    assert page.index('value="keep" hidden') < page.index('value="yes"')
+    visitor.post(f"{path}/say", attendance=said)
+    left = visitor.post(f"{path}/leave")
+    assert "I've left" not in left
+
+    page = visitor.post(f"{path}/say", attendance="keep", comment="Sorry, truly ")
+
+    assert f"Your comment is saved. You said {said}." in page
+    assert 'value="Sorry, truly"' in page
+    assert whereabouts(app, world.noirin) is None
+
+
+def test_a_comment_without_an_answer_is_not_saved_and_not_lost(world: World, app: Connection, browser: Open) -> None:
+    path = f"/instances/{world.muellers_now}/say"
+
+    page = browser().be(world.noirin).post(path, 400, attendance="keep", comment="Sorry, I can't come")
+
+    assert "Choose Yes, Maybe or No. Your comment is not saved yet." in page
+    assert 'value="Sorry, I can&#39;t come"' in page
+    assert data.value(app, "SELECT count(*) FROM session_instance_person") == 0
+
+
 def test_what_was_said_can_be_taken_back(world: World, app: Connection, browser: Open) -> None:
     visitor = browser().be(world.noirin)
     visitor.post(f"/instances/{world.muellers_now}/say", attendance="yes")

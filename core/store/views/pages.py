@@ -216,6 +216,21 @@ def set_cancelled(
     )
 
 
+def set_comment(connection: Connection, session_instance_id: int, person_id: int, comment: str) -> str | None:
+    """Change the comment of what a person said about an instance, and return what they said; None: they said nothing.
+
+    When they said it, and where they are, stays.
+    """
+    row = SessionInstancePerson
+    statement = (
+        update(row)
+        .where(row.session_instance_id == session_instance_id, row.person_id == person_id, row.attendance.is_not(None))
+        .values(comment=comment, last_modified_date=func.clock_timestamp())
+        .returning(row.attendance)
+    )
+    return connection.execute(statement).scalar_one_or_none()
+
+
 # People
 
 

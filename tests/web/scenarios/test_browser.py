@@ -292,6 +292,9 @@ def test_all_of_it_by_keyboard_alone(someone: Someone, root: str) -> None:
     tab_to("Yes, I'm here")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_have_text("You're here. Enjoy the tunes!")
+    page.get_by_label("Comment").fill("On the pipes")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("Your comment is saved. You said yes.")
     tab_to("Check in there")
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     page.keyboard.press("Enter")

@@ -364,6 +364,7 @@ def _pages() -> list[Call]:
         _call(pages.instances_between, [SESSION], DAY, DAY),
         _call(pages.skipped_since, [SESSION], DAY),
         _call(pages.set_cancelled, INSTANCE, cancelled=True, reason=WORD, variant="cancelled"),
+        _call(pages.set_comment, INSTANCE, PERSON, WORD),
         _call(pages.person, PERSON),
         _call(pages.people_named, WORD, LIMIT),
         _call(pages.insert_person, NAME, LAST_NAME),

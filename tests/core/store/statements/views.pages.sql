@@ -151,6 +151,15 @@ SET is_cancelled=true, cancel_reason=:word
 WHERE session_instance.session_instance_id = :session_instance_id;
 
 
+-- views.pages.set_comment
+UPDATE session_instance_person
+SET comment=:word, last_modified_date=clock_timestamp()
+WHERE session_instance_person.session_instance_id = :session_instance_id
+    AND session_instance_person.person_id = :person_id
+    AND session_instance_person.attendance IS NOT NULL
+RETURNING session_instance_person.attendance;
+
+
 -- views.pages.person
 SELECT person.person_id, person.first_name, person.last_name, person.city
 FROM person
