@@ -3,6 +3,7 @@
 When the page comes back after saving, the instance that should be on is on.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
@@ -48,17 +49,22 @@ def save(session_id: int) -> Answer:
             return _form(session, changed, {}, stored=stored)
         checked = forms.checked(fields)
         if checked.errors:
-            errors = {"form": _unsaved(pressed) + "Something is wrong. See the messages below.", **checked.errors}
-            if errors.get("initiation_date") == forms.NEEDS_FIRST_DATE:
-                fields = replace(fields, initiation_date=str(_next_date(connection, session)))
-                errors["initiation_date"] += " We have filled in the next date. Change it if another week is right."
-            return _form(session, fields, errors, stored=stored)
+            told, errors = _unsaved(pressed), dict(checked.errors)
+            if asks := errors.get("initiation_date") == forms.NEEDS_FIRST_DATE:
+                first = _next_date(connection, session)
+                fields = replace(fields, initiation_date=str(first))
+                told += (
+                    f"One more question: which week? We chose {words.day(first)} as the first date. "
+                    "Change it, or show the dates."
+                )
+                del errors["initiation_date"]
+            return _form(session, fields, errors, stored=stored, told=told, asks=asks)
         if stored != _stored_digest(session):
-            changed_meanwhile = {
-                "form": _unsaved(pressed)
+            told = (
+                _unsaved(pressed)
                 + "Somebody else has saved this session since you opened it. Check the form, then save again."
-            }
-            return _form(session, fields, changed_meanwhile, stored=_stored_digest(session)), 409
+            )
+            return _form(session, fields, {}, stored=_stored_digest(session), told=told), 409
         saved = None
         if pressed == "save" and request.form.get("shown") == checked.digest:
             sessions.update_session(connection, session_id, checked.columns)
@@ -116,12 +122,15 @@ def _stored_digest(session: SessionRow) -> str:
 def _form(
     session: SessionRow,
     fields: Fields,
-    errors: object,
+    errors: Mapping[str, str],
     *,
     stored: str,
+    told: str = "",
+    asks: bool = False,
     shown: Preview | None = None,
     unsaved: str = "",
 ) -> str:
+    """Render the form; `told` stands at its top, as a question if it `asks`, or else as an error."""
     weeks = {str(number) for number in range(1, MOST_WEEKS_OFFERED + 1)}
     weeks |= {row.every for row in fields.rows if row.every.isdigit()}
     return render_template(
@@ -130,6 +139,9 @@ def _form(
         fields=fields,
         errors=errors,
         stored=stored,
+        told=told,
+        asks=asks,
+        label=forms.label,
         shown=shown,
         listed=listed,
         unsaved=unsaved,

@@ -29,7 +29,12 @@ ENDS_AT_ITS_START = "It ends when it starts. If you do not know when it ends, le
 WHICH = {"1": "first", "2": "second", "3": "third", "4": "fourth", "5": "fifth", "-1": "last"}
 
 _PLACE = re.compile(r"(schedules|except)\[(\d+)\](?:\.(\w+))?")
-_LABELS = {"start_time": "From", "end_time": "Until", "weekday": "Day", "every_n_weeks": "How often", "which": "Which"}
+_LABELS = {
+    "weekday": "Day", "every_n_weeks": "How often", "start_time": "From", "end_time": "Until", "which": "Which",
+    "first": "First day off", "last": "Last day off", "why": "Why?", "rows": "These times", "text": "The text",
+    "initiation_date": "First date", "termination_date": "Last date", "timezone": "Time zone",
+    "before": "Minutes before it starts", "after": "Minutes after it ends",
+}  # fmt: skip
 _LACKS_START = re.compile(r"(?i)(?!.*^DTSTART[:;]).*^RRULE:", re.MULTILINE | re.DOTALL)
 _STATES_HOURS = re.compile(r"(?im)^RRULE:.*\bBYHOUR=")
 _STATES_LENGTH = re.compile(r"(?im)^(DTEND|DURATION)[:;]")
@@ -365,6 +370,13 @@ def _field_of(fields: Fields, message: str) -> str:
     if fields.shape == "text" or place is None or place[1] == "except":
         return "text" if fields.shape == "text" else "rows"
     return f"row-{place[2]}-{place[3] or 'weekday'}"
+
+
+def label(name: str) -> str:
+    """Return the label of a field, by the name of its error; those of a second row say so: "From (2)"."""
+    row, _, field_name = name.rpartition("-")
+    number = int(row.rpartition("-")[2]) if row else 0
+    return _LABELS.get(field_name, field_name) + (f" ({number + 1})" if number else "")
 
 
 def _told(fields: Fields, message: str) -> str:

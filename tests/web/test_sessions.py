@@ -14,7 +14,7 @@ from tests import data
 from tests.core.recurrence.documents import span, weekly, with_breaks
 from tests.scheduler.daemon_process import eventually
 from tests.web.site import Browser, World
-from web import dates
+from web import dates, words
 
 Open = Callable[[], Browser]
 
@@ -144,7 +144,7 @@ def test_what_should_be_on_is_on_when_the_page_comes_back(form: Form, world: Wor
 def test_who_saves_what_is_wrong_reads_that_nothing_is_saved(form: Form, pressed: str, *, told: bool) -> None:
     page = form.send(pressed, **{"start-0": ""})
 
-    assert "Something is wrong. See the messages below." in page
+    assert "One field needs your attention: " in page
     assert ("Nothing is saved yet. " in page) is told
 
 
@@ -156,10 +156,12 @@ def test_the_preview_says_the_zone_and_how_long_it_is_open(form: Form) -> None:
 
 def test_a_fortnightly_one_asks_for_its_first_date(form: Form, world: World, app: Connection) -> None:
     fields = {"every-0": "2"}
-    page = form.send("show", **fields)
-    assert "Its first date says in which weeks it is on. We have filled in the next date." in page
+    page = form.send("save", **fields)
     in_five_hours = datetime.now(UTC) - timedelta(hours=7 - 5)
-    assert f'name="initiation_date" type="date" value="{in_five_hours:%Y-%m-%d}"' in page
+    chosen = f"We chose {words.day(in_five_hours.date())} as the first date. Change it, or show the dates."
+    assert f'<p class="notice">Nothing is saved yet. One more question: which week? {chosen}</p>' in page
+    assert f'name="initiation_date" type="date" value="{in_five_hours:%Y-%m-%d}">' in page
+    assert 'class="error"' not in page
 
     fields["initiation_date"] = "2026-01-08"
     assert "Every other Thursday" in form.send("show", **fields)
@@ -169,6 +171,19 @@ def test_a_fortnightly_one_asks_for_its_first_date(form: Form, world: World, app
         str(data.value(app, "SELECT initiation_date FROM session WHERE session_id = %s", world.later)) == "2026-01-08"
     )
     assert 'value="2026-01-08"' in form.visitor.get(form.path)
+
+
+def test_what_is_wrong_is_named_at_the_top_with_links_to_the_fields(form: Form) -> None:
+    page = form.send("save", before="-1")
+    one = '<a href="#before">Minutes before it starts</a>. Give a whole number of minutes from 0 to 1440.'
+    assert f'<p class="error">One field needs your attention: {one}</p>' in page
+    assert 'id="before"' in page
+
+    page = form.send("save", **{"rows": "2", "start-0": "", "weekday-1": "friday", "start-1": "20:00"})
+    two = '<a href="#row-0-start_time">From</a>, <a href="#row-1-every_n_weeks">How often (2)</a>'
+    assert f'<p class="error">2 fields need your attention: {two}.</p>' in page
+    assert 'id="row-0-start_time"' in page
+    assert 'id="row-1-every_n_weeks"' in page
 
 
 WRONG: list[tuple[dict[str, str], str, str]] = [
