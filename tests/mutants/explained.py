@@ -7,12 +7,12 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "a clock that runs is not read at exactly that instant": (
         (
-            "scheduler/daemon/wakeups.py Wakeups.take move boundary: (left := deadline - time.monotonic()) > 0 => "
-            "(left := deadline - time.monotonic()) >= (0)"
+            "scheduler/daemon/wakeups.py Wakeups.take move boundary: (left := deadline - time.monotonic()) > 0 "
+            "=> (left := deadline - time.monotonic()) >= (0)"
         ),
         (
-            "core/db/pauses.py Pauses.after_failure move boundary: time.monotonic() - self._begun > self._last => "
-            "(time.monotonic() - self._begun) >= (self._last)"
+            "core/db/pauses.py Pauses.after_failure move boundary: time.monotonic() - self._begun > self._last "
+            "=> (time.monotonic() - self._begun) >= (self._last)"
         ),
         (
             "scheduler/daemon/clock_offset.py ClockOffset.stepped move boundary: abs(step) < STEP_SECONDS => "
@@ -22,6 +22,19 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "scheduler/daemon/outage.py Outage.isolate move boundary: time.monotonic() < self._isolate_until => "
             "(time.monotonic()) <= (self._isolate_until)"
         ),
+        (
+            "core/store/queue/due.py _searches move boundary: requested_at <= clock - _GRACE => (requested_at) < "
+            "(clock - _GRACE)"
+        ),
+        "core/store/queue/due.py _searches move boundary: requested_at > clock => (requested_at) >= (clock)",
+        (
+            "core/store/queue/due.py _requested move boundary: plan.failed_at >= request.requested_at => "
+            "(plan.failed_at) > (request.requested_at)"
+        ),
+        (
+            "core/store/queue/due.py _is_backing_off move boundary: SessionPlan.retry_at <= at + LONGEST_RETRY "
+            "=> (SessionPlan.retry_at) < (at + LONGEST_RETRY)"
+        ),
     ),
     "the two calls know nothing of each other": (
         (
@@ -29,8 +42,27 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "self.backoff.add(deferred, now) => self.backoff.add(deferred, now) self.backoff.clear(finished)"
         ),
         (
-            "scheduler/daemon/agenda.py Agenda.finish swap: self._pending.discard(task) self._found.pop(task, None) => "
-            "self._found.pop(task, None) self._pending.discard(task)"
+            "scheduler/daemon/agenda.py Agenda.finish swap: self._pending.discard(task) self._found.pop(task, "
+            "None) => self._found.pop(task, None) self._pending.discard(task)"
         ),
+        (
+            "core/reconcile/chunk.py reconcile_chunk swap: requests.add(connection, not_requested)  ... d_ in "
+            "done - unfinished]) => _finish(connection, [states[id_] for id_ ... onnection, not_requested)"
+        ),
+    ),
+    "it waits for nobody; the order helps one of two passes that want the same rows to get all of them": (
+        (
+            "core/store/flips.py - drop .order_by: select(ActiveInstance.session_instance_i ... "
+            "ance.session_instance_id) => select(ActiveInstance.session_instance_i ... nce.session_instance_id))"
+        ),
+    ),
+    "what it reads besides is not used": (
+        (
+            "core/store/flips.py - drop .where: select( ActiveInstance.session_id, Activ ... "
+            "tiveInstance.session_id)) => select( ActiveInstance.session_id, Activ ... ANT, Text(), INSTANT)), )"
+        ),
+    ),
+    "nobody updates a mirror row, so the two locks keep out the same transactions": (
+        "core/store/presence/locations.py _lock_active turn flag: key_share=True => key_share=False #2",
     ),
 }
