@@ -64,6 +64,22 @@ def test_p1_instance_is_made_a_day_before_its_window_opens(engine: Engine, app: 
     assert windows_of(app, session) == [(instance, "01 18:00", "01 23:00", "ahead")]
 
 
+@pytest.mark.parametrize(
+    ("at", "spans", "edges"),
+    [(OPENS, ["01 18:00 - 01 23:00"], {CLOSES}), (CLOSES, [], set())],
+    ids=["at its opening", "at its closing"],
+)
+def test_p1_window_that_is_over_is_not_written_and_an_edge_that_has_come_gets_no_timer(
+    engine: Engine, app: Connection, at: str, spans: list[str], edges: set[str]
+) -> None:
+    session = add_session(app, TUESDAYS)
+    add_instance(app, session, "2026-12-01", "19:00", "22:00")
+
+    result = reconcile_at(engine, at)
+
+    assert (spans_of(app, session), result.edges) == (spans, {utc(edge) for edge in edges})
+
+
 def test_p1_planner_notes_when_the_session_is_next_due(engine: Engine, app: Connection) -> None:
     session, _ = planned(engine, app)
 
@@ -553,6 +569,16 @@ def test_l7_what_an_edit_turns_on_or_off_is_due_since_the_edit(engine: Engine, a
     update_active_sessions(engine)
 
     assert [flip[:3] for flip in flips_of(app, session)] == [(instance, True, added), (instance, False, cancelled)]
+
+
+def test_l7_what_was_requested_before_the_clock_was_set_back_is_due_at_once(engine: Engine, app: Connection) -> None:
+    session = add_session(app, timezone="UTC")
+    add_instance_that_is_on(app, session)
+    execute(app, "UPDATE plan_request SET requested_at = clock_timestamp() + interval '1 hour'")
+    update_active_sessions(engine)
+
+    [(_, _, due_at, done_at, _)] = flips_of(app, session)
+    assert due_at <= done_at
 
 
 def test_l7_bit_that_somebody_writes_after_the_closing_is_a_repair(engine: Engine, app: Connection) -> None:
