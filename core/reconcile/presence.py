@@ -158,7 +158,7 @@ def _request_new(connection: Connection, instance_ids: frozenset[int], reconcili
     them. Return the sessions that this pass itself reconciles.
     """
     if not instance_ids:
-        return instance_ids
+        return frozenset()
     sessions = locations.sessions_of(connection, instance_ids)
     requests.add_and_notify(connection, sessions.difference(reconciling))
     return sessions.intersection(reconciling)

@@ -107,6 +107,21 @@ def test_a2_pages_are_told_where_a_pass_brings_somebody(engine: Engine, app: Con
     assert [notify.payload for notify in app.notifies] == [str(here)]
 
 
+def test_a2_pages_are_told_whom_an_opening_elsewhere_shows_to_be_here(engine: Engine, app: Connection) -> None:
+    """The pass looks at those who said yes to what opens; one of them says since that they are somewhere else."""
+    here, opens_later, person = tuesday(app, engine), tuesday(app, engine, "20:00", "23:00"), add_person(app)
+    reconcile_at(engine, OPENS)
+    said_yes(app, person, opens_later)
+    said_yes(app, person, here, at="2026-12-01 18:30")
+    execute(app, "LISTEN active_changed")
+
+    reconcile_at(engine, "2026-12-01 19:00", rounds=1)
+    execute(app, "SELECT 1")
+
+    assert person_at(app, person) == here
+    assert {notify.payload for notify in app.notifies} == {str(here), str(opens_later)}
+
+
 ORDERS: dict[str, Callable[[list[int]], list[list[int]]]] = {
     "all in one": lambda sessions: [sessions],
     "one by one": lambda sessions: [[session] for session in sessions],
