@@ -32,6 +32,12 @@ class Part:
 
 
 @pytest.fixture(autouse=True)
+def _no_busy_machine_ends_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon whose threads do not end in time leaves by `os._exit`, and here that would be pytest."""
+    monkeypatch.setattr("scheduler.daemon.STOP_SECONDS", 30.0)
+
+
+@pytest.fixture(autouse=True)
 def as_before(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     caplog.set_level(logging.INFO, logs.ROOT)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
