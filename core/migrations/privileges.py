@@ -26,11 +26,11 @@ APP = {
     "activation_log": "SELECT, INSERT",
     "seisiun_schema_version": "SELECT",
 }
-# For the daemon, the sweep and `status` besides: they beat and prune.
+# For the daemon, the sweep and `status` besides: they beat, prune, and put right in the log when a late edge was done.
 DAEMON = APP | {
     "session_instance_person": "SELECT",
     "daemon_heartbeat": "SELECT, INSERT, UPDATE, DELETE",
-    "activation_log": "SELECT, INSERT, DELETE",
+    "activation_log": "SELECT, INSERT, UPDATE, DELETE",
 }
 # The one function that we call by name; the others are called by triggers, for which nobody needs a privilege.
 CALLED = "seisiun_request_about(bigint, text)"

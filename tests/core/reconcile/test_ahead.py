@@ -18,6 +18,8 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine, event
 
+from core.db import create_engine
+from core.migrations.privileges import grants
 from core.reconcile.ahead import LONGEST_LEAD_SECONDS, REMEMBERED, Lead, reconcile_ahead
 from core.reconcile.batches import reconcile
 from core.reconcile.result import PassOptions, ReconcileResult
@@ -191,6 +193,26 @@ def test_the_log_says_so_if_the_edge_has_passed_before_the_commit(
 
     [(*_, done_at, _)] = flips_of(app, opening.session_id)
     assert done_at >= opening.at + timedelta(seconds=0.02)
+
+
+@pytest.fixture
+def daemons_role(engine: Engine, app: Connection) -> Iterator[Engine]:
+    """A daemon with a role of its own, which has what `grants` prints and nothing else."""
+    with engine.connect() as owner:
+        execute(app, "DROP ROLE IF EXISTS ahead; CREATE ROLE ahead LOGIN PASSWORD 'ahead'")
+        for statement in grants(owner, "ahead", daemon=True):
+            execute(app, statement)
+    role = create_engine(engine.url.set(username="ahead", password="ahead").render_as_string(hide_password=False))
+    yield role
+    role.dispose()
+    execute(app, "DROP OWNED BY ahead; DROP ROLE ahead")
+
+
+def test_a_daemons_own_role_may_put_right_when_a_late_edge_was_done(daemons_role: Engine) -> None:
+    a_second_ago = datetime.now(UTC) - timedelta(seconds=1)
+
+    with daemons_role.begin() as connection:
+        connection.exec_driver_sql(hold.until(a_second_ago, [1]))
 
 
 @pytest.mark.usefixtures("unhurried")
