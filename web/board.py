@@ -223,7 +223,7 @@ def read(connection: Connection, parts: Collection[Part]) -> Snapshot:
         rows = {row.session_instance_id: row for row in boards.windows_of(connection, ids)}
         ahead = boards.openings(connection, now, MOST_OPENINGS if groups.keys() == {EVERYWHERE} else MOST_AHEAD)
         entries = {id_: _entry(now, row, there.get(id_)) for id_, row in rows.items()}
-        pieces |= {part: tuple(_group_pieces(part, found, entries, ahead)) for part, found in groups.items()}
+        pieces |= {part: tuple(_group_pieces(part, now, found, entries, ahead)) for part, found in groups.items()}
     return Snapshot(now, pieces)
 
 
@@ -248,7 +248,7 @@ def read_you(connection: Connection, person_ids: Collection[int], now: datetime)
 
 
 def _group_pieces(
-    part: Part, groups: Groups, entries: Mapping[int, Entry], ahead: Iterable[WindowRow]
+    part: Part, now: datetime, groups: Groups, entries: Mapping[int, Entry], ahead: Iterable[WindowRow]
 ) -> Iterator[Piece]:
     yield Piece("summary", "summary", (groups.sessions, groups.towns, 1 if part.country else groups.groups))
     for group in sorted(groups.rows, key=_by_place):
@@ -260,7 +260,7 @@ def _group_pieces(
         yield Piece("more", "more", groups.groups - len(groups.rows))
     of_country = [row for row in ahead if not row.active and (part.country is None or _is_in(row, part.country))]
     if of_country or part.country is None:
-        yield Piece("next", "next", tuple(map(_opening, of_country[:MOST_OPENINGS])))
+        yield Piece("next", "next", tuple(_opening(now, row) for row in of_country[:MOST_OPENINGS]))
 
 
 def _is_in(row: WindowRow, country: str) -> bool:
@@ -332,9 +332,9 @@ def _entry(now: datetime, row: WindowRow, people: PeopleRow | None) -> Entry:
     return Entry(row.session_instance_id, row.name, place, hours, state, edge, names, more)
 
 
-def _opening(row: WindowRow) -> Opening:
+def _opening(now: datetime, row: WindowRow) -> Opening:
     hours, _, _, stated, _ = _times(row)
-    starts = words.local_day_and_clock(stated.starts_at if stated else row.opens_at, row.timezone)
+    starts = words.local_day_and_clock(stated.starts_at if stated else row.opens_at, row.timezone, now)
     place = words.town(row.city, row.state)
     return Opening(row.session_instance_id, row.name, place, starts, hours, words.zone(row.timezone))
 

@@ -72,6 +72,11 @@ def day(at: date) -> str:
     return f"{_DAYS[at.weekday()]} {at.day} {_MONTHS[at.month - 1]}"
 
 
+def short_day(at: date) -> str:
+    """Return "Thu 26 Nov"."""
+    return f"{_DAYS[at.weekday()][:3]} {at.day} {_MONTHS[at.month - 1][:3]}"
+
+
 def day_and_year(at: date) -> str:
     """Return "Thursday 26 November 2026"."""
     return f"{day(at)} {at.year}"
@@ -101,14 +106,15 @@ def local_clock(at: datetime, zone_name: str | None) -> str:
         return f"{at.astimezone(UTC):%H:%M} UTC"
 
 
-def local_day_and_clock(at: datetime, zone_name: str | None) -> str:
-    """Return an instant as "Thu 6pm"."""
+def local_day_and_clock(at: datetime, zone_name: str | None, now: datetime) -> str:
+    """Return an instant as "Today 6pm", as "Thu 6pm" if it is within six days, or as "Mon 21 Dec 6pm"."""
     try:
-        local = to_local(at, zone_name or "")
+        local, today = (to_local(one, zone_name or "") for one in (at, now))
     except UnknownTimeZone:
-        at = at.astimezone(UTC)
-        return f"{_DAYS[at.weekday()][:3]} {at:%H:%M} UTC"
-    return f"{_DAYS[local.weekday()][:3]} {clock(local)}"
+        local, today = at.astimezone(UTC), now.astimezone(UTC)
+    days = (local.date() - today.date()).days
+    named = "Today" if days == 0 else _DAYS[local.weekday()][:3] if 0 < days <= 6 else short_day(local)
+    return f"{named} {local_clock(at, zone_name)}"
 
 
 def occurrence(row: InstanceRow | WindowRow, default_length: timedelta) -> Occurrence | None:
@@ -210,6 +216,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "town_query": town_query,
     "zone": zone,
     "day": day,
+    "short_day": short_day,
     "day_and_year": day_and_year,
     "clock": clock,
     "hours": hours,

@@ -45,7 +45,23 @@ def test_an_instant_of_an_unknown_zone_is_shown_in_utc_whatever_zone_the_hosts_e
     at = datetime(2026, 11, 27, 1, 0, tzinfo=timezone(timedelta(hours=9)))
 
     assert words.local_clock(at, "Mars/Olympus") == "16:00 UTC"
-    assert words.local_day_and_clock(at, "Mars/Olympus") == "Thu 16:00 UTC"
+    assert words.local_day_and_clock(at, "Mars/Olympus", at) == "Today 16:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        ("2026-12-21 06:01", "Today 11pm"),
+        ("2026-12-21 05:59", "Mon 11pm"),
+        ("2026-12-15 06:01", "Mon 11pm"),
+        ("2026-12-15 05:59", "Mon 21 Dec 11pm"),
+        ("2026-12-22 12:00", "Mon 21 Dec 11pm"),
+    ],
+)
+def test_a_day_that_is_more_than_six_days_away_has_its_date(now: str, told: str) -> None:
+    at = datetime(2026, 12, 22, 5, tzinfo=UTC)
+
+    assert words.local_day_and_clock(at, "America/Chicago", datetime.fromisoformat(f"{now}Z")) == told
 
 
 @pytest.mark.parametrize(
