@@ -29,9 +29,8 @@ def test_where_i_am_coming_been_and_cancelled(world: World, app: Connection, bro
     visitor = browser().be(world.noirin)
     assert "You are at no session now." in visitor.get("/me")
     been, maybe_been = on_day(app, world.later, -9), on_day(app, world.later, -16)
-    cancelled = on_day(app, world.later, 5, is_cancelled=True, cancel_reason="A wedding")
+    cancelled, maybe_not = (on_day(app, world.later, days) for days in (5, 33))
     coming, maybe, no = (on_day(app, world.later, days) for days in (12, 19, 26))
-    maybe_not = on_day(app, world.later, 33, is_cancelled=True, cancel_reason="No room")
     said = {
         world.muellers_now: "yes",
         been: "yes",
@@ -43,6 +42,9 @@ def test_where_i_am_coming_been_and_cancelled(world: World, app: Connection, bro
     for instance, attendance in {**said, no: "no", maybe_not: "maybe"}.items():
         visitor.post(f"/instances/{instance}/say", attendance=attendance)
 
+    data.change_instance(app, cancelled, is_cancelled=True, cancel_reason="A wedding")
+    data.change_instance(app, maybe_not, is_cancelled=True, cancel_reason="No room")
+
     page = visitor.get("/me")
 
     assert lists(page) == {"Coming": [world.muellers_now, coming, maybe, maybe_not], "Been": [been]}
@@ -51,8 +53,11 @@ def test_where_i_am_coming_been_and_cancelled(world: World, app: Connection, bro
     assert "(A wedding). You said yes to it." in page
     assert "<strong>cancelled</strong>: No room · you said maybe" in page
     assert page.count("you said maybe") == 2
+    assert "you left" not in page
     visitor.post(f"/instances/{world.muellers_now}/leave")
-    assert "You are at no session now." in visitor.get("/me")
+    left = visitor.get("/me")
+    assert "You are at no session now." in left
+    assert "<strong>on now</strong> · you left" in left
     assert lists(browser().be(world.sean).get("/me")) == {"Coming": [], "Been": []}
 
 
@@ -76,6 +81,8 @@ def test_where_i_have_been_page_by_page(
 
 
 def test_my_evenings_are_mine_alone(world: World, browser: Open) -> None:
-    assert "Sign in first" in browser().get("/me", 403)
+    refused = browser().get("/me?before=7", 403)
+    assert "Sign in first" in refused
+    assert '<a href="/who?next=/me?before%3D7">Sign in</a> to go on.' in refused
     assert "My evenings" not in browser().get("/")
     assert 'href="/me"' in browser().be(world.sean).get("/")

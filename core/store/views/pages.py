@@ -87,7 +87,7 @@ class AttendanceRow:
 
 @dataclass(frozen=True, slots=True)
 class EveningRow:
-    """An instance, what a person said of it, and its session's name, town and zone."""
+    """An instance, what a person said of it, its session's name, town and zone, and whether the person has left it."""
 
     instance: InstanceRow
     attendance: str
@@ -95,6 +95,7 @@ class EveningRow:
     city: str | None
     country: str | None
     timezone: str | None
+    has_left: bool
 
 
 # One session, one instance
@@ -255,11 +256,15 @@ def insert_person(connection: Connection, first_name: str, last_name: str | None
 def said(connection: Connection, session_instance_id: int, person_id: int) -> AttendanceRow | None:
     """Return what a person said about an instance, or None if they said nothing."""
     row = SessionInstancePerson
-    has_left = row.left_at >= func.coalesce(row.checked_in_at, row.left_at)
-    statement = select(row.attendance, row.comment, func.coalesce(has_left, false())).where(
+    statement = select(row.attendance, row.comment, _has_left()).where(
         row.session_instance_id == session_instance_id, row.person_id == person_id
     )
     return next((AttendanceRow(*found) for found in connection.execute(statement)), None)
+
+
+def _has_left() -> ColumnElement[bool]:
+    row = SessionInstancePerson
+    return func.coalesce(row.left_at >= func.coalesce(row.checked_in_at, row.left_at), false())
 
 
 def said_of(connection: Connection, session_instance_ids: Sequence[int], person_id: int) -> dict[int, str]:
@@ -323,7 +328,7 @@ def _evenings() -> Select[*tuple[Any, ...]]:
     row, session = SessionInstancePerson, MusicSession
     return (
         _instances()
-        .add_columns(row.attendance, session.name, session.city, session.country, session.timezone)
+        .add_columns(row.attendance, session.name, session.city, session.country, session.timezone, _has_left())
         .join(row, row.session_instance_id == SessionInstance.session_instance_id)
         .join(session, session.session_id == SessionInstance.session_id)
     )

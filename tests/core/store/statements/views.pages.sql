@@ -227,6 +227,13 @@ SELECT
     session.city,
     session.country,
     session.timezone,
+    coalesce(
+        session_instance_person.left_at >= coalesce(
+            session_instance_person.checked_in_at,
+            session_instance_person.left_at
+        ),
+        false
+    ) AS coalesce_3,
     session_instance_person.person_id
 FROM session_instance
 LEFT OUTER JOIN planned_instance ON planned_instance.session_instance_id = session_instance.session_instance_id
@@ -271,7 +278,14 @@ SELECT
     session.name,
     session.city,
     session.country,
-    session.timezone
+    session.timezone,
+    coalesce(
+        session_instance_person.left_at >= coalesce(
+            session_instance_person.checked_in_at,
+            session_instance_person.left_at
+        ),
+        false
+    ) AS coalesce_3
 FROM session_instance
 LEFT OUTER JOIN planned_instance ON planned_instance.session_instance_id = session_instance.session_instance_id
     AND planned_instance.session_id = session_instance.session_id
@@ -316,7 +330,14 @@ SELECT
     session.name,
     session.city,
     session.country,
-    session.timezone
+    session.timezone,
+    coalesce(
+        session_instance_person.left_at >= coalesce(
+            session_instance_person.checked_in_at,
+            session_instance_person.left_at
+        ),
+        false
+    ) AS coalesce_3
 FROM session_instance
 LEFT OUTER JOIN planned_instance ON planned_instance.session_instance_id = session_instance.session_instance_id
     AND planned_instance.session_id = session_instance.session_id
