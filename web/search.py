@@ -40,11 +40,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A session, its pattern in words, and its dates on the day that was asked for."""
+    """A session, its pattern in words, and its dates on the day that was asked for; `today`: else its date of today."""
 
     session: SessionRow
     pattern: str | None
     dates: list[Date]
+    today: Date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def page() -> str:
     """Show the sessions that were asked for, each list at most a page long."""
     asked = _asked()
     with transaction() as connection:
-        today = _today(clock(connection))
+        now = clock(connection)
         person_id = viewer().person_id
         home = search.town_of(connection, person_id) if person_id else None
         towns = _towns(connection, asked)
@@ -76,9 +77,10 @@ def page() -> str:
         board=snapshot and board.one_board(current_app, snapshot if person_id else snapshot.public(), parts),
         area=words.town_query(of_today) if of_today else None,
         poll_seconds=POLL_SECONDS,
-        towns=towns if len(towns) > 1 else [],
+        towns=[] if snapshot else towns,
         sections=sections,
-        days=[today + timedelta(days=number) for number in range(DAYS_OFFERED)],
+        days=_days(now),
+        is_over=lambda date, session: dates.is_over(date, session, now),
     )
 
 
@@ -91,16 +93,28 @@ def _asked() -> Asked:
     return Asked(text[:LONGEST_TEXT], board.town_of(request.args), wanted, int(after) if is_id(after) else None)
 
 
-def _today(now: datetime) -> date:
-    """Return the viewer's own date; a day of music ends at six in the morning."""
+def _days(now: datetime) -> list[tuple[date, str]]:
+    """Return the days to choose from, by the viewer's own date; a day of music ends at six in the morning."""
     local = to_local(now, viewer().zone or "UTC")
-    return (local - timedelta(hours=DAY_BEGINS.hour)).date()
+    is_night = local.time() < DAY_BEGINS
+    named = [f", until {words.clock(DAY_BEGINS)}"] * is_night + [", today", ", tomorrow"]
+    named += [""] * (DAYS_OFFERED - len(named))
+    first = local.date() - timedelta(days=is_night)
+    return [(first + timedelta(days=number), name) for number, name in enumerate(named)]
 
 
 def _towns(connection: Connection, asked: Asked) -> list[Town]:
     if not asked.text or asked.town or asked.after:
         return []
-    return search.towns_named(connection, asked.text, MOST_TOWNS)
+    city, comma, _ = asked.text.partition(",")
+    found = search.towns_named(connection, city.strip(), MOST_TOWNS)
+    return [town for town in found if _is_named(town, asked.text)] if comma else found
+
+
+def _is_named(town: Town, text: str) -> bool:
+    """Return whether the whole name of a town, with its state or without, begins as in "Los Angeles, CA"."""
+    begins = ", ".join(part.strip() for part in text.split(",")).casefold()
+    return any(words.whole_town(one).casefold().startswith(begins) for one in (town, replace(town, state=None)))
 
 
 def _of_today(asked: Asked, towns: list[Town]) -> Town | None:
@@ -145,9 +159,33 @@ def _section(
     if last and last != rows[-1]:
         query: dict[str, Any] = {name: value for name, value in address.items() if value}
         more = url_for(".sessions", **query, day=asked.day, after=last.session_id)
-    return Section(heading, [_found(session, on_day.get(session.session_id, [])) for session in meeting], more)
+    today = {} if asked.day else _today(connection, meeting)
+    found = [_found(one, on_day.get(one.session_id, []), today.get(one.session_id)) for one in meeting]
+    return Section(heading, found, more)
 
 
-def _found(session: SessionRow, on_day: list[Date]) -> Found:
+def _today(connection: Connection, sessions: list[SessionRow]) -> dict[int, Date]:
+    """Return the date that is on, or that is today by the session's own clocks: session id -> date."""
+    now = clock(connection)
+    near = dates.of_each(connection, sessions, now.date() - dates.FARTHEST_ZONE, now.date() + dates.FARTHEST_ZONE)
+    return {
+        session.session_id: one
+        for session in sessions
+        for one in near[session.session_id]
+        if _is_today(one, session, now)
+    }
+
+
+def _is_today(one: Date, session: SessionRow, now: datetime) -> bool:
+    instance = one.instance
+    if instance and (instance.is_cancelled or instance.is_lost):
+        return False
+    if instance and instance.active:
+        return True
+    night = timedelta(hours=DAY_BEGINS.hour)
+    return one.day == dates.today(session, now - night) and not dates.is_over(one, session, now)
+
+
+def _found(session: SessionRow, on_day: list[Date], today: Date | None) -> Found:
     recurrence = dates.recurrence_of(session)
-    return Found(session, words.pattern(recurrence) if recurrence else None, on_day)
+    return Found(session, words.pattern(recurrence) if recurrence else None, on_day, today)

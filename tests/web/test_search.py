@@ -7,17 +7,21 @@ from functools import partial
 from typing import Any
 
 import pytest
+from flask import Flask
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Engine, event
 
+from core.recurrence import Occurrence
 from core.store.views import boards, places
 from core.store.views import search as store
+from core.store.views.pages import SessionRow
 from core.store.views.places import Town
 from tests import data
 from tests.core.recurrence.documents import text_of, weekly
 from tests.web.site import Browser, World
-from web import search
+from web import search, words
+from web.dates import Date
 
 Open = Callable[[], Browser]
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -58,7 +62,8 @@ def test_by_the_beginning_of_a_name_and_of_a_town_whatever_its_case_and_punctuat
     assert headings(by_town) == ["In Ennis, Ireland", "Names that begin with “ENN”"]
     assert names(visitor.get("/sessions?q=100%25_")) == ["100%_ trad"]
     assert names(visitor.get("/sessions?q=BROGANS")) == ["Brogan&#39;s"]
-    assert "No session is found" in visitor.get("/sessions?q=zzz")
+    nothing = visitor.get("/sessions?q=road")
+    assert "Nothing begins with “road”. We look only at the beginning of a name or a town." in nothing
 
 
 def test_several_towns_of_a_name_are_offered_and_each_leads_to_its_own_sessions(app: Connection, browser: Open) -> None:
@@ -85,6 +90,75 @@ def test_several_towns_of_a_name_are_offered_and_each_leads_to_its_own_sessions(
     of_town = browser().get(address.replace("&amp;", "&"))
     assert names(of_town) == ["In OH"]
     assert "<h1>Sessions in Dublin, OH, USA</h1>" in of_town
+
+
+def test_a_town_is_found_with_its_state_or_country(app: Connection, browser: Open) -> None:
+    for state in ("CA", "OH"):
+        data.add_session(app, name=f"In {state}", city="Dublin", state=state, country="USA")
+    data.add_session(app, name="In Ireland", city="Dublin", country="Ireland")
+
+    for text, found in (("dublin,ca", ["In CA"]), ("Dublin, Ireland", ["In Ireland"]), ("Dublin, Cork", [])):
+        assert names(browser().get(f"/sessions?q={text}")) == found
+    both = browser().get("/sessions?q=Dublin, USA")
+    assert re.findall(r">(Dublin, [^<>]+)</a>", both) == ["Dublin, CA, USA", "Dublin, OH, USA"]
+    assert "Nothing begins" not in both
+
+
+@pytest.mark.usefixtures("world")
+def test_the_only_town_of_a_name_has_a_link_also_on_a_day(browser: Open) -> None:
+    day = datetime.now(UTC).date() + timedelta(days=3)
+
+    page = browser().get(f"/sessions?q=aus&day={day}")
+
+    assert f'href="/sessions?city=Austin&amp;state=TX&amp;country=USA&amp;day={day}">Austin, TX, USA</a>' in page
+
+
+def test_a_session_that_meets_today_says_so(world: World, app: Connection, browser: Open) -> None:
+    page = browser().get("/sessions?q=mue")
+    assert "<strong>on now</strong>, " in page
+    data.change_instance(app, world.muellers_now, is_cancelled=True)
+
+    assert "on now" not in browser().get("/sessions?q=mue")
+
+
+@pytest.mark.parametrize(
+    ("now", "is_today"),
+    [("11-29 05:59", False), ("11-29 06:00", True), ("11-30 00:59", True), ("11-30 01:00", False)],
+)
+def test_today_is_from_six_to_six_by_the_sessions_own_clocks_until_it_is_over(now: str, *, is_today: bool) -> None:
+    session = SessionRow(7, "Trad", None, None, None, None, "Europe/Dublin", None, None, None, 60, 60, None)
+    hours = Occurrence(datetime(2026, 11, 29, 21), datetime(2026, 11, 30, 1))
+
+    assert (
+        search._is_today(Date(date(2026, 11, 29), hours, hours, None), session, datetime.fromisoformat(f"2026-{now}Z"))
+        is is_today
+    )
+
+
+@pytest.mark.parametrize(
+    ("now", "first"),
+    [
+        ("2026-11-30 02:42", ["Sun 29 Nov, until 6am", "Mon 30 Nov, today", "Tue 1 Dec, tomorrow", "Wed 2 Dec"]),
+        ("2026-11-30 06:00", ["Mon 30 Nov, today", "Tue 1 Dec, tomorrow", "Wed 2 Dec", "Thu 3 Dec"]),
+    ],
+)
+def test_a_day_of_music_ends_at_six_and_is_not_called_today_after_midnight(
+    pages: Flask, now: str, first: list[str]
+) -> None:
+    with pages.test_request_context("/", headers={"Cookie": "seisiun_zone=Europe/Dublin"}):
+        days = search._days(datetime.fromisoformat(f"{now}Z"))
+
+    assert [f"{words.short_day(day)}{named}" for day, named in days][:4] == first
+    assert len(days) == search.DAYS_OFFERED
+
+
+def test_what_is_over_on_a_day_says_so(world: World, app: Connection, browser: Open) -> None:
+    yesterday = datetime.now(UTC).date() - timedelta(days=2)
+    past = data.add_instance(app, world.later, str(yesterday), "19:00", "22:00")
+
+    page = browser().get(f"/sessions?day={yesterday}")
+
+    assert " · over" in page.partition(f"/instances/{past}")[2]
 
 
 def test_the_only_town_of_a_name_shows_its_day_at_once(world: World, browser: Open) -> None:
@@ -142,7 +216,7 @@ def test_on_a_day_with_hours_and_what_is_cancelled(
         (f"/instances/{cancelled}", "A"),
         (f"/sessions/{meeting + 1}", "C"),
     ]
-    assert "7–10:30pm · <strong>cancelled</strong>: A wedding" in first
+    assert "7–10:30pm</span> · <strong>cancelled</strong>: A wedding" in first
     more = re.search(r'href="([^"]+)">More', first)
     assert more
     assert names(browser().get(more[1].replace("&amp;", "&"))) == ["E", "G"]
