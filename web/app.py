@@ -5,6 +5,7 @@ process makes a secret key of its own.
 """
 
 import ipaddress
+import re
 import secrets
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -94,11 +95,17 @@ def _add_picker(blueprint: Blueprint, engine: Engine) -> None:
             session.pop(PERSON, None)
             notice("You are signed out.")
         session[ORGANISER] = "organiser" in request.form
-        return redirect(url_for(".now"), 303)
+        return redirect(_back() if chosen else url_for(".now"), 303)
 
     blueprint.add_url_rule("/<path:unknown>", "no_page", no_page, methods=["GET"])
     blueprint.add_url_rule("/who", "who", page, methods=["GET"])
     blueprint.add_url_rule("/who", "pick", pick, methods=["POST"])
+
+
+def _back() -> str:
+    """Return the page to come back to: a path of this app, never another site's address."""
+    back = request.args.get("next", "")
+    return back if re.fullmatch(r"/(?:[^/\\\s]\S*)?", back) else url_for(".now")
 
 
 def _become(person: pages.PersonRow) -> None:

@@ -7,7 +7,7 @@ apply to these addresses only.
 import json
 from collections.abc import Callable, Collection
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from flask import Blueprint, Flask, Response, abort, current_app, g, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
@@ -53,8 +53,7 @@ def no_page(**_: str) -> Response:
 
 
 LARGEST_ID = 2**63 - 1
-SESSION = f"<int(max={LARGEST_ID}):session_id>"
-INSTANCE = f"<int(max={LARGEST_ID}):session_instance_id>"
+SESSION, INSTANCE = "<int:session_id>", "<int:session_instance_id>"
 READ, WRITE = ["GET"], ["POST"]
 
 ADDRESSES: tuple[tuple[str, str, Callable[..., Any], list[str]], ...] = (
@@ -130,7 +129,8 @@ def create_blueprint(
     `most_streams_of_address`: how many of them one client address may have open.
     `site_url`: where the public reaches the app, such as "https://example.org". A calendar feed links to its pages only
     if it is given: a request's Host header is the client's word. Raises ValueError if it is no such URL.
-    `sign_in_url`: where the app signs people in, such as "/sign-in"; the pages link to it where one must be signed in.
+    `sign_in_url`: where the app signs people in, such as "/sign-in"; the pages link to it where one must be signed in,
+    and add `next`, the path of the page to come back to, unless the address has a `next`.
     `may_operate`: called with a `person_id`; returns whether this person may see the page at /operator. None: nobody,
     and there is no such page.
 
@@ -220,6 +220,9 @@ def _board_reader(app: Flask, engine: Engine) -> Callable[[Collection[Shows]], B
 
 def _refuse() -> None:
     """Refuse a body that is too long, a form without our token, and text with a NUL, which PostgreSQL cannot store."""
+    # Not <int(max=...)> in the addresses: for what is above it, Flask would answer with its own bare page.
+    if any(isinstance(value, int) and value > LARGEST_ID for value in (request.view_args or {}).values()):
+        no_page()
     request.max_content_length = MOST_BYTES
     request.max_form_memory_size = MOST_BYTES
     if (request.content_length or 0) > MOST_BYTES:
@@ -253,13 +256,29 @@ def _context() -> dict[str, object]:
         "csrf_token": generate_csrf,
         "notices": notices,
         "picker_url": _picker_url(),
-        "sign_in_url": host().sign_in_url or _picker_url(),
+        "sign_in_url": _sign_in_url(host().sign_in_url) or _picker_url(),
     }
 
 
 def _picker_url() -> str | None:
     """Return the address of the page where visitors choose who they are; None outside the demonstration app."""
-    return url_for(".who") if f"{request.blueprint}.who" in current_app.view_functions else None
+    who = f"{request.blueprint}.who"
+    if who not in current_app.view_functions:
+        return None
+    return _own_address() if request.endpoint == who else url_for(".who", next=_own_address())
+
+
+def _sign_in_url(url: str | None) -> str | None:
+    """Return where the host app signs people in, with the page to come back to unless it names one itself."""
+    back = _own_address()
+    if url is None or back is None or "next=" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{urlencode({'next': back})}"
+
+
+def _own_address() -> str | None:
+    """Return the address of this page, without its host; None for what a form has sent."""
+    return request.script_root + request.full_path.rstrip("?") if request.method == "GET" else None
 
 
 _TITLES = {400: "That did not work", 403: "Not allowed", 404: "Not found", 413: "Too much text"}
@@ -267,7 +286,7 @@ _TITLES = {400: "That did not work", 403: "Not allowed", 404: "Not found", 413: 
 
 def _refused(error: HTTPException) -> tuple[str, int]:
     assert error.code is not None  # Flask hands on no redirect of its own, and no response that somebody raised
-    shown = {"name": _TITLES.get(error.code, error.name), "description": error.description}
+    shown = {"code": error.code, "name": _TITLES.get(error.code, error.name), "description": error.description}
     return _page_that_says(shown), error.code
 
 

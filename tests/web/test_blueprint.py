@@ -177,7 +177,9 @@ def test_the_streams_read_on_a_hosts_own_engine_as_we_do(mount: Mount, app: Conn
     engine.dispose()
 
 
-@pytest.mark.parametrize("path", ["/instances/abc", "/sessions/12/nothing", "/sessions/-1", "/instances/1/say"])
+@pytest.mark.parametrize(
+    "path", ["/instances/abc", "/sessions/12/nothing", "/sessions/-1", "/instances/1/say", f"/instances/{2**63}"]
+)
 def test_an_unknown_address_below_ours_gets_a_page_of_words(mount: Mount, path: str) -> None:
     answer = mount("/now").test_client().get(f"/now{path}")
 

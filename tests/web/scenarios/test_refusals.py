@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
@@ -198,3 +199,25 @@ def test_being_somebody_new(app: Connection, browser: Open) -> None:
     visitor.post("/who", 400, person_id="new", first_name="x" * 81)
 
     assert data.execute(app, "SELECT first_name, last_name FROM person") == [("Fiach", None)]
+
+
+@pytest.mark.parametrize(
+    ("back", "leads_to"),
+    [
+        ("/sessions?q=mue&day=", "/sessions?q=mue&day="),
+        ("/", "/"),
+        ("", "/"),
+        ("//example.org", "/"),
+        ("/\\example.org", "/"),
+        ("/\t/example.org", "/"),
+        ("https://example.org/", "/"),
+        ("sessions", "/"),
+    ],
+)
+def test_w9_who_has_chosen_who_they_are_comes_back_and_to_no_other_site(
+    world: World, browser: Open, back: str, leads_to: str
+) -> None:
+    visitor, path = browser(), f"/who?{urlencode({'next': back})}"
+
+    assert visitor.send(path, person_id=world.sean).location == leads_to
+    assert visitor.send(path, person_id="").location == "/"
