@@ -37,6 +37,7 @@ from web.host import notice, require_instance, require_organiser, require_person
 TAKE_BACK, KEEP = "nothing", "keep"
 """Beside yes, maybe and no: take the answer back; keep it, and save the comment (what Enter in its field means)."""
 MOST_FOUND = 12
+CALLED_OFF = "This evening was cancelled. Your answer is not needed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +165,16 @@ def say(session_instance_id: int) -> Response | tuple[str, int]:
     if attendance == KEEP:
         return _keep(session_instance_id, person.person_id, comment or "")
     with transaction() as connection:
-        require_instance(connection, session_instance_id)
+        instance = require_instance(connection, session_instance_id)
         if attendance == TAKE_BACK:
             remove_check_in(connection, person.person_id, session_instance_id)
-            notice("Taken back.")
+            notice("Your answer is removed.")
+        elif instance.is_cancelled:  # a page that was open, and not live, still asked
+            notice(CALLED_OFF)
         else:
             before = whereabouts(connection, person.person_id)
             said = check_in(connection, person.person_id, session_instance_id, attendance, comment)
-            notice(_told(attendance, said) + _moved_from(before, said))
+            notice(told(attendance, said) + _moved_from(before, said))
     return _to(session_instance_id)
 
 
@@ -232,7 +235,7 @@ def _person_id() -> int:
     return int(text)
 
 
-def _told(attendance: str, said: CheckedIn) -> str:
+def told(attendance: str, said: CheckedIn) -> str:
     """Return the notice for a person who said that."""
     if attendance != "yes":
         return {"maybe": "You said maybe.", "no": "You said no."}[attendance]
@@ -241,10 +244,10 @@ def _told(attendance: str, said: CheckedIn) -> str:
     if said.why_not is None:
         return "You're here. Enjoy the tunes!"
     return {
-        WhyNot.NOT_OPEN_YET: "You said yes. When it opens, you will be there.",
+        WhyNot.NOT_OPEN_YET: "You said yes. We count you there when it opens, unless you are somewhere else then.",
         WhyNot.OVER: "Your answer is saved: you were there. This evening is over now.",
-        WhyNot.CANCELLED: "Your answer is saved, but this evening is cancelled.",
-        WhyNot.NO_WINDOW: "You said yes. This evening has no times yet; when it opens, you will be there.",
+        WhyNot.CANCELLED: CALLED_OFF,
+        WhyNot.NO_WINDOW: "You said yes. This evening has no times yet. We count you there when it opens.",
         WhyNot.DEFERRED: "You said yes; you will be there in a moment.",
     }[said.why_not]
 

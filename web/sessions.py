@@ -15,6 +15,7 @@ from core.hooks import ATTENDANCES
 from core.store.views import pages
 from web import calendar, dates, words
 from web.host import notice, require_person, require_session, transaction, viewer
+from web.instances import told
 
 MOST_DATES = 10
 
@@ -57,8 +58,7 @@ def say_early(session_id: int) -> Response:
         abort(400, "Say yes, maybe or no.")
     with transaction() as connection:
         instance_id = made_early(connection, session_id, local_start(request.form))
-        check_in(connection, person.person_id, instance_id, attendance)
-        notice("You said yes. When it opens, you will be there." if attendance == "yes" else "Noted.")
+        notice(told(attendance, check_in(connection, person.person_id, instance_id, attendance)))
     return redirect(url_for(".instance", session_instance_id=instance_id), 303)
 
 

@@ -1,5 +1,6 @@
 """An evening: say yes, be there, be told why not; organisers."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from core.active_session_manager import leave
 from tests import data
-from tests.web.site import Browser, World, add_hours
+from tests.web.site import Browser, World, add_hours, reconcile
 from web.host import transaction
 from web.instances import _evening
 
@@ -58,10 +59,46 @@ def test_an_early_yes_waits_and_is_among_those_who_are_coming(world: World, app:
 
     page = visitor.post(f"/instances/{world.later_today}/say", attendance="yes")
 
-    assert "You said yes. When it opens, you will be there." in page
+    assert "You said yes. We count you there when it opens, unless you are somewhere else then." in page
     assert "Who is here" not in page
     assert page.index("Who is coming") < page.rindex("Nóirín")
     assert whereabouts(app, world.noirin) is None
+
+
+def test_a2_whom_an_early_yes_places_here_is_among_those_who_are_here(
+    world: World, app: Connection, browser: Open, database_url: str
+) -> None:
+    visitor, path = browser().be(world.noirin), f"/instances/{world.later_today}"
+    visitor.post(f"{path}/say", attendance="yes")
+    data.execute(app, "UPDATE session_instance_person SET checked_in_at = checked_in_at - interval '1 day'")
+    data.change_session(app, world.later, active_buffer_minutes_before=400)
+    reconcile(database_url)
+
+    page = visitor.get(path)
+
+    assert "You're here." in page
+    here, _, coming = page.partition("Who is here")[2].partition("Who is coming")
+    assert re.search(r'<li>Nóirín Ní Bhriain <span class="quiet">said yes before it opened</span>', here)
+    assert "Nóirín" not in coming
+    assert "Nobody yet." in coming
+
+
+def test_a2_who_said_yes_and_is_elsewhere_is_told_where_they_are_counted(
+    world: World, app: Connection, browser: Open, database_url: str
+) -> None:
+    visitor, path = browser().be(world.noirin), f"/instances/{world.later_today}"
+    visitor.post(f"{path}/say", attendance="yes")
+    visitor.post(f"/instances/{world.muellers_now}/say", attendance="yes")
+    data.change_session(app, world.later, active_buffer_minutes_before=400)
+    reconcile(database_url)
+
+    page = visitor.get(path)
+
+    assert f'You said yes, but you are at <a href="/instances/{world.muellers_now}">Mueller&#39;s</a>.' in page
+    assert 'class="answer yes" aria-pressed="false">I&#39;m here now</button>' in page
+    moved = visitor.post(f"{path}/say", attendance="yes")
+    assert "You are no longer at Mueller&#39;s." in moved
+    assert 'class="answer yes" aria-pressed="true">Yes, I&#39;m here</button>' in moved
 
 
 @pytest.mark.parametrize(("attendance", "told"), [("maybe", "You said maybe."), ("no", "You said no.")])
@@ -108,7 +145,7 @@ def test_what_was_said_can_be_taken_back(world: World, app: Connection, browser:
     visitor = browser().be(world.noirin)
     visitor.post(f"/instances/{world.muellers_now}/say", attendance="yes")
 
-    assert "Taken back." in visitor.post(f"/instances/{world.muellers_now}/say", attendance="nothing")
+    assert "Your answer is removed." in visitor.post(f"/instances/{world.muellers_now}/say", attendance="nothing")
 
     assert data.value(app, "SELECT count(*) FROM session_instance_person") == 0
 
@@ -192,6 +229,18 @@ def test_an_evening_of_the_past_is_over_also_where_it_never_had_a_window(
     assert 'class="state unplanned"' in browser().get(f"/instances/{without_hours}")
 
 
+def test_an_evening_without_a_buffer_says_once_when_it_starts(
+    world: World, app: Connection, browser: Open, database_url: str
+) -> None:
+    assert ", open from " in browser().get(f"/instances/{world.later_today}")
+    data.change_session(app, world.later, active_buffer_minutes_before=0)
+    reconcile(database_url)
+
+    page = browser().get(f"/instances/{world.later_today}")
+
+    assert re.search(r"data-own>Starts at [\d:apm]+\s*</p>", page)
+
+
 def test_a_place_and_a_note_of_its_own(world: World, app: Connection, browser: Open) -> None:
     data.change_instance(app, world.muellers_now, location_override="Upstairs", comments="Bring a chair\n& a tune")
 
@@ -267,17 +316,25 @@ def test_a_cancelled_evening_asks_nothing_and_says_what_else_is_on_that_day(
     assert "On that day" not in visitor.get(path)
     browser().be(world.organiser, organiser=True).post(f"{path}/cancel", reason="A wedding")
 
-    page = visitor.get(path)
+    page = visitor.post(f"{path}/say", attendance="no")
 
+    assert "This evening was cancelled. Your answer is not needed." in page
     assert "You said yes, but this evening is cancelled." in page
     assert "Are you" not in page
     assert 'value="yes"' not in page
     assert "Who said yes" in page
+    assert "Nobody yet." not in page
+    assert "Nothing else is on" not in page
     on_that_day = page.partition("On that day in Austin, USA")[2]
     assert "Donn&#39;s Depot" in on_that_day
     assert "Mueller&#39;s" not in on_that_day
     assert "The Cobblestone" not in page
-    assert "Taken back." in visitor.post(f"{path}/say", attendance="nothing")
+    for session in (world.donns, world.later):
+        data.change_session(app, session, city="Cork")
+    alone = visitor.get(path)
+    assert "Nothing else is on in Austin, USA on that day." in alone
+    assert '<a href="/sessions?city=Austin&amp;state=TX&amp;country=USA">See all sessions in Austin, USA</a>' in alone
+    assert "Your answer is removed." in visitor.post(f"{path}/say", attendance="nothing")
     assert "You said" not in visitor.get(path)
 
 
@@ -290,6 +347,7 @@ def test_a4_without_a_town_or_a_zone_nothing_else_is_on_that_day(
 
     page = browser().get(f"/instances/{world.muellers_now}")
 
+    assert "Nothing else is on" not in page
     assert 'class="state cancelled"' in page
     assert "On that day" not in page
 

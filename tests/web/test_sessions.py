@@ -62,7 +62,7 @@ def test_an_early_yes_makes_the_row(nightly: int, world: World, app: Connection,
     assert data.value(app, "SELECT count(*) FROM session_instance WHERE session_id = %s", nightly) >= 1
     assert "you said yes" in visitor.get(f"/sessions/{nightly}")
     again = visitor.post(f"/sessions/{nightly}/dates", attendance="maybe", start=start)
-    assert "Noted." in again
+    assert "You said maybe." in again
 
 
 def test_a_date_that_is_none_is_refused(nightly: int, world: World, browser: Open) -> None:
@@ -443,5 +443,5 @@ def test_an_edit_waits_for_the_one_before_it_and_does_not_overwrite_it(
 def test_who_is_not_signed_in_reads_how_to_say_that_they_are_coming(world: World, browser: Open) -> None:
     page = f"/sessions/{world.later}"
 
-    assert '<a href="/who">Sign in</a> to say that you are coming.' in browser().get(page)
+    assert f'<a href="/who?next={page}">Sign in</a> to say that you are coming.' in browser().get(page)
     assert "Sign in" not in browser().be(world.noirin).get(page)

@@ -120,7 +120,7 @@
      back sooner: `RECONNECT_MS` in web/hub.py is at most 3 s, and we wait 4 s. */
   let losing = null;
   const lose = () => {
-    const since = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    const since = new Date().toLocaleTimeString("en", { hour: "numeric", minute: "2-digit" }).replace(/\s/, "").toLowerCase(); /* 6:50pm */
     losing ||= setTimeout(() => {
       const line = document.createElement("p");
       line.id = "offline";

@@ -255,7 +255,7 @@ def test_a_page_says_since_when_nothing_arrives_and_takes_it_back(
     page.route("**/stream*", lambda route: route.abort())
     page.goto(root + path.format(world.muellers_now))
     expect(page.locator("#offline")).to_have_text(
-        re.compile(r"Offline since \d+:\d+.*may be out of date\."), timeout=15_000
+        re.compile(r"Offline since \d+:\d\d[ap]m\. .*may be out of date\."), timeout=15_000
     )
     expect(page.locator("#offline")).to_have_count(1)
 
