@@ -43,10 +43,11 @@ def save(session_id: int) -> Answer:
     with transaction() as connection:
         session = require_session(connection, session_id, for_update=True)
         require_organiser(session_id)
-        fields, pressed = forms.submitted(request.form), request.form.get("do", "show")
+        fields = forms.submitted(request.form, forms.stored(session).text)
+        pressed = request.form.get("do", "show")
         stored = request.form.get("stored", "")
         if changed := _other_rows(fields, pressed):
-            return _form(session, changed, {}, stored=stored)
+            return _form(session, changed, {} if changed.shape else {"rows": forms.WHICH_COUNTS}, stored=stored)
         checked = forms.checked(fields)
         if checked.errors:
             told, errors = _unsaved(pressed), dict(checked.errors)

@@ -25,6 +25,7 @@ from web import words
 MOST_ROWS = 20
 MONTHLY = "monthly"
 NEEDS_FIRST_DATE = "This session is not on every week. Its first date says in which weeks it is on."
+WHICH_COUNTS = "You also wrote a text. Which one counts? Choose “These times” or “The text below”."
 ENDS_AT_ITS_START = "It ends when it starts. If you do not know when it ends, leave it empty."
 WHICH = {"1": "first", "2": "second", "3": "third", "4": "fourth", "5": "fifth", "-1": "last"}
 
@@ -90,7 +91,7 @@ class BreakRow:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The form as it is filled in, right or wrong."""
+    """The form as it is filled in, right or wrong; `shape` is "rows", "text", or "" while it is asked which counts."""
 
     shape: str
     rows: tuple[Row, ...]
@@ -197,12 +198,25 @@ def _row_of(schedule: Mapping[str, object]) -> Row:
     )
 
 
-def submitted(form: Form) -> Fields:
-    """Return the form as somebody sent it."""
+def submitted(form: Form, stored_text: str = "") -> Fields:
+    """Return the form as somebody sent it.
+
+    Where rows are chosen and somebody typed a text, other than the stored one, the form asks which counts; if they
+    have been asked, and choose the rows, their text is dropped.
+    """
+    shape, text = form.get("shape", ""), form.get("text", "")
+    if shape != "text":
+        is_typed = text.split() not in ([], stored_text.split())
+        if "asked" in form and shape == "rows":
+            text = stored_text
+        elif is_typed:
+            shape = ""
+        else:
+            shape = "rows"
     return Fields(
-        shape="text" if form.get("shape", "rows") == "text" else "rows",
+        shape=shape,
         rows=tuple(_submitted_row(form, number) for number in range(min(_count(form, "rows"), MOST_ROWS))),
-        text=form.get("text", ""),
+        text=text,
         timezone=form.get("timezone", "").strip(),
         initiation_date=form.get("initiation_date", "").strip(),
         termination_date=form.get("termination_date", "").strip(),
@@ -284,6 +298,9 @@ def _recurrence(
     fields: Fields, zone: str | None, first: date | None, errors: dict[str, str]
 ) -> tuple[str | None, Recurrence]:
     """Return the text to store, and what it says."""
+    if not fields.shape:
+        errors["rows"] = WHICH_COUNTS
+        return None, Recurrence()
     if fields.shape == "rows":
         _check_rows(fields.rows, errors)
     breaks = _breaks(fields.breaks, errors)
@@ -385,9 +402,11 @@ def _told(fields: Fields, message: str) -> str:
     if fields.shape == "rows" and place and place[1] == "schedules":
         message = _LABELS.get(place[3] or "weekday", "This time") + message[place.end() :]
     told = words.problem(message)
-    if " cannot be read as JSON" in told:
-        told += (
+    quoted, is_no_json, rest = told.partition(" cannot be read as JSON")
+    if is_no_json:
+        quoted = quoted.strip("'")
+        told = (
+            f"We cannot read “{quoted}”. It is easier to choose “These times” above. It is no JSON{rest}"
             " Accepted too: lines of a calendar rule, such as DTSTART:20261105T193000 and RRULE:FREQ=WEEKLY;BYDAY=TH."
-            " It is easier to choose “These times” above."
         )
     return told

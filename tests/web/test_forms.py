@@ -187,6 +187,30 @@ def test_there_are_two_shapes(shape: str, taken: str) -> None:
     assert sent(shape=shape).shape == taken
 
 
+RULE = "RRULE:FREQ=WEEKLY;BYDAY=TH"
+
+
+@pytest.mark.parametrize(
+    ("form", "stored", "shape", "text"),
+    [
+        ({"shape": "rows", "text": RULE}, "", "", RULE),
+        ({"shape": "rows", "text": f"{RULE}\r\n"}, f"{RULE}\n", "rows", f"{RULE}\r\n"),
+        ({"shape": "rows", "text": " "}, RULE, "rows", " "),
+        ({"text": RULE, "asked": "1"}, "", "", RULE),
+        ({"shape": "rows", "text": RULE, "asked": "1"}, "", "rows", ""),
+        ({"shape": "text", "text": RULE, "asked": "1"}, "", "text", RULE),
+    ],
+    ids=["typed", "as stored", "removed", "asked", "then rows", "then the text"],
+)
+def test_who_typed_a_text_beside_the_times_is_asked_which_counts(
+    form: dict[str, str], stored: str, shape: str, text: str
+) -> None:
+    fields = forms.submitted(MultiDict(form), stored)
+
+    assert (fields.shape, fields.text) == (shape, text)
+    assert (forms.checked(fields).errors.get("rows") == forms.WHICH_COUNTS) is (shape == "")
+
+
 def test_an_empty_form_is_empty() -> None:
     assert sent() == Fields("rows", (), "", "", "", "", "", "")
 
@@ -297,11 +321,10 @@ def test_a_right_row_has_none(row: Row) -> None:
         (
             {"shape": "text", "text": "Thursdays"},
             "text",
-            "'Thursdays' cannot be read as JSON from line 1, column 1 on. Accepted: text such as {",
+            "We cannot read “Thursdays”. It is easier to choose “These times” above. It is no JSON from line 1, column",
         ),
-        ({"shape": "text", "text": "Thursdays"}, "text", "It is easier to choose “These times” above."),
     ],
-    ids=["end", "start", "place in a text", "text", "what is easier"],
+    ids=["end", "start", "place in a text", "text"],
 )
 def test_what_the_reader_of_recurrences_refuses_stands_at_its_field(
     fields: dict[str, object], field: str, told: str
@@ -397,8 +420,6 @@ def test_breaks_are_read_from_what_was_sent() -> None:
 
 
 # A calendar rule without DTSTART
-
-RULE = "RRULE:FREQ=WEEKLY;BYDAY=TH"
 
 
 @pytest.mark.parametrize(

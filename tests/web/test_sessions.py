@@ -195,7 +195,7 @@ WRONG: list[tuple[dict[str, str], str, str]] = [
     ({"every-0": "monthly"}, "row-0-which", "Tick at least one"),
     ({"every-0": "99"}, "row-0-every_n_weeks", "every 1 to 52 weeks"),
     ({"every-0": "-1"}, "row-0-every_n_weeks", "every 1 to 52 weeks"),
-    ({"shape": "text", "text": "Thursdays"}, "text", "cannot be read as JSON"),
+    ({"shape": "text", "text": "Thursdays"}, "text", "We cannot read “Thursdays”."),
     ({"shape": "text", "text": '{"schedules": [{"type": "weekly"}]}'}, "text", "In schedule 1, weekday is missing"),
     ({"shape": "text", "text": "RRULE:FREQ=WEEKLY"}, "initiation_date", "Give the first date."),
     ({"timezone": "Europe/Dubln"}, "timezone", "Europe/Dublin"),
@@ -230,6 +230,19 @@ def test_the_text_of_a_calendar_rule(form: Form, world: World, app: Connection) 
 
     assert str(recurrence(app, world.later)).split() == text.split()
     assert "RRULE:FREQ=WEEKLY;BYDAY=MO" in form.visitor.get(form.path)
+
+
+def test_a_text_typed_beside_the_times_is_not_ignored(form: Form) -> None:
+    fields = {"text": "DTSTART:20260105T193000\nRRULE:FREQ=WEEKLY;BYDAY=MO"}
+    page = form.send("save", **fields)
+
+    assert "You also wrote a text. Which one counts?" in page
+    assert re.findall(r'name="shape" value="\w+" (checked)?', page) == ["", ""]
+    assert "RRULE:FREQ=WEEKLY;BYDAY=MO</textarea>" in page
+    assert "Which one counts?" in form.send("add-break", **fields)
+    assert "Thursdays, 7–10:30pm" in form.send("show", asked=form.hidden("asked"), **fields)
+    assert "></textarea>" in form.page
+    assert "Mondays" in form.send("show", **fields | {"shape": "text"})
 
 
 def test_a_calendar_rule_without_a_start_begins_on_the_forms_first_date(
