@@ -357,7 +357,7 @@ def _breaks(rows: Sequence[BreakRow], errors: dict[str, str]) -> list[Break]:
         elif not row.last:
             errors.pop(last, None)  # the first day's error is enough
         if begins and ends and ends < begins:
-            errors[last] = f"The break ends before it begins. Accepted: {begins} or later."
+            errors[last] = f"The last day off is before the first. Choose {words.day_and_year(begins)} or later."
         if len(row.why) > LONGEST_WHY or not row.why.isprintable():
             told = f"This reason cannot be saved. Accepted: at most {LONGEST_WHY} characters, on one line."
             errors[f"break-{number}-why"] = told

@@ -1,6 +1,6 @@
 """What saving the organiser's form would do: the dates that it means, and those that come, go or change by it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -35,6 +35,7 @@ class Preview:
     """What saving the form would do in the next year.
 
     ahead    the next dates; `new`: the local starts of those that come by the edit
+    resumes  the first date after the first break that ends later than all of these
     gone     dates that the session has now and then has not; `changed`: with other hours or another zone
     summary  sentences: how many dates come, go and change, and what happens at once
     """
@@ -42,6 +43,7 @@ class Preview:
     checked: Checked
     pattern: str
     ahead: tuple[Occurrence, ...]
+    resumes: date | None
     new: frozenset[datetime]
     gone: tuple[DateChange, ...]
     changed: tuple[DateChange, ...]
@@ -69,10 +71,12 @@ def preview(engine: Engine, session_id: int, checked: Checked) -> Preview:
     went = [change for change in found.changes if change.change is Change.GOES]
     came = [change.after for change in found.changes if change.change is Change.COMES and change.after]
     reopened = len(found.changes) - len(moved) - len(went) - len(came)
+    ahead = _ahead(checked, found.at)
     return Preview(
         checked,
         words.pattern(checked.recurrence),
-        _ahead(checked, found.at),
+        ahead,
+        _resumes(checked, ahead),
         frozenset(_local(evening).start for evening in came),
         tuple(_date_change(change, found) for change in went),
         tuple(_date_change(change, found) for change in moved),
@@ -86,12 +90,25 @@ def listed(changes: tuple[DateChange, ...]) -> list[DateChange]:
 
 
 def _ahead(checked: Checked, now: datetime) -> tuple[Occurrence, ...]:
-    today = to_local(now, checked.zone).date()
+    local = to_local(now, checked.zone)
     initiation, termination = checked.dates
     dates = checked.recurrence.between(
-        today, today + timedelta(days=400), initiation_date=initiation, termination_date=termination
+        local.date() - timedelta(days=1),  # it may end today
+        local.date() + timedelta(days=400),
+        initiation_date=initiation,
+        termination_date=termination,
     )
-    return dates[:MOST_DATES]
+    return tuple(one for one in dates if one.end > local)[:MOST_DATES]
+
+
+def _resumes(checked: Checked, ahead: Sequence[Occurrence]) -> date | None:
+    initiation, termination = checked.dates
+    ends = [one.last for one in checked.recurrence.breaks if ahead and one.last > ahead[-1].start.date()]
+    if not ends:
+        return None
+    after = min(ends) + timedelta(days=1)
+    found = checked.recurrence.first_on_or_after(after, initiation_date=initiation, termination_date=termination)
+    return found.start.date() if found else None
 
 
 def _local(evening: Evening) -> Occurrence:

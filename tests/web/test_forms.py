@@ -389,7 +389,11 @@ def test_r7_a_break_of_a_text_is_added_to_it() -> None:
         (replace(SUMMER, first="July"), "first", "Give a date such as 2026-11-26."),
         (BreakRow("July"), "first", "Give a date such as 2026-11-26."),
         (replace(SUMMER, last="31 August"), "last", "Give a date such as 2026-11-26."),
-        (replace(SUMMER, last="2026-06-30"), "last", "The break ends before it begins. Accepted: 2026-07-01 or later."),
+        (
+            replace(SUMMER, last="2026-06-30"),
+            "last",
+            "The last day off is before the first. Choose Wednesday 1 July 2026 or later.",
+        ),
         (
             replace(SUMMER, why="x" * 101),
             "why",

@@ -8,11 +8,13 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from core.recurrence import parse
 from tests import data
 from tests.web.site import ZONE, Browser, World
 from tests.web.test_sessions import Form
 from web import words
-from web.preview import MOST_CHANGES, _counted
+from web.forms import Checked
+from web.preview import MOST_CHANGES, _ahead, _counted
 
 Open = Callable[[], Browser]
 TODAY = (datetime.now(UTC) - timedelta(hours=7)).date()  # Phoenix
@@ -116,6 +118,29 @@ def test_what_ends_or_begins_at_once_is_said(form: Form, world: World, app: Conn
     page = form.send("show", **fields(IN_THREE_DAYS))
 
     assert "What is on now ends when you save. 1 person is there." in page
+
+
+CHECKED = Checked("", ZONE, (None, None), 60, 60, parse(weekly(date(2026, 11, 26), "22:00", "1:00")))
+
+
+def test_an_evening_that_is_over_is_not_ahead_and_one_that_ends_after_midnight_is() -> None:
+    # Phoenix is seven hours behind UTC: half past midnight on Friday, and half past one.
+    during, after = (datetime(2026, 11, 27, hour, 30, tzinfo=UTC) for hour in (7, 8))
+
+    assert _ahead(CHECKED, during)[0].start == datetime(2026, 11, 26, 22)
+    assert _ahead(CHECKED, after)[0].start == datetime(2026, 12, 3, 22)
+
+
+def test_the_first_date_after_a_break_is_shown_if_no_date_after_it_is_listed(form: Form) -> None:
+    first, last = IN_TWO_DAYS + timedelta(days=70), IN_TWO_DAYS + timedelta(days=100)
+    resumes = f"<p>After the break: {words.day_and_year(IN_TWO_DAYS + timedelta(days=105))}</p>"
+    summer = {"breaks": "1", "break-first-0": first, "break-last-0": last}
+
+    assert resumes in form.send("show", **fields(IN_TWO_DAYS, **summer))
+    ended = fields(IN_TWO_DAYS, termination_date=last, **summer)
+    assert "After the break" not in form.send("show", **ended)
+    soon = summer | {"break-first-0": IN_TWO_DAYS, "break-last-0": IN_THREE_DAYS}
+    assert "After the break" not in form.send("show", **fields(IN_TWO_DAYS, **soon))
 
 
 @pytest.mark.parametrize(
