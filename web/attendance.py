@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -18,6 +19,7 @@ from web.host import require_organiser, require_session, transaction
 
 DAYS_BACK = 365
 COLUMNS = ("Date", "From", "Until", "First name", "Last name", "Town", "Comment")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -44,7 +46,8 @@ def table(session_id: int) -> Response:
     for person in sorted(people, key=lambda person: by_row[person.session_instance_id].sorts_by):
         names = (person.first_name, person.last_name, person.city, person.comment)
         writer.writerow(map(_cell, (*_when(by_row[person.session_instance_id]), *names)))
-    headers = {"Content-Disposition": 'attachment; filename="who-came.csv"'}
+    name = _NOT_IN_NAMES.sub("-", session.path or "").strip("-.") or session_id
+    headers = {"Content-Disposition": f'attachment; filename="who-came-{name}.csv"'}
     # With the mark at its beginning, Excel reads the names as UTF-8.
     return Response("\ufeff" + written.getvalue(), headers=headers, content_type="text/csv; charset=utf-8")
 

@@ -47,9 +47,9 @@ def test_the_evenings_of_the_last_year_are_listed_with_their_yeses(session: int,
 
     last, before = page.split("<li>")[1:]
     assert words.day_and_year(LAST_WEEK) in last
-    assert "7–10:30pm · 2 people said yes" in last
+    assert "7–10:30pm · 2 people</span>" in last
     assert words.day_and_year(BEFORE) in before
-    assert "from 7pm · 1 person said yes" in before
+    assert "from 7pm · 1 person</span>" in before
     assert "Seán" in organiser.get(before.partition('href="')[2].partition('"')[0])
 
 
@@ -57,7 +57,7 @@ def test_the_table_has_names_and_comments_and_runs_nothing_in_a_spreadsheet(sess
     answer = organiser.client.get(f"/sessions/{session}/past.csv")
 
     assert answer.content_type == "text/csv; charset=utf-8"
-    assert answer.headers["Content-Disposition"] == 'attachment; filename="who-came.csv"'
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="who-came-{session}.csv"'
     assert answer.headers["Cache-Control"] == "private, no-store"
     assert answer.text.startswith("\ufeff")
     assert list(csv.reader(io.StringIO(answer.text.removeprefix("\ufeff")))) == [
@@ -67,6 +67,31 @@ def test_the_table_has_names_and_comments_and_runs_nothing_in_a_spreadsheet(sess
         [str(LAST_WEEK), "19:00", "22:30", "Nóirín", "Ní Bhriain", "", '\'-2 chairs, "please"'],
     ]
     assert "example.org" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("ireland/o'brien's", "ireland-o-brien-s"), ('../"\r\nX: y', "X-y"), ("seisiún", "seisi-n"), ("/", None)],
+)
+def test_the_table_is_named_after_the_session(
+    app: Connection, session: int, organiser: Browser, path: str, name: str | None
+) -> None:
+    data.change_session(app, session, path=path)
+    answer = organiser.client.get(f"/sessions/{session}/past.csv")
+
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="who-came-{name or session}.csv"'
+
+
+def test_a_past_evening_is_neither_cancelled_nor_answered_with_maybe(session: int, organiser: Browser) -> None:
+    past = organiser.get(f"/sessions/{session}/past").partition("<li>")[2].partition('href="')[2].partition('"')[0]
+    page = organiser.get(past)
+
+    assert "Were you there?" in page
+    assert 'placeholder="Great tunes"' in page
+    assert 'value="no"' in page
+    assert 'value="maybe"' not in page
+    assert "Change this evening" in page
+    assert "Cancel this evening" not in page
 
 
 def test_a_session_without_past_evenings_says_so(world: World, organiser: Browser) -> None:
