@@ -19,7 +19,7 @@ from core.db.transaction_settings import clock
 from core.settings import load_settings
 from core.store.views import boards, pages, places, search
 from core.store.views.boards import GroupRow, Groups, PeopleRow, WindowRow
-from core.store.views.pages import EveningRow
+from core.store.views.pages import EveningRow, InstanceRow
 from core.store.views.places import Town
 from core.windows import StatedHours, Window
 from web import strips, words
@@ -174,6 +174,23 @@ class You:
     def cancelled(self) -> list[EveningRow]:
         """The cancelled evenings that they said yes to."""
         return [one for one in self.ahead if one.instance.is_cancelled and one.attendance == "yes"]
+
+    @property
+    def moved(self) -> list[tuple[EveningRow, str]]:
+        """The evenings to come that they said yes to and that were moved, each with the words from when to when.
+
+        Nobody stores when an evening was moved, so some may have said yes to it since.
+        """
+        said_yes = (one for one in self.ahead if one.attendance == "yes")
+        return [(one, moved) for one in said_yes if (moved := _moved(one.instance))]
+
+
+def _moved(instance: InstanceRow) -> str | None:
+    hours = words.occurrence(instance, load_settings().default_length)
+    moved = words.moved(instance, hours)
+    if hours is None or moved is None or instance.active or instance.is_cancelled:
+        return None
+    return f"{moved} to {words.day(hours.start.date())}, {words.clock(hours.start)}"
 
 
 def town_key(city: str | None, state: str | None, country: str | None) -> str:
@@ -400,5 +417,5 @@ def renderer(app: Flask) -> Render:
 
 
 def render_you(app: Flask, you: You) -> str:
-    """Return the lines that say where the viewer is, and what is cancelled of what they said yes to."""
+    """Return the lines that say where the viewer is, and what is cancelled or moved of what they said yes to."""
     return renderer(app)("seisiun/block_you.html", you=you)

@@ -120,6 +120,28 @@ def test_a_date_without_a_row_is_changed(session: int, organiser: Browser, app: 
     organiser.post(path, 404, **SAME | {"start": f"{IN_THREE_DAYS}T19:00"})
 
 
+def test_who_said_yes_to_an_evening_that_is_moved_is_told_on_the_front_page(
+    evening: str, organiser: Browser, world: World, browser: Open
+) -> None:
+    musician = browser().be(world.noirin)
+    assert "Moved" not in musician.get("/")
+
+    organiser.post(f"{evening}/change", **SAME | {"date": str(IN_THREE_DAYS), "from": "20:00"})
+
+    told = (
+        f"<strong>Moved</strong> from {words.day(IN_TWO_DAYS)}, 7pm to {words.day(IN_THREE_DAYS)}, 8pm: "
+        f'<a href="instances/{instance_of(evening)}">The Cobblestone</a>. You said yes to it.'
+    )
+    assert told in musician.get("/")
+    assert told in musician.get("/me")
+    assert "Moved" not in organiser.get("/")
+    organiser.post(f"{evening}/cancel", reason="A wedding")
+    assert "Moved" not in musician.get("/")
+    organiser.post(f"{evening}/restore")
+    musician.post(f"{evening}/say", attendance="maybe")
+    assert "Moved" not in musician.get("/")
+
+
 def test_an_evening_is_added_beside_the_pattern(session: int, organiser: Browser, app: Connection) -> None:
     path = f"/sessions/{session}/dates/add"
     assert f'href="{path}"' in organiser.get(f"/sessions/{session}")
