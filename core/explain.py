@@ -5,6 +5,7 @@ that sees one state of the database; it works on a standby too. `core.rules.expl
 (aware) is for tests; None means the database's clock.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -16,9 +17,11 @@ from core.models import is_id
 from core.rules.explanation import explain
 from core.rules.explanation.case import Case, case_of
 from core.rules.explanation.people import explain_person as person_explained
+from core.rules.explanation.people import should_be_at
 from core.rules.explanation.reading import (
     Attendance,
     Explanation,
+    Pending,
     PersonExplanation,
     PersonReading,
     SessionReading,
@@ -26,6 +29,7 @@ from core.rules.explanation.reading import (
     Why,
 )
 from core.rules.explanation.verdict import deciding
+from core.rules.flips import decide
 from core.rules.planner import first_date
 from core.settings import load_settings
 from core.store import flips, heartbeats
@@ -65,7 +69,7 @@ def explain_session(
     """
     with reading(db) as connection:
         case = _case(connection, session_id, at, now)
-        return _explanation(connection, case, deciding(case))
+        return _explanation(connection, case, deciding(case), now)
 
 
 def explain_instance(
@@ -80,7 +84,7 @@ def explain_instance(
         if not found:
             raise UnknownInstance(f"there is no instance {session_instance_id}")
         session_id, day = found
-        return _explanation(connection, _case(connection, session_id, at, now, day), session_instance_id)
+        return _explanation(connection, _case(connection, session_id, at, now, day), session_instance_id, now)
 
 
 def explain_person(db: Engine | AppDatabase, person_id: int, *, now: datetime | None = None) -> PersonExplanation:
@@ -90,9 +94,9 @@ def explain_person(db: Engine | AppDatabase, person_id: int, *, now: datetime | 
         if not found:
             raise UnknownPerson(f"there is no person {person_id}")
         read_at, is_deactivated = found
-        now = now or read_at
-        [person] = _people(connection, {person_id: is_deactivated}, now)
-        return person_explained(person, readings.yeses_of(connection, person_id, MOST_PEOPLE), now)
+        people = _people(connection, {person_id: is_deactivated}, now or read_at)
+        said = readings.yeses_of(connection, person_id, MOST_PEOPLE)
+        return person_explained(people[0], said, now or read_at, _pending(connection, people, now))
 
 
 def find_session(db: Engine | AppDatabase, text: str) -> int:
@@ -177,11 +181,12 @@ def _read(
     )
 
 
-def _explanation(connection: Connection, case: Case, key: int | None) -> Explanation:
+def _explanation(connection: Connection, case: Case, key: int | None, now: datetime | None) -> Explanation:
     attendance = Attendance()
     if case.is_now and key is not None and key > 0:
         found, count = readings.said_yes(connection, key, MOST_PEOPLE)
-        attendance = Attendance(_people(connection, found, case.at), count)
+        people = _people(connection, found, case.at)
+        attendance = Attendance(people, count, _pending(connection, people, now))
     return explain(case, key, attendance)
 
 
@@ -193,4 +198,26 @@ def _people(connection: Connection, people: dict[int, bool], now: datetime) -> t
     return tuple(
         PersonReading(person_id, at, tuple(said), tuple(left), people[person_id])
         for person_id, (at, said, left) in found
+    )
+
+
+def _pending(connection: Connection, people: Sequence[PersonReading], now: datetime | None) -> Pending | None:
+    """Read what is to move those of these people who are not where they should be; None: all are."""
+    astray = [person for person in people if person.at_instance != should_be_at(person)]
+    instances = {at for person in astray for at in (should_be_at(person), person.at_instance) if at}
+    sessions = {found[0] for at in sorted(instances) if (found := readings.instance_session(connection, at))}
+    read = [facts for session in sorted(sessions) if (facts := readings.session_facts(connection, session))]
+    if not read:
+        return None
+    requests = [facts.requested_at for facts in read if facts.requested_at and not now]
+    states = flips.states(connection, sorted(sessions), now or read[0].read_at, {})
+    failed = next((facts for facts in read if facts.failure is not None), None)
+    return Pending(
+        (failed or read[0]).session_id,
+        not any(decide(state, now or read[0].read_at).flips for state in states),
+        min(requests, default=None),
+        failed.failure if failed else None,
+        failed.retry_at if failed else None,
+        heartbeats.has_reconciled_within(connection, beats=heartbeats.BEAT_STALE),
+        tuple(reports.holders(connection, reports.LATE)),
     )

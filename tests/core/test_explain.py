@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from core.active_session_manager import check_in, leave
 from core.errors import AmbiguousSession, OutOfReach, UnknownInstance, UnknownPerson, UnknownSession, UnknownTimeZone
 from core.explain import Explanation, Why, explain_instance, explain_person, explain_session, find_session
+from core.store.views import reports
 from tests.core.emptied import empty
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import recurring, utc, weekly
@@ -24,6 +25,7 @@ from tests.data import (
     add_session,
     change_instance,
     change_session,
+    connected,
     delete_instance,
     execute,
     only_instance,
@@ -31,6 +33,10 @@ from tests.data import (
 
 HOUR = timedelta(hours=1)
 LATER = "2026-12-02 09:00"
+BEATS = (
+    "INSERT INTO daemon_heartbeat (daemon_id, host, pid, version, last_look_at, clock_offset_ms, zone_version) "
+    "VALUES (gen_random_uuid(), 'host', 1, '1', clock_timestamp(), 0, '2026f')"
+)
 
 
 def tonight(app: Connection, engine: Engine, at: str = DURING, recurrence: str = TUESDAYS) -> int:
@@ -85,11 +91,7 @@ def test_p5_a_cancelled_evening_is_told_with_its_reason_before_and_after_the_pas
 def test_an_edit_that_no_pass_has_served_is_told_by_the_real_clock(engine: Engine, app: Connection) -> None:
     session = add_session(app, TUESDAYS)
     alone = explain_session(engine, session)
-    execute(
-        app,
-        "INSERT INTO daemon_heartbeat (daemon_id, host, pid, version, last_look_at, clock_offset_ms, zone_version) "
-        "VALUES (gen_random_uuid(), 'host', 1, '1', clock_timestamp(), 0, '2026f')",
-    )
+    execute(app, BEATS)
     add_instance(app, session, f"{datetime.now(UTC):%Y-%m-%d}", "00:00", "24:00")  # on all day
 
     beside_daemon = explain_session(engine, session)
@@ -211,6 +213,32 @@ def test_a2_where_a_person_is_and_why(engine: Engine, app: Connection) -> None:
     assert here.verdict.startswith(f"At Mueller's (session 1, instance {instance}): said yes at Tue 1 Dec 2026 20:00")
     assert (here.session_instance_id, here.should_be_at, here.agrees) == (instance, instance, True)
     assert gone.verdict.startswith(f"Nowhere: they left instance {instance} at ")
+
+
+def test_a2_who_keeps_a_person_elsewhere_is_told(
+    engine: Engine, app: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "LATE", timedelta(0))
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    session, person = add_session(app, timezone="UTC", active_buffer_minutes_before=1440), add_person(app)
+    instance = add_instance(app, session, today, "00:00", "24:00")  # on all day
+    reconcile_at(engine, None)
+    execute(app, BEATS)
+    with connected(database_url) as other:
+        execute(other, "BEGIN")
+        [(pid,)] = execute(other, "SELECT pg_backend_pid() FROM person FOR NO KEY UPDATE")
+        add_check_in(app, instance, person)
+        held = explain_person(engine, person), explain_session(engine, session)
+        execute(other, "ROLLBACK")
+    execute(app, "DELETE FROM plan_request")
+    unnoticed = explain_person(engine, person), explain_session(engine, session)
+
+    assert f"perhaps blocked by pid {pid} (" in held[0].verdict
+    assert "A pass is requested since " in held[0].verdict
+    assert f"`SELECT pg_terminate_backend({pid})` ends it" in steps(held[1], "pass")[0]
+    assert steps(held[1], "people")[0].startswith(f"person {person}: not here, and should be: ")
+    assert "No pass is requested: a trigger may be missing" in unnoticed[0].verdict
+    assert steps(unnoticed[1], "pass")[0].startswith("No pass is requested: a trigger may be missing")
 
 
 def test_what_does_not_exist_or_is_out_of_reach_is_refused(app: Connection) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from core.rules.binding import Binding, Hours, InstanceSnapshot, Outcome
 from core.rules.explanation import wording
-from core.rules.explanation.reading import LoggedFlip, SessionReading
+from core.rules.explanation.reading import LoggedFlip, Pending, SessionReading
 from core.rules.flips import Cause, Change, Decision, SessionState, WindowState, decide
 from core.rules.overlaps import Contender
 from core.rules.planned_state import key_of, planned_state
@@ -106,6 +106,13 @@ class Case:
     def agrees(self) -> bool:
         """Whether windows and bits are stored as the rules say."""
         return not (self.due.flips or self.windows_differ or self.bits_differ)
+
+    @property
+    def pending(self) -> Pending:
+        """The pass that is to come."""
+        read, asked = self.reading, self.reading.state.requested_at
+        keeps = (read.failure, read.retry_at, read.has_daemon, read.holders)
+        return Pending(read.snapshot.session_id, self.windows_differ, asked, *keeps)
 
     def windows_of(self, key: int | None) -> list[WindowState]:
         """Return the windows of an instance, by opening."""

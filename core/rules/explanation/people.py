@@ -4,21 +4,37 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from core.rules.explanation import wording
-from core.rules.explanation.reading import PersonExplanation, PersonReading, Step, Yes
+from core.rules.explanation.reading import Pending, PersonExplanation, PersonReading, Step, Yes
+from core.rules.explanation.verdict import remedy
 from core.rules.presence import Left, SaidYes, deciding_yes
 
+MOVES = "moves those who are not where they should be"
 
-def explain_person(person: PersonReading, yeses: Sequence[Yes], at: datetime) -> PersonExplanation:
-    """Explain where a person is; `yeses`: the latest of theirs, with those that count among them."""
+
+def explain_person(
+    person: PersonReading, yeses: Sequence[Yes], at: datetime, pending: Pending | None = None
+) -> PersonExplanation:
+    """Explain where a person is.
+
+    `yeses`: the latest of theirs, with those that count among them. `pending`: the pass that moves them, if they are
+    not where they should be.
+    """
     known = {yes.session_instance_id: yes for yes in yeses}
-    deciding = _deciding(person)
-    target = deciding.session_instance_id if deciding else None
+    target = should_be_at(person)
     steps = tuple(Step("yes", _yes(person, yes, target)) for yes in yeses)
     agrees = person.at_instance == target
-    return PersonExplanation(person.person_id, at, _verdict(person, known), person.at_instance, target, agrees, steps)
+    return PersonExplanation(
+        person.person_id, at, _verdict(person, known, pending), person.at_instance, target, agrees, steps
+    )
 
 
-def _verdict(person: PersonReading, known: Mapping[int, Yes]) -> str:
+def should_be_at(person: PersonReading) -> int | None:
+    """Return the instance where a person should be; None: nowhere."""
+    deciding = _deciding(person)
+    return deciding.session_instance_id if deciding else None
+
+
+def _verdict(person: PersonReading, known: Mapping[int, Yes], pending: Pending | None) -> str:
     deciding, at = _deciding(person), person.at_instance
     target = deciding.session_instance_id if deciding else None
     yes = known.get(target or 0)
@@ -27,7 +43,9 @@ def _verdict(person: PersonReading, known: Mapping[int, Yes]) -> str:
     if target == at:
         return f"{stored}: {reason}"
     should = f"at {_named(target, known)}" if target else "nowhere"
-    return f"{stored}, and should be {should}: {reason}. The next pass moves them"
+    zone = next((each.timezone for each in known.values() if pending and each.session_id == pending.session_id), None)
+    moves = remedy(pending, zone, writes="moves them") if pending else "The next pass moves them"
+    return f"{stored}, and should be {should}: {reason}. {moves}"
 
 
 def _named(key: int | None, known: Mapping[int, Yes]) -> str:

@@ -111,6 +111,28 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class Pending:
+    """What is known of the pass that is to come: who asks for it, and what keeps it.
+
+    session_id    the session that it serves
+    is_unnoticed  nothing is due at an instant, so it comes only if somebody requests it
+    requested_at  since when it is requested; None if nobody requests it
+    failure       why the last pass failed; None if it did not
+    retry_at      when a failed session is tried again
+    has_daemon    whether a daemon works
+    holders       the transactions that may be in its way
+    """
+
+    session_id: int
+    is_unnoticed: bool
+    requested_at: datetime | None = None
+    failure: str | None = None
+    retry_at: datetime | None = None
+    has_daemon: bool = True
+    holders: tuple[Holder, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PersonReading:
     """A person, where they are stored to be, their yeses to instances that should be on, and what they left (A2)."""
 
@@ -137,10 +159,11 @@ class Yes:
 
 @dataclass(frozen=True, slots=True)
 class Attendance:
-    """How many people said yes to an instance, and some of them, by id."""
+    """How many people said yes to an instance, and some of them, by id; `pending`: the pass that moves some of them."""
 
     people: tuple[PersonReading, ...] = ()
     yeses: int = 0
+    pending: Pending | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from core.recurrence.describe import describe
 from core.rules.binding import BindingState, InstanceSnapshot, Outcome
 from core.rules.explanation import wording
 from core.rules.explanation.case import Case
-from core.rules.explanation.people import standing
+from core.rules.explanation.people import MOVES, standing
 from core.rules.explanation.reading import Attendance, LoggedFlip, Step
 from core.rules.explanation.verdict import buffers, cancel_reason, made_when, named, remedy
 from core.rules.flips import Cause, Change
@@ -32,9 +32,11 @@ def steps(case: Case, key: int | None, attendance: Attendance) -> tuple[Step, ..
             *(("people", text) for text in _people(case, key, attendance)),
         ]
     if not case.agrees:
-        chain.append(("pass", f"{_difference(case)}. {remedy(case)}"))
+        chain.append(("pass", f"{_difference(case)}. {remedy(case.pending, case.zone)}"))
     elif case.reading.failure is not None or not case.reading.has_daemon:
-        chain.append(("pass", remedy(case)))
+        chain.append(("pass", remedy(case.pending, case.zone)))
+    elif attendance.pending:
+        chain.append(("pass", remedy(attendance.pending, case.zone, writes=MOVES)))
     return tuple(Step(*link) for link in chain)
 
 

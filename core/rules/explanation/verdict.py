@@ -1,13 +1,13 @@
 """The answer in one sentence: whether an instance is on, and why or why not."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from core.recurrence.describe import describe
 from core.rules.binding import Hours
 from core.rules.explanation import wording
 from core.rules.explanation.case import BY_EDIT, Case
-from core.rules.explanation.reading import LoggedFlip, Why
+from core.rules.explanation.reading import Holder, LoggedFlip, Pending, Why
 from core.rules.flips import Change
 
 
@@ -149,7 +149,9 @@ def verdict(case: Case, key: int | None) -> str:
     if on == should:
         return f"On {reason}" if on else f"Not on: {_after_its_end(case, key, reason)}"
     return (
-        f"On, and should not be: {reason}. {remedy(case)}" if on else f"Not on, and should be {reason}. {remedy(case)}"
+        f"On, and should not be: {reason}. {remedy(case.pending, case.zone)}"
+        if on
+        else f"Not on, and should be {reason}. {remedy(case.pending, case.zone)}"
     )
 
 
@@ -272,33 +274,33 @@ def made_when(case: Case, opens_at: datetime) -> str:
     return f"not planned yet: its row is made at {case.instant(made_at)} (P1)"
 
 
-def remedy(case: Case) -> str:
-    """Say why the stored state is not what the rules say, and what will happen."""
-    reading = case.reading
-    if reading.failure is not None:
-        retry = f"; it is tried again at {case.instant(reading.retry_at)}" if reading.retry_at else ""
-        return f"The session's last pass failed: {reading.failure}{retry}"
-    if not reading.has_daemon:
+def remedy(pending: Pending, zone: str | None, *, writes: str = "writes it") -> str:
+    """Say why the stored state is not what the rules say, and what will happen; `writes`: what the pass does."""
+    if pending.failure is not None:
+        retry = f"; it is tried again at {wording.instant(pending.retry_at, zone)}" if pending.retry_at else ""
+        return f"The session's last pass failed: {pending.failure}{retry}"
+    if not pending.has_daemon:
         return "No daemon works: start `python -m seisiun run`; until then only the sweep does, every 15 minutes"
-    if reading.state.requested_at:
-        since = f"A pass is requested since {case.instant(reading.state.requested_at)}"
-        return f"{since}, and writes it; {_in_the_way(case)}"
-    if case.windows_differ:
+    if pending.requested_at:
+        since = f"A pass is requested since {wording.instant(pending.requested_at, zone)}"
+        return f"{since}, and {writes}; {_in_the_way(pending.holders)}"
+    if pending.is_unnoticed:
         missing = "No pass is requested: a trigger may be missing or disabled"
-        ask = f"NOTIFY session_changed, '{reading.snapshot.session_id}'"
+        ask = f"NOTIFY session_changed, '{pending.session_id}'"
         return f"{missing}. Run `python -m seisiun migrate`, which mends it and requests every session; or send {ask}"
-    return f"The next pass writes it; {_in_the_way(case)}"
+    return f"The next pass {writes}; {_in_the_way(pending.holders)}"
 
 
-def _in_the_way(case: Case) -> str:
-    if not case.reading.holders:
+def _in_the_way(holders: Sequence[Holder]) -> str:
+    if not holders:
         return "if that lasts, `python -m seisiun status` names who is in the way"
-    holders = [
+    named = [
         f"pid {one.pid} ({one.application or 'unnamed'}, {one.state}, a transaction open for "
         f"{wording.length(timedelta(seconds=round(one.open_for.total_seconds())))})"
-        for one in case.reading.holders
+        for one in holders
     ]
-    return f"perhaps blocked by {', '.join(holders)}: `SELECT pg_terminate_backend(PID)` ends it"
+    ending = ", ".join(f"pg_terminate_backend({one.pid})" for one in holders)
+    return f"perhaps blocked by {', '.join(named)}: `SELECT {ending}` ends {'them' if holders[1:] else 'it'}"
 
 
 def _not_read(case: Case, _key: int | None) -> str:

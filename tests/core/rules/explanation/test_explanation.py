@@ -13,6 +13,7 @@ from core.rules.explanation.reading import (
     Explanation,
     Holder,
     LoggedFlip,
+    Pending,
     PersonReading,
     RowFacts,
     SessionReading,
@@ -450,7 +451,8 @@ def test_who_may_be_in_the_way_is_named() -> None:
 
     assert explained(read).verdict.endswith(
         "The next pass writes it; perhaps blocked by pid 4711 (psql, idle in transaction, a transaction open for 3 "
-        "minutes), pid 9 (unnamed, active, a transaction open for 5.0 s): `SELECT pg_terminate_backend(PID)` ends it"
+        "minutes), pid 9 (unnamed, active, a transaction open for 5.0 s): "
+        "`SELECT pg_terminate_backend(4711), pg_terminate_backend(9)` ends them"
     )
 
 
@@ -671,6 +673,15 @@ def test_a2_each_person_stands_by_the_rule_that_put_them_there(person: PersonRea
     found = explained(reading(TUESDAYS_ON[0], window(), on=1), attendance=Attendance((person,), 1))
 
     assert texts(found, "people") == [f"person 7: {told}"]
+
+
+def test_the_pass_that_moves_people_is_told_where_bit_and_windows_agree() -> None:
+    found = explained(
+        reading(TUESDAYS_ON[0], window(), on=1),
+        attendance=Attendance((PersonReading(7, None, (yes(1),)),), 1, Pending(1, True)),
+    )
+
+    assert texts(found, "pass")[0].startswith("No pass is requested: a trigger may be missing or disabled")
 
 
 def test_people_beyond_the_bound_are_counted_and_of_another_instant_nothing_is_told() -> None:

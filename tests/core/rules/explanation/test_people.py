@@ -1,11 +1,11 @@
 """Where a person is and why, in one sentence, and what each yes of theirs does (A2)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
 from core.rules.explanation.people import explain_person
-from core.rules.explanation.reading import PersonReading, Yes
+from core.rules.explanation.reading import Holder, Pending, PersonReading, Yes
 from core.rules.presence import Left, SaidYes
 from tests.core.rules.planner_model import utc
 
@@ -78,6 +78,31 @@ def test_a2_the_verdict_names_the_rule(person: PersonReading, verdict: str, shou
     assert found.verdict == verdict
     assert (found.session_instance_id, found.should_be_at) == (person.at_instance, should_be_at)
     assert found.agrees == (person.at_instance == should_be_at)
+
+
+HELD = (Holder(4711, "psql", "idle in transaction", timedelta(seconds=12), ""),)
+
+
+@pytest.mark.parametrize(
+    ("pending", "told"),
+    [
+        (Pending(11, True), "No pass is requested: a trigger may be missing or disabled. Run "),
+        (Pending(11, True, NOW, has_daemon=False), "No daemon works: start "),
+        (
+            Pending(11, True, NOW, holders=HELD),
+            (
+                "A pass is requested since Tue 1 Dec 2026 20:00 Europe/Dublin (2026-12-01 20:00 UTC), and moves them; "
+                "perhaps blocked by pid 4711 (psql, idle in transaction, a transaction open for 12.0 s): "
+                "`SELECT pg_terminate_backend(4711)` ends it"
+            ),
+        ),
+        (Pending(11, False), "The next pass moves them; if that lasts, "),
+    ],
+)
+def test_a_person_elsewhere_is_told_with_what_will_happen(pending: Pending, told: str) -> None:
+    found = explain_person(PersonReading(7, None, (said(1),)), [yes(1)], NOW, pending)
+
+    assert found.verdict.partition(" (A2). ")[2].startswith(told)
 
 
 def test_a2_each_yes_says_whether_it_counts() -> None:
