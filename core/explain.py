@@ -178,6 +178,7 @@ def _read(
         retry_at=facts.retry_at,
         has_daemon=heartbeats.has_reconciled_within(connection, beats=heartbeats.BEAT_STALE),
         kept=kept,
+        log_begins=readings.log_begins(connection) if at < now else None,
     )
 
 

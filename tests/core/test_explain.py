@@ -146,7 +146,7 @@ def test_p4_a_lost_and_a_skipped_evening_are_told(engine: Engine, app: Connectio
         ("2026-12-09 20:00", DURING, False, Why.NOT_PLANNED),
         (DURING, CLOSES, True, Why.ON),
         (OPENS, CLOSES, True, Why.ON),
-        (NOON, CLOSES, False, Why.NOT_YET),
+        (NOON, CLOSES, None, Why.NOT_KEPT),
         ("2026-10-28 12:00", CLOSES, None, Why.NOT_KEPT),
     ],
 )
@@ -179,7 +179,8 @@ def test_what_was_on_is_told_by_the_log_after_an_edit_and_after_a_deletion(engin
         assert (found.session_instance_id, found.is_on, found.why) == (instance, True, Why.ON)
         assert "and closed at Tue 1 Dec 2026 23:00 Europe/Dublin (2026-12-01 23:00 UTC), by the log" in found.verdict
     assert steps(deleted, "row") == [f"instance {instance}: deleted since"]
-    assert (before.is_on, before.why) == (False, Why.NOTHING)
+    assert (before.is_on, before.why) == (None, Why.NOT_KEPT)
+    assert before.verdict.startswith("Not known: the log of flips begins at Tue 1 Dec 2026 20:00 ")
 
 
 def test_an_active_row_of_long_ago_is_explained_too(engine: Engine, app: Connection) -> None:

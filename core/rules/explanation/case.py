@@ -52,7 +52,8 @@ class Case:
     @property
     def is_kept(self) -> bool:
         """Whether the log of flips reaches back to the instant."""
-        return self.at >= self.reading.read_at - self.reading.kept
+        begins = self.reading.log_begins
+        return self.at >= self.reading.read_at - self.reading.kept and (begins is None or self.at >= begins)
 
     def flip_before(self, key: int | None = None) -> LoggedFlip | None:
         """Return the last flip that was done by the instant, of an instance; without a key: of the session."""

@@ -178,6 +178,7 @@ class SessionReading:
     retry_at    when a failed session is tried again
     has_daemon  whether a daemon works
     kept        how long the log of flips and past windows are kept
+    log_begins  when the log of flips begins, if that is known
     holders     the transactions that may be in the way of a pass; read only where one is still to come
     """
 
@@ -192,4 +193,5 @@ class SessionReading:
     retry_at: datetime | None = None
     has_daemon: bool = True
     kept: timedelta = timedelta(days=30)
+    log_begins: datetime | None = None
     holders: tuple[Holder, ...] = ()

@@ -177,11 +177,14 @@ _ENDS: Mapping[str, str] = {
 
 def _verdict_then(case: Case, key: int | None, on: bool | None) -> str:  # noqa: FBT001 -- it is the answer itself
     if on is None:
-        return f"Not known: the log of flips is kept for {wording.length(case.reading.kept)}"
-    flips = [_flipped(case, flip) for flip in (case.flip_before(key), case.flip_after(key)) if flip]
-    told = (
-        f"it {', and '.join(flips)}, by the log of flips" if flips else "the log has no flip of it in the days before"
-    )
+        begins, kept = case.reading.log_begins, wording.length(case.reading.kept)
+        since = f"begins at {case.instant(begins)}" if begins and begins > case.at else f"is kept for {kept}"
+        return f"Not known: the log of flips {since}"
+    before, after = case.flip_before(key), case.flip_after(key)
+    told = f"it {', and '.join(_flipped(case, flip) for flip in (before, after) if flip)}, by the log of flips"
+    if before is None and not on:
+        opened = f"; the next opened at {case.instant(after.done_at)}" if after else ""
+        told = f"no evening of it was on then, by the log of flips{opened}"
     return f"{'On' if on else 'Not on'}: {told}. {_NOT_KEPT}"
 
 

@@ -27,6 +27,7 @@ from core.models import (
     INSTANT,
     ActivationLog,
     ActivationWindow,
+    DaemonHeartbeat,
     DeactivatedPerson,
     MusicSession,
     Person,
@@ -215,6 +216,20 @@ _LOGGED_BETWEEN = (
     .where(
         _OF_SESSION,
         ActivationLog.done_at.between(bindparam("since", type_=INSTANT), bindparam("until", type_=INSTANT)),
+    )
+)
+
+
+def log_begins(connection: Connection) -> datetime | None:
+    """Return when the log of flips begins: its first flip, or the start of a daemon that beat before it."""
+    return connection.scalar(_LOG_BEGINS)
+
+
+_LOG_BEGINS = select(
+    func.least(
+        select(func.min(ActivationLog.done_at)).scalar_subquery(),
+        select(func.min(DaemonHeartbeat.started_at)).scalar_subquery(),
+        type_=INSTANT,
     )
 )
 

@@ -256,7 +256,7 @@ EQUAL = session(row(1, "2026-12-01", "19:00", "22:00"), row(2, "2026-12-01", "19
             None,
             Why.NOT_YET,
             False,
-            "Not on: it opened at Tue 1 Dec 2026 18:00 ",
+            "Not on: no evening of it was on then, by the log of flips; the next opened at Tue 1 Dec 2026 18:00 ",
         ),
         (
             reading(TUESDAYS_ON[0], window(), now=LATE, flips=[CANCELLED_FLIP, *FLIPS[1:]]),
@@ -272,7 +272,7 @@ EQUAL = session(row(1, "2026-12-01", "19:00", "22:00"), row(2, "2026-12-01", "19
             None,
             Why.NOTHING,
             False,
-            "Not on: the log has no flip of it in the days before. What pattern",
+            "Not on: no evening of it was on then, by the log of flips. What pattern",
         ),
         (
             reading(AHEAD[0], now=LATE, flips=FLIPS[:1]),
@@ -289,6 +289,14 @@ EQUAL = session(row(1, "2026-12-01", "19:00", "22:00"), row(2, "2026-12-01", "19
             Why.NOT_KEPT,
             None,
             "Not known: the log of flips is kept for 30 days",
+        ),
+        (
+            replace(reading(AHEAD[0], now=LATE, flips=FLIPS), log_begins=utc("2026-12-01 17:00")),
+            NOON,
+            None,
+            Why.NOT_KEPT,
+            None,
+            "Not known: the log of flips begins at Tue 1 Dec 2026 17:00 Europe/Dublin (2026-12-01 17:00 UTC)",
         ),
         (reading(AHEAD[0], now=LATE), "2026-10-01 12:00", 1, Why.NOT_KEPT, None, "Not known: the log of flips"),
         (

@@ -397,6 +397,7 @@ def _readings() -> list[Call]:
         _call(readings.windows_of, [INSTANCE]),
         _call(readings.deleted_while_on, SESSION),
         _call(readings.logged_between, SESSION, NOW, NOW),
+        _call(readings.log_begins),
         _call(readings.flips_of, [INSTANCE], NOW),
         _call(readings.said_yes, INSTANCE, LIMIT),
         _call(readings.person_facts, PERSON),

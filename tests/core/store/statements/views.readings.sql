@@ -97,6 +97,13 @@ FROM activation_log
 WHERE activation_log.session_id = :session_id AND activation_log.done_at BETWEEN :since AND :until;
 
 
+-- views.readings.log_begins
+SELECT least(
+    (SELECT min(activation_log.done_at) AS min_1 FROM activation_log),
+    (SELECT min(daemon_heartbeat.started_at) AS min_2 FROM daemon_heartbeat)
+) AS least_1;
+
+
 -- views.readings.flips_of
 SELECT
     activation_log.session_instance_id,
