@@ -27,8 +27,9 @@ from core.rules.explanation.reading import (
     SessionReading,
     Step,
     Why,
+    Yes,
 )
-from core.rules.explanation.verdict import deciding
+from core.rules.explanation.verdict import deciding, verdict
 from core.rules.flips import decide
 from core.rules.planner import first_date
 from core.settings import load_settings
@@ -52,6 +53,8 @@ __all__ = [
 ]
 
 MOST_PEOPLE = 20
+MOST_VERDICTS = 5
+"""Of how many yeses to what is not on an explanation of a person says why: each is a reading of a session."""
 MOST_CANDIDATES = 10
 FARTHEST = timedelta(days=366)
 """How far ahead an explanation, a list of edges or a simulation looks."""
@@ -95,7 +98,7 @@ def explain_person(db: Engine | AppDatabase, person_id: int, *, now: datetime | 
             raise UnknownPerson(f"there is no person {person_id}")
         read_at, is_deactivated = found
         people = _people(connection, {person_id: is_deactivated}, now or read_at)
-        said = readings.yeses_of(connection, person_id, MOST_PEOPLE)
+        said = _told(connection, readings.yeses_of(connection, person_id, MOST_PEOPLE), now)
         return person_explained(people[0], said, now or read_at, _pending(connection, people, now))
 
 
@@ -200,6 +203,19 @@ def _people(connection: Connection, people: dict[int, bool], now: datetime) -> t
         PersonReading(person_id, at, tuple(said), tuple(left), people[person_id])
         for person_id, (at, said, left) in found
     )
+
+
+def _told(connection: Connection, yeses: list[Yes], now: datetime | None) -> list[Yes]:
+    """Add to the latest yeses whose instances have no window to come why that is."""
+    asked = [yes for yes in yeses if yes.has_nothing_to_come and not yes.is_maybe][:MOST_VERDICTS]
+    verdicts = {
+        yes.session_instance_id: verdict(_case(connection, yes.session_id, None, now), yes.session_instance_id)
+        for yes in asked
+    }
+    return [
+        replace(yes, verdict=told.removeprefix("Not on: ")) if (told := verdicts.get(yes.session_instance_id)) else yes
+        for yes in yeses
+    ]
 
 
 def _pending(connection: Connection, people: Sequence[PersonReading], now: datetime | None) -> Pending | None:

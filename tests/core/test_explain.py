@@ -210,10 +210,28 @@ def test_a2_where_a_person_is_and_why(engine: Engine, app: Connection) -> None:
     leave(app, person, instance, now=utc("2026-12-01 20:30"))
     gone = explain_person(engine, person, now=utc("2026-12-01 20:30"))
 
-    assert nowhere.verdict == "Nowhere: no yes of theirs is for an instance that is on now (A2)"
+    assert nowhere.verdict == "Nowhere: they said yes to nothing (A2)"
     assert here.verdict.startswith(f"At Mueller's (session 1, instance {instance}): said yes at Tue 1 Dec 2026 20:00")
     assert (here.session_instance_id, here.should_be_at, here.agrees) == (instance, instance, True)
     assert gone.verdict.startswith(f"Nowhere: they left instance {instance} at ")
+
+
+def test_a_yes_to_an_evening_without_a_window_is_told_with_its_reason(engine: Engine, app: Connection) -> None:
+    session, person = tonight(app, engine), add_person(app)
+    instance = only_instance(app, session)
+    add_check_in(app, instance, person)
+    change_session(app, session, recurrence=recurring(weekly("friday", "19:00", "22:00")))
+    reconcile_at(engine, DURING)
+
+    lost = explain_person(app, person, now=utc(DURING))
+    execute(app, "UPDATE session_instance_person SET attendance = 'maybe'")
+    maybe = explain_person(app, person, now=utc(DURING))
+
+    assert lost.verdict == "Nowhere: no yes of theirs is for an instance that is on now (A2)"
+    assert ": the instance has no window to come: it was on until " in lost.steps[0].text
+    assert "its occurrence is gone from the pattern" in lost.steps[0].text
+    assert maybe.verdict == "Nowhere: they said yes to nothing (A2)"
+    assert (maybe.steps[0].subject, maybe.steps[0].text.endswith(": a maybe does not count (A2)")) == ("maybe", True)
 
 
 def test_a2_who_keeps_a_person_elsewhere_is_told(

@@ -21,7 +21,7 @@ def explain_person(
     """
     known = {yes.session_instance_id: yes for yes in yeses}
     target = should_be_at(person)
-    steps = tuple(Step("yes", _yes(person, yes, target)) for yes in yeses)
+    steps = tuple(Step("maybe" if yes.is_maybe else "yes", _yes(person, yes, target)) for yes in yeses)
     agrees = person.at_instance == target
     return PersonExplanation(
         person.person_id, at, _verdict(person, known, pending), person.at_instance, target, agrees, steps
@@ -39,6 +39,8 @@ def _verdict(person: PersonReading, known: Mapping[int, Yes], pending: Pending |
     target = deciding.session_instance_id if deciding else None
     yes = known.get(target or 0)
     reason = _reason(person, deciding, yes.timezone if yes else None)
+    if not person.is_deactivated and all(one.is_maybe for one in known.values()):
+        reason = "they said yes to nothing (A2)"
     stored = f"At {_named(at, known)}" if at else "Nowhere"
     if target == at:
         return f"{stored}: {reason}"
@@ -62,8 +64,9 @@ def _yes(person: PersonReading, yes: Yes, target: int | None) -> str:
 
 
 def _counts(person: PersonReading, yes: Yes, target: int | None) -> str:
-    if person.is_deactivated:
-        return "it does not count, as the app has deactivated them (A2)"
+    if yes.is_maybe or person.is_deactivated:
+        deactivated = "it does not count, as the app has deactivated them (A2)"
+        return deactivated if person.is_deactivated else "a maybe does not count (A2)"
     if yes.session_instance_id == target:
         return "it decides (A2)"
     one = next((one for one in person.said if one.session_instance_id == yes.session_instance_id), None)
@@ -72,8 +75,8 @@ def _counts(person: PersonReading, yes: Yes, target: int | None) -> str:
         return f"ended, as they left instance {left.session_instance_id} (A2)" if left else "another comes first (A2)"
     if yes.is_cancelled:
         return "the instance is cancelled (P5)"
-    if yes.opens_at is None or yes.closes_at is None:
-        return "the instance has no window to come"
+    if yes.opens_at is None:
+        return "the instance has no window to come" + (f": {yes.verdict}" if yes.verdict else "")
     return f"it counts from {wording.instant(yes.opens_at, yes.timezone)} on"
 
 

@@ -145,7 +145,11 @@ class PersonReading:
 
 @dataclass(frozen=True, slots=True)
 class Yes:
-    """A yes of a person's, and its instance; `opens_at`, `closes_at`: its window that is not over, if it has one."""
+    """A yes of a person's, or a maybe, and its instance.
+
+    `opens_at`, `closes_at`: its window that is not over, if it has one. `verdict`: why the instance is not on, if it
+    has none; read for the latest only.
+    """
 
     session_instance_id: int
     session_id: int
@@ -155,6 +159,13 @@ class Yes:
     is_cancelled: bool
     opens_at: datetime | None
     closes_at: datetime | None
+    is_maybe: bool = False
+    verdict: str | None = None
+
+    @property
+    def has_nothing_to_come(self) -> bool:
+        """Whether its instance has no window that is not over, without being cancelled."""
+        return self.opens_at is None and not self.is_cancelled
 
 
 @dataclass(frozen=True, slots=True)

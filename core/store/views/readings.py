@@ -296,7 +296,7 @@ _PERSON_FACTS = select(func.statement_timestamp(type_=INSTANT), _is_deactivated(
 
 
 def yeses_of(connection: Connection, person_id: int, limit: int) -> list[Yes]:
-    """Return at most `limit` of a person's yeses, those to instances with a live window first, then the latest."""
+    """Return at most `limit` of a person's yeses and maybes: those to what has a live window first, then the latest."""
     return [Yes(*row) for row in connection.execute(_YESES_OF, {"person_id": person_id, "limit": limit})]
 
 
@@ -320,12 +320,15 @@ def _yeses_of() -> Select[*tuple[Any, ...]]:
             func.coalesce(SessionInstance.is_cancelled, false()),
             live.c.opens_at,
             live.c.closes_at,
+            check_in.attendance == "maybe",
         )
         .select_from(check_in)
         .join(SessionInstance, SessionInstance.session_instance_id == check_in.session_instance_id)
         .join(MusicSession, MusicSession.session_id == SessionInstance.session_id)
         .outerjoin(live, true())
-        .where(check_in.person_id == bindparam("person_id", type_=BigInteger()), check_in.attendance == "yes")
+        .where(
+            check_in.person_id == bindparam("person_id", type_=BigInteger()), check_in.attendance.in_(["yes", "maybe"])
+        )
         .order_by(live.c.opens_at.is_(None), check_in.session_instance_id.desc())
         .limit(_LIMIT)
     )

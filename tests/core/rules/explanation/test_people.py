@@ -1,5 +1,6 @@
 """Where a person is and why, in one sentence, and what each yes of theirs does (A2)."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -111,6 +112,8 @@ def test_a2_each_yes_says_whether_it_counts() -> None:
     others = [
         yes(4, cancelled=True),
         yes(5, opens=None),
+        replace(yes(5, opens=None), verdict="instance 6 of the same session is on instead (P7)"),
+        replace(yes(5), is_maybe=True),
         yes(6, at=None, opens=utc("2026-12-01 21:00")),
     ]
 
@@ -119,6 +122,8 @@ def test_a2_each_yes_says_whether_it_counts() -> None:
         "another comes first (A2)",
         "the instance is cancelled (P5)",
         "the instance has no window to come",
+        "the instance has no window to come: instance 6 of the same session is on instead (P7)",
+        "a maybe does not count (A2)",
         "it counts from Tue 1 Dec 2026 21:00 Europe/Dublin (2026-12-01 21:00 UTC) on",
     ]
     deactivated = PersonReading(7, None, (said(1),), is_deactivated=True)

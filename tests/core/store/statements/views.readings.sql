@@ -169,7 +169,8 @@ SELECT
     coalesce(session_instance_person.checked_in_at, session_instance_person.created_date) AS coalesce_1,
     coalesce(session_instance.is_cancelled, false) AS coalesce_2,
     live.opens_at,
-    live.closes_at
+    live.closes_at,
+    session_instance_person.attendance = :attendance AS anon_1
 FROM session_instance_person
 JOIN session_instance ON session_instance.session_instance_id = session_instance_person.session_instance_id
 JOIN session ON session.session_id = session_instance.session_id
@@ -181,6 +182,7 @@ LEFT OUTER JOIN LATERAL (
     ORDER BY activation_window.opens_at
     LIMIT 1
 ) AS live ON true
-WHERE session_instance_person.person_id = :person_id AND session_instance_person.attendance = 'yes'
+WHERE session_instance_person.person_id = :person_id
+    AND session_instance_person.attendance IN ('yes', 'maybe')
 ORDER BY live.opens_at IS NULL, session_instance_person.session_instance_id DESC
 LIMIT :limit;
