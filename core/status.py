@@ -75,7 +75,7 @@ def status(connection: Connection) -> Status:
         *_queue_problems(queue),
         *_daemon_problems(daemons),
         *_mirror_problems(connection, mirroring, daemons),
-        *_overdue_problems(overdue, "; who may block it is named below" if holders else ""),
+        *_overdue_problems(overdue, _blocked(holders)),
         *_failing_problems(unreadable),
         *_unreadable_problems(unreadable),
     )
@@ -241,6 +241,13 @@ def _skewed(daemon: HeartbeatRow) -> str:
 
 def _reconciles(daemon: HeartbeatRow) -> bool:
     return daemon.last_look_at is not None and daemon.beat_at - daemon.last_look_at < PASS_STALE
+
+
+def _blocked(holders: list[Holder]) -> str:
+    if not holders:
+        return ""
+    pids = " and ".join(str(holder.pid) for holder in holders[:MOST_NAMES])
+    return f"; perhaps pid {pids} blocks it: `SELECT pg_terminate_backend({holders[0].pid})` ends that transaction"
 
 
 def _overdue_problems(overdue: list[Overdue], blocked: str = "") -> list[str]:

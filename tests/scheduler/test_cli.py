@@ -202,6 +202,9 @@ def test_status_tells_what_is_overdue_and_who_is_in_the_way(
         assert f"sessions overdue: 1, the oldest, The Cobblestone (session {session_id}), since " in out
         assert f"overdue: session {session_id} 'The Cobblestone' since " in out
         assert f"perhaps blocked by pid {holding.info.backend_pid} " in out
+        problems = [line for line in out.splitlines() if "sessions overdue: " in line]
+        ending = f"`SELECT pg_terminate_backend({holding.info.backend_pid})` ends that transaction"
+        assert problems[0].endswith(f"perhaps pid {holding.info.backend_pid} blocks it: {ending}")
 
 
 def test_upcoming_says_how_far_it_can_see(database_url: str) -> None:

@@ -235,7 +235,7 @@ def test_each_problem_comes_with_what_to_do_and_before_all_else(database_url: st
         problems, ("`python -m seisiun migrate`", "`python -m seisiun run`", "explain"), strict=True
     ):
         assert remedy in problem
-    assert "who may block it" not in out, "nobody is named below"
+    assert "blocks it" not in out, "nobody is in the way"
 
 
 def test_a_daemon_that_has_just_started_is_not_told_to_be_restarted(database_url: str, app: Connection) -> None:
