@@ -55,6 +55,15 @@ def a_request_for_nothing(engine: Engine, app: Connection) -> str:
 
 BEGIN_OR_COMMIT = "transactions._own_transaction"
 SEARCHES = [BEGIN_OR_COMMIT, "due.due_sessions", "requests.lock_plans"]
+
+
+def a_request_where_somebody_is(engine: Engine, app: Connection) -> str:
+    at = an_opening_for_somebody(engine, app)
+    reconcile_at(engine, at)
+    execute(app, "INSERT INTO plan_request (session_id) SELECT session_id FROM session")
+    return at
+
+
 FLIPS = "instances._locked {} flips._flip flips._write_phases {}"
 NOTIFIES = ["transactions._send"]
 PLANS = "snapshots.snapshots snapshots._instances snapshots._skipped activation_windows.stored {} plans._note_planned"
@@ -77,6 +86,10 @@ COSTS: list[tuple[Callable[[Engine, Connection], str], str]] = [
     ),
     (a_closing_that_somebody_holds, "flips.states instances._locked flips._lock_active"),
     (a_new_session, f"{PLANS.format(MAKES)} {REPLANNED}"),
+    (
+        a_request_where_somebody_is,
+        f"{PLANS.format('')} flips.states locations.affected_by yeses.by_person requests.delete_read",
+    ),
     (a_request_for_nothing, f"{PLANS.format('')} {REPLANNED}"),
 ]
 
