@@ -49,6 +49,14 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "core/reconcile/chunk.py reconcile_chunk swap: requests.add(connection, not_requested)  ... d_ in "
             "done - unfinished]) => _finish(connection, [states[id_] for id_ ... onnection, not_requested)"
         ),
+        (
+            "core/reconcile/presence.py _move swap: locations.move(connection, {person_id: m ... ts - active, "
+            "reconciling) => unmoved = _request_new(connection, targe ... move in written.items()})"
+        ),
+        (
+            "core/reconcile/presence.py _move swap: unmoved = _request_new(connection, targe ... on, written, "
+            "reconciling) => _request_left(connection, written, recon ... ts - active, reconciling)"
+        ),
     ),
     "it waits for nobody; the order helps one of two passes that want the same rows to get all of them": (
         (

@@ -64,6 +64,15 @@ def a_request_where_somebody_is(engine: Engine, app: Connection) -> str:
     return at
 
 
+def a_late_yes(engine: Engine, app: Connection) -> str:
+    at = an_opening(engine, app)
+    reconcile_at(engine, at)
+    add_check_in(app, value(app, "SELECT session_instance_id FROM session_instance"), add_person(app))
+    forget_requests(app)
+    execute(app, "INSERT INTO plan_request (session_id) SELECT session_id FROM session")
+    return at
+
+
 FLIPS = "instances._locked {} flips._flip flips._write_phases {}"
 NOTIFIES = ["transactions._send"]
 PLANS = "snapshots.snapshots snapshots._instances snapshots._skipped activation_windows.stored {} plans._note_planned"
@@ -72,6 +81,7 @@ MAKES = (
     + 3 * "instances._insert "
     + "instances._bind_made instances._unskip activation_windows.replace"
 )
+ARRIVES = "locations.lock yeses.by_person locations.lock_active locations.move"
 REPLANNED = "flips.states locations.affected_by requests.delete_read"
 COSTS: list[tuple[Callable[[Engine, Connection], str], str]] = [
     (an_opening, "flips.states " + FLIPS.format("", "locations.lock_who_said_yes")),
@@ -90,6 +100,10 @@ COSTS: list[tuple[Callable[[Engine, Connection], str], str]] = [
         a_request_where_somebody_is,
         f"{PLANS.format('')} flips.states locations.affected_by yeses.by_person requests.delete_read",
     ),
+    (
+        a_late_yes,
+        f"{PLANS.format('')} flips.states locations.affected_by yeses.by_person {ARRIVES} requests.delete_read",
+    ),
     (a_request_for_nothing, f"{PLANS.format('')} {REPLANNED}"),
 ]
 
@@ -103,7 +117,7 @@ def test_l3_pass_sends_only_the_statements_that_it_needs(
     with senders_to(engine) as senders:
         reconcile_at(engine, at, rounds=1)
 
-    told = NOTIFIES if "flips._flip" in statements else []
+    told = NOTIFIES if "flips._flip" in statements or "locations.move" in statements else []
     assert senders == [*SEARCHES, "requests.plan_states", *statements.split(), BEGIN_OR_COMMIT, *told]
 
 
