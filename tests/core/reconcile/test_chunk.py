@@ -569,7 +569,10 @@ def test_l7_what_an_edit_turns_on_or_off_is_due_since_the_edit(engine: Engine, a
     cancelled = edited(app)
     update_active_sessions(engine)
 
-    assert [flip[:3] for flip in flips_of(app, session)] == [(instance, True, added), (instance, False, cancelled)]
+    assert [(*flip[:3], flip[4]) for flip in flips_of(app, session)] == [
+        (instance, True, added, "hook"),
+        (instance, False, cancelled, "hook"),
+    ]
 
 
 def test_l7_what_was_requested_before_the_clock_was_set_back_is_due_at_once(engine: Engine, app: Connection) -> None:
