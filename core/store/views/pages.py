@@ -1,11 +1,27 @@
 """Reads and writes for our own pages: one session, one instance, people, and the metrics."""
 
+import re
+import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, false, func, insert, select, true, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    case,
+    false,
+    func,
+    insert,
+    literal_column,
+    select,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import aliased
 
 from core.models import (
@@ -241,10 +257,29 @@ def person(connection: Connection, person_id: int) -> PersonRow | None:
 
 
 def people_named(connection: Connection, words: str, limit: int) -> list[PersonRow]:
-    """Return at most `limit` people whose names contain all of these words, by name; no words match everybody."""
+    """Return at most `limit` people whose names contain all of these words, by name; no words match everybody.
+
+    Case and accents make no difference: "noirin" finds "Nóirín".
+    """
     name = func.concat_ws(" ", Person.first_name, Person.last_name)
-    has_all = [name.icontains(word, autoescape=True) for word in words.split()]
+    # PostgreSQL normalizes in UTF-8 only; in other encodings a letter is mostly one byte.
+    has_accents = func.octet_length(name) > func.length(name)
+    form, marks = (literal_column(each, Text()) for each in ("NFD", f"'{_MARKS}'"))
+    bare = func.regexp_replace(func.normalize(name, form), marks, "", "g")
+    plain = case((has_accents, bare), else_=name)
+    has_all = [
+        name.icontains(word, autoescape=True) | plain.icontains(_without_marks(word), autoescape=True)
+        for word in words.split()
+    ]
     return _people(connection, *has_all, limit=limit)
+
+
+_MARKS = r"[\u0300-\u036f]"
+"""The accents, as they stand beside the letters in NFD; PostgreSQL and Python read this alike."""
+
+
+def _without_marks(word: str) -> str:
+    return re.sub(_MARKS, "", unicodedata.normalize("NFD", word))
 
 
 def insert_person(connection: Connection, first_name: str, last_name: str | None) -> int:

@@ -172,6 +172,19 @@ LIMIT 1;
 SELECT person.person_id, person.first_name, person.last_name, person.city
 FROM person
 WHERE (concat_ws(' ', person.first_name, person.last_name) ILIKE '%' || :word || '%' ESCAPE '/')
+    OR (CASE
+        WHEN (octet_length(concat_ws(' ', person.first_name, person.last_name)) > length(concat_ws(
+            ' ',
+            person.first_name,
+            person.last_name
+        ))) THEN regexp_replace(
+            normalize(concat_ws(' ', person.first_name, person.last_name), NFD),
+            '[\u0300-\u036f]',
+            '',
+            'g'
+        )
+        ELSE concat_ws(' ', person.first_name, person.last_name)
+    END ILIKE '%' || :word || '%' ESCAPE '/')
 ORDER BY lower(person.first_name), lower(person.last_name), person.person_id
 LIMIT :limit;
 
