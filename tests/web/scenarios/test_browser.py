@@ -323,7 +323,7 @@ def test_an_organiser_edits_the_recurrence_and_sees_it_before_saving(world: Worl
     page.get_by_label("From", exact=True).fill("19:30")
     page.get_by_label("Until", exact=True).fill("22:00")
     page.get_by_role("button", name="Show the dates").click()
-    expect(page.locator("#error-initiation_date")).to_contain_text("We have filled in the next date.")
+    expect(page.get_by_role("alert")).to_contain_text("One more question: which week?")
 
     page.get_by_label("First date").fill("2026-01-06")
     page.get_by_role("button", name="Show the dates").click()
