@@ -28,7 +28,14 @@ from core.store.views import schedule
 from core.store.views.schedule import Edge
 from core.timeline import upcoming_days
 from scheduler.commands import adopting, loading, screens
-from scheduler.commands.database import command_engine, configured, connected, connected_to, ready_engine
+from scheduler.commands.database import (
+    command_engine,
+    configured,
+    connected,
+    connected_to,
+    described,
+    ready_engine,
+)
 from scheduler.commands.demo import Demo
 from scheduler.commands.explain import explain
 from scheduler.commands.history import history
@@ -197,7 +204,7 @@ def load(file: Path) -> None:
         task = progress.add_task("reading", total=None)
         found, warnings = loading.read(file)
         progress.update(task, description="loading", total=len(found))
-        with connected() as connection:
+        with connected(may_make=True) as connection:
             loaded = loading.load(connection, found, warnings, lambda number: progress.advance(task, number))
     click.echo(f"sessions: {loaded.inserted} new, {loaded.updated} changed, {loaded.unchanged} unchanged")
     for warning in loaded.warnings:
@@ -210,11 +217,11 @@ def load(file: Path) -> None:
 def status(*, as_json: bool, everything: bool) -> None:
     """Tell whether all is well (exit status 0) or not (1), and what is on; 3: it could not tell."""
     with connected() as connection:
-        found = read_status(connection)
+        found, where = read_status(connection), described(connection)
     if as_json:
         screens.print_json(asdict(found))
     else:
-        print_status(screens.console(), found, everything=everything)
+        print_status(screens.console(), found, where, everything=everything)
     sys.exit(0 if found.healthy else 1)
 
 

@@ -48,6 +48,17 @@ def test_a_wrong_setting_is_one_line(command: str, settings: dict[str, str], cod
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(("command", "code"), [("status", 3), ("upcoming", 1)])
+def test_a_command_that_reads_makes_no_embedded_server(command: str, code: int, tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+
+    status, out, err = scheduler(command, EMBEDDED_POSTGRES_DIR=str(nowhere))
+
+    assert (status, out) == (code, "")
+    assert err.startswith("Error: no database is named: set DATABASE_URL, ")
+    assert not nowhere.exists()
+
+
 @pytest.mark.parametrize(("command", "code"), [("status", 3), ("migrate", 1)])
 def test_a_database_that_cannot_be_reached_is_one_line_without_the_password(command: str, code: int) -> None:
     status, out, err = scheduler(command, DATABASE_URL="postgresql://u:secret@127.0.0.1:1/n")
@@ -202,6 +213,8 @@ def test_status_tells_what_is_overdue_and_who_is_in_the_way(
         assert f"sessions overdue: 1, the oldest, The Cobblestone (session {session_id}), since " in out
         assert f"overdue: session {session_id} 'The Cobblestone' since " in out
         assert f"perhaps blocked by pid {holding.info.backend_pid} " in out
+        info = holding.info
+        assert f"database: {info.host}:{info.port}/{info.dbname}" in out.splitlines()
         problems = [line for line in out.splitlines() if "sessions overdue: " in line]
         ending = f"`SELECT pg_terminate_backend({holding.info.backend_pid})` ends that transaction"
         assert problems[0].endswith(f"perhaps pid {holding.info.backend_pid} blocks it: {ending}")

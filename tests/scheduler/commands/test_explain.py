@@ -50,7 +50,9 @@ def test_what_cannot_be_explained_is_one_line_that_says_what_is_accepted(databas
     when = scheduler("explain", "the", "--at", "tomorrow", DATABASE_URL=database_url)
     person = scheduler("explain", "--person", "1", "--at", "2026-12-03T19:00Z", DATABASE_URL=database_url)
 
-    assert unknown == (1, "", "Error: no session has the id or the path 'Mueller', or a name that begins so\n")
+    where = f"{app.info.host}:{app.info.port}/{app.info.dbname}"
+    nobody = "no session has the id or the path 'Mueller', or a name that begins so"
+    assert unknown == (1, "", f"Error: {nobody} (database: {where})\n")
     candidates = "2 The Cobblestone, Dublin; 1 The Crane, Galway"
     assert ambiguous == (1, "", f"Error: several sessions are named 'the'; give an id: {candidates}\n")
     assert nothing[0] == when[0] == person[0] == 2
