@@ -80,13 +80,16 @@ def explain_instance(
 ) -> Explanation:
     """Explain why an instance is on or not, as `explain_session` does.
 
+    An instance whose row is deleted is explained at a past instant, as far as the log of flips knows its session.
     Raises `UnknownInstance`, `OutOfReach` and `UnknownTimeZone`.
     """
     with reading(db) as connection:
         found = readings.instance_session(connection, session_instance_id)
-        if not found:
-            raise UnknownInstance(f"there is no instance {session_instance_id}")
-        session_id, day = found
+        logged = None if found else readings.logged_session(connection, session_instance_id)
+        if not found and (logged is None or at is None):
+            then = "; its row is deleted: ask with an instant when it was there" if logged else ""
+            raise UnknownInstance(f"there is no instance {session_instance_id}{then}")
+        session_id, day = found or (logged or 0, None)
         return _explanation(connection, _case(connection, session_id, at, now, day), session_instance_id, now)
 
 

@@ -179,6 +179,11 @@ def test_what_was_on_is_told_by_the_log_after_an_edit_and_after_a_deletion(engin
         assert (found.session_instance_id, found.is_on, found.why) == (instance, True, Why.ON)
         assert "and closed at Tue 1 Dec 2026 23:00 Europe/Dublin (2026-12-01 23:00 UTC), by the log" in found.verdict
     assert steps(deleted, "row") == [f"instance {instance}: deleted since"]
+    for subject in ("occurrence", "hours", "window"):
+        assert steps(deleted, subject) == ["not kept: the row is deleted"]
+    assert explain_instance(app, instance, utc(DURING), now=utc(LATER)) == deleted
+    with pytest.raises(UnknownInstance, match="its row is deleted: ask with an instant when it was there"):
+        explain_instance(app, instance)
     assert (before.is_on, before.why) == (None, Why.NOT_KEPT)
     assert before.verdict.startswith("Not known: the log of flips begins at Tue 1 Dec 2026 20:00 ")
 

@@ -50,7 +50,17 @@ def _pattern(case: Case) -> str:
     return ", ".join(filter(None, (f"{describe(case.plan.reasons.recurrence)} ({case.zone})", *dates)))
 
 
+_GONE = "not kept: the row is deleted"
+
+
+def _is_gone(case: Case, key: int) -> bool:
+    """Whether an instance's row is deleted, so that only the log of flips knows it."""
+    return key > 0 and case.snapshot_of(key) is None
+
+
 def _occurrence(case: Case, key: int) -> str:
+    if _is_gone(case, key):
+        return _GONE
     binding, outcome = case.binding_of(key), case.outcome_of(key)
     if not case.plan.reasons:
         return "not known, because the zone is not"
@@ -65,7 +75,7 @@ def _occurrence(case: Case, key: int) -> str:
 
 def _row(case: Case, key: int) -> str:
     instance = case.snapshot_of(key)
-    if instance is None and key > 0:
+    if _is_gone(case, key):
         return f"instance {key}: deleted since"
     if instance is None:
         [opens_at] = [window.opens_at for window in case.windows_of(key)][:1] or [case.at]
@@ -101,6 +111,8 @@ def _state(case: Case, instance: InstanceSnapshot, outcome: Outcome | None) -> I
 
 
 def _hours(case: Case, key: int) -> str:
+    if _is_gone(case, key):
+        return _GONE
     hours, alone = case.hours_of(key), case.contender_of(key)
     if hours is None:
         return "not known" if not case.plan.reasons else "none: it states no start (T3)"
@@ -114,7 +126,7 @@ def _windows(case: Case, key: int) -> Iterator[str]:
     for window in windows:
         yield f"{case.between(window.opens_at, window.closes_at)}: {window.phase}"
     if not windows:
-        yield "none"
+        yield _GONE if _is_gone(case, key) else "none"
     alone = case.contender_of(key)
     if alone and not case.is_past:
         for span in case.plan.windows:

@@ -148,6 +148,18 @@ _INSTANCE_SESSION = select(SessionInstance.session_id, SessionInstance.date).whe
 )
 
 
+def logged_session(connection: Connection, session_instance_id: int) -> int | None:
+    """Return the session of an instance by the log of flips, which keeps it also where the row is deleted."""
+    return connection.scalar(_LOGGED_SESSION, {"session_instance_id": session_instance_id})
+
+
+_LOGGED_SESSION = (
+    select(ActivationLog.session_id)
+    .where(ActivationLog.session_instance_id == bindparam("session_instance_id", type_=BigInteger()))
+    .limit(literal(1))
+)
+
+
 def row_facts(connection: Connection, instance_ids: Collection[int]) -> Mapping[int, RowFacts]:
     """Return, by instance id, what is known of these rows beside their times."""
     found = connection.execute(_ROW_FACTS, {"ids": sorted(instance_ids)}).all()

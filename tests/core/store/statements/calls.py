@@ -393,6 +393,7 @@ def _readings() -> list[Call]:
         _call(readings.names_of, [SESSION]),
         _call(readings.session_facts, SESSION),
         _call(readings.instance_session, INSTANCE),
+        _call(readings.logged_session, INSTANCE),
         _call(readings.row_facts, [INSTANCE]),
         _call(readings.windows_of, [INSTANCE]),
         _call(readings.deleted_while_on, SESSION),

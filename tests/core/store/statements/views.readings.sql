@@ -48,6 +48,13 @@ FROM session_instance
 WHERE session_instance.session_instance_id = :session_instance_id;
 
 
+-- views.readings.logged_session
+SELECT activation_log.session_id
+FROM activation_log
+WHERE activation_log.session_instance_id = :session_instance_id
+LIMIT 1;
+
+
 -- views.readings.row_facts
 SELECT
     session_instance.session_instance_id,
