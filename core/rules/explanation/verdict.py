@@ -164,6 +164,8 @@ def _after_its_end(case: Case, key: int | None, reason: str) -> str:
     on_until = f"{'it' if is_it else named(ended.session_instance_id)} was on until {case.instant(ended.done_at)}"
     if is_it and ended.change == Change.CANCELLED:
         return f"{reason}; {on_until}"
+    if is_it and key is not None and why(case, key) is Why.OVER:
+        reason = f"by its hours as they are now it was over at {case.instant(_closed_at(case, key))}"
     then = reason if is_it or key is None else f"the next is {named(key)}: {reason}"
     return f"{on_until}, when {_ENDS.get(ended.change or '', 'an edit ended it')}; {then}"
 

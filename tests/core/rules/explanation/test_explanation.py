@@ -347,7 +347,8 @@ TOMORROWS = window(2, "2026-12-02 18:00", "2026-12-02 23:00", "ahead")
             reading(session(row(1, "2026-12-01", "14:00", "18:30"), TOMORROW), TOMORROWS, flips=ended("closed")),
             None,
             (
-                f"it {ON_UNTIL}, when an edit ended it; over since Tue 1 Dec 2026 19:30 Europe/Dublin "
+                f"it {ON_UNTIL}, when an edit ended it; "
+                "by its hours as they are now it was over at Tue 1 Dec 2026 19:30 Europe/Dublin "
                 "(2026-12-01 19:30 UTC)"
             ),
         ),
@@ -382,7 +383,7 @@ TOMORROWS = window(2, "2026-12-02 18:00", "2026-12-02 23:00", "ahead")
         (
             reading(session(tonight(), TOMORROW), TOMORROWS, now="2026-12-02 17:00", flips=ended("moved")[:1]),
             None,
-            f"it {ON_UNTIL}, when an edit moved it; over since",
+            f"it {ON_UNTIL}, when an edit moved it; by its hours as they are now it was over at",
         ),
         (
             reading(session(TOMORROW), TOMORROWS, now="2026-12-02 19:46", flips=ended("deleted")),
