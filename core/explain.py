@@ -106,9 +106,10 @@ def explain_person(db: Engine | AppDatabase, person_id: int, *, now: datetime | 
 
 
 def find_session(db: Engine | AppDatabase, text: str) -> int:
-    """Return the id of the session with this id, this path, or a name that begins so.
+    """Return the id of the session with this id, this path, this name, or a name that begins so.
 
-    In names neither punctuation nor upper and lower case count: "muellers" finds "Mueller's".
+    The whole name wins over names that begin so. In names neither punctuation nor upper and lower case
+    count: "muellers" finds "Mueller's".
 
     Raises `UnknownSession`, and `AmbiguousSession`, which lists the candidates.
     """
@@ -118,6 +119,8 @@ def find_session(db: Engine | AppDatabase, text: str) -> int:
         found = readings.sessions_named(connection, text, MOST_CANDIDATES + 1)
     if not found:
         raise UnknownSession(f"no session has the id or the path {text!r}, or a name that begins so")
+    named = [session for session in found if session.name.casefold() == text.casefold()]
+    found = named if len(named) == 1 else found
     if len(found) > 1:
         more = "; ..." if len(found) > MOST_CANDIDATES else ""
         listed = "; ".join(map(_candidate, found[:MOST_CANDIDATES]))

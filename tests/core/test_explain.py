@@ -300,6 +300,8 @@ def test_a_session_is_found_by_id_path_or_the_beginning_of_its_name(app: Connect
         match=f"several sessions are named 'The'; give an id: {cobblestone} The Cobblestone, Dublin, Ireland; {crane} ",
     ):
         find_session(app, "The")
+    add_session(app, name="The Crane Bar")
+    assert find_session(app, "the crane") == crane
     for number in range(11):
         add_session(app, name=f"The {number}")
     with pytest.raises(AmbiguousSession, match=r"; \.\.\.$"):
