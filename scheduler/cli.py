@@ -44,6 +44,8 @@ from scheduler.commands.simulate import simulate
 from scheduler.commands.status import print_status
 from scheduler.daemon import Daemon
 
+DEFAULT_HOURS = 24.0
+
 
 class CouldNotTell(click.ClickException):
     """Ends `status` where it cannot tell whether all is well."""
@@ -227,10 +229,10 @@ def status(*, as_json: bool, everything: bool) -> None:
 
 @main.command()
 @click.argument("session", required=False)
-@click.option("--hours", default=24.0, show_default=True, type=click.FloatRange(min=0, max=24 * 365))
+@click.option("--hours", show_default=f"{DEFAULT_HOURS:g}", type=click.FloatRange(min=0, max=24 * 365))
 @click.option("--days", type=click.FloatRange(min=0, max=FARTHEST.days), help="Also what is not planned yet.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-def upcoming(*, session: str | None, hours: float, days: float | None, as_json: bool) -> None:
+def upcoming(*, session: str | None, hours: float | None, days: float | None, as_json: bool) -> None:
     """List the coming edges: what opens and closes, in local time and in UTC.
 
     Without --days, those of the planned instances of all sessions: the daemon plans an instance PLAN_HORIZON_HOURS
@@ -239,6 +241,9 @@ def upcoming(*, session: str | None, hours: float, days: float | None, as_json: 
     """
     if session is not None and days is None:
         raise click.UsageError("expected --days N with SESSION")
+    if hours is not None and days is not None:
+        raise click.UsageError("expected --hours N or --days N, not both")
+    hours = DEFAULT_HOURS if hours is None else hours
     hours = hours if days is None else days * 24
     with ready_engine() as engine:
         edges = _edges_ahead(engine, session, hours, days)

@@ -40,6 +40,8 @@ def simulate(
     Which evenings come, go or change, which overlap and who is on then, how many people that concerns, and what would
     flip at once.
     """
+    if recurrence is None and zone is None and before is None and after is None:
+        raise click.UsageError("expected one or more of --recurrence, --zone, --before, --after")
     with ready_engine() as engine:
         found = simulate_change(
             engine,

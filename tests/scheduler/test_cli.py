@@ -225,6 +225,9 @@ def test_upcoming_says_how_far_it_can_see(database_url: str) -> None:
 
     assert (status, out) == (0, "no planned instance opens or closes within 100 hours\n")
     assert err == "note: the daemon plans instances 24 hours before they open; --days lists later ones\n"
+    status, _, err = scheduler("upcoming", "--hours", "3", "--days", "14", DATABASE_URL=database_url)
+    assert status == 2
+    assert "expected --hours N or --days N, not both" in err
 
 
 def test_p6_a_session_that_cannot_be_read_is_a_problem_where_something_of_it_is_to_come(database_url: str) -> None:

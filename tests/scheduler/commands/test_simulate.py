@@ -20,7 +20,8 @@ def test_a_change_is_told_line_by_line_and_nothing_is_saved(database_url: str, a
     gone = scheduler("simulate", "Mueller", "--recurrence", "", "--days", "8", DATABASE_URL=database_url)
     wider = scheduler("simulate", str(session), "--before", "30", "--days", "1", "--json", DATABASE_URL=database_url)
     later = scheduler("simulate", str(session), "--recurrence", weekly(-60, HOUR), DATABASE_URL=database_url)
-    same = scheduler("simulate", str(session), DATABASE_URL=database_url)
+    same = scheduler("simulate", str(session), "--before", "0", DATABASE_URL=database_url)
+    nothing = scheduler("simulate", str(session), DATABASE_URL=database_url)
     refused = scheduler("simulate", str(session), "--recurrence", "most Tuesdays", DATABASE_URL=database_url)
 
     assert (gone[0], gone[2]) == (0, "")
@@ -33,6 +34,8 @@ def test_a_change_is_told_line_by_line_and_nothing_is_saved(database_url: str, a
     assert lines[2:] == [f"at once: instance {instance} turns off", "at once: 1 people are at what turns off"]
     assert [change["change"] for change in json.loads(wider[1])["changes"]] == ["changes"]
     assert " becomes " in later[1]
+    assert nothing[0] == 2
+    assert "expected one or more of --recurrence, --zone, --before, --after" in nothing[2]
     assert same[1].endswith(" no evening would change\n")
     assert (refused[0], refused[1]) == (1, "")
     assert execute(app, "SELECT active_buffer_minutes_before FROM session") == [(0,)]
