@@ -46,6 +46,12 @@ def gone(connection: Connection) -> list[str]:
     ]
 
 
+NOT_FOLLOWED = (
+    "person.active came after the last migrate, so people whom it deactivates are still placed: "
+    "run `python -m seisiun migrate`, which follows it"
+)
+
+
 def follows_nobody(connection: Connection) -> bool:
     """Return whether `person` has a boolean column `active` that `migrate` has not seen yet."""
     return DEACTIVATED_PEOPLE not in read(connection) and bool(connection.scalar(_HAS_ACTIVE))

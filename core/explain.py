@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
+from core import choices
 from core.db.transactions import AppDatabase, reading
 from core.errors import AmbiguousSession, OutOfReach, UnknownInstance, UnknownPerson, UnknownSession
 from core.models import is_id
@@ -102,7 +103,9 @@ def explain_person(db: Engine | AppDatabase, person_id: int, *, now: datetime | 
         read_at, is_deactivated = found
         people = _people(connection, {person_id: is_deactivated}, now or read_at)
         said = _told(connection, readings.yeses_of(connection, person_id, MOST_PEOPLE), now)
-        return person_explained(people[0], said, now or read_at, _pending(connection, people, now))
+        told = person_explained(people[0], said, now or read_at, _pending(connection, people, now))
+        notes = (Step("note", choices.NOT_FOLLOWED),) if choices.follows_nobody(connection) else ()
+        return replace(told, steps=(*told.steps, *notes))
 
 
 def find_session(db: Engine | AppDatabase, text: str) -> int:

@@ -210,10 +210,7 @@ def adoption_notes(connection: Connection) -> list[str]:
     """Return what is read otherwise than it is written, and what the planner cannot write; `migrate` prints it too."""
     notes = []
     if choices.follows_nobody(connection):
-        notes.append(
-            "person.active came after the last migrate, so people whom it deactivates are still placed: "
-            "run `python -m seisiun migrate`, which follows it"
-        )
+        notes.append(choices.NOT_FOLLOWED)
     if count := reports.buffers_out_of_bounds(connection):
         notes.append(
             f"sessions with a buffer outside 0 to {LONGEST_BUFFER_MINUTES} minutes: {count}; "

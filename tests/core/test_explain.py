@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from core.active_session_manager import check_in, leave
+from core.choices import NOT_FOLLOWED
 from core.errors import AmbiguousSession, OutOfReach, UnknownInstance, UnknownPerson, UnknownSession, UnknownTimeZone
 from core.explain import Explanation, Why, explain_instance, explain_person, explain_session, find_session
 from core.store.views import reports
@@ -237,6 +238,17 @@ def test_a_yes_to_an_evening_without_a_window_is_told_with_its_reason(engine: En
     assert "its occurrence is gone from the pattern" in lost.steps[0].text
     assert maybe.verdict == "Nowhere: they said yes to nothing (A2)"
     assert (maybe.steps[0].subject, maybe.steps[0].text.endswith(": a maybe does not count (A2)")) == ("maybe", True)
+
+
+def test_that_nobody_follows_who_is_deactivated_is_told(engine: Engine, app: Connection) -> None:
+    person = add_person(app)
+    with engine.connect() as db:
+        db.exec_driver_sql("ALTER TABLE person ADD COLUMN active boolean NOT NULL DEFAULT false")
+
+        found = explain_person(db, person)
+
+        db.rollback()
+    assert [step.text for step in found.steps if step.subject == "note"] == [NOT_FOLLOWED]
 
 
 def test_a2_who_keeps_a_person_elsewhere_is_told(
