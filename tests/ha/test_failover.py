@@ -23,12 +23,15 @@ from tests.faults.machine import Machine
 from tests.faults.platform import Platform, Seat
 from tests.faults.proxy import Proxy
 from tests.faults.server import PASSWORD, ROLE, make_role, until_it_answers
-from tests.ha.cluster import MISSING, Cluster, Node, cluster
+from tests.ha.cluster import Cluster, Node, cluster, missing
 from tests.scheduler.daemon_process import eventually
+
+ASKED_FOR = bool(os.environ.get("TEST_HA"))
+MISSING = missing() if ASKED_FOR else []
 
 pytestmark = [
     pytest.mark.process,
-    pytest.mark.skipif(not os.environ.get("TEST_HA"), reason="failovers for minutes: make test-ha"),
+    pytest.mark.skipif(not ASKED_FOR, reason="failovers for minutes: make test-ha"),
     pytest.mark.skipif(bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}"),
 ]
 
