@@ -44,8 +44,6 @@ from scheduler.commands.simulate import simulate
 from scheduler.commands.status import print_status
 from scheduler.daemon import Daemon
 
-DEFAULT_HOURS = 24.0
-
 
 class CouldNotTell(click.ClickException):
     """Ends `status` where it cannot tell whether all is well."""
@@ -229,7 +227,7 @@ def status(*, as_json: bool, everything: bool) -> None:
 
 @main.command()
 @click.argument("session", required=False)
-@click.option("--hours", show_default=f"{DEFAULT_HOURS:g}", type=click.FloatRange(min=0, max=24 * 365))
+@click.option("--hours", show_default="24", type=click.FloatRange(min=0, max=24 * 365))
 @click.option("--days", type=click.FloatRange(min=0, max=FARTHEST.days), help="Also what is not planned yet.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def upcoming(*, session: str | None, hours: float | None, days: float | None, as_json: bool) -> None:
@@ -243,7 +241,7 @@ def upcoming(*, session: str | None, hours: float | None, days: float | None, as
         raise click.UsageError("expected --days N with SESSION")
     if hours is not None and days is not None:
         raise click.UsageError("expected --hours N or --days N, not both")
-    hours = DEFAULT_HOURS if hours is None else hours
+    hours = 24.0 if hours is None else hours
     hours = hours if days is None else days * 24
     with ready_engine() as engine:
         edges = _edges_ahead(engine, session, hours, days)

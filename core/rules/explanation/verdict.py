@@ -180,7 +180,11 @@ _ENDS: Mapping[str, str] = {
 def _verdict_then(case: Case, key: int | None, on: bool | None) -> str:  # noqa: FBT001 -- it is the answer itself
     if on is None:
         begins, kept = case.reading.log_begins, wording.length(case.reading.kept)
-        since = f"begins at {case.instant(begins)}" if begins and begins > case.at else f"is kept for {kept}"
+        since = (
+            f"begins at {case.instant(begins)}"
+            if begins and case.reading.read_at - case.at <= case.reading.kept
+            else f"is kept for {kept}"
+        )
         return f"Not known: the log of flips {since}"
     before, after = case.flip_before(key), case.flip_after(key)
     told = f"it {', and '.join(_flipped(case, flip) for flip in (before, after) if flip)}, by the log of flips"
