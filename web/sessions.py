@@ -47,6 +47,8 @@ def versions(connection: Connection, session_ids: Collection[int], now: datetime
     today = now.date()
     for instance in pages.instances_between(connection, session_ids, today - dates.FARTHEST_ZONE, today + dates.AHEAD):
         rows.setdefault(instance.session_id, []).append(instance)
+    for session_id, instance_id in pages.on_now(connection, session_ids).items():  # perhaps on another day by now
+        rows.setdefault(session_id, []).append(instance_id)
     return {session_id: sha256(repr(rows.get(session_id)).encode()).hexdigest() for session_id in session_ids}
 
 

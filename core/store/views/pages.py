@@ -27,6 +27,7 @@ from sqlalchemy.orm import aliased
 from core.models import (
     ActivationLog,
     ActivationWindow,
+    ActiveInstance,
     MusicSession,
     Person,
     PlannedInstance,
@@ -176,6 +177,13 @@ def instances_between(
         .limit(MOST_INSTANCES)
     )
     return [InstanceRow(*row) for row in connection.execute(statement)]
+
+
+def on_now(connection: Connection, session_ids: Collection[int]) -> dict[int, int]:
+    """Return what of these sessions is on, whatever its date: session id -> instance id."""
+    active = ActiveInstance
+    statement = select(active.session_id, active.session_instance_id).where(active.session_id.in_(session_ids))
+    return {row.session_id: row.session_instance_id for row in connection.execute(statement)}
 
 
 def skipped_since(connection: Connection, session_ids: Sequence[int], since: date) -> frozenset[tuple[int, datetime]]:

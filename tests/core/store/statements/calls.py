@@ -362,6 +362,7 @@ def _pages() -> list[Call]:
         _call(pages.session_ids),
         _call(pages.instance, INSTANCE),
         _call(pages.instances_between, [SESSION], DAY, DAY),
+        _call(pages.on_now, [SESSION]),
         _call(pages.skipped_since, [SESSION], DAY),
         _call(pages.set_cancelled, INSTANCE, cancelled=True, reason=WORD, variant="cancelled"),
         _call(pages.set_comment, INSTANCE, PERSON, WORD),

@@ -138,6 +138,12 @@ ORDER BY session_instance.date, session_instance.start_time, session_instance.se
 LIMIT 1000;
 
 
+-- views.pages.on_now
+SELECT active_instance.session_id, active_instance.session_instance_id
+FROM active_instance
+WHERE active_instance.session_id IN (:session_id, ...);
+
+
 -- views.pages.skipped_since
 SELECT skipped_occurrence.session_id, skipped_occurrence.occurrence_start
 FROM skipped_occurrence
