@@ -13,8 +13,7 @@ MOST_ENDED = 5
 def print_status(out: Console, status: Status, database: str, *, everything: bool) -> None:
     """Print the operator's screen; `database`: which one it is about."""
     verdict = Text("healthy", "green") if status.healthy else Text("UNHEALTHY", "bold red")
-    out.print(verdict, f"at {screens.utc(status.at)} UTC, zone data {status.zone_version}")
-    out.print(Text(f"database: {database}"))
+    out.print(verdict, f"at {screens.utc(status.at)} UTC, zone data {status.zone_version}, database: {database}")
     for problem in status.problems:
         out.print(Text(screens.name(f"  {problem}"), "red"))
     for note in status.notes:

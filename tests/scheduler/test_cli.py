@@ -214,7 +214,7 @@ def test_status_tells_what_is_overdue_and_who_is_in_the_way(
         assert f"overdue: session {session_id} 'The Cobblestone' since " in out
         assert f"perhaps blocked by pid {holding.info.backend_pid} " in out
         info = holding.info
-        assert f"database: {info.host}:{info.port}/{info.dbname}" in out.splitlines()
+        assert out.splitlines()[0].endswith(f", database: {info.host}:{info.port}/{info.dbname}")
         problems = [line for line in out.splitlines() if "sessions overdue: " in line]
         ending = f"`SELECT pg_terminate_backend({holding.info.backend_pid})` ends that transaction"
         assert problems[0].endswith(f"perhaps pid {holding.info.backend_pid} blocks it: {ending}")
