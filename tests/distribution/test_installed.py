@@ -23,7 +23,7 @@ from tests.distribution import readme
 from tests.distribution.environments import Environment, newest_python
 from tests.distribution.wheel import make_app
 from tests.scheduler.daemon_process import eventually
-from tests.scheduler.soon import instance_soon, session_here, weekly
+from tests.scheduler.soon import instance_soon, on, session_here, weekly
 from tests.seisiun.test_seisiun import MOST_SECONDS, TAKES
 from tests.web.gunicorn_process import Gunicorn
 
@@ -166,7 +166,7 @@ def test_run_opens_a_window_on_an_embedded_server(everything: Environment, app_f
             assert not server.owned
             session = session_here(app)
             instance = instance_soon(app, session, 3, 600)
-            eventually(lambda: active_of(app, session) == instance, log.read_text())
+            eventually(lambda: on(app, session) == instance, log.read_text())
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(10) == 0
     finally:

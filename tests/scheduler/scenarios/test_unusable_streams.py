@@ -12,9 +12,9 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from tests.commands import SWEEP, run
-from tests.data import active_of, execute, value
+from tests.data import execute, value
 from tests.scheduler.daemon_process import STOPS_WITHIN_SECONDS, eventually
-from tests.scheduler.soon import HOUR, causes, session_here, weekly
+from tests.scheduler.soon import HOUR, causes, on, session_here, weekly
 from tests.unusable_streams import STATES, ended, start, unusable
 
 pytestmark = pytest.mark.process
@@ -39,7 +39,7 @@ def test_the_daemon_works_and_stops_whatever_became_of_its_streams(
         )
 
         session = session_here(app, weekly(-HOUR, HOUR))
-        eventually(lambda: active_of(app, session), "the session is on")
+        eventually(lambda: on(app, session), "the session is on")
         written = value(app, "SELECT clock_timestamp()")
         execute(app, "SELECT pg_notify('session_changed', '')")
         eventually(
