@@ -52,7 +52,7 @@ $(VENV)/.installed-bench: requirements-bench.txt $(VENV)/.installed
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@touch $@
 
-bench: $(VENV)/.installed-bench ## measure everything beside its floor; under ten minutes on two cores
+bench: $(VENV)/.installed-bench ## measure everything beside its floor; some sixteen minutes on two cores
 	$(PY) -m benchmarks
 
 bench-large: $(VENV)/.installed-bench ## the same up to a million sessions: an hour, and 20 GB of disk
