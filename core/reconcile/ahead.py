@@ -6,7 +6,7 @@ an attempt: whatever it leaves, the timer's pass does at the edge, as if there h
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -56,9 +56,9 @@ def reconcile_ahead(
     lead: Lead,
     *,
     excluded: frozenset[int],
-    seconds_to_edge: Callable[[], float],
+    seconds_to_edge: float,
 ) -> tuple[ReconcileResult, float]:
-    """Flip what is due at `edge`, which is near, at its very instant.
+    """Flip what is due at `edge`, which comes in `seconds_to_edge`, at its very instant.
 
     1. Search, without a lock, for the sessions that are due then.
     2. Wait until there is just the time left that the pass needs.
@@ -68,6 +68,8 @@ def reconcile_ahead(
 
     Return what was flipped, perhaps nothing; and how many seconds the pass took, without the waits.
     """
+    # From here on by the monotonic clock: the host's other clock may be set while we wait.
+    edge_at = time.monotonic() + seconds_to_edge
     search = Search(frozenset({Reason.EDGE}), excluded=excluded)
     options = replace(options, now=edge, is_ahead=True)
     try:
@@ -76,19 +78,23 @@ def reconcile_ahead(
                 found = search_in(connection, options, search, CHUNK)
             if not found:
                 return ReconcileResult(), 0.0
-            time.sleep(max(0.0, seconds_to_edge() - lead.seconds(len(found))))
+            _sleep_until(edge_at - lead.seconds(len(found)))
             begun = time.monotonic()
             with begin() as connection:
                 hold.end_soon_if_stopped(connection)
                 result = _flips(connection, options, found)
                 took = time.monotonic() - begun
                 lead.note(len(found), took)
-                time.sleep(max(0.0, seconds_to_edge() - HELD_SECONDS))
+                _sleep_until(edge_at - HELD_SECONDS)
                 with_commit(connection, hold.until(edge, result.sessions))
             return result, took
     except Exception:  # the pass at the edge meets the same, and knows what to do
         log.debug("left_to_the_timer", exc_info=True)
         return ReconcileResult(), 0.0
+
+
+def _sleep_until(at: float) -> None:
+    time.sleep(max(0.0, at - time.monotonic()))
 
 
 class _NothingFlipsError(Exception):

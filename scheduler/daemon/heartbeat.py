@@ -67,11 +67,6 @@ class Heartbeat:
         """The database's clock, as the host's clock and the measured offset tell it."""
         return utc_now() + self._offset.value
 
-    def seconds_to_edge(self) -> float | None:
-        """Return in how many seconds the next timer fires; less than 0: it is late. None: there is none."""
-        edge = self._timers.next_at
-        return None if edge is None else self.seconds_to(edge)
-
     def seconds_to(self, instant: datetime) -> float:
         """Return in how many seconds this instant comes by the database's clock; less than 0: it has passed."""
         return (instant - self.database_now).total_seconds()

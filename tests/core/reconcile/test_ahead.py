@@ -71,7 +71,7 @@ def prepare(engine: Engine, opening: Opening, options: PassOptions = TIMER) -> R
     """Prepare the opening as a daemon does, which wakes up a little before."""
     time.sleep(max(0.0, opening.seconds() - BEFORE_SECONDS))
     result, _ = reconcile_ahead(
-        engine, options, opening.at, Lead(), excluded=frozenset(), seconds_to_edge=opening.seconds
+        engine, options, opening.at, Lead(), excluded=frozenset(), seconds_to_edge=opening.seconds()
     )
     return result
 
@@ -177,7 +177,7 @@ def test_who_says_yes_in_the_hold_is_requested(engine: Engine, app: Connection, 
 def test_an_edge_that_is_far_away_is_not_held(engine: Engine, app: Connection, opening: Opening) -> None:
     """The host's clock and the database's may be apart, by how much nobody has measured yet."""
     begun = time.monotonic()
-    result, _ = reconcile_ahead(engine, TIMER, opening.at, Lead(), excluded=frozenset(), seconds_to_edge=lambda: 0.0)
+    result, _ = reconcile_ahead(engine, TIMER, opening.at, Lead(), excluded=frozenset(), seconds_to_edge=0.0)
 
     assert result.flips == ()
     assert time.monotonic() - begun < opening.seconds() + 1
@@ -238,7 +238,7 @@ def test_a_connection_that_is_lost_in_the_hold_leaves_all_of_the_edge_or_nothing
             losing[0].start()
 
     event.listen(engine, "before_cursor_execute", lose_soon)
-    result, _ = reconcile_ahead(engine, TIMER, opening.at, Lead(), excluded=frozenset(), seconds_to_edge=lambda: 0.0)
+    result, _ = reconcile_ahead(engine, TIMER, opening.at, Lead(), excluded=frozenset(), seconds_to_edge=0.0)
     event.remove(engine, "before_cursor_execute", lose_soon)
     losing[0].join()
     time.sleep(max(0.0, opening.seconds()) + 0.05)

@@ -399,3 +399,29 @@ def test_rows_of_a_deleted_session_are_deleted_and_counted(
         at_work.wakeups.notification()
         soon(lambda: [line["rows"] for line in logged(caplog, "dropped")] == told, "each is told of, once")  # noqa: B023 -- called in this turn
     assert value(app, "SELECT count(*) FROM plan_request") == 0
+
+
+class FiresMeanwhile(Timers):
+    """Its timer for an edge that is near has fired when somebody asks again: then the next edge is hours away."""
+
+    is_asked_again = False
+
+    @property
+    def next_at(self) -> datetime | None:
+        far = super().next_at
+        self.is_asked_again = not self.is_asked_again
+        return utc_now() + timedelta(milliseconds=20) if far and self.is_asked_again else far
+
+
+def test_an_edge_whose_timer_fires_meanwhile_is_not_taken_for_the_next_one(
+    work: Work, app: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would wait for hours, with an edge that it takes to be near."""
+    monkeypatch.setattr("tests.scheduler.daemon.test_worker.Timers", FiresMeanwhile)
+    session_id = session_here(app, weekly(*LATER))
+    at_work = work()
+
+    change_session(app, session_id, recurrence=weekly(*NOW))
+    at_work.wakeups.notification()
+
+    soon(lambda: on(app, session_id), "the worker goes on")
