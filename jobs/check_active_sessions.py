@@ -11,6 +11,7 @@ last sweep was missed by more than 5 seconds.
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -148,7 +149,7 @@ def _until_nothing_is_deferred(db: Engine | Connection, look_ahead: timedelta) -
 
 def _log(done: Sweep, connection: Connection, *, dry_run: bool) -> None:
     result = done.result
-    names = names_for(connection, result)
+    names = names_for(lambda: nullcontext(connection), result)
     log_result(Cause.SWEEP, result, clock(connection), names=names, dry_run=dry_run)
     log_dropped(result.dropped)
     log.info(

@@ -1,6 +1,7 @@
 """What the daemon and the sweep log of a pass: each flip, what was planned, what went wrong, what was late."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -18,14 +19,18 @@ NAMELESS: Mapping[int, str] = {}
 log = logger(__name__)
 
 
-def names_for(connection: Connection, result: ReconcileResult) -> Mapping[int, str]:
+def names_for(begin: Callable[[], AbstractContextManager[Connection]], result: ReconcileResult) -> Mapping[int, str]:
     """Return the names of the sessions that the lines of a pass may name: session id -> name.
 
-    Not of many flips: one line says how many. Ask after the commit: no flip waits for a name.
+    Not of many flips: one line says how many. Call it after the commit, so that no flip waits for a name. `begin`: is
+    called only if there is a name to read.
     """
     flips = result.flips if len(result.flips) <= MOST_FLIP_LINES else ()
     ids = {*(flip.session_id for flip in flips), *result.unreadable, *result.failed}
-    return {id_: found.name for id_, found in readings.names_of(connection, ids).items()} if ids else NAMELESS
+    if not ids:
+        return NAMELESS
+    with begin() as connection:
+        return {id_: found.name for id_, found in readings.names_of(connection, ids).items()}
 
 
 def log_result(

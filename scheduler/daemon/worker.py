@@ -191,9 +191,8 @@ class Worker:
 
     def _log(self, cause: Cause, result: ReconcileResult) -> None:
         now, names = self._heartbeat.database_now, NAMELESS
-        if result.flips or result.unreadable or result.failed:
-            with suppress(DBAPIError), self._transaction() as connection:  # a line without names says enough
-                names = names_for(connection, result)
+        with suppress(DBAPIError):  # a line without names says enough
+            names = names_for(self._transaction, result)
         log_result(cause, result, now, self._housekeeping.held_by, names=names)
 
     def _tell_pages(self) -> None:
