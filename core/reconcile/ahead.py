@@ -62,8 +62,8 @@ def reconcile_ahead(
 
     1. Search, without a lock, for the sessions that are due then.
     2. Wait until there is just the time left that the pass needs.
-    3. Do the pass with the edge as its clock. It leaves out the sessions that somebody has requested, or that are to be
-       planned by then. Nothing is recorded of what it could not do.
+    3. Do the pass with the edge as its clock. It leaves out the sessions that have a request, or whose plan is due by
+       then. Nothing is recorded of what it could not do.
     4. Let the server wait for the edge, and commit.
 
     Return what was flipped, perhaps nothing; and how many seconds the pass took, without the waits.
@@ -98,7 +98,7 @@ def _sleep_until(at: float) -> None:
 
 
 class _NothingFlipsError(Exception):
-    """The transaction is to be rolled back: what else there is to write belongs to the edge, too."""
+    """Rolls the transaction back: whatever else the pass has written belongs to the edge, too."""
 
 
 def _flips(connection: Connection, options: PassOptions, session_ids: Collection[int]) -> ReconcileResult:

@@ -26,9 +26,9 @@ _END_SOON_IF_STOPPED = select(
 def until(instant: datetime, session_ids: Iterable[int]) -> str:
     """Return the statement that waits for `instant` by the server's clock; send it in one message with the COMMIT.
 
-    It fails, so that nothing is committed, if the instant is farther away than `FARTHEST`; if somebody sets the clock
-    back meanwhile; or if somebody has requested one of these sessions because of its hours: an edit that was committed
-    before the instant counts. If the instant has passed, it puts right in the log when the flips were done.
+    It fails, so that nothing is committed, if the instant is farther away than `FARTHEST`; if the clock goes back
+    meanwhile; or if one of these sessions has a request about its hours: an edit that was committed before the instant
+    counts. If the instant has passed, it puts right in the log when the flips were done.
     """
     return _UNTIL.format(
         instant=instant.isoformat(), ids=array_literal(sorted(session_ids)), farthest=FARTHEST, about=HOURS, late=LATE
