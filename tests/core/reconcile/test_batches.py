@@ -15,7 +15,7 @@ from sqlalchemy import Engine, event
 
 from core.active_session_manager import ReconcileResult, update_active_sessions
 from core.db.transaction_settings import PLANNER_SETTINGS
-from core.reconcile.batches import reconcile
+from core.reconcile.batches import CHUNK, reconcile
 from core.reconcile.result import ZONE_VERSION, PassOptions
 from core.rules.flips import TOLERATED, Cause
 from core.settings import load_settings
@@ -333,6 +333,30 @@ def test_flips_notify_once_each_and_many_as_one(engine: Engine, app: Connection,
 
 
 # Size
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_chunks_of_one_round_are_neighbours_by_id_in_whatever_order_they_are_found(
+    engine: Engine, app: Connection
+) -> None:
+    """Sessions that were made one after the other share people more often. Two chunks hold each other's back."""
+    add_fleet(app, 2 * CHUNK, TUESDAYS)
+    reconcile_at(engine, NOON)
+    execute(
+        app,
+        "WITH gone AS (DELETE FROM activation_window RETURNING *) "
+        "INSERT INTO activation_window SELECT * FROM gone ORDER BY hashint8(session_id)",
+    )
+
+    with statements_of(engine) as sent:
+        reconcile_at(engine, OPENS, rounds=1)
+
+    locks = [
+        values["ids"] for statement, values in sent if "FROM session_plan" in statement and "FOR UPDATE" in statement
+    ]
+    first, second = sorted(sorted(map(int, ids.strip("{}").split(","))) for ids in locks)
+    assert len(first) == len(second) == CHUNK
+    assert first[-1] < second[0]
 
 
 def plan_fleet(engine: Engine, app: Connection, size: int) -> float:
