@@ -63,7 +63,7 @@ def removal(connection: Connection) -> Removal:
     written = [name for name in marked["column"] if name not in ONLY_OURS and _is_written(connection, name)]
     own = {"tables": [VERSION_TABLE, *whole.tables]}
     return Removal(
-        triggers=tuple(connection.scalars(_TRIGGERS, {"tables": tables})),
+        triggers=tuple(connection.scalars(_TRIGGERS, {"tables": [*tables, *whole.tables]})),
         columns=tuple(name for name in marked["column"] if name not in written),
         tables=tuple(connection.scalars(_TABLES, own)),
         functions=tuple(connection.scalars(_FUNCTIONS, {"names": [*map(function_name, whole.functions)]})),
@@ -206,7 +206,8 @@ def remove(url: str, alive_within: timedelta) -> Removal:
     """Take everything of ours; return what was taken. Raises `RemovalRefused` and takes nothing.
 
     1. The version table first: from then on `migrate` would look at each piece again.
-    2. The triggers: from then on the app's writes are its own again.
+    2. The triggers: from then on the app's writes are its own again. Those of our tables too, because a deletion of the
+       app's cascades to their rows.
     3. The columns and our tables, then what nothing uses any more.
     """
     with migrating(url) as connection:
