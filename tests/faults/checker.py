@@ -12,7 +12,7 @@ extra     a flip that nothing explains
 import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, zip_longest
 from typing import Literal
 
 from tests.faults.truth import FOREVER, Piece, Version, Wanted, Window, pieces
@@ -153,6 +153,7 @@ class _Subject:
         self._subject = subject
         self._flips = flips
         self._pieces = _pieces(subject, history)
+        self._versions = history.versions.get(subject, ())
         self._faults = [fault for fault in history.faults if fault.concerns(subject)]
         self._passes = sorted(history.passes)
         self._until = history.until
@@ -171,10 +172,27 @@ class _Subject:
 
     def _justified(self, flip: Flip) -> bool:
         """Say whether it was right at any moment at which its transaction may have read the clock and the rows."""
-        return any(
+        return self._read_the_clock_before(flip) or any(
             piece.begins <= flip.committed_at and piece.ends > flip.begun_at and piece.wanted.allows(flip.active)
             for piece in self._pieces
         )
+
+    def _read_the_clock_before(self, flip: Flip) -> bool:
+        """Say whether it opened what was open by its clock, which is a moment older than its rows.
+
+        A yes that is said just after the close, while a pass is at work, may find it open yet.
+        """
+        if not flip.active:
+            return False
+        for version, following in zip_longest(self._versions, self._versions[1:]):
+            read_first = max(version.sent, flip.begun_at)
+            read_last = min(following.acknowledged if following else FOREVER, flip.committed_at)
+            was_open = (
+                version.window and version.window.opens_at <= read_last and version.window.closes_at > flip.begun_at
+            )
+            if was_open and read_first <= read_last:
+                return True
+        return False
 
     def _unjustified(self, flip: Flip, later: Sequence[Flip]) -> None:
         wanted = next(

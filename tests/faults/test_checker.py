@@ -139,6 +139,16 @@ def test_a_flip_is_judged_by_what_its_transaction_could_read() -> None:
     assert kinds(TEN, [flip(ON, 20.3), flip(OFF, 20.6)], Fault("a pause", 9, 19.9)) == ["extra"]
 
 
+def test_a_pass_may_have_read_the_clock_before_an_edit_and_the_rows_after_it() -> None:
+    """Somebody says yes just after the close. The pass that sees it began before the close, and the next one mends."""
+    said_late = [Version(0, 0, None), Version(20.02, 20.03, Window(10, 20))]
+
+    assert kinds(said_late, [flip(ON, 20.1, begun=19.99), flip(OFF, 20.2)]) == []
+    assert kinds(said_late, [flip(ON, 20.1, begun=20), flip(OFF, 20.2)]) == ["extra"]
+    assert kinds(said_late, [flip(ON, 20.01, begun=19.99), flip(OFF, 20.2)]) == ["extra"]
+    assert kinds([*said_late, Version(20.04, 20.05, None)], [flip(ON, 20.2, begun=20.06), flip(OFF, 20.3)]) == ["extra"]
+
+
 def test_while_an_edit_is_under_way_either_is_right() -> None:
     cancelled = [*TEN, Version(15, 16, None)]
 
