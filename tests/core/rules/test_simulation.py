@@ -115,6 +115,14 @@ def test_p7_overlaps_tell_who_is_on_instead_of_whom_and_when() -> None:
     ]
 
 
+def test_p7_an_overlap_that_is_over_is_not_told() -> None:
+    both = recurring(weekly("friday", "14:00", "23:00"), weekly("friday", "18:00", "20:00"))
+
+    found = compared(session(recurrence=FRIDAYS), session(recurrence=both), "2026-12-04 18:30").overlaps
+
+    assert [f"{one.window.opens_at:%d %H:%M}" for one in found[:2]] == ["04 18:00", "04 20:00"]
+
+
 def test_what_flips_at_once_is_what_the_next_pass_flips() -> None:
     before = session(TONIGHT, recurrence=TUESDAYS)
 

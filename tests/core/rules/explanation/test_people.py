@@ -81,6 +81,17 @@ def test_a2_the_verdict_names_the_rule(person: PersonReading, verdict: str, shou
     assert found.agrees == (person.at_instance == should_be_at)
 
 
+@pytest.mark.parametrize("known", [[], [replace(yes(5), is_maybe=True)]])
+def test_a2_who_said_no_yes_is_told_so(known: list[Yes]) -> None:
+    assert explain_person(PersonReading(7, None, ()), known, NOW).verdict == "Nowhere: they said yes to nothing (A2)"
+
+
+def test_a_cancelled_evening_and_one_with_a_window_have_their_own_reason() -> None:
+    cancelled, ahead, gone = yes(4, opens=None, cancelled=True), yes(5), yes(6, opens=None)
+
+    assert [one.has_nothing_to_come for one in (cancelled, ahead, gone)] == [False, False, True]
+
+
 HELD = (Holder(4711, "psql", "idle in transaction", timedelta(seconds=12), ""),)
 
 
