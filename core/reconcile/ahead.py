@@ -37,12 +37,21 @@ class Lead:
 
     def seconds(self, sessions: int) -> float:
         """Return how long before the edge to begin with so many sessions."""
-        slowest = sorted(self._slowness)[-2:][0]  # one of twenty may have been held up
-        return min(LONGEST_LEAD_SECONDS, SPARE_SECONDS + slowest * _usual_seconds(sessions))
+        return min(LONGEST_LEAD_SECONDS, SPARE_SECONDS + self._slowest * _usual_seconds(sessions))
+
+    @property
+    def most_sessions(self) -> int:
+        """How many sessions the longest lead is enough for, at most a chunk: more would be locked for longer."""
+        seconds = (LONGEST_LEAD_SECONDS - SPARE_SECONDS) / self._slowest
+        return min(CHUNK, max(1, int((seconds - PASS_SECONDS) / EACH_SECONDS)))
 
     def note(self, sessions: int, seconds: float) -> None:
         """Note how long the preparation for so many sessions took."""
         self._slowness.append(seconds / _usual_seconds(sessions))
+
+    @property
+    def _slowest(self) -> float:
+        return sorted(self._slowness)[-2:][0]  # one of twenty may have been held up
 
 
 def _usual_seconds(sessions: int) -> float:
@@ -75,7 +84,7 @@ def reconcile_ahead(
     try:
         with transactions(engine) as begin:
             with begin() as connection:
-                found = search_in(connection, options, search, CHUNK)
+                found = search_in(connection, options, search, lead.most_sessions)
             if not found:
                 return ReconcileResult(), 0.0
             _sleep_until(edge_at - lead.seconds(len(found)))

@@ -21,7 +21,7 @@ from sqlalchemy import Engine, event
 from core.db import create_engine
 from core.migrations.privileges import grants
 from core.reconcile.ahead import LONGEST_LEAD_SECONDS, REMEMBERED, Lead, reconcile_ahead
-from core.reconcile.batches import reconcile
+from core.reconcile.batches import CHUNK, reconcile
 from core.reconcile.result import PassOptions, ReconcileResult
 from core.rules.flips import Cause
 from core.settings import Settings
@@ -307,3 +307,14 @@ def test_the_lead_follows_how_long_passes_took_but_for_one() -> None:
     assert lead.seconds(1) < lead.seconds(50)
     lead.note(1, 10)
     assert lead.seconds(1) == LONGEST_LEAD_SECONDS
+
+
+def test_no_more_sessions_are_prepared_than_the_longest_lead_is_enough_for() -> None:
+    lead = Lead()
+    for slowness in (0.5, 1.5, 3, 1000):
+        for _ in range(REMEMBERED):
+            lead.note(1, slowness * 0.0062)
+        most = lead.most_sessions
+        assert 1 <= most <= CHUNK
+        assert most == 1 or lead.seconds(most) < LONGEST_LEAD_SECONDS
+        assert most == CHUNK or lead.seconds(most + 2) == LONGEST_LEAD_SECONDS
