@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.bench import Bench, Plan
-from tests.faults.draw import MASS_DELETE
+from tests.faults.draw import MASS_DELETE, STORM
 from tests.faults.growth import grown, thirds
 
 pytestmark = pytest.mark.process
@@ -17,7 +17,8 @@ MINUTES = float(os.environ.get("NEMESIS_SOAK_MINUTES") or 0)
 SEED = int(os.environ.get("NEMESIS_SEED") or random.randrange(1_000_000))
 # One that is started again has forgotten what it leaked.
 ENDINGS = ("kill", "kill at a point", "daemons come", "daemons go")
-PLAN = Plan(SEED, MINUTES * 60, without=(*ENDINGS, MASS_DELETE), endless_storm=True, many=20_000, deletes=True)
+# The storm never ends here. A second one would edit the same rows in another order, and the two would deadlock.
+PLAN = Plan(SEED, MINUTES * 60, without=(*ENDINGS, MASS_DELETE, STORM), endless_storm=True, many=20_000, deletes=True)
 
 
 @pytest.mark.skipif(not MINUTES, reason="runs for as long as it is told to: make soak MINUTES=n")
