@@ -9,7 +9,7 @@ from core.db.transaction_settings import clock
 from core.db.transactions import AppDatabase, reading
 from core.errors import OutOfReach
 from core.explain import FARTHEST
-from core.rules.flips import Cause
+from core.rules.flips import Cause, Change
 from core.rules.planned_state import planned_state
 from core.rules.planner import first_date, plan_or_freeze
 from core.settings import load_settings
@@ -32,16 +32,18 @@ def history(
     since: datetime,
     late: timedelta | None = None,
     cause: Cause | None = None,
+    change: Change | None = None,
     limit: int = 1000,
 ) -> list[FlipRow]:
     """Return the last `limit` flips that were done at `since` (aware) or later, the oldest first.
 
-    `late`: only those that came more than this after they were due; a repair is never late (L7). The log keeps
-    `KEEP_DAYS`, also of sessions that exist no more.
+    `late`: only those that came more than this after they were due; a repair is never late (L7). `cause`: only those
+    that a pass wrote for this cause. `change`: only those that meant this to the app. The log keeps `KEEP_DAYS`, also
+    of sessions that exist no more.
     """
     with reading(db) as connection:
         return reports.history(
-            connection, since, session_id=session_id, later_than=late, cause=cause and cause.value, limit=limit
+            connection, since, session_id=session_id, later_than=late, cause=cause, change=change, limit=limit
         )
 
 

@@ -17,12 +17,14 @@ from scheduler.commands import screens
 from scheduler.commands.database import ready_engine
 from scheduler.commands.explain import instant
 
+DELETION = "deletion"  # no pass caused it: a trigger logs that a row was deleted while it was on
+
 
 @click.command()
 @click.argument("session", required=False)
 @click.option("--since", callback=instant, help="From this instant on; without an offset in UTC.  [default: a day ago]")
 @click.option("--late", is_flag=True, help=f"Only flips that came over {MISSED.seconds} s late.")
-@click.option("--cause", type=click.Choice([cause.value for cause in Cause]), help="Only flips with this cause.")
+@click.option("--cause", type=click.Choice([*map(str, Cause), DELETION]), help="Only flips with this cause.")
 @click.option("--limit", default=1000, show_default=True, type=click.IntRange(min=1), help="The last so many.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def history(
@@ -38,7 +40,8 @@ def history(
             session_id,
             since=since,
             late=MISSED if late else None,
-            cause=Cause(cause) if cause else None,
+            cause=Cause(cause) if cause and cause != DELETION else None,
+            change=Change.DELETED if cause == DELETION else None,
             limit=limit,
         )
     if as_json:
@@ -59,7 +62,7 @@ def _table(flips: list[FlipRow]) -> Table:
             screens.utc(flip.done_at),
             flip.change or ("opened" if flip.active else "closed"),
             "" if flip.cause == Cause.REPAIR else f"{_late_ms(flip)} ms",
-            "deletion" if flip.change == Change.DELETED else flip.cause,
+            DELETION if flip.change == Change.DELETED else flip.cause,
             flip.daemon or "",
             Text(f"{flip.session_id} {screens.name(flip.name or '(deleted)')}"),
             Text(screens.place(flip.city, flip.country)),

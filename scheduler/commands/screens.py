@@ -79,7 +79,12 @@ def on_now_table(instances: list[Place]) -> Table:
     rows = table("where", "session", "until", "instance")
     for on in instances:
         until = local(on.closes_at, on.timezone) if on.closes_at else "(no window: the next pass closes it)"
-        rows.add_row(Text(place(on.city, on.country)), Text(name(on.name)), until, str(on.session_instance_id))
+        rows.add_row(
+            Text(place(on.city, on.country)),
+            Text(f"{on.session_id} {name(on.name)}"),
+            until,
+            str(on.session_instance_id),
+        )
     return rows
 
 

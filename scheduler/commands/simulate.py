@@ -1,15 +1,18 @@
 """`simulate`: what a change of a session would do, before anybody saves it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from datetime import datetime
 
 import click
+from rich.table import Table
 from rich.text import Text
 
 from core.explain import FARTHEST, find_session
-from core.rules.explanation.wording import between, instant
-from core.simulate import Change, Evening, EveningChange, Simulation
+from core.rules.explanation.wording import between, instant, until, wall
+from core.simulate import Evening, EveningChange, Simulation
 from core.simulate import simulate as simulate_change
+from core.timezones import to_local
 from core.windows import LONGEST_BUFFER_MINUTES
 from scheduler.commands import screens
 from scheduler.commands.database import ready_engine
@@ -55,46 +58,64 @@ def simulate(
     if as_json:
         screens.print_json(asdict(found))
     else:
-        for line in _lines(found):
-            screens.console().print(Text(screens.name(line)))
+        _print(found)
 
 
-def _lines(found: Simulation) -> Iterator[str]:
+def _print(found: Simulation) -> None:
+    out = screens.console()
+    zones = {evening.timezone for change in found.changes for evening in (change.before, change.after) if evening}
     count = f"{len(found.changes)} of its evenings would change" if found.changes else "no evening would change"
-    yield f"{found.name} (session {found.session_id}): until {found.until:%Y-%m-%d %H:%M} UTC {count}"
+    local = f"; times are local, {' and then '.join(sorted(zones))}" if zones else ""
+    head = f"{found.name} (session {found.session_id}): until {found.until:%Y-%m-%d %H:%M} UTC {count}{local}"
+    out.print(Text(screens.name(head)))
+    if found.changes:
+        out.print(_changes(found))
+    for line in _consequences(found):
+        out.print(Text(screens.name(line)))
+
+
+def _changes(found: Simulation) -> Table:
+    rows = screens.table("", "evening", "UTC", "hours", "on", "instance", "said yes")
     for change in found.changes:
-        yield f"{change.change}: {_told(change)}{_yeses(found, change)}"
+        rows.add_row(*_row(change, found.yeses))
+    return rows
+
+
+def _row(change: EveningChange, yeses: dict[int, int]) -> Iterator[str]:
+    evenings = [one for one in (change.before, change.after) if one]
+    first, row = evenings[0], change.before.session_instance_id if change.before else None
+    yield f"{change.change}{', and its row' if change.is_deleted else ''}"
+    yield wall(to_local(first.starts_at, first.timezone))
+    yield screens.utc(first.starts_at)
+    yield _before_and_after(_span(one.starts_at, one.ends_at, first, one) for one in evenings)
+    yield _before_and_after(_span(one.window.opens_at, one.window.closes_at, first, one) for one in evenings)
+    yield str(row or "")
+    yield str(yeses.get(row or 0, ""))
+
+
+def _span(start: datetime, end: datetime, seen_from: Evening, evening: Evening) -> str:
+    """Return "19:00 to 22:00", with dates where they are others than that of the evening it is seen from."""
+    return " to ".join(until(at, seen_from.starts_at, evening.timezone) for at in (start, end))
+
+
+def _before_and_after(spans: Iterable[str]) -> str:
+    return " -> ".join(dict.fromkeys(spans))
+
+
+def _consequences(found: Simulation) -> Iterator[str]:
+    if any(change.is_deleted for change in found.changes):
+        yield "a row goes unless something refers to it (P4)"
     for one in found.overlaps:
-        zone = one.winner.timezone
-        span = between(one.window.opens_at, one.window.closes_at, zone)
+        span = between(one.window.opens_at, one.window.closes_at, one.winner.timezone)
         yield f"overlap: {_named(one.winner)} is on instead of {_named(one.loser)}, {span} (P7)"
     for flip in found.flips:
         row = f"instance {flip.session_instance_id}" if flip.session_instance_id > 0 else "a row that the pass makes"
         yield f"at once: {row} turns {'on' if flip.active else 'off'}"
     if found.released:
-        yield f"at once: {found.released} people are at what turns off"
-
-
-def _told(change: EveningChange) -> str:
-    if change.change is Change.CHANGES and change.before and change.after:
-        return f"{_named(change.before)}: {_hours(change.before)} becomes {_hours(change.after)}"
-    [evening] = [one for one in (change.before, change.after) if one]
-    deleted = ", and its row is deleted unless something refers to it (P4)" if change.is_deleted else ""
-    return f"{_named(evening)}: {_hours(evening)}{deleted}"
-
-
-def _hours(evening: Evening) -> str:
-    window = between(evening.window.opens_at, evening.window.closes_at, evening.timezone)
-    return f"{between(evening.starts_at, evening.ends_at, evening.timezone)}, on {window}"
+        yield f"at once: {found.released} {'person is' if found.released == 1 else 'people are'} at what turns off"
 
 
 def _named(evening: Evening) -> str:
     if evening.session_instance_id:
         return f"instance {evening.session_instance_id}"
     return f"the evening of {instant(evening.starts_at, evening.timezone)}"
-
-
-def _yeses(found: Simulation, change: EveningChange) -> str:
-    row = change.before.session_instance_id if change.before else None
-    count = found.yeses.get(row or 0, 0)
-    return f"; {count} said yes" if count else ""

@@ -83,7 +83,7 @@ def _print_troubles(out: Console, status: Status, *, everything: bool) -> None:
         rest = len(status.unreadable) - len(listed)
         failing = sum(session.is_failing for session in status.unreadable)
         counts = {"unreadable": len(status.unreadable) - failing, "failing": failing}
-        told = ", ".join(f"{word}: {count} sessions" for word, count in counts.items() if count)
+        told = ", ".join(f"{word}: {count} session{'s' * (count > 1)}" for word, count in counts.items() if count)
         out.print(told + (f"; --all lists {rest} more" if rest else ""))
     for one in listed:
         word = "failing" if one.is_failing else "unreadable"

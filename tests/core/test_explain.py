@@ -219,7 +219,7 @@ def test_a2_where_a_person_is_and_why(engine: Engine, app: Connection) -> None:
     assert nowhere.verdict == "Nowhere: they said yes to nothing (A2)"
     assert here.verdict.startswith(f"At Mueller's (session 1, instance {instance}): said yes at Tue 1 Dec 2026 20:00")
     assert (here.session_instance_id, here.should_be_at, here.agrees) == (instance, instance, True)
-    assert gone.verdict.startswith(f"Nowhere: they left instance {instance} at ")
+    assert gone.verdict.startswith(f"Nowhere: they left Mueller's (session 1, instance {instance}) at Tue ")
 
 
 def test_a_yes_to_an_evening_without_a_window_is_told_with_its_reason(engine: Engine, app: Connection) -> None:

@@ -21,7 +21,7 @@ def explain_person(
     """
     known = {yes.session_instance_id: yes for yes in yeses}
     target = should_be_at(person)
-    steps = tuple(Step("maybe" if yes.is_maybe else "yes", _yes(person, yes, target)) for yes in yeses)
+    steps = tuple(Step("maybe" if yes.is_maybe else "yes", _yes(person, yes, target, known)) for yes in yeses)
     agrees = person.at_instance == target
     return PersonExplanation(
         person.person_id, at, _verdict(person, known, pending), person.at_instance, target, agrees, steps
@@ -38,7 +38,7 @@ def _verdict(person: PersonReading, known: Mapping[int, Yes], pending: Pending |
     deciding, at = _deciding(person), person.at_instance
     target = deciding.session_instance_id if deciding else None
     yes = known.get(target or 0)
-    reason = _reason(person, deciding, yes.timezone if yes else None)
+    reason = _reason(person, deciding, yes.timezone if yes else None, known)
     if not person.is_deactivated and all(one.is_maybe for one in known.values()):
         reason = "they said yes to nothing (A2)"
     stored = f"At {_named(at, known)}" if at else "Nowhere"
@@ -55,15 +55,14 @@ def _named(key: int | None, known: Mapping[int, Yes]) -> str:
     return f"{yes.name} (session {yes.session_id}, instance {key})" if yes else f"instance {key}"
 
 
-def _yes(person: PersonReading, yes: Yes, target: int | None) -> str:
+def _yes(person: PersonReading, yes: Yes, target: int | None, known: Mapping[int, Yes]) -> str:
     """Say of one yes when it was said, and whether it decides, counts, waits, or no longer counts."""
     said = f"said at {wording.instant(yes.said_at, yes.timezone)}" if yes.said_at else "said long ago"
-    return f"to {yes.name} (session {yes.session_id}, instance {yes.session_instance_id}), {said}: " + _counts(
-        person, yes, target
-    )
+    counts = _counts(person, yes, target, known)
+    return f"to {yes.name} (session {yes.session_id}, instance {yes.session_instance_id}), {said}: {counts}"
 
 
-def _counts(person: PersonReading, yes: Yes, target: int | None) -> str:
+def _counts(person: PersonReading, yes: Yes, target: int | None, known: Mapping[int, Yes]) -> str:
     if yes.is_maybe or person.is_deactivated:
         deactivated = "it does not count, as the app has deactivated them (A2)"
         return deactivated if person.is_deactivated else "a maybe does not count (A2)"
@@ -72,7 +71,8 @@ def _counts(person: PersonReading, yes: Yes, target: int | None) -> str:
     one = next((one for one in person.said if one.session_instance_id == yes.session_instance_id), None)
     if one:
         left = _ended_by(person, one)
-        return f"ended, as they left instance {left.session_instance_id} (A2)" if left else "another comes first (A2)"
+        left_at = f"ended, as they left {_named(left.session_instance_id, known)} (A2)" if left else ""
+        return left_at or "another comes first (A2)"
     if yes.is_cancelled:
         return "the instance is cancelled (P5)"
     if yes.opens_at is None:
@@ -83,7 +83,7 @@ def _counts(person: PersonReading, yes: Yes, target: int | None) -> str:
 def standing(person: PersonReading, session_instance_id: int, zone: str | None) -> str:
     """Return how a person who said yes to an instance stands to it."""
     deciding, is_here = _deciding(person), person.at_instance == session_instance_id
-    reason = _reason(person, deciding, zone)
+    reason = _reason(person, deciding, zone, {})
     if deciding and deciding.session_instance_id != session_instance_id:
         reason = f"instance {deciding.session_instance_id} decides, {reason}"
     should = deciding is not None and deciding.session_instance_id == session_instance_id
@@ -95,7 +95,7 @@ def _deciding(person: PersonReading) -> SaidYes | None:
     return None if person.is_deactivated else deciding_yes(person.said, person.left)
 
 
-def _reason(person: PersonReading, deciding: SaidYes | None, zone: str | None) -> str:
+def _reason(person: PersonReading, deciding: SaidYes | None, zone: str | None, known: Mapping[int, Yes]) -> str:
     if person.is_deactivated:
         return "the app has deactivated them (A2)"
     if deciding:
@@ -104,7 +104,9 @@ def _reason(person: PersonReading, deciding: SaidYes | None, zone: str | None) -
     if not ended:
         return "no yes of theirs is for an instance that is on now (A2)"
     last = max(ended, key=lambda left: left.left_at)
-    return f"they left instance {last.session_instance_id} at {wording.instant(last.left_at, zone)} (A2)"
+    yes = known.get(last.session_instance_id)
+    at = wording.instant(last.left_at, yes.timezone if yes else zone)
+    return f"they left {_named(last.session_instance_id, known)} at {at} (A2)"
 
 
 def _ended_by(person: PersonReading, yes: SaidYes) -> Left | None:

@@ -9,7 +9,7 @@ from core.rules.explanation import wording
 from core.rules.explanation.case import Case
 from core.rules.explanation.people import MOVES, standing
 from core.rules.explanation.reading import Attendance, LoggedFlip, Step
-from core.rules.explanation.verdict import buffers, cancel_reason, made_when, named, remedy
+from core.rules.explanation.verdict import buffers, cancel_reason, made_when, named, opens_beyond_the_horizon, remedy
 from core.rules.flips import Cause, Change
 from core.rules.overlaps import ActiveSpan
 from core.windows import Window
@@ -30,6 +30,7 @@ def steps(case: Case, key: int | None, attendance: Attendance) -> tuple[Step, ..
             ("bit", _bit(case, key)),
             *(("flip", text) for text in _flips(case, key)),
             *(("people", text) for text in _people(case, key, attendance)),
+            *(("next", text) for text in _next(case, key)),
         ]
     if not case.agrees:
         chain.append(("pass", f"{_difference(case)}. {remedy(case.pending, case.zone)}"))
@@ -177,9 +178,10 @@ def _why_flipped(case: Case, flip: LoggedFlip) -> str:
         return "when its row was deleted while it was on"
     if flip.cause == Cause.REPAIR:
         return "a repair: somebody had written the bit by hand"
-    late = wording.length(max(flip.done_at - flip.due_at, timedelta(0)))
+    late = max(flip.done_at - flip.due_at, timedelta(0))
     by = _CAUSES.get(flip.cause, flip.cause) + (f" ({flip.daemon})" if flip.daemon else "")
-    return f"due at {case.instant(flip.due_at)}, {late} late, by {by}"
+    due = f"due at {case.instant(flip.due_at)}, " if late >= timedelta(seconds=1) else ""
+    return f"{due}{wording.length(late)} late, by {by}"
 
 
 _CAUSES: Mapping[str, str] = {
@@ -202,6 +204,21 @@ def _people(case: Case, key: int, attendance: Attendance) -> Iterator[str]:
         yield f"{more} more said yes"
     if not attendance.yeses:
         yield "nobody said yes"
+
+
+def _next(case: Case, key: int) -> Iterator[str]:
+    """Say when the session opens next after the instance; nothing where the verdict says it, or of the past."""
+    opened = [window.opens_at for window in case.windows_of(key) if window.opens_at <= case.at]
+    if not opened or case.is_past:
+        return
+    ahead = [window for window in case.windows if window.opens_at > max(opened) and window.opens_at > case.at]
+    if ahead:
+        following = min(ahead, key=lambda window: window.opens_at)
+        yield f"{named(following.session_instance_id)} opens at {case.instant(following.opens_at)}"
+    elif case.plan.next_plan_at:
+        yield opens_beyond_the_horizon(case, case.plan.next_plan_at)
+    else:
+        yield "nothing is ahead, in the rows or in the pattern"
 
 
 def _difference(case: Case) -> str:

@@ -147,7 +147,8 @@ def verdict(case: Case, key: int | None) -> str:
     reason = _REASONS[why(case, key)](case, key)
     should = key == case.will_be_on() if case.is_now and key is not None else on
     if on == should:
-        return f"On {reason}" if on else f"Not on: {_after_its_end(case, key, reason)}"
+        yes, no = ("On", "Not on") if case.is_now else ("Will be on", "Will not be on")
+        return f"{yes} {reason}" if on else f"{no}: {_after_its_end(case, key, reason)}"
     return (
         f"On, and should not be: {reason}. {remedy(case.pending, case.zone)}"
         if on
@@ -269,10 +270,14 @@ def _skipped_reason(case: Case) -> str:
 
 
 def _not_planned(case: Case) -> str:
-    """Return when the next occurrence opens that has no row: a plan says when it comes within the horizon."""
     assert case.plan.next_plan_at
-    opens_at = case.plan.next_plan_at + case.horizon + max(case.at - case.reading.read_at, timedelta(0))
-    return f"it opens next at {case.instant(opens_at)}; {made_when(case, opens_at)}"
+    return f"it {opens_beyond_the_horizon(case, case.plan.next_plan_at)}"
+
+
+def opens_beyond_the_horizon(case: Case, next_plan_at: datetime) -> str:
+    """Return when the next occurrence opens that has no row: a plan says when it comes within the horizon."""
+    opens_at = next_plan_at + case.horizon + max(case.at - case.reading.read_at, timedelta(0))
+    return f"opens next at {case.instant(opens_at)}; {made_when(case, opens_at)}"
 
 
 def made_when(case: Case, opens_at: datetime) -> str:

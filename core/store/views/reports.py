@@ -30,7 +30,7 @@ from core.models import (
     SkippedOccurrence,
 )
 from core.rules.explanation.reading import Holder
-from core.rules.flips import Change
+from core.rules.flips import Cause, Change
 from core.windows import LONGEST_BUFFER_MINUTES
 
 # Raw SQL, because SQLAlchemy Core has no tables for the catalogue. A transaction that locks rows also holds a lock on
@@ -246,7 +246,8 @@ def history(
     *,
     session_id: int | None,
     later_than: timedelta | None,
-    cause: str | None,
+    cause: Cause | None,
+    change: Change | None,
     limit: int,
 ) -> list[FlipRow]:
     """Return the last flips that were done at `since` or later, at most `limit`, the oldest first.
@@ -261,7 +262,9 @@ def history(
     if later_than is not None:
         conditions += [log.done_at > log.due_at + later_than, log.cause != "repair"]
     if cause is not None:
-        conditions += [log.cause == cause, log.change.is_distinct_from(Change.DELETED.value)]
+        conditions += [log.cause == cause.value, log.change.is_distinct_from(Change.DELETED.value)]
+    if change is not None:
+        conditions.append(log.change == change.value)
     latest = _flips().where(*conditions).order_by(log.done_at.desc(), log.activation_log_id.desc()).limit(limit)
     return [FlipRow(*row) for row in connection.execute(latest)][::-1]
 

@@ -29,7 +29,7 @@ def test_a_session_an_instance_and_a_person_are_explained(database_url: str, app
     lines = named[1].splitlines()
     assert lines[0].startswith(f"Mueller's (session {session}, instance {instance}): On until ")
     assert [line.split()[0] for line in lines[1:]] == [
-        "pattern", "occurrence", "row", "hours", "buffers", "window", "bit", "flip", "people", "pass",
+        "pattern", "occurrence", "row", "hours", "buffers", "window", "bit", "flip", "people", "next", "pass",
     ]  # fmt: skip
     assert "Maeve" not in named[1] + where[1]
     assert where[1].startswith(f"Person {person}: Nowhere, and should be at Mueller's (session {session}, instance ")
@@ -37,7 +37,7 @@ def test_a_session_an_instance_and_a_person_are_explained(database_url: str, app
     assert found["verdict"].startswith("On, and should not be: cancelled, 'publican ill' (P5). No daemon works: start ")
     assert (found["why"], found["is_on"], found["agrees"]) == ("cancelled", True, False)
     assert (as_json[0], found["at"][-6:]) == (0, "+00:00")
-    assert ahead[1].startswith(f"Mueller's (session {session}): On until ")
+    assert ahead[1].startswith(f"Mueller's (session {session}): Will be on until ")
 
 
 def test_what_cannot_be_explained_is_one_line_that_says_what_is_accepted(database_url: str, app: Connection) -> None:

@@ -33,7 +33,7 @@ def test_the_log_is_listed_with_names_and_how_late_each_flip_was(database_url: s
     assert nothing[1].startswith("no such flip since ")
 
     delete_instance(app, instance)
-    last = scheduler("history", "--limit", "1", DATABASE_URL=database_url)
+    last = scheduler("history", "--cause", "deletion", DATABASE_URL=database_url)
     assert last[1].splitlines()[1].split()[7:11] == ["deleted", "0", "ms", "deletion"]
     assert scheduler("history", "--cause", "hook", DATABASE_URL=database_url)[1].startswith("no such flip since ")
 

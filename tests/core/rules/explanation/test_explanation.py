@@ -226,7 +226,7 @@ EQUAL = session(row(1, "2026-12-01", "19:00", "22:00"), row(2, "2026-12-01", "19
             None,
             Why.ON,
             True,
-            "On until 23:00: Tuesdays, 7-10pm, an hour before to an hour after",
+            "Will be on until 23:00: Tuesdays, 7-10pm, an hour before to an hour after",
         ),
         (
             reading(session(tonight(), recurrence=TUESDAYS), window(phase="ahead"), now=NOON),
@@ -234,9 +234,16 @@ EQUAL = session(row(1, "2026-12-01", "19:00", "22:00"), row(2, "2026-12-01", "19
             None,
             Why.NOT_YET,
             False,
-            "Not on: it opens at Tue 15 Dec 2026 18:00 Europe/Dublin (2026-12-15 18:00 UTC); not planned yet: its row",
+            "Will not be on: it opens at Tue 15 Dec 2026 18:00 Europe/Dublin (2026-12-15 18:00 UTC); not planned yet: ",
         ),
-        (reading(TWO, *TWO_WINDOWS, on=2), "2026-12-01 20:30", 1, Why.OVERLAPPED, False, "Not on: instance 2 of the"),
+        (
+            reading(TWO, *TWO_WINDOWS, on=2),
+            "2026-12-01 20:30",
+            1,
+            Why.OVERLAPPED,
+            False,
+            "Will not be on: instance 2 of the",
+        ),
         # Past: by the log alone, whatever rows and windows say now
         (
             reading(session(recurrence=TUESDAYS), now=LATE, flips=FLIPS),
@@ -555,7 +562,33 @@ def test_the_chain_of_an_instance() -> None:
             ),
         ),
         ("people", "nobody said yes"),
+        (
+            "next",
+            (
+                "opens next at Tue 8 Dec 2026 18:00 Europe/Dublin (2026-12-08 18:00 UTC); not planned yet: "
+                "its row is made at Mon 7 Dec 2026 18:00 Europe/Dublin (2026-12-07 18:00 UTC) (P1)"
+            ),
+        ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("read", "at", "told"),
+    [
+        (reading(session(row(1, "2026-12-01", "19:00", "22:00")), window(), on=1), None, ["nothing is ahead, in the "]),
+        (reading(TWO, *TWO_WINDOWS, on=2), None, ["instance 1 opens at Tue 1 Dec 2026 21:00 "]),
+        (reading(TUESDAYS_ON[0], window(phase="ahead"), now=NOON), None, []),
+        (reading(TUESDAYS_ON[0], window(), now=DURING, on=1), NOON, []),
+    ],
+)
+def test_it_says_what_comes_after_an_evening_that_has_opened(
+    read: SessionReading, at: str | None, told: list[str]
+) -> None:
+    found = explained(read, at=at) if at else explained(read)
+
+    following = [step.text for step in found.steps if step.subject == "next"]
+    assert len(following) == len(told)
+    assert all(text.startswith(start) for text, start in zip(following, told, strict=True))
 
 
 @pytest.mark.parametrize(

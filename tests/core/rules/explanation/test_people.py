@@ -68,7 +68,10 @@ def yes(
         (PersonReading(7, None, (said(1),), is_deactivated=True), "Nowhere: the app has deactivated them (A2)", None),
         (
             PersonReading(7, None, (said(1),), (Left(1, utc("2026-12-01 19:30")),)),
-            "Nowhere: they left instance 1 at 2026-12-01 19:30 UTC (A2)",
+            (
+                "Nowhere: they left Pub 1 (session 11, instance 1) at Tue 1 Dec 2026 19:30 Europe/Dublin "
+                "(2026-12-01 19:30 UTC) (A2)"
+            ),
             None,
         ),
     ],
@@ -141,7 +144,11 @@ def test_a2_each_yes_says_whether_it_counts() -> None:
     for one in (yes(1), yes(6, opens=utc("2026-12-01 21:00"))):
         [step] = explain_person(deactivated, [one], NOW).steps
         assert step.text.endswith(": it does not count, as the app has deactivated them (A2)")
-    assert explain_person(left, [yes(1)], NOW).steps[0].text.endswith(": ended, as they left instance 1 (A2)")
+    assert (
+        explain_person(left, [yes(1)], NOW)
+        .steps[0]
+        .text.endswith("ended, as they left Pub 1 (session 11, instance 1) (A2)")
+    )
     assert (
         explain_person(person, [yes(6, at=None)], NOW)
         .steps[0]

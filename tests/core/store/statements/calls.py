@@ -15,7 +15,7 @@ from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812 -
 from sqlalchemy import Connection
 
 from core.db import transaction_settings
-from core.rules.flips import Decision, Flip, PhaseChange
+from core.rules.flips import Cause, Change, Decision, Flip, PhaseChange
 from core.rules.overlaps import ActiveSpan
 from core.rules.planner import Binding, NewInstance, Plan, RetimedInstance
 from core.store import activation_windows, evenings, flips, heartbeats, hold, mirror, notify, older_columns, sessions
@@ -427,14 +427,22 @@ def _reports() -> list[Call]:
         _call(reports.last_flip),
         _call(reports.flips_since, ROW),
         _call(
-            reports.history, SINCE, session_id=None, later_than=None, cause=None, limit=LIMIT, variant="of all sessions"
+            reports.history,
+            SINCE,
+            session_id=None,
+            later_than=None,
+            cause=None,
+            change=None,
+            limit=LIMIT,
+            variant="of all sessions",
         ),
         _call(
             reports.history,
             SINCE,
             session_id=SESSION,
             later_than=LATE,
-            cause=CAUSE,
+            cause=Cause.TIMER,
+            change=Change.CANCELLED,
             limit=LIMIT,
             variant="with all conditions",
         ),

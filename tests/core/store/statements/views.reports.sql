@@ -176,8 +176,9 @@ WHERE activation_log.done_at >= :since
     AND activation_log.session_id = :session_id
     AND activation_log.done_at > activation_log.due_at + :later_than
     AND activation_log.cause != 'repair'
-    AND activation_log.cause = :cause
+    AND activation_log.cause = 'timer'
     AND activation_log.change IS DISTINCT FROM 'deleted'
+    AND activation_log.change = 'cancelled'
 ORDER BY activation_log.done_at DESC, activation_log.activation_log_id DESC
 LIMIT :limit;
 
