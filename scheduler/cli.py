@@ -11,8 +11,7 @@ from rich.progress import Progress
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from core import __version__, logs, streams
-from core.choices import PLAN_AHEAD_FROM, PLAN_ONLY_WHERE
+from core import __version__, choices, logs, streams
 from core.db import database
 from core.db.embedded import connect_or_start
 from core.errors import SeisiunError
@@ -112,7 +111,8 @@ def migrate(
     You can run it again at any time, also while the app runs. What it chooses, it chooses for good: run it again
     without an option, and the choice stays.
     """
-    planning: dict[str, str | None] = dict.fromkeys((PLAN_ONLY_WHERE, PLAN_AHEAD_FROM)) if plan_all else {}
+    taken_back = (choices.PLAN_ONLY_WHERE, choices.PLAN_AHEAD_FROM) if plan_all else ()
+    planning: dict[str, str | None] = dict.fromkeys(taken_back)
     planning |= adopting.chosen_planning(plan_only_where, plan_ahead_from)
     with database(load_settings()) as url:
         before = _inventory(url)
@@ -121,7 +121,8 @@ def migrate(
         )
         with connected_to(url) as connection:
             notes = adoption_notes(connection)
-        told = adopting.told(before, _inventory(url), revision)
+            chosen = choices.read(connection)
+        told = adopting.told(before, _inventory(url), revision, chosen)
     click.echo(told)
     for note in notes:
         click.echo(f"note: {note}", err=True)

@@ -44,7 +44,7 @@ __all__ = [
 
 # Many sessions share a few recurrence texts, and every plan of a session asks for the same hours again.
 _parse = lru_cache(maxsize=4096)(parse)
-_hours = lru_cache(maxsize=16384)(stated_hours)
+_hours = lru_cache(maxsize=4096)(stated_hours)
 _YEAR = timedelta(weeks=53)
 MOST_HOURS_AHEAD = 24 * 14
 

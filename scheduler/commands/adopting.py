@@ -204,12 +204,14 @@ def _taken(found: Removal, verb: str) -> Iterator[str]:
 # migrate
 
 
-def told(before: Inventory, after: Inventory, revision: str | None) -> str:
-    """Return what `migrate` did, in a sentence. `revision`: the one from before it."""
+def told(before: Inventory, after: Inventory, revision: str | None, chosen: Mapping[str, str]) -> str:
+    """Return what `migrate` did, in words. `revision`: the one from before it; `chosen`: the choices that hold now."""
     if revision is not None:
         return f"the schema was at revision {revision} and is up to date"
     if not before.app_tables:
         return "the schema is created"
     made = after - before
     tables = f", and made {len(made.app_tables)} that were missing" if made.app_tables else ""
-    return f"Adopted your {len(before.app_tables)} tables{tables}: added {made}"
+    column = chosen.get(choices.DEACTIVATED_PEOPLE)
+    follows = f"\nFollowing person.{column}: whoever it deactivates is nowhere" if column else ""
+    return f"Adopted your {len(before.app_tables)} tables{tables}: added {made}{follows}"
