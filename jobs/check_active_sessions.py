@@ -157,6 +157,7 @@ def _log(done: Sweep, connection: Connection, *, dry_run: bool) -> None:
         activated=len(result.activated),
         deactivated=len(result.deactivated),
         planned=len(result.planned),
+        people=result.people,
         repaired=done.repaired,
         deferred=len(result.deferred),
         missed=done.missed,

@@ -221,7 +221,9 @@ def _activate(
     flips = store_flips.write(connection, free, cause=options.cause, done_at=options.now, daemon=options.daemon)
     moved = _move_people(connection, free, planned, leaving, now)
     notify.active_changed(connection, {flip.session_instance_id for flip in flips} | moved.joined)
-    result = ReconcileResult(activated=_turned(flips, on=True), deactivated=_turned(flips, on=False))
+    result = ReconcileResult(
+        activated=_turned(flips, on=True), deactivated=_turned(flips, on=False), people=len(moved.people)
+    )
     return _Activated(result, blocked, moved.unmoved)
 
 
@@ -240,9 +242,11 @@ def _move_people(
     closed = {decision.off.session_instance_id: decision.session_id for decision in decisions if decision.off}
     replanned = [decision.session_id for decision in decisions if decision.session_id in planned]
     affected = {(person_id, closed[instance_id]) for person_id, instance_id in leaving.items() if instance_id in closed}
+    released = presence.Moved(people=frozenset(person_id for person_id, _ in affected))
     if replanned:
         affected |= locations.affected_by(connection, replanned, first_date(now))
-    return presence.move_arrivals(connection, opened, now) + presence.move_affected(connection, affected, now)
+    arrived = presence.move_arrivals(connection, opened, now)
+    return released + arrived + presence.move_affected(connection, affected, now)
 
 
 def _turned(flips: Iterable[Flip], *, on: bool) -> tuple[Flip, ...]:

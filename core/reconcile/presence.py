@@ -21,14 +21,16 @@ class Moved:
     unmoved    sessions with a person who could not be moved, because another transaction holds the person's row, or
                because the person's new instance is not active yet: reconcile these sessions again
     joined     instances that people moved to
+    people     ids of the people who were moved or released
     """
 
     unmoved: frozenset[int] = frozenset()
     joined: frozenset[int] = frozenset()
+    people: frozenset[int] = frozenset()
 
     def __add__(self, other: "Moved") -> "Moved":
         """Return the outcome of both."""
-        return Moved(self.unmoved | other.unmoved, self.joined | other.joined)
+        return Moved(self.unmoved | other.unmoved, self.joined | other.joined, self.people | other.people)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,10 @@ def move_arrivals(connection: Connection, opened: Mapping[int, int], now: dateti
     if not opened:
         return Moved()
     locked, held = locations.lock_who_said_yes(connection, opened)
-    rest = locked - yeses.move_undisputed(connection, locked, opened, now) if locked else locked
-    moved = _move(connection, _moves(connection, rest, now), opened=opened, reconciling=opened.values())
-    return moved + Moved(unmoved=frozenset(opened[instance_id] for instance_id in held))
+    undisputed = yeses.move_undisputed(connection, locked, opened, now) if locked else locked
+    rest = _moves(connection, locked - undisputed, now)
+    moved = _move(connection, rest, opened=opened, reconciling=opened.values())
+    return moved + Moved(unmoved=frozenset(opened[instance_id] for instance_id in held), people=undisputed)
 
 
 def move_affected(connection: Connection, affected: Collection[tuple[int, int]], now: datetime) -> Moved:
@@ -140,7 +143,7 @@ def _move(
     locations.move(connection, {person_id: move.to for person_id, move in written.items()})
     unmoved = _request_new(connection, targets - active, reconciling)
     _request_left(connection, written, reconciling)
-    return Moved(unmoved, active)
+    return Moved(unmoved, active, frozenset(written))
 
 
 def _hold_active(

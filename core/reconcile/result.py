@@ -61,6 +61,7 @@ class ReconcileResult:
     left_behind  in a hook: evenings that lose their occurrence by the edit
     edges        instants after now at which windows planned in this pass open or close
     dropped      how many requests and windows of deleted sessions the pass deleted
+    people       how many people the pass moved or released
     """
 
     sessions: frozenset[int] = frozenset()
@@ -76,6 +77,7 @@ class ReconcileResult:
     left_behind: tuple[LeftBehind, ...] = ()
     edges: frozenset[datetime] = frozenset()
     dropped: int = 0
+    people: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -103,6 +105,7 @@ class ReconcileResult:
             self.left_behind + other.left_behind,
             self.edges | other.edges,
             self.dropped + other.dropped,
+            self.people + other.people,
         )
 
     def followed_by(self, later: "ReconcileResult") -> "ReconcileResult":

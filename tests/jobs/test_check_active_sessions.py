@@ -42,7 +42,7 @@ def test_it_runs_as_a_plain_script(
     assert causes(app, session_id) == [(True, "sweep")]
     assert "event=flip" in done.stderr
     assert f' session={session_id} name="The Cobblestone" active=true ' in done.stderr
-    assert "event=sweep activated=1 deactivated=0 planned=1" in done.stderr
+    assert "event=sweep activated=1 deactivated=0 planned=1 people=0" in done.stderr
 
 
 def test_a_dry_run_shows_what_would_be_done_and_writes_nothing(database_url: str, app: Connection) -> None:
@@ -69,7 +69,7 @@ def test_asked_to_alert_it_ends_with_2_when_no_daemon_is_alive_and_changes_nothi
     done = sweep(database_url, "--alert")
 
     assert done.returncode == 2
-    assert "event=sweep activated=0 deactivated=0 planned=0 repaired=0 deferred=0 missed=0" in done.stderr
+    assert "event=sweep activated=0 deactivated=0 planned=0 people=0 repaired=0 deferred=0 missed=0" in done.stderr
     assert everything(app) == before
 
 

@@ -60,12 +60,14 @@ def test_a2_at_the_end_everybody_is_released_and_those_who_said_yes_to_another_a
     both, one = add_person(app), add_person(app)
     said_yes(app, both, ends, goes_on)
     said_yes(app, one, ends)
-    reconcile_at(engine, DURING)
+    opened = reconcile_at(engine, DURING)
     assert (person_at(app, both), person_at(app, one)) == (ends, ends)
 
-    reconcile_at(engine, CLOSES)
+    closed = reconcile_at(engine, CLOSES)
 
     assert (person_at(app, both), person_at(app, one)) == (goes_on, None)
+    assert (opened.people, reconcile_at(engine, CLOSES).people) == (2, 0)
+    assert closed.people == 2, "whom a closing releases and a yes moves on is one person"
 
 
 def test_a2_at_one_instant_people_go_from_what_closes_to_what_opens(engine: Engine, app: Connection) -> None:
