@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg2
 import pytest
 from alembic.command import upgrade
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from core import __version__
@@ -233,6 +234,18 @@ def test_schema_is_required_to_be_this_releases(empty_database_url: str) -> None
         with pytest.raises(SchemaNotReady, match="is at revision 0003, this release needs 0013"):
             require_schema(connection)
     engine.dispose()
+
+
+def test_to_ask_for_the_revision_again_and_again_takes_no_memory(engine: Engine) -> None:
+    """A daemon asks at each new connection; a statement that is made anew each time would be compiled and kept."""
+    compiled: list[int] = []
+    for _ in range(3):
+        with engine.connect() as connection:
+            require_schema(connection)
+        assert engine._compiled_cache is not None
+        compiled.append(len(engine._compiled_cache))
+
+    assert compiled[0] == compiled[1] == compiled[2]
 
 
 def test_a_database_of_a_newer_release_is_named_and_left_alone(database_url: str) -> None:
