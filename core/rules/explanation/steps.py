@@ -217,6 +217,8 @@ def _next(case: Case, key: int) -> Iterator[str]:
         yield f"{named(following.session_instance_id)} opens at {case.instant(following.opens_at)}"
     elif case.plan.next_plan_at:
         yield opens_beyond_the_horizon(case, case.plan.next_plan_at)
+    elif case.plan.unreadable:
+        yield "not known: nothing is ahead in the rows, and the pattern or the zone cannot be read (P6)"
     else:
         yield "nothing is ahead, in the rows or in the pattern"
 

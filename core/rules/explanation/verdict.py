@@ -217,6 +217,8 @@ def _until(case: Case, key: int | None) -> str:
     """Return "until 23:30: Thursdays, 7-10:30pm, an hour before to an hour after"."""
     closings = [window.closes_at for window in case.windows_of(key) if window.closes_at > case.at]
     until = f"until {wording.until(min(closings), case.at, case.zone)}" if closings else "then"
+    if not case.plan.reasons:
+        return f"{until}: by its stored window, as the session's zone cannot be read (P6)"
     return f"{until}: {_hours_in_words(case, key)}, {buffers(case)}"
 
 

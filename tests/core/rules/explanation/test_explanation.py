@@ -173,7 +173,7 @@ EQUAL = session(row(1, "2026-12-01", "19:00", "22:00"), row(2, "2026-12-01", "19
             None,
             Why.ON,
             True,
-            "On until 2026-12-01 23:00 UTC: as it was planned, an hour before to an hour after",
+            "On until 2026-12-01 23:00 UTC: by its stored window, as the session's zone cannot be read (P6)",
         ),
         (
             reading(session(tonight(), timezone="Mars")),
@@ -577,6 +577,12 @@ def test_the_chain_of_an_instance() -> None:
     [
         (reading(session(row(1, "2026-12-01", "19:00", "22:00")), window(), on=1), None, ["nothing is ahead, in the "]),
         (reading(TWO, *TWO_WINDOWS, on=2), None, ["instance 1 opens at Tue 1 Dec 2026 21:00 "]),
+        (
+            reading(session(tonight(), timezone="Mars"), window(), on=1),
+            None,
+            ["not known: nothing is ahead in the rows"],
+        ),
+        (reading(session(tonight(), recurrence="at times"), window(), on=1), None, ["not known: nothing is ahead in "]),
         (reading(TUESDAYS_ON[0], window(phase="ahead"), now=NOON), None, []),
         (reading(TUESDAYS_ON[0], window(), now=DURING, on=1), NOON, []),
     ],
