@@ -3,14 +3,17 @@
 from dataclasses import dataclass, field
 from threading import Lock
 
-from tests.faults.truth import Version, Window
+from tests.faults.truth import FOREVER, Version, Window
+
+ALWAYS = Window(-FOREVER, FOREVER)
 
 
 @dataclass
 class Book:
-    """Versions by subject; many writers, but one for each subject."""
+    """Versions by subject; many writers, but one for each subject. `yeses`: by person at an instance."""
 
     versions: dict[str, list[Version]] = field(default_factory=dict)
+    yeses: dict[str, list[Version]] = field(default_factory=dict)
     edits: int = 0
     errors: list[tuple[float, str]] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
@@ -18,6 +21,11 @@ class Book:
     def wrote(self, subject: str, sent: float, acknowledged: float, window: Window | None) -> None:
         with self._lock:
             self.versions.setdefault(subject, []).append(Version(sent, acknowledged, window))
+
+    def said(self, subject: str, sent: float, acknowledged: float, *, yes: bool) -> None:
+        """Note what a person said to an instance, whatever becomes of the instance."""
+        with self._lock:
+            self.yeses.setdefault(subject, []).append(Version(sent, acknowledged, ALWAYS if yes else None))
 
     @property
     def edited(self) -> frozenset[str]:

@@ -12,7 +12,7 @@ extra     a flip that nothing explains
 import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby, pairwise, zip_longest
+from itertools import groupby, pairwise
 from typing import Literal
 
 from tests.faults.truth import FOREVER, Piece, Version, Wanted, Window, pieces
@@ -100,7 +100,10 @@ class Reaction:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All that was recorded of a run, which ended at `until`; `passes`: when a daemon is known to have reconciled."""
+    """All that was recorded of a run, which ended at `until`.
+
+    `passes`: when a daemon is known to have reconciled. `yeses`: what people said, by person at an instance.
+    """
 
     versions: Mapping[str, Sequence[Version]]
     flips: Sequence[Flip]
@@ -108,6 +111,7 @@ class History:
     faults: Sequence[Fault] = ()
     passes: Sequence[float] = ()
     until: float = FOREVER
+    yeses: Mapping[str, Sequence[Version]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -126,7 +130,8 @@ def check(history: History) -> Verdict:
     flips = _by_subject(sorted(history.flips, key=lambda flip: flip.committed_at))
     for subject in sorted(history.versions.keys() | flips.keys()):
         own = flips.get(subject, [])
-        _Subject(subject, history, own, verdict).check()
+        of_instance = flips.get(f"instance {subject.rpartition(' ')[2]}", [])
+        _Subject(subject, history, own, of_instance, verdict).check()
     verdict.findings += _log_findings(history, flips)
     return verdict
 
@@ -149,11 +154,14 @@ def _pieces(subject: str, history: History) -> list[Piece]:
 class _Subject:
     """One subject's pieces of truth beside its flips, in the order of their commits."""
 
-    def __init__(self, subject: str, history: History, flips: list[Flip], verdict: Verdict) -> None:
+    def __init__(
+        self, subject: str, history: History, flips: list[Flip], of_instance: list[Flip], verdict: Verdict
+    ) -> None:
         self._subject = subject
         self._flips = flips
+        self._of_instance = of_instance
         self._pieces = _pieces(subject, history)
-        self._versions = history.versions.get(subject, ())
+        self._yeses = pieces(history.yeses.get(subject, ()))
         self._faults = [fault for fault in history.faults if fault.concerns(subject)]
         self._passes = sorted(history.passes)
         self._until = history.until
@@ -172,27 +180,15 @@ class _Subject:
 
     def _justified(self, flip: Flip) -> bool:
         """Say whether it was right at any moment at which its transaction may have read the clock and the rows."""
-        return self._read_the_clock_before(flip) or any(
-            piece.begins <= flip.committed_at and piece.ends > flip.begun_at and piece.wanted.allows(flip.active)
-            for piece in self._pieces
-        )
+        return _allowed(flip, self._pieces) or self._follows_its_instance(flip)
 
-    def _read_the_clock_before(self, flip: Flip) -> bool:
-        """Say whether it opened what was open by its clock, which is a moment older than its rows.
+    def _follows_its_instance(self, flip: Flip) -> bool:
+        """Say whether a person who said yes went to an instance that was on still.
 
-        A yes that is said just after the close, while a pass is at work, may find it open yet.
+        Whether it may be on, that is the instance's matter. A pass reads windows, clock and yeses one after the other:
+        a yes that is said just after a close, or after a cancel that no pass has served, takes its people there.
         """
-        if not flip.active:
-            return False
-        for version, following in zip_longest(self._versions, self._versions[1:]):
-            read_first = max(version.sent, flip.begun_at)
-            read_last = min(following.acknowledged if following else FOREVER, flip.committed_at)
-            was_open = (
-                version.window and version.window.opens_at <= read_last and version.window.closes_at > flip.begun_at
-            )
-            if was_open and read_first <= read_last:
-                return True
-        return False
+        return flip.active and _bit(self._of_instance, flip.committed_at) and _allowed(flip, self._yeses)
 
     def _unjustified(self, flip: Flip, later: Sequence[Flip]) -> None:
         wanted = next(
@@ -228,7 +224,7 @@ class _Subject:
     def _follow(self, piece: Piece, wanted: bool) -> None:
         """Go through a piece of truth: from when the bit was wrong, and how long."""
         begins, ends = piece.begins, min(piece.ends, self._until)
-        since = None if self._bit(begins) == wanted else begins
+        since = None if _bit(self._flips, begins) == wanted else begins
         for flip in self._flips:
             if not begins < flip.committed_at < ends:
                 continue
@@ -240,10 +236,6 @@ class _Subject:
                 since = None
         if since is not None:
             self._never(since, ends, wanted)
-
-    def _bit(self, at: float) -> bool:
-        place = bisect.bisect_right([flip.committed_at for flip in self._flips], at)
-        return self._flips[place - 1].active if place else False
 
     def _react(self, since: float, done: float, piece: Piece, wanted: bool) -> None:
         by_edit = since == piece.begins and piece.begins_by_edit
@@ -286,6 +278,20 @@ class _Subject:
 
     def _find(self, kind: Kind, at: float, detail: str) -> None:
         self._verdict.findings.append(Finding(kind, self._subject, at, detail))
+
+
+def _allowed(flip: Flip, wanted: Iterable[Piece]) -> bool:
+    """Say whether a flip was right at any moment of its transaction."""
+    return any(
+        piece.begins <= flip.committed_at and piece.ends > flip.begun_at and piece.wanted.allows(flip.active)
+        for piece in wanted
+    )
+
+
+def _bit(flips: Sequence[Flip], at: float) -> bool:
+    """Return the bit after the flips, in the order of their commits, that were committed at an instant or before."""
+    place = bisect.bisect_right([flip.committed_at for flip in flips], at)
+    return flips[place - 1].active if place else False
 
 
 def _log_findings(history: History, flips: Mapping[str, list[Flip]]) -> list[Finding]:

@@ -150,6 +150,7 @@ class Writer:
     def _write(self, instance_id: int, sent: float, acknowledged: float, state: State) -> None:
         self._book.wrote(instance_subject(instance_id), sent, acknowledged, state.on)
         self._book.wrote(person_subject(self._person, instance_id), sent, acknowledged, state.there)
+        self._book.said(person_subject(self._person, instance_id), sent, acknowledged, yes=state.said_yes)
 
 
 EDITS: tuple[Callable[[Writer, Connection], State], ...] = (

@@ -46,7 +46,7 @@ def judge(admin: Admin, case: Case) -> Report:
         until, flips, log = time.time(), history.flips(connection), history.log(connection)
         execute(connection, "ROLLBACK")
     load = case.load
-    told = History(load.book.versions, [flip for _, flip in flips], log, faults, load.passes, until)
+    told = History(load.book.versions, [flip for _, flip in flips], log, faults, load.passes, until, load.book.yeses)
     verdict = check(told)
     verdict.findings += two_at_once((id_, flip) for id_, flip in flips if id_ is not None)
     return report(

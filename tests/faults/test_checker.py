@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.faults.book import ALWAYS
 from tests.faults.checker import DELETED, Fault, Flip, History, Logged, check, recoveries, two_at_once
 from tests.faults.truth import Version, Window
 
@@ -139,14 +140,32 @@ def test_a_flip_is_judged_by_what_its_transaction_could_read() -> None:
     assert kinds(TEN, [flip(ON, 20.3), flip(OFF, 20.6)], Fault("a pause", 9, 19.9)) == ["extra"]
 
 
-def test_a_pass_may_have_read_the_clock_before_an_edit_and_the_rows_after_it() -> None:
-    """Somebody says yes just after the close. The pass that sees it began before the close, and the next one mends."""
-    said_late = [Version(0, 0, None), Version(20.02, 20.03, Window(10, 20))]
+@pytest.mark.parametrize(
+    ("said", "went", "left_at", "found"),
+    [
+        (20.02, 20.1, 20.2, []),  # while the instance was on still, by a pass that began before it closed
+        (20.02, 20.1, 23.0, ["late"]),
+        (20.02, 20.35, 20.4, ["extra"]),  # it was off
+        (20.15, 20.1, 20.2, ["extra"]),  # they had not said it yet
+    ],
+)
+def test_a_person_who_said_yes_may_go_to_an_instance_that_is_on_still(
+    said: float, went: float, left_at: float, found: list[str]
+) -> None:
+    person = "person 7 at 1"
+    flips = [
+        flip(ON, 10.01),
+        flip(OFF, 20.3),
+        flip(ON, went, begun=went - 0.1, of=person),
+        flip(OFF, left_at, of=person),
+    ]
+    versions = {I: TEN, person: [Version(0, 0, None)]}
+    yeses = {person: [Version(said, said, ALWAYS)]}
+    log = [Logged(I, ON, 10.01), Logged(I, OFF, 20.3)]
 
-    assert kinds(said_late, [flip(ON, 20.1, begun=19.99), flip(OFF, 20.2)]) == []
-    assert kinds(said_late, [flip(ON, 20.1, begun=20), flip(OFF, 20.2)]) == ["extra"]
-    assert kinds(said_late, [flip(ON, 20.01, begun=19.99), flip(OFF, 20.2)]) == ["extra"]
-    assert kinds([*said_late, Version(20.04, 20.05, None)], [flip(ON, 20.2, begun=20.06), flip(OFF, 20.3)]) == ["extra"]
+    verdict = check(History(versions, flips, log, until=100, yeses=yeses))
+
+    assert [finding.kind for finding in verdict.findings] == found
 
 
 def test_while_an_edit_is_under_way_either_is_right() -> None:

@@ -71,6 +71,7 @@ class Untouched:
         for instance_id, person_id, window in written:
             self._book.wrote(instance_subject(instance_id), sent, acknowledged, window)
             self._book.wrote(person_subject(person_id, instance_id), sent, acknowledged, window)
+            self._book.said(person_subject(person_id, instance_id), sent, acknowledged, yes=True)
             self.instances[instance_id] = window
         self.sessions += sessions
 
