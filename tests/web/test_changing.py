@@ -130,10 +130,14 @@ def test_who_said_yes_to_an_evening_that_is_moved_is_told_on_the_front_page(
 
     told = (
         f"<strong>Moved</strong> from {words.day(IN_TWO_DAYS)}, 7pm to {words.day(IN_THREE_DAYS)}, 8pm: "
-        f'<a href="instances/{instance_of(evening)}">The Cobblestone</a>. You said yes to it.'
+        f'<a href="instances/{instance_of(evening)}">The Cobblestone</a>. You said yes to it. Are you still coming?'
     )
     assert told in musician.get("/")
     assert told in musician.get("/me")
+    asked = musician.get(evening)
+    assert "<h2>Are you still coming?</h2>" in asked
+    assert "This evening was moved. If you cannot come then, say no." in asked
+    assert "<h2>Are you coming?</h2>" in browser().be(world.sean).get(evening)
     assert "Moved" not in organiser.get("/")
     organiser.post(f"{evening}/cancel", reason="A wedding")
     assert "Moved" not in musician.get("/")
