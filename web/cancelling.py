@@ -5,11 +5,11 @@ from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from core.active_session_manager import instance_saved
-from core.settings import load_settings
+from core.db.transaction_settings import clock
 from core.store.presence import check_ins
 from core.store.views import pages
 from core.store.views.pages import InstanceRow
-from web import dates, words
+from web import dates
 from web.dates import Date
 from web.host import notice, require_instance, require_organiser, require_session, transaction
 from web.sessions import local_start, made_early
@@ -17,13 +17,14 @@ from web.sessions import local_start, made_early
 LONGEST_REASON = 300  # characters
 
 
-def ask(session_instance_id: int) -> str:
+def ask(session_instance_id: int) -> str | Response:
     """Ask whether to cancel this evening; say how many people said yes to it."""
     with transaction() as connection:
-        instance = require_organised(connection, session_instance_id)
-        hours = words.occurrence(instance, load_settings().default_length)
+        one = dates.of_instance(instance := require_organised(connection, session_instance_id))
+        if is_over(connection, instance.session_id, one):
+            return refuse_over(instance.session_id, one)
         yeses = check_ins.count_yeses(connection, [session_instance_id]).get(session_instance_id, 0)
-        return _question(connection, instance.session_id, Date(instance.date, hours, None, instance), yeses)
+        return _question(connection, instance.session_id, one, yeses)
 
 
 def ask_early(session_id: int) -> str | Response:
@@ -34,6 +35,8 @@ def ask_early(session_id: int) -> str | Response:
         one = dates.starting(connection, require_session(connection, session_id), start)
         if one.instance:
             return redirect(url_for(".ask_cancel", session_instance_id=one.instance.session_instance_id), 303)
+        if is_over(connection, session_id, one):
+            return refuse_over(session_id, one)
         return _question(connection, session_id, one, yeses=0)
 
 
@@ -46,8 +49,10 @@ def cancel(session_instance_id: int) -> Response:
     """Cancel this evening, or change the reason; if it is on, it is off when the page comes back."""
     reason = _reason()
     with transaction() as connection:
-        require_organised(connection, session_instance_id)
-        return _set_cancelled(connection, session_instance_id, reason=reason, cancelled=True)
+        one = dates.of_instance(instance := require_organised(connection, session_instance_id))
+        if is_over(connection, instance.session_id, one):
+            return refuse_over(instance.session_id, one)
+        return _set_cancelled(connection, session_instance_id, "Cancelled.", reason=reason, cancelled=True)
 
 
 def cancel_early(session_id: int) -> Response:
@@ -55,14 +60,33 @@ def cancel_early(session_id: int) -> Response:
     require_organiser(session_id)
     reason, start = _reason(), local_start(request.form)
     with transaction() as connection:
-        return _set_cancelled(connection, made_early(connection, session_id, start), reason=reason, cancelled=True)
+        one = dates.starting(connection, require_session(connection, session_id), start)
+        if is_over(connection, session_id, one):
+            return refuse_over(session_id, one)
+        instance_id = made_early(connection, session_id, start)
+        return _set_cancelled(connection, instance_id, "Cancelled.", reason=reason, cancelled=True)
 
 
 def restore(session_instance_id: int) -> Response:
-    """Restore this evening; if it should be on, it is on when the page comes back."""
+    """Restore this evening; if it should be on, it is on when the page comes back. One that is over counts again."""
     with transaction() as connection:
-        require_organised(connection, session_instance_id)
-        return _set_cancelled(connection, session_instance_id, reason=None, cancelled=False)
+        instance = require_organised(connection, session_instance_id)
+        was = is_over(connection, instance.session_id, dates.of_instance(instance))
+        told = f"Restored: it {'took place' if was else 'happens'} after all."
+        return _set_cancelled(connection, session_instance_id, told, reason=None, cancelled=False)
+
+
+def is_over(connection: Connection, session_id: int, one: Date) -> bool:
+    """Return whether a date of this session is past."""
+    return dates.is_over(one, require_session(connection, session_id), clock(connection))
+
+
+def refuse_over(session_id: int, one: Date) -> Response:
+    """Say that a date is over, so that who came to it stays as it is; go to its page, or to its session's."""
+    notice("This evening is over, so nothing is changed.")
+    if one.instance:
+        return redirect(url_for(".instance", session_instance_id=one.instance.session_instance_id), 303)
+    return redirect(url_for(".session", session_id=session_id), 303)
 
 
 def require_organised(connection: Connection, session_instance_id: int) -> InstanceRow:
@@ -80,10 +104,9 @@ def _reason() -> str | None:
 
 
 def _set_cancelled(
-    connection: Connection, session_instance_id: int, *, reason: str | None, cancelled: bool
+    connection: Connection, session_instance_id: int, told: str, *, reason: str | None, cancelled: bool
 ) -> Response:
     pages.set_cancelled(connection, session_instance_id, cancelled=cancelled, reason=reason)
     saved = instance_saved(connection, session_instance_id)
-    later = " It takes effect in a moment." if saved.deferred else ""
-    notice(("Cancelled." if cancelled else "Restored: it happens after all.") + later)
+    notice(told + (" It takes effect in a moment." if saved.deferred else ""))
     return redirect(url_for(".instance", session_instance_id=session_instance_id), 303)

@@ -2,23 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 
 from flask import redirect, render_template, request, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from core.active_session_manager import instance_saved
-from core.settings import load_settings
+from core.db.transaction_settings import clock
 from core.store import evenings
 from core.store.presence import check_ins
 from core.store.queue import requests
-from core.store.views.pages import InstanceRow, SessionRow
+from core.store.views.pages import SessionRow
 from web import dates, forms, words
-from web.cancelling import require_organised
+from web.cancelling import is_over, refuse_over, require_organised
 from web.dates import Date
 from web.host import notice, require_organiser, require_session, transaction
 from web.sessions import local_start, made_early
+from web.strips import DAY_BEGINS
 
 LONGEST_PLACE = 200  # characters
 LONGEST_NOTE = 500  # characters
@@ -93,6 +94,19 @@ def _time(name: str, text: str, errors: dict[str, str]) -> time | None:
     return found
 
 
+def _refuse_past(
+    connection: Connection, session: SessionRow, one: Date | None, fields: Fields, errors: dict[str, str]
+) -> None:
+    """Add an error where the date changes and the old or the new one is past; a day of music ends at six."""
+    if "date" in errors or (one and fields.date == shown(one).date):
+        return
+    now = clock(connection)
+    if one and dates.is_over(one, session, now):
+        errors["date"] = "This evening is over, so its date stays. You can add another evening."
+    elif date.fromisoformat(fields.date) < dates.today(session, now - timedelta(hours=DAY_BEGINS.hour)):
+        errors["date"] = "This date is past. Give a date from today on."
+
+
 # One evening
 
 
@@ -101,7 +115,7 @@ def page(session_instance_id: int) -> Answer:
     with transaction() as connection:
         instance = require_organised(connection, session_instance_id)
         session = require_session(connection, instance.session_id)
-        one = _date_of(instance)
+        one = dates.of_instance(instance)
         return _form(connection, session, one, shown(one))
 
 
@@ -109,21 +123,19 @@ def change(session_instance_id: int) -> Answer:
     """Write what the form says of this evening; if it should be on now, it is on when the page comes back."""
     with transaction() as connection:
         instance = require_organised(connection, session_instance_id)
-        return _change(connection, instance.session_id, _date_of(instance))
+        return _change(connection, instance.session_id, dates.of_instance(instance))
 
 
 def keep(session_instance_id: int) -> Response:
     """Let an evening that no longer fits the pattern take place at its own hours."""
     with transaction() as connection:
-        instance = require_organised(connection, session_instance_id)
+        one = dates.of_instance(instance := require_organised(connection, session_instance_id))
+        if is_over(connection, instance.session_id, one):
+            return refuse_over(instance.session_id, one)
         evenings.release(connection, session_instance_id)
         # Deleting a binding fires no trigger of ours, so we ask for the plan ourselves.
         requests.add_and_notify(connection, [instance.session_id], requests.HOURS)
         return _saved(connection, session_instance_id, "It takes place.")
-
-
-def _date_of(instance: InstanceRow) -> Date:
-    return Date(instance.date, words.occurrence(instance, load_settings().default_length), None, instance)
 
 
 # A date that has no row yet
@@ -152,6 +164,7 @@ def _change(connection: Connection, session_id: int, one: Date) -> Answer:
     session = require_session(connection, session_id)
     fields, errors = submitted(request.form), dict[str, str]()
     columns = dict(checked(fields, session, errors))
+    _refuse_past(connection, session, one, fields, errors)
     if errors:
         return _form(connection, session, one, fields, errors)
     if fields.hours == shown(one).hours:  # a row that states no times goes on following the pattern
@@ -182,6 +195,7 @@ def add(session_id: int) -> Answer:
         session = require_session(connection, session_id)
         fields, errors = submitted(request.form), dict[str, str]()
         columns = checked(fields, session, errors)
+        _refuse_past(connection, session, None, fields, errors)
         if not errors and (taken := _starting_with(connection, session, fields)):
             errors["from"] = f"The session has an evening on {words.day(taken.day)} that starts then. Change that one."
         if errors:

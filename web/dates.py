@@ -100,12 +100,15 @@ def _dates(
 
 
 def _existing(instances: list[InstanceRow], last: date) -> Iterator[Date]:
-    for instance in instances:
-        if instance.date <= last:
-            bound = None
-            if instance.occurrence_start and instance.occurrence_end:
-                bound = Occurrence(instance.occurrence_start, instance.occurrence_end)
-            yield Date(instance.date, words.occurrence(instance, load_settings().default_length), bound, instance)
+    return (of_instance(instance) for instance in instances if instance.date <= last)
+
+
+def of_instance(instance: InstanceRow) -> Date:
+    """Return the date of a row."""
+    bound = None
+    if instance.occurrence_start and instance.occurrence_end:
+        bound = Occurrence(instance.occurrence_start, instance.occurrence_end)
+    return Date(instance.date, words.occurrence(instance, load_settings().default_length), bound, instance)
 
 
 def starting(connection: Connection, session: SessionRow, start: datetime) -> Date:

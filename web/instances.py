@@ -38,6 +38,7 @@ TAKE_BACK, KEEP = "nothing", "keep"
 """Beside yes, maybe and no: take the answer back; keep it, and save the comment (what Enter in its field means)."""
 MOST_FOUND = 12
 CALLED_OFF = "This evening was cancelled. Your answer is not needed."
+NOT_ON = "This evening is not on now, so you are not counted there. Nothing is changed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +192,11 @@ def go(session_instance_id: int) -> Response:
     """Record that the viewer has left this evening; their yes stays for the record."""
     person = require_person()
     with transaction() as connection:
-        require_instance(connection, session_instance_id)
-        left = leave(connection, person.person_id, session_instance_id)
-    notice("You have left." + (" It takes effect in a moment." if left.deferred else ""))
+        if require_instance(connection, session_instance_id).active:
+            left = leave(connection, person.person_id, session_instance_id)
+            notice("You have left." + (" It takes effect in a moment." if left.deferred else ""))
+        else:  # a page that was open, and not live: leaving would take them away from where they are by now
+            notice(NOT_ON)
     return _to(session_instance_id)
 
 

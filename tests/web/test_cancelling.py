@@ -7,7 +7,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from tests import data
-from tests.web.site import Browser, World
+from tests.web.site import Browser, World, add_hours, reconcile
 from tests.web.test_instances import whereabouts
 from tests.web.test_sessions import NIGHTLY
 
@@ -159,3 +159,33 @@ def test_p6_cancelling_through_the_page_counts_though_the_recurrence_cannot_be_r
     assert 'class="state cancelled"' in page
     assert data.active_of(app, world.muellers) is None
     assert whereabouts(app, world.noirin) is None
+
+
+def test_what_is_over_is_not_cancelled_and_who_came_stays(
+    nightly: int, world: World, *, app: Connection, browser: Open, organiser: Browser, database_url: str
+) -> None:
+    path = f"/instances/{add_hours(app, world.later, -9, -7)}"
+    reconcile(database_url)
+    browser().be(world.noirin).post(f"{path}/say", attendance="yes")
+    rows = data.instances_of(app, nightly)
+
+    told = [organiser.get(str(organiser.client.get(f"{path}/cancel").location)), organiser.post(f"{path}/cancel")]
+    early = f"/sessions/{nightly}/dates/cancel"
+    told.append(organiser.get(str(organiser.client.get(f"{early}?start={in_days(-5)}").location)))
+    told.append(organiser.post(early, start=in_days(-5)))
+
+    assert ["This evening is over, so nothing is changed." in page for page in told] == [True] * 4
+    assert "1 person" in organiser.get(f"/sessions/{world.later}/past")
+    assert data.instances_of(app, nightly) == rows
+
+
+def test_a_cancelled_evening_that_is_over_is_restored_as_one_that_took_place(
+    world: World, app: Connection, organiser: Browser
+) -> None:
+    evening = add_hours(app, world.later, -9, -7)
+    data.change_instance(app, evening, is_cancelled=True)
+
+    page = organiser.post(f"/instances/{evening}/restore")
+
+    assert "Restored: it took place after all." in page
+    assert f"/instances/{evening}" in organiser.get(f"/sessions/{world.later}/past")

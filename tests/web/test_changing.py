@@ -9,7 +9,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from tests import data
 from tests.core.recurrence.documents import text_of, weekly
-from tests.web.site import ZONE, Browser, World, reconcile
+from tests.web.site import ZONE, Browser, World, add_hours, reconcile
 from tests.web.test_preview import IN_THREE_DAYS, IN_TWO_DAYS, TODAY
 from web import words
 
@@ -172,6 +172,7 @@ def test_an_evening_that_the_session_has_is_not_added_again(session: int, organi
         ({"date": ""}, "date", "Give the date."),
         ({"date": "Friday"}, "date", "Give a date such as 2026-11-26."),
         ({"date": "2199-01-01"}, "date", "The session&#39;s last date is "),
+        ({"date": "2025-11-26"}, "date", "This date is past. Give a date from today on."),
         ({"from": ""}, "from", "Give the time when it starts."),
         ({"from": "7pm"}, "from", "&#39;7pm&#39; is no time. Accepted: a time such as 19:30."),
         ({"until": "24:00"}, "until", "&#39;24:00&#39; is no time."),
@@ -203,6 +204,23 @@ def test_only_organisers_change_evenings(session: int, evening: str, world: Worl
         visitor.post(f"/sessions/{session}/dates/add", 403, **SAME)
         visitor.post(f"{evening}/keep", 403)
     browser().be(world.organiser, organiser=True).get("/instances/999999/change", 404)
+
+
+def test_an_evening_that_is_over_keeps_its_date_and_takes_a_note(
+    session: int, organiser: Browser, app: Connection
+) -> None:
+    path = f"/instances/{add_hours(app, session, -9, -7)}"
+    was = row(app, path)
+    fields = {"date": was[0], "from": was[1], "until": was[2], "place": "", "note": "Great tunes"}
+
+    page = organiser.post(f"{path}/change", 200, **fields | {"date": str(IN_THREE_DAYS)})
+    kept = organiser.post(f"{path}/keep")
+
+    assert "This evening is over, so its date stays." in page
+    assert "This evening is over, so nothing is changed." in kept
+    assert row(app, path) == was
+    organiser.post(f"{path}/change", **fields)
+    assert row(app, path) == (*was[:4], "Great tunes")
 
 
 # An evening that no longer fits the pattern

@@ -184,6 +184,22 @@ def test_a2_who_says_that_they_have_left_is_nowhere_and_their_yes_stays(
     assert data.value(app, "SELECT attendance FROM session_instance_person") == "yes"
 
 
+def test_leaving_what_is_not_on_changes_nothing_not_even_where_one_is_by_now(
+    world: World, app: Connection, browser: Open
+) -> None:
+    visitor, path = browser().be(world.noirin), f"/instances/{world.muellers_now}"
+    visitor.post(f"{path}/say", attendance="yes")
+    browser().be(world.organiser, organiser=True).post(f"{path}/cancel")
+    visitor.post(f"/instances/{world.donns_now}/say", attendance="yes")
+    assert whereabouts(app, world.noirin) == world.donns_now
+
+    page = visitor.post(f"{path}/leave")
+
+    assert "This evening is not on now, so you are not counted there. Nothing is changed." in page
+    assert whereabouts(app, world.noirin) == world.donns_now
+    assert data.value(app, "SELECT count(left_at) FROM session_instance_person") == 0
+
+
 def test_the_front_page_has_a_way_out_where_the_viewer_is(world: World, browser: Open) -> None:
     visitor = browser().be(world.noirin)
     assert "I've left" not in visitor.get("/")
