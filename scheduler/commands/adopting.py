@@ -206,12 +206,12 @@ def _taken(found: Removal, verb: str) -> Iterator[str]:
 
 def told(before: Inventory, after: Inventory, revision: str | None, chosen: Mapping[str, str]) -> str:
     """Return what `migrate` did, in words. `revision`: the one from before it; `chosen`: the choices that hold now."""
+    column = chosen.get(choices.DEACTIVATED_PEOPLE)
+    follows = f"\nfollowing person.{column}: people for whom it is false are placed nowhere" if column else ""
     if revision is not None:
-        return f"the schema was at revision {revision} and is up to date"
+        return f"the schema was at revision {revision} and is up to date{follows}"
     if not before.app_tables:
         return "the schema is created"
     made = after - before
     tables = f", and made {len(made.app_tables)} that were missing" if made.app_tables else ""
-    column = chosen.get(choices.DEACTIVATED_PEOPLE)
-    follows = f"\nFollowing person.{column}: whoever it deactivates is nowhere" if column else ""
     return f"Adopted your {len(before.app_tables)} tables{tables}: added {made}{follows}"

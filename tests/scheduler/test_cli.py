@@ -117,13 +117,17 @@ def test_a_database_that_was_not_migrated_is_one_line(empty_database_url: str) -
     assert err.endswith("run `python -m seisiun migrate`\n")
 
 
-def test_migrate_may_be_run_twice(empty_database_url: str) -> None:
+def test_migrate_may_be_run_twice_and_names_the_column_that_it_follows(empty_database_url: str) -> None:
     first = scheduler("migrate", DATABASE_URL=empty_database_url)
+    with connected(empty_database_url) as app:
+        execute(app, "ALTER TABLE person ADD COLUMN active boolean")
     second = scheduler("migrate", DATABASE_URL=empty_database_url)
 
     assert first == (0, "the schema is created\n", "")
     assert second[0] == 0
-    assert "and is up to date" in second[1]
+    assert second[1].endswith(
+        " and is up to date\nfollowing person.active: people for whom it is false are placed nowhere\n"
+    )
 
 
 def test_load_tells_what_it_did_and_warns_on_standard_error(database_url: str) -> None:

@@ -45,7 +45,7 @@ def test_migrate_says_what_it_added_to_the_apps_tables(app: Connection, empty_da
     assert (status, err) == (0, "")
     told = f"Adopted your 4 tables: added {columns} columns, 11 tables, {triggers} triggers, {functions} functions, "
     assert out.startswith(told)
-    assert out.splitlines()[1] == "Following person.active: whoever it deactivates is nowhere"
+    assert out.splitlines()[1] == "following person.active: people for whom it is false are placed nowhere"
 
 
 # adopt --check
