@@ -29,6 +29,7 @@ class Simulation:
     """What would be if the change were saved at `at`.
 
     changes   the evenings until `until` that come, go, or change their hours or window, by start
+    unchanged how many stay as they are
     overlaps  which evening would be on instead of which other one, and when (P7)
     flips     what the next pass would flip at once; an instance id below 0 is a row that the pass makes
     yeses     instance id -> how many people said yes to an evening that goes or changes
@@ -40,6 +41,7 @@ class Simulation:
     at: datetime
     until: datetime
     changes: tuple[EveningChange, ...]
+    unchanged: int
     overlaps: tuple[Overlap, ...]
     flips: tuple[Flip, ...]
     yeses: dict[int, int]
@@ -95,6 +97,7 @@ def simulate(
         now,
         until,
         found.changes,
+        found.unchanged,
         found.overlaps,
         found.flips,
         {row: count for row, count in yeses.items() if row in changing},

@@ -197,7 +197,7 @@ def _failing_problems(unreadable: list[Unreadable]) -> list[str]:
 
 
 def _names(sessions: list[Unreadable]) -> str:
-    names = ", ".join(session.name for session in sessions[:MOST_NAMES])
+    names = ", ".join(f"{session.name} (session {session.session_id})" for session in sessions[:MOST_NAMES])
     more = f" and {len(sessions) - MOST_NAMES} more" if len(sessions) > MOST_NAMES else ""
     return f"{len(sessions)}: {names}{more}"
 

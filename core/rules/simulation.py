@@ -62,9 +62,10 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The evenings that change until a given instant, the overlaps after the change, and what flips at once."""
+    """The evenings that change until an instant, how many do not, the overlaps after it, and what flips at once."""
 
     changes: tuple[EveningChange, ...]
+    unchanged: int
     overlaps: tuple[Overlap, ...]
     flips: tuple[Flip, ...]
 
@@ -90,8 +91,11 @@ def compare(
     old, new = (planned(replace(one, hours_ahead=None), until - now) for one in (before, after))
     old_evenings, new_evenings = _evenings(before, old, now, until), _evenings(after, new, now, until)
     due = decide(planned_state(stored, planned(after, horizon), now), now)
+    pairs = _pairs(old_evenings.values(), new_evenings.values())
+    differing = [pair for pair in pairs if not _are_alike(*pair)]
     return Comparison(
-        tuple(_changes(old_evenings.values(), new_evenings.values(), new.deletable)),
+        tuple(sorted((_change(*pair, new.deletable) for pair in differing), key=_starts_at)),
+        len(pairs) - len(differing),
         tuple(_overlaps(new, new_evenings, now)),
         due.flips,
     )
@@ -110,13 +114,6 @@ def _evenings(session: SessionSnapshot, plan: Plan, now: datetime, until: dateti
 def _evening(one: Contender, zone: str) -> Evening:
     row = one.session_instance_id if one.session_instance_id > 0 else None
     return Evening(row, one.hours.starts_at, one.hours.ends_at, one.window, zone)
-
-
-def _changes(before: Iterable[Evening], after: Iterable[Evening], deletable: frozenset[int]) -> list[EveningChange]:
-    """Return what differs, by start: evenings are the same by their row, or else by their local date, in order."""
-    pairs = _pairs(before, after)
-    changes = [_change(old, new, deletable) for old, new in pairs if not _are_alike(old, new)]
-    return sorted(changes, key=_starts_at)
 
 
 def _are_alike(old: Evening | None, new: Evening | None) -> bool:
@@ -147,6 +144,7 @@ def _starts_at(change: EveningChange) -> datetime:
 
 
 def _pairs(before: Iterable[Evening], after: Iterable[Evening]) -> list[tuple[Evening | None, Evening | None]]:
+    """Pair the evenings: two are the same by their row, or else by their local date, in order."""
     rows: dict[int, list[Evening | None]] = defaultdict(lambda: [None, None])
     by_date: dict[date, tuple[list[Evening], list[Evening]]] = defaultdict(lambda: ([], []))
     for side, evenings in enumerate((before, after)):

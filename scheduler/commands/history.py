@@ -47,29 +47,34 @@ def history(
     if as_json:
         screens.print_json([asdict(flip) for flip in found])
     elif found:
-        screens.console().print(_table(found))
+        daemons = list(dict.fromkeys(flip.daemon for flip in found if flip.daemon))
+        out = screens.console()
+        out.print(table(found, daemons))
+        for number, daemon in enumerate(daemons, 1):
+            out.print(Text(f"daemon {number}: {daemon}"))
     else:
         click.echo(f"no such flip since {screens.utc(since)} UTC; the log keeps KEEP_DAYS days")
     if len(found) == limit:
         click.echo(f"note: only the last {limit} are listed; --limit lists more", err=True)
 
 
-def _table(flips: list[FlipRow]) -> Table:
-    rows = screens.table("local time", "UTC", "", "late", "cause", "daemon", "session", "where", "instance")
+def table(flips: list[FlipRow], daemons: list[str]) -> Table:
+    """Return the flips, in order of time; a daemon is named by its number in `daemons`, from 1 on."""
+    rows = screens.table("local time", "UTC", "", "late", "cause", "by", "session", "instance")
     for flip in flips:
         rows.add_row(
             screens.local(flip.done_at, flip.timezone),
             screens.utc(flip.done_at),
             flip.change or ("opened" if flip.active else "closed"),
-            "" if flip.cause == Cause.REPAIR else f"{_late_ms(flip)} ms",
+            "" if flip.cause == Cause.REPAIR else _late(flip),
             DELETION if flip.change == Change.DELETED else flip.cause,
-            flip.daemon or "",
-            Text(f"{flip.session_id} {screens.name(flip.name or '(deleted)')}"),
-            Text(screens.place(flip.city, flip.country)),
+            str(daemons.index(flip.daemon) + 1) if flip.daemon else "",
+            screens.cell(flip.session_id, flip.name),
             str(flip.session_instance_id),
         )
     return rows
 
 
-def _late_ms(flip: FlipRow) -> int:
-    return round(max(flip.done_at - flip.due_at, timedelta(0)) / timedelta(milliseconds=1))
+def _late(flip: FlipRow) -> str:
+    late = max(flip.done_at - flip.due_at, timedelta(0))
+    return screens.ago(late) if late >= timedelta(seconds=1) else f"{late / timedelta(milliseconds=1):.0f} ms"

@@ -15,6 +15,7 @@ from core.store.views.schedule import Edge
 from core.timezones import to_local
 
 WIDTH = 1000  # more than any table needs; it takes only the width of its text
+SESSION, PLACE, HOST = 22, 15, 24  # the longest cells of text, in characters, so that no row is longer than 100
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -23,11 +24,11 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def local(at: datetime, zone: str | None) -> str:
-    """Return an instant as the clocks of a zone show it, with the zone named; in UTC where the zone is unknown."""
+    """Return an instant as the clocks of a zone show it: "Thu 19:00:00"; nothing where the zone is unknown."""
     try:
-        return f"{to_local(at, zone or ''):%a %d %b %H:%M:%S} {zone}"
+        return f"{to_local(at, zone or ''):%a %H:%M:%S}"
     except UnknownTimeZone:
-        return f"{utc(at)} UTC"
+        return ""
 
 
 def utc(at: datetime) -> str:
@@ -38,6 +39,17 @@ def utc(at: datetime) -> str:
 def name(text: str) -> str:
     """Return a name as one line; a character that does not print, and could command the terminal, as its escape."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def short(text: str, most: int) -> Text:
+    """Return a cell of a table: a name as one line, of at most `most` characters."""
+    shown = name(text)
+    return Text(shown if len(shown) <= most else f"{shown[: most - 1]}…")
+
+
+def cell(session_id: int, session_name: str | None) -> Text:
+    """Return "12 Mueller's", the session of a row; a deleted session has no name."""
+    return short(f"{session_id} {'(deleted)' if session_name is None else session_name}", SESSION)
 
 
 def session(session_id: int, session_name: str | None) -> str:
@@ -67,8 +79,8 @@ def edges_table(edges: list[Edge]) -> Table:
             local(edge.at, edge.timezone),
             utc(edge.at),
             "opens" if edge.opens else "closes",
-            Text(f"{edge.session_id} {name(edge.name)}"),
-            Text(place(edge.city, edge.country)),
+            cell(edge.session_id, edge.name),
+            short(place(edge.city, edge.country), PLACE),
             str(edge.session_instance_id or "") if edge.is_planned else "not planned yet",
         )
     return rows
@@ -76,13 +88,13 @@ def edges_table(edges: list[Edge]) -> Table:
 
 def on_now_table(instances: list[Place]) -> Table:
     """Return what is on, by country and city."""
-    rows = table("where", "session", "until", "instance")
+    rows = table("where", "session", "until, local", "until, UTC", "instance")
     for on in instances:
-        until = local(on.closes_at, on.timezone) if on.closes_at else "(no window: the next pass closes it)"
         rows.add_row(
-            Text(place(on.city, on.country)),
-            Text(f"{on.session_id} {name(on.name)}"),
-            until,
+            short(place(on.city, on.country), PLACE),
+            cell(on.session_id, on.name),
+            local(on.closes_at, on.timezone) if on.closes_at else "",
+            utc(on.closes_at) if on.closes_at else "no window: the next pass closes it",
             str(on.session_instance_id),
         )
     return rows

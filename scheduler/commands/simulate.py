@@ -64,7 +64,8 @@ def simulate(
 def _print(found: Simulation) -> None:
     out = screens.console()
     zones = {evening.timezone for change in found.changes for evening in (change.before, change.after) if evening}
-    count = f"{len(found.changes)} of its evenings would change" if found.changes else "no evening would change"
+    evenings = len(found.changes) + found.unchanged
+    count = f"{len(found.changes)} of {evenings} evenings would change" if found.changes else "no evening would change"
     local = f"; times are local, {' and then '.join(sorted(zones))}" if zones else ""
     head = f"{found.name} (session {found.session_id}): until {found.until:%Y-%m-%d %H:%M} UTC {count}{local}"
     out.print(Text(screens.name(head)))

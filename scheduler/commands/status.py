@@ -27,22 +27,27 @@ def print_status(out: Console, status: Status, database: str, *, everything: boo
     if status.next_edge:
         edge = status.next_edge
         kind = "opens" if edge.opens else "closes"
-        when = f"{screens.local(edge.at, edge.timezone)} ({screens.utc(edge.at)} UTC)"
-        out.print(Text(f"next edge: {screens.name(edge.name)} {kind} {when}"))
+        local = screens.local(edge.at, edge.timezone)
+        out.print(
+            Text.assemble(
+                "next edge: ", screens.cell(edge.session_id, edge.name), f" {kind} {screens.utc(edge.at)} UTC"
+            ),
+            Text(f"({local} local)" if local else ""),
+        )
     out.print(f"on now: {len(status.on_now)}")
     if status.on_now:
         out.print(screens.on_now_table(status.on_now))
 
 
 def _print_daemons(out: Console, status: Status) -> None:
-    table = screens.table("daemon", "version", "beat", "listening since", "next timer", "clock offset", "zone data")
+    table = screens.table("daemon", "version", "beat", "listening for", "next timer", "clock", "zone data")
     for daemon in status.daemons:
         table.add_row(
-            f"{daemon.host}:{daemon.pid}",
+            f"{screens.short(daemon.host, screens.HOST)}:{daemon.pid}",
             daemon.version,
             f"{screens.ago(daemon.beat_age)} ago",
-            screens.utc(daemon.listening_since) if daemon.listening_since else "not listening",
-            screens.utc(daemon.next_timer_at) if daemon.next_timer_at else "none",
+            screens.ago(status.at - daemon.listening_since) if daemon.listening_since else "not listening",
+            f"in {screens.ago(daemon.next_timer_at - status.at)}" if daemon.next_timer_at else "none",
             f"{daemon.clock_offset_ms:.1f} ms",
             daemon.zone_version,
         )
@@ -75,9 +80,9 @@ def _print_troubles(out: Console, status: Status, *, everything: bool) -> None:
         out.print(f"late: {len(status.misses)} flips in the last day; the latest {MOST_MISSES}:")
     for miss in status.misses[-MOST_MISSES:]:
         late, done = screens.ago(miss.done_at - miss.due_at), screens.utc(miss.done_at)
-        word = "on" if miss.active else "off"
+        word = "opened" if miss.active else "closed"
         which = f"{screens.session(miss.session_id, miss.name)}, instance {miss.session_instance_id}"
-        out.print(Text(f"late: {which} {word} {late} late at {done} by {miss.cause}"))
+        out.print(Text(f"late: {which}, {word} {late} late at {done} UTC by {miss.cause}"))
     listed = status.unreadable if everything else status.unreadable[:MOST_NAMES]
     if listed:
         rest = len(status.unreadable) - len(listed)

@@ -2,14 +2,18 @@
 
 import json
 import time
-from datetime import datetime, timedelta, timezone
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from rich.table import Table
 
-from scheduler.commands import screens
+from core.store.views.schedule import Edge
+from core.timeline import FlipRow
+from scheduler.commands import history, screens
 from tests.commands import libpq_variables, run
 from tests.data import add_session, change_instance, connected, execute
 from tests.scheduler.daemon_process import Daemons, eventually
@@ -177,8 +181,9 @@ def test_status_beside_a_daemon_is_healthy_and_shows_what_is_on_and_next(
     assert out.startswith("healthy at ")
     assert f":{daemon.pid} " in out
     assert "on now: 1" in out
-    [line] = [line for line in out.splitlines() if "Kinvara, Ireland" in line]
-    assert LONG_NAME.strip() in line, "not folded"
+    [line] = [line for line in out.splitlines() if line.startswith("Kinvara")]
+    assert f" {is_on} {LONG_NAME[:10]}" in line
+    assert len(line) <= 100
     assert "next edge: " in out
     assert f"unreadable: session {broken} 'a broken one': " in out
     assert found["healthy"] is True
@@ -250,7 +255,7 @@ def test_p6_a_session_that_cannot_be_read_is_a_problem_where_something_of_it_is_
         _, as_json, _ = scheduler("status", "--json", DATABASE_URL=database_url)
 
     assert status == 1
-    assert "sessions that cannot be read and have something on or ahead: 1: The Back Room" in out
+    assert f"sessions that cannot be read and have something on or ahead: 1: The Back Room (session {live}): " in out
     assert "unreadable: 13 sessions; --all lists 3 more" in out
     assert out.count("unreadable: session ") == 10
     assert everything.count("unreadable: session ") == 13
@@ -280,11 +285,33 @@ def test_what_an_adopted_table_holds_is_noted_by_migrate_and_status(database_url
     assert "note: person.active came after the last migrate, so people whom it deactivates are still placed: " in out
     lines = out.splitlines()
     late, on_now = (next(at for at, line in enumerate(lines) if part in line) for part in ("late: ", "on now: "))
-    assert lines[late].startswith("late: session 1 'The Cobblestone', instance 7 on 12.0 s late at ")
+    assert lines[late].startswith("late: session 1 'The Cobblestone', instance 7, opened 12.0 s late at ")
     assert late < on_now, "what is wrong comes first"
     for told in (migrated[2], out):
         assert "note: sessions with a buffer outside 0 to 1440 minutes: 1" in told
         assert "note: session_instance.fee: NOT NULL and without a default" in told
+
+
+def test_no_row_of_a_table_is_longer_than_100_characters_and_no_id_is_cut() -> None:
+    at, host = datetime(2026, 12, 2, 18, 5, tzinfo=UTC), "worker-7d9f8b6c5-x2x4z.example.org"
+    where = ("Mulligan's of Poolbeg Street", "Los Angeles, CA", "USA", "America/Los_Angeles")
+    edges = [Edge(at, True, 123456, id_, *where, is_planned=id_ is not None) for id_ in (1234567, None)]
+    flip = FlipRow(1, 123456, 1234567, *where, False, "timer", at, at, "cancelled", f"{host}:12345")
+    late = replace(flip, done_at=at + timedelta(seconds=119))
+
+    tables = [screens.edges_table(edges), history.table([flip, late], [f"{host}:12345"])]
+
+    lines = [line.rstrip() for made in tables for line in written(made)]
+    assert max(map(len, lines)) <= 100
+    assert sum("123456 Mulligan's of …" in line for line in lines) == 4
+    assert all(line.endswith(("1234567", "not planned yet", "instance")) for line in lines)
+
+
+def written(made: Table) -> list[str]:
+    out = screens.console()
+    with out.capture() as captured:
+        out.print(made)
+    return captured.get().splitlines()
 
 
 def test_an_instant_is_shown_in_utc_also_behind_a_pooler_that_refuses_our_time_zone() -> None:
