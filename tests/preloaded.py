@@ -5,6 +5,7 @@ signals, runs the module as `python -m` does, and ends as an interpreter ends. O
 """
 
 import atexit
+import contextlib
 import gc
 import json
 import os
@@ -59,7 +60,8 @@ class Process:
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal, unless the process has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # its server has reaped it, and the status is on its way
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """Send SIGKILL."""
