@@ -12,7 +12,6 @@ psycopg2 asks a cursor's own casts first. So our cursors carry the standard ones
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
-from functools import cache
 from typing import Any, TypeVar
 
 from psycopg2 import extensions
@@ -71,26 +70,23 @@ def register_casts(owner: Psycopg2Connection | Cursor) -> None:
         extensions.register_type(each, owner)
 
 
-@cache
-def _with_our_casts(base: type[Cursor]) -> type[Cursor]:
-    def create(self: Cursor, *arguments: Any, **options: Any) -> None:
-        base.__init__(self, *arguments, **options)
+class _OurCursor(Cursor):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         register_casts(self)
-
-    return type(f"OurCasts{base.__name__}", (base,), {"__init__": create})
 
 
 def our_cursor(raw: Psycopg2Connection) -> Cursor:
     """Return a cursor with our casts that returns tuples, whatever cursors the app has chosen for the connection."""
     if issubclass(type(raw), Psycopg2Connection):  # past a method `cursor` of the app's own class
-        return Psycopg2Connection.cursor(raw, cursor_factory=_with_our_casts(Cursor))
-    return raw.cursor(cursor_factory=_with_our_casts(Cursor))  # a wrapper around a connection: a pool's, or a tracer's
+        return Psycopg2Connection.cursor(raw, cursor_factory=_OurCursor)
+    return raw.cursor(cursor_factory=_OurCursor)  # a wrapper around a connection: a pool's, or a tracer's
 
 
 @contextmanager
-def our_casts(raw: Psycopg2Connection, base: type[Cursor]) -> Iterator[None]:
-    """Let the connection make cursors of class `base` with our casts in the block, and afterwards its own again."""
-    factory, raw.cursor_factory = raw.cursor_factory, _with_our_casts(base)  # type: ignore[arg-type] # a class is hashable
+def our_casts(raw: Psycopg2Connection) -> Iterator[None]:
+    """Let the connection make cursors with our casts, which return tuples, in the block; afterwards its own again."""
+    factory, raw.cursor_factory = raw.cursor_factory, _OurCursor
     try:
         yield
     finally:

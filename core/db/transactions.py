@@ -111,7 +111,7 @@ def _joined_connection(connection: Connection) -> Iterator[Connection]:
         with _transaction(raw):
             yield _wrapped(raw)
     else:
-        with our_casts(raw, raw.cursor_factory or Cursor):
+        with our_casts(raw):
             yield connection
 
 
