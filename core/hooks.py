@@ -255,8 +255,9 @@ def _checked_in(
     connection: Connection, person_id: int, asked: int | None, now: datetime | None, *, deferred: bool
 ) -> CheckedIn:
     at = places.place_of(connection, person_id)
-    is_there = asked is None or (at is not None and at.session_instance_id == asked)
-    return CheckedIn(at, None if is_there or asked is None else _why_not(connection, asked, now), deferred=deferred)
+    if asked is None or (at is not None and at.session_instance_id == asked):
+        return CheckedIn(at, None, deferred=deferred)
+    return CheckedIn(at, _why_not(connection, asked, now), deferred=deferred)
 
 
 def _move_now(connection: Connection, person_id: int, saved: check_ins.Saved, now: datetime | None) -> ReconcileResult:

@@ -537,7 +537,7 @@ def test_an_instance_that_cannot_be_read_does_not_fail_the_apps_save(
         execute(theirs, "UPDATE person SET first_name = 'saved' WHERE person_id = %s", person)
         execute(theirs, "SET LOCAL search_path = pg_catalog")
 
-        instance_saved(theirs, instance)
+        assert instance_saved(theirs, instance) == ReconcileResult()
 
         theirs.commit()
     assert value(app, "SELECT first_name FROM person") == "saved"

@@ -204,6 +204,16 @@ def test_who_did_not_say_yes_has_nothing_to_leave(engine: Engine, app: Connectio
     assert not any(left_at(app, person))
 
 
+@pytest.mark.parametrize("hook", [leave, remove_check_in])
+def test_without_a_stated_instant_the_databases_clock_counts(
+    engine: Engine, app: Connection, hook: Callable[..., CheckedIn]
+) -> None:
+    here, person = tuesday(app, engine), add_person(app)
+    say(app, person, here, "yes", NOON)
+
+    assert hook(app, person, here) == NOWHERE
+
+
 REFUSED: dict[str, tuple[Callable[[Connection, int, int], object], type[SeisiunError], str]] = {
     "no such person": (lambda app, _, here: leave(app, 999, here), UnknownPerson, "person 999"),
     "no such instance": (lambda app, who, _: leave(app, who, 999), UnknownInstance, "instance 999"),

@@ -241,6 +241,16 @@ def test_hook_for_what_does_not_stand_finds_nothing(theirs: Connection, hook: Ca
     assert theirs.info.transaction_status == TRANSACTION_STATUS_INTRANS
 
 
+def test_hook_leaves_what_is_requested_of_a_deleted_session_to_the_daemon(app: Connection, theirs: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    execute(theirs, "DELETE FROM session WHERE session_id = %s", session)
+
+    assert session_saved(theirs, session, now=utc(NOON)) == ReconcileResult()
+
+    theirs.commit()
+    assert session in requests(app)
+
+
 def test_hook_leaves_the_requests_so_that_the_daemon_passes_again_after_the_commit(
     engine: Engine, app: Connection, theirs: Connection
 ) -> None:
