@@ -67,12 +67,7 @@ _DELETE = delete(ActiveInstance).where(
 )
 _INSERT = (
     postgresql.insert(ActiveInstance)
-    .from_select(
-        ["session_instance_id", "session_id"],
-        _BITS.where(is_in(SessionInstance.session_instance_id), ~_IN_MIRROR).order_by(
-            SessionInstance.session_instance_id
-        ),
-    )
+    .from_select(["session_instance_id", "session_id"], _BITS.where(is_in(SessionInstance.session_instance_id)))
     .on_conflict_do_nothing()
 )
 _TURN_OFF = (

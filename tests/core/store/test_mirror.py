@@ -8,6 +8,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
+from core.active_session_manager import ReconcileResult
 from core.db.transaction_settings import begin_own
 from core.store import mirror
 from tests.commands import ROOT
@@ -46,6 +47,10 @@ WRITTEN = {
     "bit and mirror go, the person stays": (
         "UPDATE session_instance SET active = false",
         "DELETE FROM active_instance",
+    ),
+    "another instance of the session is on instead": (
+        "UPDATE session_instance SET active = false",
+        "INSERT INTO session_instance (session_id, date, active) VALUES (1, '2026-12-09', true)",
     ),
     "another instance of the session is on too": (
         "INSERT INTO session_instance (session_id, date, active) VALUES (1, '2026-12-09', true)",
@@ -86,6 +91,26 @@ def test_a_bit_that_no_window_explains_goes_off_with_its_people(engine: Engine, 
     assert value(app, "SELECT active FROM session_instance WHERE session_instance_id = %s", other) is False
 
 
+def test_somebody_at_what_is_off_is_released_as_soon_as_nobody_holds_them(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    off = add_instance(app, add_session(app), "2026-12-24", "19:00", "22:00")
+    reconcile_at(engine, DURING)
+    person_id = add_person(app)
+    without_triggers(app, f"UPDATE person SET active_session_instance_id = {off}")
+    version = "SELECT xmin::text FROM session_instance"
+    before = value(app, version)
+    theirs = db_connect()
+    execute(theirs, "UPDATE person SET city = 'Galway'")
+
+    assert reconcile_at(engine, DURING) == ReconcileResult()
+    theirs.rollback()
+    reconcile_at(engine, DURING)
+
+    assert person_at(app, person_id) is None
+    assert value(app, version) == before
+
+
 @pytest.mark.usefixtures("evening")
 def test_an_instance_that_was_deleted_with_the_triggers_off_leaves_nothing(engine: Engine, app: Connection) -> None:
     without_triggers(app, "DELETE FROM session_instance")
@@ -96,8 +121,13 @@ def test_an_instance_that_was_deleted_with_the_triggers_off_leaves_nothing(engin
     assert execute(app, "SELECT active_session_instance_id FROM person") == [(None,)]
 
 
-@pytest.mark.usefixtures("evening")
-def test_where_all_agree_nothing_differs(engine: Engine) -> None:
+@pytest.mark.parametrize("on", [True, False], ids=["on", "nothing is on"])
+def test_where_all_agree_nothing_differs(
+    engine: Engine, app: Connection, request: pytest.FixtureRequest, *, on: bool
+) -> None:
+    add_person(app)
+    if on:
+        request.getfixturevalue("evening")
     with engine.begin() as connection:
         begin_own(connection)
         assert mirror.differing(connection) == frozenset()

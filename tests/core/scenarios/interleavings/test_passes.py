@@ -17,12 +17,13 @@ from tests.core.scenarios.interleavings.evening import (
     Case,
     Evening,
     Results,
+    both,
     deferred,
     passes,
     play,
     writes,
 )
-from tests.data import add_session
+from tests.data import add_session, execute
 
 # With the triggers off, as a restore does.
 WRITE_UNNOTICED = (
@@ -31,12 +32,38 @@ WRITE_UNNOTICED = (
     "RESET session_replication_role"
 )
 
+TURN_ON_UNNOTICED = (
+    "SET session_replication_role = replica; "
+    "UPDATE session_instance SET active = true WHERE session_instance_id IN (%(through)s, %(beside)s); "
+    "RESET session_replication_role"
+)
+
+
+def unmirror(evening: Evening) -> None:
+    """One bit goes, and of another its row in the mirror."""
+    evening.write(WRITE_UNNOTICED.format("false", "through"))
+    evening.write(
+        "SET session_replication_role = replica; "
+        "DELETE FROM active_instance WHERE session_instance_id = %(beside)s; "
+        "RESET session_replication_role"
+    )
+
 
 def turned(*flips: tuple[str, bool]) -> Callable[[Evening, Results], None]:
     """The log says so since the quiet pass of the beginning."""
 
     def then(evening: Evening, _: Results) -> None:
         assert [(name, active) for name, active, cause in evening.flips() if cause == "timer"] == [*flips]
+
+    return then
+
+
+def windows_of(*names: str) -> Callable[[Evening, Results], None]:
+    """There are windows of these sessions and of no others."""
+
+    def then(evening: Evening, _: Results) -> None:
+        found = {id_ for (id_,) in execute(evening.app, "SELECT session_id FROM activation_window")}
+        assert found == {evening.sessions[name] for name in names}
 
     return then
 
@@ -164,6 +191,13 @@ CASES: dict[str, Case] = {
         order=[("pass", "mirror.settle"), ("app", END), ("pass", END)],
         at=BEFORE,
     ),
+    "bits that the app holds are compared later: their mirror stays, and who is there": Case(
+        yeses=[("Ann", "through", -10 * MINUTE), ("Bob", "beside", -10 * MINUTE)],
+        given=unmirror,
+        who={"app": writes(TURN_ON_UNNOTICED), "pass": passes(BEFORE, "through", "beside")},
+        order=[("app", COMMIT), ("pass", END), ("app", END)],
+        at=BEFORE,
+    ),
     "two daemons make one missing plan": Case(
         given=lambda evening: evening.write("DELETE FROM session_plan WHERE session_id = %(beside_session)s"),
         who={"one": makes_plans, "two": makes_plans},
@@ -179,7 +213,7 @@ CASES: dict[str, Case] = {
         given=give_away_and_delete,
         who={"one": passes(AT, "second"), "pass": passes(AT, "second")},
         order=[("one", COMMIT), ("pass", END), ("one", END)],
-        then=deferred("second"),
+        then=both(deferred("second"), windows_of("first", "through", "beside")),
     ),
     "who recovers calls those that failed alike, but not one that another pass has": Case(
         given=fail_alike,

@@ -48,12 +48,6 @@ SELECT session_instance.session_instance_id, session_instance.session_id
 FROM session_instance
 WHERE session_instance.active
     AND session_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
-    AND NOT (EXISTS (
-        SELECT *
-        FROM active_instance
-        WHERE active_instance.session_instance_id = session_instance.session_instance_id
-    ))
-ORDER BY session_instance.session_instance_id
 ON CONFLICT DO NOTHING;
 
 UPDATE session_instance
