@@ -46,6 +46,7 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     "core/db/pauses.py": ("tests/scheduler/daemon/test_outage.py", "tests/core/db/test_listener.py"),
     "core/db/timeouts.py": ("tests/core/db/test_timeouts.py",),
     "core/db/": ("tests/core/db/test_transactions.py", *HOOKS),
+    "core/reconcile/batches.py": (*PASS, TAKE_OVER),
     "core/reconcile/": PASS,
     "core/store/heartbeats.py": ("tests/core/store/test_heartbeats.py", "tests/scheduler/daemon/test_heartbeat.py"),
     "core/store/sessions.py": ("tests/scheduler/commands/test_loading.py", "tests/web/test_sessions.py"),

@@ -120,7 +120,9 @@ def test_a_row_that_another_transaction_holds_is_left_and_the_resync_mends_it(
         assert older_columns.differing(connection) == 0
 
 
-def test_what_is_written_with_the_triggers_off_is_counted_and_mended(mirroring: Connection, engine: Engine) -> None:
+def test_what_is_written_with_the_triggers_off_is_counted_and_mended(
+    mirroring: Connection, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
     execute(mirroring, "SET session_replication_role = replica")
     execute(mirroring, "UPDATE session_instance SET is_active = true WHERE session_instance_id < 3")
     execute(mirroring, "UPDATE person SET at_active_session_instance_id = 1 WHERE person_id = 1")
@@ -130,6 +132,7 @@ def test_what_is_written_with_the_triggers_off_is_counted_and_mended(mirroring: 
 
     update_active_sessions(engine)
 
+    assert "older_columns_mended rows=3" in caplog.messages
     with engine.connect() as connection:
         assert older_columns.differing(connection) == 0
 

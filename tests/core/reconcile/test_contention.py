@@ -257,6 +257,63 @@ def test_l5_one_failure_in_a_chunk_costs_a_few_transactions(engine: Engine, app:
     assert len(begun) < 50
 
 
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l5_one_by_one_the_session_that_costs_the_connection_is_recorded(engine: Engine, app: Connection) -> None:
+    before, costs, after = (add_session(app, TUESDAYS) for _ in range(3))
+    reconcile_at(engine, NOON)
+    execute(
+        app,
+        f"""
+        CREATE FUNCTION end_connection() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;
+        CREATE TRIGGER poison BEFORE UPDATE ON session_instance FOR EACH ROW
+            WHEN (OLD.session_id = {costs}) EXECUTE FUNCTION end_connection()
+        """,
+    )
+
+    result = reconcile_at(engine, OPENS, one_by_one=True)
+
+    assert result.failed.keys() == {costs}
+    assert {flip.session_id for flip in result.activated} == {before, after}
+
+
+# One call, several rounds
+
+
+def test_what_is_excluded_is_left_out_of_each_round(engine: Engine, app: Connection) -> None:
+    excluded, other = add_session(app, TUESDAYS), add_session(app, TUESDAYS)
+
+    assert reconcile_at(engine, NOON, excluded=[excluded]).sessions == {other}
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_what_a_round_requests_is_served_in_a_later_one_but_each_session_twice_at_most(
+    engine: Engine, app: Connection
+) -> None:
+    """A trigger of the app's requests the one whenever the other is served, without end."""
+    one, other = add_session(app, TUESDAYS), add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    execute(
+        app,
+        f"""
+        CREATE FUNCTION request_the_other() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO plan_request (session_id) VALUES ({one + other} - OLD.session_id); RETURN NULL;
+        END $$;
+        CREATE TRIGGER request_the_other AFTER DELETE ON plan_request FOR EACH ROW
+            EXECUTE FUNCTION request_the_other()
+        """,
+    )
+    first = value(app, "INSERT INTO plan_request (session_id) VALUES (%s) RETURNING request_id", one)
+
+    reconcile_at(engine, NOON)
+
+    assert requests(app) == [one]
+    assert value(app, "SELECT request_id FROM plan_request") == first + 4
+
+
+# L6: rows that another transaction holds, and requests that are left
+
+
 def test_l6_whoever_waits_for_a_held_person_is_requested_once(
     engine: Engine, app: Connection, db_connect: Callable[[], Connection]
 ) -> None:

@@ -122,6 +122,15 @@ def test_l3_pass_sends_only_the_statements_that_it_needs(
 
 
 @pytest.mark.usefixtures("database_of_its_own")
+def test_l3_only_a_search_for_bits_compares_them_with_their_mirror(engine: Engine, app: Connection) -> None:
+    an_opening(engine, app)
+    with senders_to(engine) as senders:
+        reconcile_at(engine, NOON, reasons=["edge"])
+
+    assert senders == [BEGIN_OR_COMMIT, "due.due_sessions", BEGIN_OR_COMMIT]
+
+
+@pytest.mark.usefixtures("database_of_its_own")
 def test_l3_pass_whose_plans_another_holds_asks_only_whether_the_sessions_exist(
     engine: Engine, app: Connection
 ) -> None:
