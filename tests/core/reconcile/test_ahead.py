@@ -252,13 +252,16 @@ def test_a_connection_that_is_lost_in_the_hold_leaves_all_of_the_edge_or_nothing
 def test_a_process_that_is_stopped_in_the_hold_loses_its_locks(
     engine: Engine, app: Connection, opening: Opening
 ) -> None:
+    locked: list[object] = []
+
     def stopped() -> None:
-        execute(app, "SET lock_timeout = '2s'")
-        execute(app, "SELECT FROM session_plan WHERE session_id = %s FOR UPDATE", opening.session_id)
+        execute(app, "SET lock_timeout = '1s'")
+        locked.append(value(app, "SELECT session_id FROM session_plan FOR UPDATE"))
 
     with in_the_hold(engine, stopped):
         assert prepare(engine, opening).flips == ()
 
+    assert locked == [opening.session_id]
     assert reconcile(engine, TIMER).sessions == {opening.session_id}
     assert on(app, opening.session_id) == opening.instance_id
 

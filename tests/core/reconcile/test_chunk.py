@@ -138,6 +138,21 @@ def test_p1_instance_that_is_moved_after_it_closed_opens_again_and_its_past_wind
         (instance, "01 18:00", "01 23:00", "over"),
         (instance, "01 22:30", "02 00:59", "open"),
     ]
+    change_instance(app, instance, start_time="23:40", end_time="23:59")
+    reconcile_at(engine, CLOSES)
+    assert spans_of(app, session) == ["01 18:00 - 01 23:00", "01 22:40 - 02 00:59"]
+
+
+def test_p1_a_window_that_is_over_opens_again_by_a_clock_that_is_set_back_and_no_other_sessions(
+    engine: Engine, app: Connection
+) -> None:
+    (one, _), (other, _) = planned(engine, app), planned(engine, app)
+    for at in (OPENS, CLOSES):
+        reconcile_at(engine, at)
+
+    result = reconcile_at(engine, DURING, excluded=[other])
+
+    assert ({flip.session_id for flip in result.activated}, result.failed) == ({one}, {})
 
 
 # P2: what stands already
@@ -607,6 +622,15 @@ def test_l7_closing_at_its_edge_is_no_repair_though_somebody_else_opened(engine:
         reconcile_at(engine, at, cause="timer")
 
     assert [(active, cause) for _, active, _, _, cause in flips_of(app, session)] == [(False, "timer")]
+
+
+def test_l7_a_window_that_gets_another_end_has_been_wanted_since_before(engine: Engine, app: Connection) -> None:
+    session, _ = planned(engine, app)
+    change_session(app, session, recurrence=recurring(weekly("tuesday", "19:00", "23:00")))
+    reconcile_at(engine, utc(NOON) + HOUR)
+
+    assert spans_of(app, session) == ["01 18:00 - 02 00:00"]
+    assert value(app, "SELECT planned_at FROM activation_window") == utc(NOON)
 
 
 def test_l7_what_nobody_requested_is_due_since_it_is_planned(engine: Engine, app: Connection) -> None:
