@@ -66,11 +66,31 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "what it reads besides is not used": (
         (
+            "core/store/mirror.py - drop .where: select(SessionInstance.session_instance_ ... "
+            "nce.session_instance_id)) => select(SessionInstance.session_instance_id)"
+        ),
+        (
             "core/store/flips.py - drop .where: select( ActiveInstance.session_id, Activ ... "
             "tiveInstance.session_id)) => select( ActiveInstance.session_id, Activ ... ANT, Text(), INSTANT)), )"
         ),
     ),
     "nobody updates a mirror row, so the two locks keep out the same transactions": (
         "core/store/presence/locations.py _lock_active turn flag: key_share=True => key_share=False #2",
+    ),
+    "who or what does not exist has said nothing, so the write changes nothing before the error": (
+        (
+            "core/hooks.py leave swap: session_id = _require_parties(connection ... ion_instance_id, now=now) => "
+            "check_ins.leave(connection, person_id, s ... _id, session_instance_id)"
+        ),
+        (
+            "core/hooks.py remove_check_in swap: session_id = _require_parties(connection ... "
+            "_id, session_instance_id) => check_ins.remove(connection, person_id,  ... _id, session_instance_id)"
+        ),
+    ),
+    "a round of twice as many sessions, one by one, leaves edges waiting for longer, and does the same": (
+        (
+            "core/reconcile/batches.py reconcile drop operand: isinstance(db, Engine) and not one_by_one => "
+            "((isinstance(db, Engine)))"
+        ),
     ),
 }
