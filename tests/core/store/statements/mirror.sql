@@ -46,8 +46,7 @@ WHERE active_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
 INSERT INTO active_instance (session_instance_id, session_id)
 SELECT session_instance.session_instance_id, session_instance.session_id
 FROM session_instance
-WHERE session_instance.active
-    AND session_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
+WHERE session_instance.active AND session_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
 ON CONFLICT DO NOTHING;
 
 UPDATE session_instance
