@@ -225,12 +225,10 @@ def _until(case: Case, key: int | None) -> str:
 def _hours_in_words(case: Case, key: int | None) -> str:
     """Return the pattern, if the instance's hours are those of its occurrence; else its own hours."""
     hours, binding, reasons = case.hours_of(key), case.binding_of(key), case.plan.reasons
-    if not (hours and reasons):
-        return "as it was planned"
-    is_patterns = binding is not None and not binding.lost and (hours.start, hours.end) == (binding.start, binding.end)
-    if is_patterns and not case.plan.unreadable:
+    is_patterns = hours and binding and not binding.lost and (hours.start, hours.end) == (binding.start, binding.end)
+    if is_patterns and reasons and not case.plan.unreadable:
         return describe(reasons.recurrence)
-    return wording.span(hours.start, hours.end)
+    return wording.span(hours.start, hours.end) if hours else "as it was planned"
 
 
 def buffers(case: Case) -> str:

@@ -232,7 +232,8 @@ def test_a_daemons_own_role_is_granted_what_triggers_of_the_apps_write_and_statu
         assert failed == {session_id: f"InsufficientPrivilege: permission denied for table history ({where})"}
         with owner.connect() as connection:
             problems = " ".join(status(connection).problems)
-        assert f"sessions whose passes fail: 1: The Cobblestone; of the first: {failed[session_id]}" in problems
+        assert f"sessions whose passes fail: 1: The Cobblestone (session {session_id}); of the first: " in problems
+        assert failed[session_id] in problems
         assert "cannot be read" not in problems
 
         assert [statement for statement in granted if "history" in statement] == [

@@ -344,7 +344,7 @@ def test_the_sweep_changes_nothing_while_a_daemon_lives(shared_app: Connection, 
     swept = sweep(shared_url, "--alert")
 
     assert swept.returncode == 0, swept.stderr
-    assert "activated=0 deactivated=0 planned=0 repaired=0" in swept.stderr
+    assert "activated=0 deactivated=0 planned=0 people=0 repaired=0" in swept.stderr
     assert "daemon_alive=true" in swept.stderr
     assert before == value(shared_app, "SELECT max(activation_log_id) FROM activation_log")
 
