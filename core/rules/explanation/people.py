@@ -71,8 +71,8 @@ def _counts(person: PersonReading, yes: Yes, target: int | None, known: Mapping[
     one = next((one for one in person.said if one.session_instance_id == yes.session_instance_id), None)
     if one:
         left = _ended_by(person, one)
-        left_at = f"ended, as they left {_named(left.session_instance_id, known)} (A2)" if left else ""
-        return left_at or "another comes first (A2)"
+        ended = left and f"ended, as they left {_named(left.session_instance_id, known)} (A2)"
+        return ended or "another comes first (A2)"
     if yes.is_cancelled:
         return "the instance is cancelled (P5)"
     if yes.opens_at is None:

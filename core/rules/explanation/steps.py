@@ -208,10 +208,9 @@ def _people(case: Case, key: int, attendance: Attendance) -> Iterator[str]:
 
 def _next(case: Case, key: int) -> Iterator[str]:
     """Say when the session opens next after the instance; nothing where the verdict says it, or of the past."""
-    opened = [window.opens_at for window in case.windows_of(key) if window.opens_at <= case.at]
-    if not opened or case.is_past:
+    if case.is_past or not any(window.opens_at <= case.at for window in case.windows_of(key)):
         return
-    ahead = [window for window in case.windows if window.opens_at > max(opened) and window.opens_at > case.at]
+    ahead = [window for window in case.windows if window.opens_at > case.at]
     if ahead:
         following = min(ahead, key=lambda window: window.opens_at)
         yield f"{named(following.session_instance_id)} opens at {case.instant(following.opens_at)}"
