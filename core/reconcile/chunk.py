@@ -23,7 +23,7 @@ from core.rules.planner import Plan, SessionSnapshot, first_date, plan, plan_or_
 from core.settings import Settings
 from core.store import activation_windows, notify
 from core.store import flips as store_flips
-from core.store.planning import plans, snapshots
+from core.store.planning import instances, plans, snapshots
 from core.store.presence import check_ins, locations
 from core.store.queue import requests, retries
 from core.store.queue.requests import PlanState
@@ -85,6 +85,9 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
     planned = _plan(connection, options, to_plan, now, requested)
     done = locked - planned.left
     activated = _activate(connection, options, done - planned.blocked, to_plan, now, requested=requested)
+    # The app may make a row for an occurrence that is on already in the same moment as we: ours then goes (P2).
+    opened = {flip.session_instance_id for flip in activated.result.activated}
+    instances.note_written(connection, opened.intersection(planned.result.planned))
     unfinished = planned.blocked | activated.blocked | activated.unmoved
     not_requested = frozenset(id_ for id_ in activated.unmoved if not states[id_].requests)
     if is_own(connection):

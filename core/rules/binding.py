@@ -55,7 +55,8 @@ class Binding:
 class InstanceSnapshot:
     """What the planner knows about one row of `session_instance`.
 
-    `deletable`: the planner wrote it, it has never opened, nobody touched it since, and nobody said anything of it.
+    `untouched`: the planner wrote it, nobody touched it since, and nobody said anything of it.
+    `has_opened`: it is on, or was on, or its window has opened; known of what the planner wrote.
     """
 
     session_instance_id: int
@@ -64,7 +65,8 @@ class InstanceSnapshot:
     end_time: time | None
     is_cancelled: bool
     binding: Binding | None = None
-    deletable: bool = False
+    untouched: bool = False
+    has_opened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class MatchRank(IntEnum):
 
     KEEPS = auto()  # it is bound to this occurrence already
     SAME_START = auto()
-    KEEPS_UNTOUCHED = auto()  # a row that nobody will miss gives way to one that a person made for the same start
+    KEEPS_UNTOUCHED = auto()  # a row that nobody touched gives way to one that a person made for the same start
     IN_PLACE = auto()  # its own occurrence is gone, and this one is on the same date (P4)
     OVERLAPS = auto()
     NO_START = auto()  # the row states no start, and is dated on the occurrence's date
@@ -149,10 +151,15 @@ class Outcome:
 
     @property
     def is_deletable(self) -> bool:
-        """Whether nobody will miss it: it is lost, never opened, is not over, and nobody touched it (P4)."""
+        """Whether nobody will miss it: it is lost, is not over, and nobody touched it (P4).
+
+        One that has opened is part of the past, unless another row stands for the same occurrence now (P2).
+        """
         binding = self.instance.binding
         is_lost = binding is not None and binding.lost
-        return is_lost and self.instance.deletable and not self.row.is_over
+        gave_way = self.row.state is BindingState.BOUND
+        is_missed = self.instance.has_opened and not gave_way
+        return is_lost and self.instance.untouched and not is_missed and not self.row.is_over
 
 
 def bind(
@@ -312,7 +319,7 @@ def _within_reach(
 
 def _rank(row: RowBefore, candidate: Candidate) -> MatchRank | None:
     if row.state is BindingState.BOUND:
-        return MatchRank.KEEPS_UNTOUCHED if row.instance.deletable and not row.is_over else MatchRank.KEEPS
+        return MatchRank.KEEPS_UNTOUCHED if row.instance.untouched and not row.is_over else MatchRank.KEEPS
     if row.state is BindingState.LOST:
         return MatchRank.IN_PLACE if _may_replace(row, candidate) else None
     if row.own is None:

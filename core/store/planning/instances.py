@@ -238,7 +238,7 @@ def retime(connection: Connection, retimed: Sequence[RetimedInstance]) -> tuple[
     ids = [row.session_instance_id for row in retimed]
     untouched = connection.scalars(_UNTOUCHED, {"ids": ids}).all()
     connection.execute(_RETIME, times)
-    connection.execute(_NOTE_RETIMED, {"ids": untouched})
+    note_written(connection, untouched)
     return tuple(ids)
 
 
@@ -249,15 +249,25 @@ _TIMES = {name: _RETIMED.c[name] for name in ("date", "start_time", "end_time")}
 _RETIME = (
     update(SessionInstance).where(SessionInstance.session_instance_id == _RETIMED.c.session_instance_id).values(_TIMES)
 )
-# We read the row back after our own write: a trigger of the app's may have set more than the times, for example the
-# date of the last change, and that is no touch of a person's. A row that somebody touched before stays touched.
+# A row that somebody touched before stays touched.
 _SAME_ROW = PlannedInstance.session_instance_id == SessionInstance.session_instance_id
 _UNTOUCHED = (
     select(PlannedInstance.session_instance_id)
     .join(SessionInstance, _SAME_ROW)
     .where(is_in(PlannedInstance.session_instance_id), UNTOUCHED)
 )
-_NOTE_RETIMED = (
+
+
+def note_written(connection: Connection, instance_ids: Collection[int]) -> None:
+    """Note that these rows, which this transaction has written, are as we wrote them.
+
+    A trigger of the app's may have set more than we did, for example the date of the last change: no person's touch.
+    """
+    if instance_ids:
+        connection.execute(_NOTE_WRITTEN, {"ids": instance_ids})
+
+
+_NOTE_WRITTEN = (
     update(PlannedInstance).where(is_in(PlannedInstance.session_instance_id), _SAME_ROW).values(written=ROW_CONTENT)
 )
 

@@ -159,7 +159,8 @@ def _instances_since() -> Select[*tuple[Any, ...]]:
             PlannedInstance.occurrence_end,
             PlannedInstance.lost,
             PlannedInstance.moved,
-            _deletable().label("deletable"),
+            _of_ours(UNTOUCHED & ~_said()).label("untouched"),
+            _of_ours(_has_opened()).label("has_opened"),
         )
         .select_from(outerjoin(join(wanted, SessionInstance, is_wanted), PlannedInstance, bound_here))
         .where(
@@ -170,16 +171,20 @@ def _instances_since() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _deletable() -> ColumnElement[bool]:
-    """Return the condition: the planner wrote the row, nobody changed or answered it, and it was never active (P4)."""
+def _of_ours(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition for the rows that the planner wrote; it is not looked at for those of people."""
+    return case((PlannedInstance.written.is_(None), false()), else_=condition)
+
+
+def _said() -> ColumnElement[bool]:
+    return exists().where(SessionInstancePerson.session_instance_id == SessionInstance.session_instance_id)
+
+
+def _has_opened() -> ColumnElement[bool]:
     same = ActivationWindow.session_instance_id == SessionInstance.session_instance_id
     opened = exists().where(same, ActivationWindow.phase != "ahead")
     flipped = exists().where(ActivationLog.session_instance_id == SessionInstance.session_instance_id)
-    said = exists().where(SessionInstancePerson.session_instance_id == SessionInstance.session_instance_id)
-    return case(
-        (PlannedInstance.written.is_(None), false()),
-        else_=UNTOUCHED & ~SessionInstance.active & ~opened & ~flipped & ~said,
-    )
+    return SessionInstance.active | opened | flipped
 
 
 _INSTANCES = _instances_since()
@@ -196,7 +201,8 @@ def _instance(row: Row[*tuple[Any, ...]]) -> InstanceSnapshot:
         end_time=row.end_time,
         is_cancelled=row.is_cancelled,
         binding=binding,
-        deletable=row.deletable,
+        untouched=row.untouched,
+        has_opened=row.has_opened,
     )
 
 

@@ -43,7 +43,8 @@ def row(
     binding: Binding | None = None,
     *,
     cancelled: bool = False,
-    deletable: bool = False,
+    untouched: bool = False,
+    has_opened: bool = False,
 ) -> InstanceSnapshot:
     return InstanceSnapshot(
         session_instance_id,
@@ -52,7 +53,8 @@ def row(
         time.fromisoformat(end) if end else None,
         cancelled,
         binding,
-        deletable,
+        untouched,
+        has_opened,
     )
 
 
@@ -122,7 +124,7 @@ def _row_of(new: NewInstance, session_instance_id: int) -> InstanceSnapshot:
         new.end_time,
         is_cancelled=False,
         binding=new.binding,
-        deletable=True,
+        untouched=True,
     )
 
 

@@ -483,7 +483,7 @@ def test_p4_skipped_occurrence_does_not_replace_one_that_is_gone() -> None:
 
 
 def test_p4_planned_row_that_nobody_touched_is_deletable_and_lost_until_then() -> None:
-    snapshot = session(tonights(deletable=True))
+    snapshot = session(tonights(untouched=True))
 
     first = planned(snapshot, NOON)
     again = planned(apply(first, snapshot, referred_to=frozenset({1})), NOON)
@@ -495,12 +495,19 @@ def test_p4_planned_row_that_nobody_touched_is_deletable_and_lost_until_then() -
 def test_p4_row_whose_window_is_over_is_never_deletable() -> None:
     lost = bound("2026-12-01 19:00", "22:00", lost=True)
 
-    for standing in (tonights(deletable=True), tonights(lost, deletable=True)):
+    for standing in (tonights(untouched=True), tonights(lost, untouched=True)):
         assert planned(session(standing), OVER).deletable == frozenset()
 
 
+@pytest.mark.parametrize("binding", [SEVEN_TO_TEN, bound("2026-12-01 19:00", "22:00", lost=True)])
+def test_p4_row_that_has_opened_is_not_deletable_once_its_occurrence_is_gone(binding: Binding) -> None:
+    standing = tonights(binding, untouched=True, has_opened=True)
+
+    assert planned(session(standing), OPEN).deletable == frozenset()
+
+
 def test_p4_row_that_still_has_its_occurrence_is_not_deletable() -> None:
-    assert planned(session(tonights(deletable=True), recurrence=TUESDAYS), NOON).deletable == frozenset()
+    assert planned(session(tonights(untouched=True), recurrence=TUESDAYS), NOON).deletable == frozenset()
 
 
 def test_p4_row_without_a_start_whose_occurrence_is_gone_is_forgotten() -> None:
@@ -554,17 +561,17 @@ def test_p4_lost_row_with_times_of_its_own_keeps_them_when_it_is_bound_again() -
     assert windows(decided) == [(1, "01 20:00", "02 00:00")]
 
 
-@pytest.mark.parametrize("deletable", [True, False], ids=["that nobody touched", "that somebody touched"])
-def test_p4_row_on_a_date_of_a_break_is_lost_until_the_break_is_taken_back(*, deletable: bool) -> None:
+@pytest.mark.parametrize("untouched", [True, False], ids=["that nobody touched", "that somebody touched"])
+def test_p4_row_on_a_date_of_a_break_is_lost_until_the_break_is_taken_back(*, untouched: bool) -> None:
     days_off = {"from": "2026-11-28", "to": "2026-12-01", "why": "painting"}
     snapshot = session(
-        tonights(deletable=deletable), recurrence=recurring(weekly("tuesday", "19:00", "22:00"), breaks=[days_off])
+        tonights(untouched=untouched), recurrence=recurring(weekly("tuesday", "19:00", "22:00"), breaks=[days_off])
     )
 
     decided = planned(snapshot, NOON)
 
     assert decided.bound == {1: bound("2026-12-01 19:00", "22:00", lost=True)}
-    assert (decided.made, decided.windows, set(decided.deletable)) == ((), (), {1} if deletable else set())
+    assert (decided.made, decided.windows, set(decided.deletable)) == ((), (), {1} if untouched else set())
     assert [left.session_instance_id for left in decided.left_behind] == [1]
     back = planned(replace(apply(decided, snapshot, referred_to=frozenset({1})), recurrence=TUESDAYS), NOON)
     assert back.bound == {1: SEVEN_TO_TEN}
@@ -790,8 +797,8 @@ def instances(draw: st.DrawFn, session_instance_id: int) -> InstanceSnapshot:
     day, start, end = draw(DAYS), draw(st.none() | CLOCK_TIMES), draw(st.none() | CLOCK_TIMES)
     if binding and draw(st.booleans()):
         day, start, end = binding.start.date(), binding.start.time(), binding.end.time()
-    is_cancelled, deletable = draw(st.booleans()), draw(st.booleans())
-    return InstanceSnapshot(session_instance_id, day, start, end, is_cancelled, binding, deletable)
+    is_cancelled, untouched, has_opened = (draw(st.booleans()) for _ in range(3))
+    return InstanceSnapshot(session_instance_id, day, start, end, is_cancelled, binding, untouched, has_opened)
 
 
 @st.composite
@@ -888,7 +895,7 @@ def test_p3_nothing_that_a_person_wrote_is_retimed_or_deleted(
         snapshot = replace(snapshot, recurrence=recurrence)
         decided = planned(snapshot, now)
         assert not written.keys() & {change.session_instance_id for change in decided.retimed}
-        assert not {key for key, found in written.items() if not found.deletable} & decided.deletable
+        assert not {key for key, found in written.items() if not found.untouched} & decided.deletable
         snapshot = apply(decided, snapshot)
         written = {key: found for key, found in written.items() if is_still(found, snapshot)}
 
@@ -932,7 +939,7 @@ def test_p6_without_any_row_an_unreadable_recurrence_plans_nothing() -> None:
 
 
 def test_p6_a_bound_row_keeps_its_occurrence_and_a_cancelled_one_its_silence() -> None:
-    kept = row(1, "2026-12-01", "19:00", "22:00", bound("2026-12-01 19:00", "2026-12-01 22:00"), deletable=True)
+    kept = row(1, "2026-12-01", "19:00", "22:00", bound("2026-12-01 19:00", "2026-12-01 22:00"), untouched=True)
     called_off = row(2, "2026-12-02", "19:00", "22:00", bound("2026-12-02 19:00", "2026-12-02 22:00"), cancelled=True)
     by_hand = row(3, "2026-12-03", "20:00", "21:00")
     lost = row(4, "2026-12-04", "19:00", "22:00", bound("2026-12-04 19:00", "2026-12-04 22:00", lost=True))
@@ -962,18 +969,17 @@ def test_p6_with_an_unknown_zone_only_what_has_no_window_in_any_zone_is_known(zo
 
 
 @pytest.mark.parametrize(
-    ("deletable", "bound_to_hand_made"), [(True, True), (False, False)], ids=["untouched", "touched"]
+    ("untouched", "bound_to_hand_made"), [(True, True), (False, False)], ids=["untouched", "touched"]
 )
+@pytest.mark.parametrize(("now", "has_opened"), [("2026-12-01 12:00", False), ("2026-12-01 20:00", True)])
 def test_p2_a_row_that_nobody_touched_gives_way_to_one_made_by_hand(
-    *, deletable: bool, bound_to_hand_made: bool
+    now: str, *, has_opened: bool, untouched: bool, bound_to_hand_made: bool
 ) -> None:
     hours = bound("2026-12-01 19:00", "2026-12-01 22:00")
-    planners = row(1, "2026-12-01", "19:00", "22:00", hours, deletable=deletable)
+    planners = row(1, "2026-12-01", "19:00", "22:00", hours, untouched=untouched, has_opened=has_opened)
     hand_made = row(2, "2026-12-01", "19:00", "22:00")
 
-    plan = planned(
-        session(planners, hand_made, recurrence=recurring(weekly("tuesday", "19:00", "22:00"))), "2026-12-01 12:00"
-    )
+    plan = planned(session(planners, hand_made, recurrence=recurring(weekly("tuesday", "19:00", "22:00"))), now)
 
     assert (plan.bound.get(2) == hours) == bound_to_hand_made
     assert plan.deletable == ({1} if bound_to_hand_made else frozenset())

@@ -17,7 +17,7 @@ EARLIER = recurring(weekly("tuesday", "18:00", "22:00"))
 FRIDAYS = recurring(weekly("friday", "19:00", "22:00"))
 TWICE = recurring(weekly("tuesday", "12:00", "14:00"), weekly("tuesday", "19:00", "22:00"))
 TONIGHT = row(1, "2026-12-01", "19:00", "22:00", bound("2026-12-01 19:00", "22:00"))
-UNTOUCHED = row(1, "2026-12-01", "19:00", "22:00", bound("2026-12-01 19:00", "22:00"), deletable=True)
+UNTOUCHED = row(1, "2026-12-01", "19:00", "22:00", bound("2026-12-01 19:00", "22:00"), untouched=True)
 
 
 def compared(before: SessionSnapshot, after: SessionSnapshot, now: str = NOON, on: int | None = None) -> Comparison:

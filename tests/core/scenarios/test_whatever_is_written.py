@@ -304,6 +304,30 @@ def test_p2_a_row_made_by_hand_takes_the_place_of_the_planners(engine: Engine, a
     assert execute(app, "SELECT * FROM skipped_occurrence") == []
 
 
+@pytest.mark.parametrize("clock", ["now()", "clock_timestamp()"])
+def test_p2_a_row_that_the_app_makes_in_the_same_moment_takes_the_place_of_one_that_is_on(
+    engine: Engine, app: Connection, clock: str
+) -> None:
+    """An older planner of the app's looks for a row, and makes one, while ours makes its own and opens it."""
+    execute(app, "ALTER TABLE session_instance ADD COLUMN modified timestamptz NOT NULL DEFAULT now()")
+    execute(
+        app,
+        f"CREATE FUNCTION note_date() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN NEW.modified := {clock}; RETURN NEW; END $$",
+    )
+    execute(app, "CREATE TRIGGER note BEFORE UPDATE ON session_instance FOR EACH ROW EXECUTE FUNCTION note_date()")
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, DURING)
+    planners = active_of(app, session)
+    apps = add_instance(app, session, "2026-12-01", "19:00", "22:00")
+
+    reconcile_at(engine, DURING)
+
+    assert planners != apps
+    assert (only_instance(app, session), active_of(app, session)) == (apps, apps)
+    assert execute(app, "SELECT * FROM skipped_occurrence") == []
+
+
 def test_p2_the_planners_row_stays_bound_where_somebody_said_yes_to_it(engine: Engine, app: Connection) -> None:
     session, planners = an_evening(app, engine)
     person = add_person(app)

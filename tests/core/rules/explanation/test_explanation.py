@@ -614,7 +614,7 @@ def test_it_says_what_comes_after_an_evening_that_has_opened(
             "it follows its occurrence to other times (P3)",
         ),
         (
-            row(1, "2026-12-02", "19:00", "22:00", bound("2026-12-02 19:00", "22:00"), deletable=True),
+            row(1, "2026-12-02", "19:00", "22:00", bound("2026-12-02 19:00", "22:00"), untouched=True),
             RowFacts(False, True, True),
             "lost (P4); nobody will miss it: the next pass deletes it, unless something refers to it (P4)",
         ),

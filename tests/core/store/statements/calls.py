@@ -291,6 +291,7 @@ def _planning() -> list[Call]:
         _call(instances.referenced, [INSTANCE]),
         _call(instances.make, [plan]),
         _call(instances.retime, [retimed]),
+        _call(instances.note_written, [INSTANCE]),
         _call(instances.bind, [plan], frozenset()),
         _call(plans.lock_for, [plan], NOW),
         _call(

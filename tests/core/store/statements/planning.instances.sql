@@ -138,6 +138,8 @@ FROM unnest(
 ) AS retimed(session_instance_id, date, start_time, end_time)
 WHERE session_instance.session_instance_id = retimed.session_instance_id;
 
+
+-- planning.instances.note_written
 UPDATE planned_instance
 SET written=((to_jsonb(session_instance) - 'active') - array((
     SELECT seisiun_choice.value

@@ -57,24 +57,27 @@ SELECT
             FROM seisiun_choice
             WHERE seisiun_choice.name = 'older_active'
         ))) || planned_instance.written)
-            AND NOT session_instance.active
-            AND NOT (EXISTS (
-                SELECT *
-                FROM activation_window
-                WHERE activation_window.session_instance_id = session_instance.session_instance_id
-                    AND activation_window.phase != 'ahead'
-            ))
-            AND NOT (EXISTS (
-                SELECT *
-                FROM activation_log
-                WHERE activation_log.session_instance_id = session_instance.session_instance_id
-            ))
             AND NOT (EXISTS (
                 SELECT *
                 FROM session_instance_person
                 WHERE session_instance_person.session_instance_id = session_instance.session_instance_id
             ))
-    END AS deletable
+    END AS untouched,
+    CASE
+        WHEN (planned_instance.written IS NULL) THEN false
+        ELSE session_instance.active
+            OR (EXISTS (
+                SELECT *
+                FROM activation_window
+                WHERE activation_window.session_instance_id = session_instance.session_instance_id
+                    AND activation_window.phase != 'ahead'
+            ))
+            OR (EXISTS (
+                SELECT *
+                FROM activation_log
+                WHERE activation_log.session_instance_id = session_instance.session_instance_id
+            ))
+    END AS has_opened
 FROM (
     SELECT session_instance.session_instance_id AS session_instance_id
     FROM session_instance
