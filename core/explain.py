@@ -8,6 +8,7 @@ that sees one state of the database; it works on a standby too. `core.rules.expl
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from importlib.util import find_spec
 
 from sqlalchemy import Connection, Engine
 
@@ -22,6 +23,7 @@ from core.rules.explanation.people import should_be_at
 from core.rules.explanation.reading import (
     Attendance,
     Explanation,
+    Holder,
     Pending,
     PersonExplanation,
     PersonReading,
@@ -157,8 +159,20 @@ def _case(
     case = case_of(session, at, horizon=settings.plan_horizon, default_length=settings.default_length)
     if case.agrees or not case.is_now:
         return case
-    holders = tuple(reports.holders(connection, reports.LATE))
-    return replace(case, reading=replace(session, holders=holders))
+    return replace(case, reading=replace(session, holders=_holders(connection), broken=_broken(connection)))
+
+
+def _holders(connection: Connection) -> tuple[Holder, ...]:
+    return tuple(reports.holders(connection, reports.LATE))
+
+
+def _broken(connection: Connection) -> tuple[str, ...]:
+    """Return what is missing or disabled of our triggers; nothing where the app has our pages alone, and no Alembic."""
+    if not find_spec("alembic"):
+        return ()
+    from core.migrations.damage import damage  # noqa: PLC0415 -- an app with our pages alone has no Alembic
+
+    return tuple(found.what for found in damage(connection) if found.hides_edits)
 
 
 def _read(
@@ -245,5 +259,6 @@ def _pending(connection: Connection, people: Sequence[PersonReading], now: datet
         failed.failure if failed else None,
         failed.retry_at if failed else None,
         heartbeats.has_reconciled_within(connection, beats=heartbeats.BEAT_STALE),
-        tuple(reports.holders(connection, reports.LATE)),
+        _holders(connection),
+        _broken(connection),
     )

@@ -74,13 +74,11 @@ def _explained(
 def _print(found: Explanation | PersonExplanation) -> None:
     out = screens.console()
     out.print(Text(screens.name(f"{_subject(found)}: {found.verdict}"), "bold" if found.agrees else "bold red"))
-    steps = screens.table("", "")
-    steps.show_header = False
     subjects = ["", *(step.subject for step in found.steps)]
+    width = max(map(len, subjects))
     for before, step in zip(subjects, found.steps, strict=False):
-        steps.add_row("" if step.subject == before else step.subject, Text(screens.name(step.text)))
-    if found.steps:
-        out.print(steps)
+        subject = "" if step.subject == before else step.subject
+        out.print(Text(f"{subject:{width}}  {screens.name(step.text)}"))
 
 
 def _subject(found: Explanation | PersonExplanation) -> str:

@@ -11,6 +11,7 @@ from core.clock import utc_now
 from core.explain import find_session
 from core.reconcile.log import MISSED
 from core.rules.flips import Cause, Change
+from core.settings import load_settings
 from core.timeline import FlipRow
 from core.timeline import history as read_history
 from scheduler.commands import screens
@@ -53,7 +54,7 @@ def history(
         for number, daemon in enumerate(daemons, 1):
             out.print(Text(f"daemon {number}: {daemon}"))
     else:
-        click.echo(f"no such flip since {screens.utc(since)} UTC; the log keeps KEEP_DAYS days")
+        click.echo(f"no such flip since {screens.utc(since)} UTC; the log is kept for {load_settings().keep_days} days")
     if len(found) == limit:
         click.echo(f"note: only the last {limit} are listed; --limit lists more", err=True)
 

@@ -112,7 +112,7 @@ class Case:
     def pending(self) -> Pending:
         """The pass that is to come."""
         read, asked = self.reading, self.reading.state.requested_at
-        keeps = (read.failure, read.retry_at, read.has_daemon, read.holders)
+        keeps = (read.failure, read.retry_at, read.has_daemon, read.holders, read.broken)
         return Pending(read.snapshot.session_id, self.windows_differ, asked, *keeps)
 
     def windows_of(self, key: int | None) -> list[WindowState]:

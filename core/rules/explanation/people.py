@@ -9,6 +9,7 @@ from core.rules.explanation.verdict import remedy
 from core.rules.presence import Left, SaidYes, deciding_yes
 
 MOVES = "moves those who are not where they should be"
+_DEACTIVATED = "the app has deactivated them, and until it activates them again they are nowhere (A2)"
 
 
 def explain_person(
@@ -64,8 +65,7 @@ def _yes(person: PersonReading, yes: Yes, target: int | None, known: Mapping[int
 
 def _counts(person: PersonReading, yes: Yes, target: int | None, known: Mapping[int, Yes]) -> str:
     if yes.is_maybe or person.is_deactivated:
-        deactivated = "it does not count, as the app has deactivated them (A2)"
-        return deactivated if person.is_deactivated else "a maybe does not count (A2)"
+        return f"it does not count, as {_DEACTIVATED}" if person.is_deactivated else "a maybe does not count (A2)"
     if yes.session_instance_id == target:
         return "it decides (A2)"
     one = next((one for one in person.said if one.session_instance_id == yes.session_instance_id), None)
@@ -77,7 +77,7 @@ def _counts(person: PersonReading, yes: Yes, target: int | None, known: Mapping[
         return "the instance is cancelled (P5)"
     if yes.opens_at is None:
         return "the instance has no window to come" + (f": {yes.verdict}" if yes.verdict else "")
-    return f"it counts from {wording.instant(yes.opens_at, yes.timezone)} on"
+    return f"it counts once the window opens, at {wording.instant(yes.opens_at, yes.timezone)}"
 
 
 def standing(person: PersonReading, session_instance_id: int, zone: str | None) -> str:
@@ -97,7 +97,7 @@ def _deciding(person: PersonReading) -> SaidYes | None:
 
 def _reason(person: PersonReading, deciding: SaidYes | None, zone: str | None, known: Mapping[int, Yes]) -> str:
     if person.is_deactivated:
-        return "the app has deactivated them (A2)"
+        return _DEACTIVATED
     if deciding:
         return _rule(deciding, [yes for yes in person.said if not _ended_by(person, yes)], zone)
     ended = [left for yes in person.said if (left := _ended_by(person, yes))]

@@ -121,6 +121,7 @@ class Pending:
     retry_at      when a failed session is tried again
     has_daemon    whether a daemon works
     holders       the transactions that may be in its way
+    broken        our triggers that are missing or disabled, so that an edit requests no pass
     """
 
     session_id: int
@@ -130,6 +131,7 @@ class Pending:
     retry_at: datetime | None = None
     has_daemon: bool = True
     holders: tuple[Holder, ...] = ()
+    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,7 @@ class SessionReading:
     kept        how long the log of flips and past windows are kept
     log_begins  when the log of flips begins, if that is known
     holders     the transactions that may be in the way of a pass; read only where one is still to come
+    broken      our triggers that are missing or disabled; likewise
     """
 
     name: str
@@ -206,3 +209,4 @@ class SessionReading:
     kept: timedelta = timedelta(days=30)
     log_begins: datetime | None = None
     holders: tuple[Holder, ...] = ()
+    broken: tuple[str, ...] = ()

@@ -8,10 +8,19 @@ from core.rules.binding import BindingState, InstanceSnapshot, Outcome
 from core.rules.explanation import wording
 from core.rules.explanation.case import Case
 from core.rules.explanation.people import MOVES, standing
-from core.rules.explanation.reading import Attendance, LoggedFlip, Step
-from core.rules.explanation.verdict import buffers, cancel_reason, made_when, named, opens_beyond_the_horizon, remedy
+from core.rules.explanation.reading import Attendance, LoggedFlip, Step, Why
+from core.rules.explanation.verdict import (
+    buffers,
+    cancel_reason,
+    is_as_it_should_be,
+    made_when,
+    named,
+    opens_beyond_the_horizon,
+    remedy,
+    why,
+)
 from core.rules.flips import Cause, Change
-from core.rules.overlaps import ActiveSpan
+from core.rules.overlaps import ActiveSpan, Contender
 from core.windows import Window
 
 MOST_FLIPS = 3
@@ -30,10 +39,11 @@ def steps(case: Case, key: int | None, attendance: Attendance) -> tuple[Step, ..
             ("bit", _bit(case, key)),
             *(("flip", text) for text in _flips(case, key)),
             *(("people", text) for text in _people(case, key, attendance)),
-            *(("next", text) for text in _next(case, key)),
         ]
+    chain += [("next", text) for text in _next(case, key)]
     if not case.agrees:
-        chain.append(("pass", f"{_difference(case)}. {remedy(case.pending, case.zone)}"))
+        told = f". {remedy(case.pending, case.zone)}" if is_as_it_should_be(case, key) else ""
+        chain.append(("pass", f"{_difference(case)}{told}"))
     elif case.reading.failure is not None or not case.reading.has_daemon:
         chain.append(("pass", remedy(case.pending, case.zone)))
     elif attendance.pending:
@@ -132,19 +142,25 @@ def _windows(case: Case, key: int) -> Iterator[str]:
     if alone and not case.is_past:
         for span in case.plan.windows:
             if span.session_instance_id != key and _overlap(span.window, alone.window):
-                yield _won(case, span)
+                yield _won(case, span, alone)
 
 
 def _overlap(one: Window, other: Window) -> bool:
     return one.opens_at < other.closes_at and other.opens_at < one.closes_at
 
 
-def _won(case: Case, span: ActiveSpan) -> str:
-    return (
-        f"{named(span.session_instance_id)}, which starts at {case.instant(span.starts_at)}, is on instead from "
-        f"{case.between(span.window.opens_at, span.window.closes_at)}: first comes who is within stated hours, "
-        "then who starts later, then who ends sooner, then the lower id (P7)"
-    )
+def _won(case: Case, span: ActiveSpan, loser: Contender) -> str:
+    """Say which instance has the time of another, and by which part of P7 where the two begin to overlap."""
+    winner, at = case.contender_of(span.session_instance_id), max(span.window.opens_at, loser.window.opens_at)
+    assert winner
+    if winner.hours.contains(at) and not loser.hours.contains(at):
+        reason = "it is within its hours, and this one in a buffer"
+    elif winner.hours.starts_at != loser.hours.starts_at:
+        reason = "it starts later"
+    else:
+        reason = "it ends sooner" if winner.hours.ends_at != loser.hours.ends_at else "its id is lower"
+    has = f"{named(span.session_instance_id)} has {case.between(span.window.opens_at, span.window.closes_at)}"
+    return f"{has} instead, because {reason} (P7)"
 
 
 def _bit(case: Case, key: int) -> str:
@@ -206,9 +222,12 @@ def _people(case: Case, key: int, attendance: Attendance) -> Iterator[str]:
         yield "nobody said yes"
 
 
-def _next(case: Case, key: int) -> Iterator[str]:
-    """Say when the session opens next after the instance; nothing where the verdict says it, or of the past."""
-    if case.is_past or not any(window.opens_at <= case.at for window in case.windows_of(key)):
+_VERDICT_SAYS_NEXT = {Why.NOT_YET, Why.NOT_PLANNED, Why.NOTHING}
+
+
+def _next(case: Case, key: int | None) -> Iterator[str]:
+    """Say when the session opens next; nothing where the verdict says it, or of the past."""
+    if case.is_past or why(case, key) in _VERDICT_SAYS_NEXT:
         return
     ahead = [window for window in case.windows if window.opens_at > case.at]
     if ahead:
@@ -226,7 +245,7 @@ def _difference(case: Case) -> str:
     """Say what the next pass changes."""
     changes = [f"{named(flip.session_instance_id)} turns {_word(flip.active)}" for flip in case.due.flips]
     if case.windows_differ:
-        changes.append("the stored windows are not those that the rows mean now")
+        changes.append("the session's windows change")
     if case.bits_differ:
         changes.append("the bits are not what their mirror says, and are written again")
     first, *rest = changes

@@ -145,15 +145,21 @@ def verdict(case: Case, key: int | None) -> str:
     if case.is_past:
         return _verdict_then(case, key, on)
     reason = _REASONS[why(case, key)](case, key)
-    should = key == case.will_be_on() if case.is_now and key is not None else on
-    if on == should:
+    if is_as_it_should_be(case, key):
         yes, no = ("On", "Not on") if case.is_now else ("Will be on", "Will not be on")
-        return f"{yes} {reason}" if on else f"{no}: {_after_its_end(case, key, reason)}"
-    return (
-        f"On, and should not be: {reason}. {remedy(case.pending, case.zone)}"
-        if on
-        else f"Not on, and should be {reason}. {remedy(case.pending, case.zone)}"
-    )
+        told = f"{yes} {reason}" if on else f"{no}: {_after_its_end(case, key, reason)}"
+    else:
+        told = (
+            f"{'On, and should not be:' if on else 'Not on, and should be'} {reason}. {remedy(case.pending, case.zone)}"
+        )
+    if case.plan.unreadable and case.plan.unreadable not in told:
+        told += f". Its pattern makes and removes nothing, as it cannot be read: {case.plan.unreadable} (P6)"
+    return told
+
+
+def is_as_it_should_be(case: Case, key: int | None) -> bool:
+    """Whether the stored bit is what the rules say; of another instant than now nothing is stored."""
+    return not case.is_now or key is None or is_on(case, key) is (key == case.will_be_on())
 
 
 def _after_its_end(case: Case, key: int | None, reason: str) -> str:
@@ -162,11 +168,15 @@ def _after_its_end(case: Case, key: int | None, reason: str) -> str:
     if ended is None:
         return reason
     is_it = ended.session_instance_id == key
+    skips = why(case, key) is Why.SKIPPED and ended.change == Change.DELETED
     on_until = f"{'it' if is_it else named(ended.session_instance_id)} was on until {case.instant(ended.done_at)}"
     if is_it and ended.change == Change.CANCELLED:
         return f"{reason}; {on_until}"
-    if is_it and key is not None and why(case, key) is Why.OVER:
-        reason = f"by its hours as they are now it was over at {case.instant(_closed_at(case, key))}"
+    if skips:
+        return f"{on_until}, when {reason}"
+    if is_it and why(case, key) is Why.OVER:
+        closed_at = case.instant(_closed_at(case, key))
+        reason = f"as its row and session are now, its window closed at {closed_at}; what they were before is not kept"
     then = reason if is_it or key is None else f"the next is {named(key)}: {reason}"
     return f"{on_until}, when {_ENDS.get(ended.change or '', 'an edit ended it')}; {then}"
 
@@ -186,7 +196,7 @@ def _verdict_then(case: Case, key: int | None, on: bool | None) -> str:  # noqa:
             if begins and case.reading.read_at - case.at <= case.reading.kept
             else f"is kept for {kept}"
         )
-        return f"Not known: the log of flips {since}"
+        return f"Not known: the log of flips {since}. {_NOT_KEPT}"
     before, after = case.flip_before(key), case.flip_after(key)
     told = f"it {', and '.join(_flipped(case, flip) for flip in (before, after) if flip)}, by the log of flips"
     if before is None and not on:
@@ -243,7 +253,8 @@ def _overlapped(case: Case, key: int | None) -> str:
     other = case.will_be_on() if case.is_now else case.open_at()
     if other in (None, key):
         return "others of the same session take all of its window (P7)"
-    return f"{named(other)} of the same session is on instead (P7)"
+    until = min(window.closes_at for window in case.windows_of(other) if window.closes_at > case.at)
+    return f"{named(other)} of the same session is on instead until {wording.until(until, case.at, case.zone)} (P7)"
 
 
 def named(key: int | None) -> str:
@@ -266,7 +277,7 @@ def _closed_at(case: Case, key: int | None) -> datetime:
 def _skipped_reason(case: Case) -> str:
     occurrence = skipped(case)
     when = wording.span(occurrence.start, occurrence.end) if occurrence else "that date"
-    return f"somebody deleted the row of {when}, and the planner does not make it again"
+    return f"somebody deleted the row of {when}, and no other is made for it: to have it after all, add one by hand"
 
 
 def _not_planned(case: Case) -> str:
@@ -296,12 +307,14 @@ def remedy(pending: Pending, zone: str | None, *, writes: str = "writes it") -> 
     if not pending.has_daemon:
         return "No daemon works: start `python -m seisiun run`; until then only the sweep does, every 15 minutes"
     if pending.requested_at:
-        since = f"A pass is requested since {wording.instant(pending.requested_at, zone)}"
-        return f"{since}, and {writes}; {_in_the_way(pending.holders)}"
+        since = wording.instant(pending.requested_at, zone)
+        return f"A pass that {writes} is requested since {since}; {_in_the_way(pending.holders)}"
+    if pending.is_unnoticed and pending.broken:
+        broken = f"No pass is requested, because {' and '.join(pending.broken)}: no edit of such a row is noticed"
+        return f"{broken}. Run `python -m seisiun migrate`, which mends it and requests every session"
     if pending.is_unnoticed:
-        missing = "No pass is requested: a trigger may be missing or disabled"
-        ask = f"NOTIFY session_changed, '{pending.session_id}'"
-        return f"{missing}. Run `python -m seisiun migrate`, which mends it and requests every session; or send {ask}"
+        ask = f"`NOTIFY session_changed, '{pending.session_id}'` requests one"
+        return f"No pass is requested: the rows were perhaps written with the triggers off. {ask}"
     return f"The next pass {writes}; {_in_the_way(pending.holders)}"
 
 
@@ -310,7 +323,7 @@ def _in_the_way(holders: Sequence[Holder]) -> str:
         return "if that lasts, `python -m seisiun status` names who is in the way"
     named = [
         f"pid {one.pid} ({one.application or 'unnamed'}, {one.state}, a transaction open for "
-        f"{wording.length(timedelta(seconds=round(one.open_for.total_seconds())))})"
+        f"{wording.length(timedelta(seconds=round(one.open_for.total_seconds())))}: {one.query})"
         for one in holders
     ]
     ending = ", ".join(f"pg_terminate_backend({one.pid})" for one in holders)
@@ -327,7 +340,7 @@ _REASONS: Mapping[Why, Callable[[Case, int | None], str]] = {
     Why.NOT_YET: _not_yet,
     Why.OVER: lambda case, key: f"over since {case.instant(_closed_at(case, key))}",
     Why.CANCELLED: lambda case, key: f"cancelled{cancel_reason(case, key)} (P5)",
-    Why.LOST: lambda *_: "its occurrence is gone from the pattern, and nobody has given the row other times since (P4)",
+    Why.LOST: lambda *_: "the pattern no longer has it, and nobody has given the row other hours since (P4)",
     Why.TERMINATED: lambda case, _: (
         f"it is dated after the session's last date, {case.reading.snapshot.termination_date} (R3)"
     ),

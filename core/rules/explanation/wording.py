@@ -9,6 +9,8 @@ from core.timezones import require_zone, to_local
 def instant(at: datetime, zone: str | None) -> str:
     """Return "Thu 3 Dec 2026 19:00 Europe/Dublin (2026-12-03 19:00 UTC)"; without a known zone only the UTC part."""
     in_utc = f"{_clock(at.astimezone(UTC), '%Y-%m-%d')} UTC"
+    if zone == "UTC":
+        return f"{wall(at.astimezone(UTC).replace(tzinfo=None))} UTC"
     try:
         return f"{wall(to_local(at, require_zone(zone)))} {zone} ({in_utc})"
     except UnknownTimeZone:
@@ -17,11 +19,13 @@ def instant(at: datetime, zone: str | None) -> str:
 
 def between(start: datetime, end: datetime, zone: str | None) -> str:
     """Return two instants as a span: in the zone, and in UTC."""
-    utc = [one.astimezone(UTC).replace(tzinfo=None) for one in (start, end)]
+    in_utc = f"{span(*(one.astimezone(UTC).replace(tzinfo=None) for one in (start, end)))} UTC"
+    if zone == "UTC":
+        return in_utc
     try:
-        return f"{span(*(to_local(one, require_zone(zone)) for one in (start, end)))} {zone} ({span(*utc)} UTC)"
+        return f"{span(*(to_local(one, require_zone(zone)) for one in (start, end)))} {zone} ({in_utc})"
     except UnknownTimeZone:
-        return f"{span(*utc)} UTC"
+        return in_utc
 
 
 def wall(local: datetime) -> str:

@@ -118,7 +118,7 @@ EQUAL = session(row(1, "2026-12-01", "19:00", "22:00"), row(2, "2026-12-01", "19
             False,
             "Not on: cancelled, 'publican ill' (P5)",
         ),
-        (reading(LOST), None, None, Why.LOST, False, "Not on: its occurrence is gone from the pattern, and nobody has"),
+        (reading(LOST), None, None, Why.LOST, False, "Not on: the pattern no longer has it, and nobody has"),
         (
             reading(session(tonight(), recurrence=TUESDAYS, until="2026-11-30")),
             None,
@@ -157,7 +157,7 @@ EQUAL = session(row(1, "2026-12-01", "19:00", "22:00"), row(2, "2026-12-01", "19
             1,
             Why.OVERLAPPED,
             False,
-            "Not on: instance 2 of the same session is on instead (P7)",
+            "Not on: instance 2 of the same session is on instead until 21:00 (P7)",
         ),
         (
             reading(EQUAL, window(1, phase="ahead"), now=NOON),
@@ -205,7 +205,7 @@ EQUAL = session(row(1, "2026-12-01", "19:00", "22:00"), row(2, "2026-12-01", "19
             None,
             Why.SKIPPED,
             False,
-            "Not on: somebody deleted the row of Tue 1 Dec 2026 19:00 to 22:00, and the planner does not make it again",
+            "Not on: somebody deleted the row of Tue 1 Dec 2026 19:00 to 22:00, and no other is made for it: to have",
         ),
         (
             reading(session(recurrence=TUESDAYS), now="2026-12-03 12:00"),
@@ -355,8 +355,8 @@ TOMORROWS = window(2, "2026-12-02 18:00", "2026-12-02 23:00", "ahead")
             None,
             (
                 f"it {ON_UNTIL}, when an edit ended it; "
-                "by its hours as they are now it was over at Tue 1 Dec 2026 19:30 Europe/Dublin "
-                "(2026-12-01 19:30 UTC)"
+                "as its row and session are now, its window closed at Tue 1 Dec 2026 19:30 Europe/Dublin "
+                "(2026-12-01 19:30 UTC); what they were before is not kept"
             ),
         ),
         (
@@ -367,7 +367,7 @@ TOMORROWS = window(2, "2026-12-02 18:00", "2026-12-02 23:00", "ahead")
         (
             reading(session(recurrence=TUESDAYS, skipped=("2026-12-01 19:00",)), flips=ended("deleted", "hook")),
             None,
-            f"instance 1 {ON_UNTIL}, when its row was deleted; somebody deleted the row of Tue 1 Dec 2026 19:00 to",
+            f"instance 1 {ON_UNTIL}, when somebody deleted the row of Tue 1 Dec 2026 19:00 to",
         ),
         (reading(CANCELLED, flips=ended("cancelled")), None, f"cancelled (P5); it {ON_UNTIL}"),
         (
@@ -390,7 +390,7 @@ TOMORROWS = window(2, "2026-12-02 18:00", "2026-12-02 23:00", "ahead")
         (
             reading(session(tonight(), TOMORROW), TOMORROWS, now="2026-12-02 17:00", flips=ended("moved")[:1]),
             None,
-            f"it {ON_UNTIL}, when an edit moved it; by its hours as they are now it was over at",
+            f"it {ON_UNTIL}, when an edit moved it; as its row and session are now, its window closed at",
         ),
         (
             reading(session(TOMORROW), TOMORROWS, now="2026-12-02 19:46", flips=ended("deleted")),
@@ -414,7 +414,14 @@ def off_by_the_rules(**changes: object) -> SessionReading:
 @pytest.mark.parametrize(
     ("read", "told"),
     [
-        (off_by_the_rules(), "No pass is requested: a trigger may be missing or disabled"),
+        (
+            off_by_the_rules(),
+            "No pass is requested: the rows were perhaps written with the triggers off. `NOTIFY session_changed, '12'`",
+        ),
+        (
+            off_by_the_rules(broken=("the trigger a of t is missing", "the trigger b of t is disabled")),
+            "No pass is requested, because the trigger a of t is missing and the trigger b of t is disabled: ",
+        ),
         (off_by_the_rules(has_daemon=False), "No daemon works: start `python -m seisiun run`"),
         (off_by_the_rules(failure="no privilege"), "The session's last pass failed: no privilege"),
         (
@@ -423,7 +430,7 @@ def off_by_the_rules(**changes: object) -> SessionReading:
         ),
         (
             reading(CANCELLED, window(), on=1, requested="2026-12-01 19:59:58"),
-            "A pass is requested since Tue 1 Dec 2026 19:59:58 Europe/Dublin (2026-12-01 19:59:58 UTC), and writes it",
+            "A pass that writes it is requested since Tue 1 Dec 2026 19:59:58 Europe/Dublin (2026-12-01 19:59:58 UTC);",
         ),
     ],
 )
@@ -433,8 +440,7 @@ def test_a_bit_that_should_not_be_on_is_told_with_what_will_happen(read: Session
     assert found.verdict.startswith(f"On, and should not be: cancelled (P5). {told}")
     assert (found.is_on, found.why, found.agrees) == (True, Why.CANCELLED, False)
     assert texts(found, "bit")[0].endswith("; it should be off")
-    [difference] = texts(found, "pass")
-    assert difference.startswith("Instance 1 turns off; the stored windows are not those that the rows mean now. ")
+    assert texts(found, "pass") == ["Instance 1 turns off; the session's windows change"]
 
 
 def test_that_no_pass_works_is_told_also_where_nothing_is_due() -> None:
@@ -455,19 +461,19 @@ def test_an_edge_that_nobody_has_served_is_told() -> None:
         "The next pass writes it; if that lasts, `python -m seisiun status` names who is in the way"
     )
     assert (found.is_on, found.why, found.agrees) == (False, Why.ON, False)
-    assert texts(found, "pass")[0].startswith("Instance 1 turns on. ")
+    assert texts(found, "pass") == ["Instance 1 turns on"]
 
 
 def test_who_may_be_in_the_way_is_named() -> None:
     held = (
-        Holder(4711, "psql", "idle in transaction", timedelta(seconds=180.4), ""),
-        Holder(9, "", "active", HELD, ""),
+        Holder(4711, "psql", "idle in transaction", timedelta(seconds=180.4), "UPDATE session"),
+        Holder(9, "", "active", HELD, "VACUUM"),
     )
     read = replace(reading(AHEAD[0], window(phase="ahead"), now=DURING), holders=held)
 
     assert explained(read).verdict.endswith(
         "The next pass writes it; perhaps blocked by pid 4711 (psql, idle in transaction, a transaction open for 3 "
-        "minutes), pid 9 (unnamed, active, a transaction open for 5.0 s): "
+        "minutes: UPDATE session), pid 9 (unnamed, active, a transaction open for 5.0 s: VACUUM): "
         "`SELECT pg_terminate_backend(4711), pg_terminate_backend(9)` ends them"
     )
 
@@ -477,7 +483,7 @@ def test_a_closing_that_nobody_has_served_is_told() -> None:
 
     assert found.verdict.startswith("On, and should not be: over since Tue 1 Dec 2026 23:00 Europe/Dublin")
     assert (found.is_on, found.why, found.agrees) == (True, Why.OVER, False)
-    assert texts(found, "pass")[0].startswith("Instance 1 turns off. ")
+    assert texts(found, "pass") == ["Instance 1 turns off"]
 
 
 def test_a_row_that_the_next_pass_makes_is_told() -> None:
@@ -494,7 +500,7 @@ def test_bits_that_are_not_what_their_mirror_says_are_told() -> None:
     found = explained(replace(read, rows={1: RowFacts(True, True, True)}))
 
     assert (found.is_on, found.agrees) == (True, False)
-    assert texts(found, "pass")[0].startswith("The bits are not what their mirror says, and are written again. ")
+    assert texts(found, "pass")[0] == "The bits are not what their mirror says, and are written again"
 
 
 def test_l2_an_instance_that_the_sweep_opened_early_is_on() -> None:
@@ -516,7 +522,7 @@ def test_p6_windows_stay_where_the_zone_is_unknown_but_not_that_of_a_cancelled_i
     assert texts(found, "occurrence") == ["not known, because the zone is not"]
     assert texts(found, "hours") == ["not known"]
     assert texts(found, "window") == ["Tue 1 Dec 2026 18:00 to 23:00 UTC: open"]
-    assert texts(found, "pass")[0].startswith("The stored windows are not those that the rows mean now. ")
+    assert texts(found, "pass")[0].startswith("The session's windows change. ")
 
 
 # The chain
@@ -660,7 +666,10 @@ def test_the_pattern_tells_its_dates_and_what_cannot_be_read() -> None:
     ]
     found = explained(unreadable)
     assert texts(found, "pattern")[0].startswith("cannot be read: ")
-    assert found.verdict == "On until 23:00: Tue 1 Dec 2026 19:00 to 22:00, an hour before to an hour after"
+    assert found.verdict.startswith(
+        "On until 23:00: Tue 1 Dec 2026 19:00 to 22:00, an hour before to an hour after. "
+        "Its pattern makes and removes nothing, as it cannot be read: 'most Tuesdays' is not JSON "
+    )
 
 
 def test_p7_the_chain_says_who_is_on_instead() -> None:
@@ -669,11 +678,43 @@ def test_p7_the_chain_says_who_is_on_instead() -> None:
     assert texts(found, "window") == [
         "Tue 1 Dec 2026 21:00 to 23:00 Europe/Dublin (Tue 1 Dec 2026 21:00 to 23:00 UTC): ahead",
         (
-            "instance 2, which starts at Tue 1 Dec 2026 18:00 Europe/Dublin (2026-12-01 18:00 UTC), is on instead from "
-            "Tue 1 Dec 2026 18:00 to 21:00 Europe/Dublin (Tue 1 Dec 2026 18:00 to 21:00 UTC): first comes who is "
-            "within stated hours, then who starts later, then who ends sooner, then the lower id (P7)"
+            "instance 2 has Tue 1 Dec 2026 18:00 to 21:00 Europe/Dublin (Tue 1 Dec 2026 18:00 to 21:00 UTC) instead, "
+            "because it starts later (P7)"
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("hours", "reason"),
+    [
+        (("17:00", "18:30"), "it is within its hours, and this one in a buffer"),
+        (("19:30", "21:00"), "it starts later"),
+        (("19:00", "21:00"), "it ends sooner"),
+        (("19:00", "22:00"), "its id is lower"),
+    ],
+)
+def test_p7_the_chain_says_by_which_part_of_the_rule(hours: tuple[str, str], reason: str) -> None:
+    found = explained(reading(session(row(1, "2026-12-01", *hours), row(2, "2026-12-01", "19:00", "22:00"))), key=2)
+
+    assert any(text.endswith(f" instead, because {reason} (P7)") for text in texts(found, "window"))
+
+
+def test_when_the_session_opens_next_is_told_also_where_nothing_is_on() -> None:
+    cancelled = explained(reading(session(tonight(cancelled=True), recurrence=TUESDAYS)), key=1)
+    deleted = explained(reading(session(recurrence=TUESDAYS, skipped=("2026-12-01 19:00",))))
+    ahead = explained(reading(session(recurrence=TUESDAYS), now="2026-12-02 12:00"))
+
+    for found in (cancelled, deleted):
+        assert texts(found, "next")[0].startswith("opens next at Tue 8 Dec 2026 18:00 Europe/Dublin")
+    assert "opens next at Tue 8 Dec" in ahead.verdict
+    assert texts(ahead, "next") == []
+
+
+def test_in_utc_an_instant_is_told_once() -> None:
+    found = explained(reading(session(tonight(), timezone="UTC", recurrence=TUESDAYS), now=NOON))
+
+    assert found.verdict == "Not on: it opens at Tue 1 Dec 2026 18:00 UTC"
+    assert texts(found, "hours") == ["Tue 1 Dec 2026 19:00 to 22:00 UTC"]
 
 
 def test_what_has_no_hours_says_so() -> None:
@@ -708,7 +749,10 @@ def yes(instance: int, said: str = "2026-12-01 12:00", opens: str = "2026-12-01 
                 "(2026-12-01 19:30 UTC), after it opened (A2)"
             ),
         ),
-        (PersonReading(7, None, (), is_deactivated=True), "not here: the app has deactivated them (A2)"),
+        (
+            PersonReading(7, None, (), is_deactivated=True),
+            "not here: the app has deactivated them, and until it activates them again they are nowhere (A2)",
+        ),
         (
             PersonReading(
                 7, None, (yes(1), yes(3)), (Left(3, utc("2026-12-01 19:00")), Left(1, utc("2026-12-01 19:30")))
@@ -729,7 +773,9 @@ def test_the_pass_that_moves_people_is_told_where_bit_and_windows_agree() -> Non
         attendance=Attendance((PersonReading(7, None, (yes(1),)),), 1, Pending(1, True)),
     )
 
-    assert texts(found, "pass")[0].startswith("No pass is requested: a trigger may be missing or disabled")
+    assert texts(found, "pass")[0].startswith(
+        "No pass is requested: the rows were perhaps written with the triggers off"
+    )
 
 
 def test_people_beyond_the_bound_are_counted_and_of_another_instant_nothing_is_told() -> None:
