@@ -37,7 +37,7 @@ from web.host import notice, require_instance, require_organiser, require_person
 TAKE_BACK, KEEP = "nothing", "keep"
 """Beside yes, maybe and no: take the answer back; keep it, and save the comment (what Enter in its field means)."""
 MOST_FOUND = 12
-CALLED_OFF = "This evening was cancelled. Your answer is not needed."
+CALLED_OFF = "This evening is cancelled, so it takes no answers."
 NOT_ON = "This evening is not on now, so you are not counted there. Nothing is changed."
 
 
@@ -166,17 +166,27 @@ def say(session_instance_id: int) -> Response | tuple[str, int]:
     if attendance == KEEP:
         return _keep(session_instance_id, person.person_id, comment or "")
     with transaction() as connection:
-        instance = require_instance(connection, session_instance_id)
+        before = whereabouts(connection, person.person_id)
         if attendance == TAKE_BACK:
+            require_instance(connection, session_instance_id)
             remove_check_in(connection, person.person_id, session_instance_id)
             notice("Your answer is removed.")
-        elif instance.is_cancelled:  # a page that was open, and not live, still asked
-            notice(CALLED_OFF)
-        else:
-            before = whereabouts(connection, person.person_id)
-            said = check_in(connection, person.person_id, session_instance_id, attendance, comment)
+        elif said := record(connection, person.person_id, session_instance_id, attendance, comment):
             notice(told(attendance, said) + _moved_from(before, said))
     return _to(session_instance_id)
+
+
+def record(
+    connection: Connection, person_id: int, session_instance_id: int, attendance: str, comment: str | None = None
+) -> CheckedIn | None:
+    """Record what a person says about an evening. If it is cancelled, say that instead, and return None.
+
+    A page that was open, and not live, may still ask.
+    """
+    if require_instance(connection, session_instance_id).is_cancelled:
+        notice(CALLED_OFF)
+        return None
+    return check_in(connection, person_id, session_instance_id, attendance, comment)
 
 
 def _keep(session_instance_id: int, person_id: int, comment: str) -> Response | tuple[str, int]:
@@ -210,8 +220,7 @@ def say_for(session_instance_id: int) -> Response:
         if attendance == TAKE_BACK:
             remove_check_in(connection, person.person_id, session_instance_id)
             notice(f"Taken back for {words.full_name(person)}.")
-        else:
-            said = check_in(connection, person.person_id, session_instance_id, attendance)
+        elif said := record(connection, person.person_id, session_instance_id, attendance):
             is_here = said.at is not None and said.at.session_instance_id == session_instance_id
             notice(f"{words.full_name(person)} {'is here.' if is_here else f'said {attendance}.'}")
     return _to(session_instance_id)

@@ -8,14 +8,14 @@ from flask import abort, redirect, render_template, request, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
-from core.active_session_manager import check_in, ensure_instance
+from core.active_session_manager import ensure_instance
 from core.db.transaction_settings import clock
 from core.errors import NoSuchOccurrence
 from core.hooks import ATTENDANCES
 from core.store.views import pages
 from web import calendar, dates, words
 from web.host import notice, require_person, require_session, transaction, viewer
-from web.instances import told
+from web.instances import record, told
 
 MOST_DATES = 10
 
@@ -60,7 +60,8 @@ def say_early(session_id: int) -> Response:
         abort(400, "Say yes, maybe or no.")
     with transaction() as connection:
         instance_id = made_early(connection, session_id, local_start(request.form))
-        notice(told(attendance, check_in(connection, person.person_id, instance_id, attendance)))
+        if said := record(connection, person.person_id, instance_id, attendance):
+            notice(told(attendance, said))
     return redirect(url_for(".instance", session_instance_id=instance_id), 303)
 
 

@@ -10,6 +10,7 @@ from tests import data
 from tests.web.site import Browser, World, add_hours, reconcile
 from tests.web.test_instances import whereabouts
 from tests.web.test_sessions import NIGHTLY
+from web.instances import CALLED_OFF
 
 Open = Callable[[], Browser]
 
@@ -122,14 +123,32 @@ def test_cancelled_when_the_page_comes_back_and_on_again(world: World, app: Conn
     assert 'class="state cancelled"' in page
     assert data.active_of(app, world.muellers) is None
     assert whereabouts(app, world.noirin) is None
-    assert "This evening was cancelled" in browser().be(world.sean).post(
-        f"/instances/{world.muellers_now}/say", attendance="yes"
-    )
+    assert CALLED_OFF in browser().be(world.sean).post(f"/instances/{world.muellers_now}/say", attendance="yes")
 
     page = organiser.post(f"/instances/{world.muellers_now}/restore")
     assert 'class="state on"' in page
     assert data.active_of(app, world.muellers) == world.muellers_now
     assert whereabouts(app, world.noirin) == world.muellers_now
+
+
+def test_nobody_says_yes_to_a_cancelled_evening_and_nobody_is_checked_in_there(
+    nightly: int, world: World, app: Connection, browser: Open, organiser: Browser
+) -> None:
+    """A page that was open before it was cancelled still has the buttons."""
+    early = {"attendance": "yes", "start": in_days(5)}
+    path = browser().be(world.sean).send(f"/sessions/{nightly}/dates", **early).location
+    assert "Check somebody in" in organiser.get(path)
+    organiser.post(f"{path}/cancel")
+
+    for page in (
+        organiser.post(f"{path}/people", attendance="yes", person_id=world.noirin),
+        organiser.post(f"{path}/say", attendance="yes"),
+        organiser.post(f"/sessions/{nightly}/dates", **early),
+    ):
+        assert CALLED_OFF in page
+        assert "Check somebody in" not in page
+    assert data.execute(app, "SELECT person_id FROM session_instance_person") == [(world.sean,)]
+    assert "Taken back for" in organiser.post(f"{path}/people", attendance="nothing", person_id=world.sean)
 
 
 def test_why_it_was_cancelled_is_told_while_it_is_cancelled(world: World, app: Connection, browser: Open) -> None:

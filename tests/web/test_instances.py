@@ -12,7 +12,7 @@ from core.active_session_manager import leave
 from tests import data
 from tests.web.site import Browser, World, add_hours, reconcile
 from web.host import transaction
-from web.instances import _evening
+from web.instances import CALLED_OFF, _evening
 
 Open = Callable[[], Browser]
 
@@ -352,7 +352,7 @@ def test_a_cancelled_evening_asks_nothing_and_says_what_else_is_on_that_day(
 
     page = visitor.post(f"{path}/say", attendance="no")
 
-    assert "This evening was cancelled. Your answer is not needed." in page
+    assert CALLED_OFF in page
     assert "You said yes, but this evening is cancelled." in page
     assert "Are you" not in page
     assert 'value="yes"' not in page
