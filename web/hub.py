@@ -107,8 +107,9 @@ class Stream:
     def messages(self, has_closed: Callable[[], bool]) -> Iterator[str]:
         """Yield what to send, until the stream's lifetime is over, its client has closed, or the hub stops.
 
-        1. Take the boards from the mailbox. If none come for some seconds, send a comment to keep the connection open.
-           Meanwhile look twice a second whether the client has closed: the next write would tell only much later.
+        1. Take the boards from the mailbox. If none come for some seconds, send an empty event, so that no proxy ends
+           the connection, and the page knows that it is not lost. Meanwhile look twice a second whether the client has
+           closed: the next write would tell only much later.
         2. Send the blocks that the client does not have, and what concerns the viewer, if that has changed.
            For `only_tell`, send just that something has changed; first also without that, because it may have changed
            before the stream opened.
@@ -127,7 +128,7 @@ class Stream:
                     return
                 if time.monotonic() - quiet_since >= HEARTBEAT_SECONDS:
                     quiet_since = time.monotonic()
-                    yield ": still here\n\n"
+                    yield event("beat", {})
                 continue
             if boards is None:
                 return

@@ -118,9 +118,9 @@
 
   /* While nothing arrives, say since when, and grey what may be out of date. A stream that ends by plan is
      back sooner: `RECONNECT_MS` in web/hub.py is at most 3 s, and we wait 4 s. */
-  let losing = null;
+  let source = null, heardAt = new Date(), losing = null, silence = null;
   const lose = () => {
-    const since = new Date().toLocaleTimeString("en", { hour: "numeric", minute: "2-digit" }).replace(/\s/, "").toLowerCase(); /* 6:50pm */
+    const since = heardAt.toLocaleTimeString("en", { hour: "numeric", minute: "2-digit" }).replace(/\s/, "").toLowerCase(); /* 6:50pm */
     losing ||= setTimeout(() => {
       const line = document.createElement("p");
       line.id = "offline";
@@ -133,6 +133,24 @@
     clearTimeout(losing);
     losing = null;
     document.getElementById("offline")?.remove();
+  };
+  /* A network may fall silent without an error. A stream sends something each 15 s (`HEARTBEAT_SECONDS` in
+     web/hub.py), so after 40 s of silence we take it for lost. */
+  const listenFor = () => {
+    clearTimeout(silence);
+    silence = setTimeout(reopen, 40000);
+  };
+  const hear = () => {
+    heardAt = new Date();
+    recover();
+    if (source) listenFor();
+  };
+  const reopen = () => {
+    if (!source) return;
+    source.close();
+    source = null;
+    lose();
+    open();
   };
 
   const seconds = Number(main.dataset.poll || 30);
@@ -148,14 +166,15 @@
     if (found.you !== undefined) showYou(found.you);
   };
 
-  let source = null, asking = null;
+  let asking = null;
   const open = () => {
     if (source || document.hidden) return;
     source = new EventSource(`${root}stream?${area}`);
+    listenFor();
+    for (const name of ["open", "board", "you", "changed", "beat"]) source.addEventListener(name, hear);
     source.addEventListener("open", () => {
       clearInterval(asking);
       asking = null;
-      recover();
       document.documentElement.dataset.live = "stream";
     });
     source.addEventListener("board", (event) => apply(JSON.parse(event.data)));
@@ -174,16 +193,17 @@
   const startAsking = () => {
     if (asking) return;
     let times = 0;
-    ask().then(recover, lose);
+    ask().then(hear, lose);
     asking = setInterval(() => {
       if (document.hidden) return;
       if (++times % 4 === 0) open();
-      else ask().then(recover, lose);
+      else ask().then(hear, lose);
     }, seconds * 1000);
   };
   const close = () => {
     if (source) source.close();
     source = null;
+    clearTimeout(silence);
     if (!document.getElementById("offline")) recover();
   };
 
@@ -191,6 +211,7 @@
     open();
     /* A hidden page holds no stream; when it is shown again, the first board has what it missed. */
     document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+    addEventListener("offline", reopen);
     addEventListener("pagehide", close);
     addEventListener("pageshow", open);
     setInterval(placeNow, 30000);

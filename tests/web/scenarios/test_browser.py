@@ -267,6 +267,27 @@ def test_a_page_says_since_when_nothing_arrives_and_takes_it_back(
 
 
 @pytest.mark.usefixtures("world")
+def test_a_page_notices_a_network_that_falls_silent_or_is_switched_off(chrome: Browser, root: str) -> None:
+    page = chrome.new_page()
+    page.clock.install()
+    page.goto(root)
+    is_live(page).clock.run_for(39_000)
+    page.route("**/stream*", lambda route: route.abort())
+    page.clock.run_for(500)
+    expect(page.locator("#offline")).to_have_count(0)
+
+    page.clock.run_for(6_000)
+
+    expect(page.locator("#offline")).to_be_visible()
+    page.unroute("**/stream*")
+    expect(page.locator("#offline")).to_have_count(0)
+    page.context.set_offline(True)
+    page.clock.run_for(4_500)
+    expect(page.locator("#offline")).to_be_visible()
+    page.context.close()
+
+
+@pytest.mark.usefixtures("world")
 def test_all_of_it_by_keyboard_alone(someone: Someone, root: str) -> None:
     page = someone()
 
