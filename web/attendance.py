@@ -57,11 +57,7 @@ def _past(connection: Connection, session: SessionRow) -> list[Date]:
     now = clock(connection)
     today = dates.today(session, now)
     found = dates.between(connection, session, today - timedelta(days=DAYS_BACK), today)
-    return [date for date in reversed(found) if _took_place(date) and dates.is_over(date, session, now)]
-
-
-def _took_place(date: Date) -> bool:
-    return date.instance is not None and not date.instance.is_cancelled and not date.instance.is_lost
+    return [date for date in reversed(found) if date.instance and not date.is_off and dates.is_over(date, session, now)]
 
 
 def _row(date: Date) -> int:

@@ -34,6 +34,11 @@ class Date:
     instance: InstanceRow | None
 
     @property
+    def is_off(self) -> bool:
+        """Whether it is cancelled, or no longer fits the pattern."""
+        return self.instance is not None and (self.instance.is_cancelled or self.instance.is_lost)
+
+    @property
     def sorts_by(self) -> datetime:
         """The start by which a list of dates is sorted."""
         return self.hours.start if self.hours else datetime.combine(self.day, datetime.min.time())

@@ -20,19 +20,17 @@ from core.active_session_manager import (
     who_is_here,
 )
 from core.db.transaction_settings import clock
-from core.errors import UnknownTimeZone
 from core.hooks import ATTENDANCES, LONGEST_COMMENT
 from core.models import is_id
 from core.recurrence import Occurrence
 from core.settings import load_settings
-from core.store.views import boards, pages
-from core.store.views.boards import WindowRow
+from core.store.views import pages, search
 from core.store.views.pages import InstanceRow, PersonRow, SessionRow
 from core.store.views.places import Town
-from core.timezones import to_utc
 from core.windows import StatedHours
-from web import strips, words
+from web import dates, words
 from web.host import notice, require_instance, require_organiser, require_person, require_session, transaction, viewer
+from web.search import MOST_EXAMINED
 
 TAKE_BACK, KEEP = "nothing", "keep"
 """Beside yes, maybe and no: take the answer back; keep it, and save the comment (what Enter in its field means)."""
@@ -60,7 +58,7 @@ class Evening:
     at: Place | None
     who: WhoIsHere | None
     elsewhere: tuple[Place, ...]
-    that_night: list[WindowRow]
+    that_day: list[tuple[SessionRow, dates.Date]]
     found: list[PersonRow] | None
 
 
@@ -76,7 +74,6 @@ def page(session_instance_id: int, unsaved: str | None = None) -> str:
         evening=evening,
         unsaved=unsaved,
         longest_comment=LONGEST_COMMENT,
-        default_length=load_settings().default_length,
     )
 
 
@@ -101,9 +98,7 @@ def _evening(connection: Connection, session_instance_id: int) -> Evening:
         whereabouts(connection, person_id) if person_id else None,
         who_is_here(connection, session_instance_id) if person_id else None,
         elsewhere_in_town(connection, session_instance_id),
-        _that_night(connection, instance, session, hours)
-        if hours and (instance.is_cancelled or instance.is_lost)
-        else [],
+        _that_day(connection, instance, session) if instance.is_cancelled or instance.is_lost else [],
         _found(connection) if is_organiser else None,
     )
 
@@ -114,20 +109,22 @@ def _found(connection: Connection) -> list[PersonRow]:
     return pages.people_named(connection, who, MOST_FOUND) if who else []
 
 
-def _that_night(
-    connection: Connection, instance: InstanceRow, session: SessionRow, hours: Occurrence
-) -> list[WindowRow]:
-    """Return what else is on in town on the day of an evening, each once; a day of music ends at six in the morning."""
-    try:
-        day = strips.day_of(to_utc(hours.start, session.timezone or ""), session.timezone)
-    except UnknownTimeZone:
+def _that_day(
+    connection: Connection, instance: InstanceRow, session: SessionRow
+) -> list[tuple[SessionRow, dates.Date]]:
+    """Return what else takes place in town on the day of an evening, by start, also what is not planned yet."""
+    if not session.city:
         return []
     town = Town(session.city, session.state, session.country)
-    [windows] = boards.windows_in_towns(connection, [town], day.begins_at, day.ends_at)
-    others = {
-        row.session_instance_id: row for row in windows if row.session_instance_id != instance.session_instance_id
-    }
-    return list(others.values())
+    in_town = search.sessions_in_town(connection, town, "", MOST_EXAMINED)
+    on_day = dates.of_each(connection, in_town, instance.date, instance.date)
+    others = [
+        (other, one)
+        for other in in_town
+        for one in on_day[other.session_id]
+        if one.instance != instance and not one.is_off
+    ]
+    return sorted(others, key=lambda other: other[1].sorts_by)
 
 
 def _state(instance: InstanceRow, stated: StatedHours | None, now: datetime) -> str:

@@ -177,10 +177,9 @@ def _today(connection: Connection, sessions: list[SessionRow]) -> dict[int, Date
 
 
 def _is_today(one: Date, session: SessionRow, now: datetime) -> bool:
-    instance = one.instance
-    if instance and (instance.is_cancelled or instance.is_lost):
+    if one.is_off:
         return False
-    if instance and instance.active:
+    if one.instance and one.instance.active:
         return True
     night = timedelta(hours=DAY_BEGINS.hour)
     return one.day == dates.today(session, now - night) and not dates.is_over(one, session, now)

@@ -10,6 +10,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from core.active_session_manager import leave
 from tests import data
+from tests.core.recurrence.documents import text_of, weekly
 from tests.web.site import Browser, World, add_hours, reconcile
 from web.host import transaction
 from web.instances import CALLED_OFF, _evening
@@ -372,11 +373,27 @@ def test_a_cancelled_evening_asks_nothing_and_says_what_else_is_on_that_day(
     assert "You said" not in visitor.get(path)
 
 
-@pytest.mark.parametrize("unusual", [{"timezone": "Mars/Olympus"}, {"city": None}])
-def test_a4_without_a_town_or_a_zone_nothing_else_is_on_that_day(
-    world: World, app: Connection, browser: Open, unusual: dict[str, object]
+def test_what_else_is_on_that_day_is_told_also_of_days_that_are_not_planned_yet(
+    world: World, app: Connection, browser: Open
 ) -> None:
-    data.change_session(app, world.muellers, **unusual)
+    monday = "2099-01-05"
+    cancelled = data.add_instance(app, world.muellers, monday, "19:00", is_cancelled=True)
+    data.change_session(app, world.donns, recurrence=text_of(weekly("monday"), weekly("tuesday")))
+    moved = data.add_instance(app, world.later, monday, "21:00")
+    also_cancelled = data.add_instance(app, world.later, monday, "12:00", is_cancelled=True)
+
+    on_that_day = browser().get(f"/instances/{cancelled}").partition("On that day in Austin, USA")[2]
+
+    links = re.findall(r'<li><span><a href="([^"]+)">', on_that_day)
+    assert links == [f"/sessions/{world.donns}", f"/instances/{moved}"]
+    assert "7:30–10:30pm" in on_that_day
+    assert f"/instances/{also_cancelled}" not in on_that_day
+
+
+def test_a4_without_a_town_nothing_is_said_of_what_else_is_on_that_day(
+    world: World, app: Connection, browser: Open
+) -> None:
+    data.change_session(app, world.muellers, city=None)
     data.change_instance(app, world.muellers_now, is_cancelled=True)
 
     page = browser().get(f"/instances/{world.muellers_now}")
