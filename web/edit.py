@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from core.active_session_manager import LeftBehind, ReconcileResult, session_saved
 from core.db.transaction_settings import clock
+from core.recurrence import Recurrence
 from core.recurrence.json_text import LONGEST_WHY, MOST_BREAKS
 from core.recurrence.schedules import WEEKDAYS
 from core.store import sessions
@@ -52,12 +53,9 @@ def save(session_id: int) -> Answer:
         if checked.errors:
             told, errors = _unsaved(pressed), dict(checked.errors)
             if asks := errors.get("initiation_date") == forms.NEEDS_FIRST_DATE:
-                first = _next_date(connection, session)
+                first = _first_date(connection, session, checked.recurrence)
                 fields = replace(fields, initiation_date=str(first))
-                told += (
-                    f"One more question: which week? We chose {words.day(first)} as the first date. "
-                    "Change it, or show the dates."
-                )
+                told += f"One more question: which week? We chose {words.day(first)} as the first date."
                 del errors["initiation_date"]
             return _form(session, fields, errors, stored=stored, told=told, asks=asks)
         if stored != _stored_digest(session):
@@ -78,11 +76,13 @@ def save(session_id: int) -> Answer:
     return redirect(url_for(".session", session_id=session_id), 303)
 
 
-def _next_date(connection: Connection, session: SessionRow) -> date:
-    """Return the session's next date as it is stored, or today."""
+def _first_date(connection: Connection, session: SessionRow, wanted: Recurrence) -> date:
+    """Return the first date of the wanted recurrence from the session's next date as it is stored, or from today."""
     now = clock(connection)
     ahead = dates.upcoming(connection, session, now, 1)
-    return ahead[0].day if ahead else dates.today(session, now)
+    day = ahead[0].day if ahead else dates.today(session, now)
+    found = wanted.first_on_or_after(day, initiation_date=day)
+    return found.start.date() if found else day
 
 
 def _unsaved(pressed: str) -> str:

@@ -157,10 +157,11 @@ def test_the_preview_says_the_zone_and_how_long_it_is_open(form: Form) -> None:
 def test_a_fortnightly_one_asks_for_its_first_date(form: Form, world: World, app: Connection) -> None:
     fields = {"every-0": "2"}
     page = form.send("save", **fields)
-    in_five_hours = datetime.now(UTC) - timedelta(hours=7 - 5)
-    chosen = f"We chose {words.day(in_five_hours.date())} as the first date. Change it, or show the dates."
+    next_evening = (datetime.now(UTC) - timedelta(hours=7 - 5)).date()
+    first = next_evening + timedelta(days=(3 - next_evening.weekday()) % 7)  # a Thursday
+    chosen = f"We chose {words.day(first)} as the first date."
     assert f'<p class="notice">Nothing is saved yet. One more question: which week? {chosen}</p>' in page
-    assert f'name="initiation_date" type="date" value="{in_five_hours:%Y-%m-%d}">' in page
+    assert f'name="initiation_date" type="date" value="{first}">' in page
     assert 'class="error"' not in page
 
     fields["initiation_date"] = "2026-01-08"

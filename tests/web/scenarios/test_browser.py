@@ -346,8 +346,10 @@ def test_an_organiser_edits_the_recurrence_and_sees_it_before_saving(world: Worl
     page.get_by_role("button", name="Show the dates").click()
     expect(page.get_by_role("alert")).to_contain_text("One more question: which week?")
 
+    page.get_by_role("link", name="Choose another date").click()
+    expect(page.get_by_label("First date")).to_be_in_viewport()
     page.get_by_label("First date").fill("2026-01-06")
-    page.get_by_role("button", name="Show the dates").click()
+    page.get_by_role("button", name="Yes, from that date").click()
     expect(page.get_by_role("heading", name="Every other Tuesday, 7:30–10pm")).to_be_visible()
     page.get_by_role("button", name="Save this").click()
 
