@@ -96,7 +96,7 @@ def _as_parameters(url: re.Match[str]) -> str:
 
 
 def _names_several_hosts(url: URL) -> bool:
-    hosts = url.query.get("host", url.host or "")
+    hosts = url.query.get("host", "")  # also those that stood before the name: see `_as_parameters`
     return not isinstance(hosts, str) or "," in hosts
 
 
@@ -137,7 +137,6 @@ def create_engine(
         normalise_url(url),
         pool_size=pool_size,
         max_overflow=2,
-        pool_pre_ping=False,
         hide_parameters=True,
     )
     parameters = {**connection_parameters(url), "application_name": application_name}

@@ -132,9 +132,10 @@ class _Watchdog:
     def add(self, watched: _WatchedSocket) -> None:
         with self._changing:
             self._sockets.add(watched)
-            if self._thread is None or not self._thread.is_alive():  # a forked process has no threads
-                self._thread = Thread(target=self._run, name="seisiun timeouts", daemon=True)
-                self._thread.start()
+            if self._thread is None:
+                thread = Thread(target=self._run, name="seisiun timeouts", daemon=True)
+                thread.start()  # raises where the system has no thread left; the next connection tries again
+                self._thread = thread
 
     def _run(self) -> None:
         while self._any_left():

@@ -36,6 +36,13 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "=> (SessionPlan.retry_at) < (at + LONGEST_RETRY)"
         ),
     ),
+    "the shorter way to the same value: the other takes four times as long, for each date that is read": (
+        "core/db/casts.py _bounded.read never: first.year <= found.year < last.year => False",
+        (
+            "core/db/casts.py _bounded.read move boundary: first.year <= found.year < last.year => (first.year) < "
+            "(found.year) < (last.year)"
+        ),
+    ),
     "the two calls know nothing of each other": (
         (
             "scheduler/daemon/agenda.py Agenda.note_round swap: self.backoff.clear(finished) "

@@ -26,6 +26,13 @@ PASS = (
 )
 TAKE_OVER = "tests/core/adoption/test_takeover.py"
 WORKER = "tests/scheduler/daemon/test_worker.py"
+TIMELINE = "tests/core/test_timeline.py"
+BOARD = (
+    "tests/web/test_board.py",
+    "tests/web/test_now.py",
+    "tests/web/test_search.py",
+    "tests/web/test_instances.py",
+)
 PAGES = (
     "tests/web/test_blueprint.py",
     "tests/web/scenarios/test_refusals.py",
@@ -40,19 +47,51 @@ PAGES = (
 TESTS_OF: dict[str, tuple[str, ...]] = {
     "core/hooks.py": HOOKS,
     "core/db/embedded": (),  # the development server
-    "core/db/__init__.py": ("tests/core/db/test_db.py", "tests/core/db/test_casts.py"),
+    "core/db/__init__.py": (
+        "tests/core/db/test_db.py",
+        "tests/core/db/test_casts.py",
+        "tests/core/db/test_timeouts.py",
+    ),
     "core/db/casts.py": ("tests/core/db/test_casts.py", "tests/core/hooks/test_connections.py"),
     "core/db/listener.py": ("tests/core/db/test_listener.py",),
     "core/db/pauses.py": ("tests/scheduler/daemon/test_outage.py", "tests/core/db/test_listener.py"),
     "core/db/timeouts.py": ("tests/core/db/test_timeouts.py",),
     "core/db/": ("tests/core/db/test_transactions.py", *HOOKS),
     "core/reconcile/batches.py": (*PASS, TAKE_OVER),
+    "core/reconcile/log.py": ("tests/jobs/test_check_active_sessions.py", "tests/core/test_logs.py"),
     "core/reconcile/": PASS,
     "core/store/heartbeats.py": ("tests/core/store/test_heartbeats.py", "tests/scheduler/daemon/test_heartbeat.py"),
     "core/store/sessions.py": ("tests/scheduler/commands/test_loading.py", "tests/web/test_sessions.py"),
     "core/store/older_columns.py": (TAKE_OVER, "tests/core/scenarios/interleavings"),
     "core/store/presence/locations.py": (*PASS, TAKE_OVER),
-    "core/store/views/": ("tests/core/test_queries.py", "tests/scheduler/test_cli.py", "tests/web"),
+    "core/store/views/boards.py": (*BOARD, "tests/web/test_strips.py"),
+    "core/store/views/pages.py": (
+        *BOARD,
+        "tests/web/test_sessions.py",
+        "tests/web/test_me.py",
+        "tests/web/test_attendance.py",
+        "tests/web/test_calendar.py",
+        "tests/web/test_changing.py",
+        "tests/web/test_cancelling.py",
+        "tests/web/test_edit.py",
+        "tests/web/test_host.py",
+        "tests/web/test_health.py",
+        TIMELINE,
+    ),
+    "core/store/views/places.py": ("tests/core/test_queries.py", *BOARD, "tests/web/test_health.py"),
+    "core/store/views/readings.py": ("tests/core/test_explain.py", "tests/core/test_simulate.py", TIMELINE),
+    "core/store/views/reports.py": (
+        "tests/core/test_explain.py",
+        "tests/scheduler/test_cli.py",
+        "tests/scheduler/daemon/test_housekeeping.py",
+        "tests/core/store/views/test_transitions.py",
+        "tests/web/test_health.py",
+        "tests/web/test_operators.py",
+        TIMELINE,
+    ),
+    "core/store/views/schedule.py": ("tests/scheduler/test_cli.py", WORKER, TIMELINE),
+    "core/store/views/search.py": ("tests/web/test_search.py", "tests/web/test_calendar.py"),
+    "core/store/views/transitions.py": ("tests/core/store/views/test_transitions.py",),
     "core/store/": PASS,
     "scheduler/daemon/__init__.py": ("tests/scheduler/daemon/test_main_thread.py",),
     "scheduler/daemon/agenda.py": ("tests/scheduler/daemon/test_agenda.py", WORKER),

@@ -36,6 +36,7 @@ FAR = [
     ("'infinity'::timestamp", LAST),
     ("'-infinity'::timestamp", FIRST),
     ("'294276-12-31'::timestamp", LAST),
+    ("'9990-12-31 00:01'::timestamp", LAST),
     ("'0044-03-15 12:00 BC'::timestamp", FIRST),
     ("'infinity'::timestamptz", LAST.replace(tzinfo=UTC)),
     ("'-infinity'::timestamptz", FIRST.replace(tzinfo=UTC)),

@@ -1,7 +1,10 @@
 import os
+import re
+import socket
 import traceback
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from threading import Thread
 
 import psycopg2
 import pytest
@@ -247,6 +250,39 @@ def test_engine_reads_what_is_committed_in_utc_whatever_the_database_says(empty_
     engine.dispose()
 
     assert shown == ["UTC", "read committed", "seisiun test", "5"]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "options"),
+    [
+        ("unsupported startup parameter in options: tcp_user_timeout", ["endpoint=x -c tcp", "endpoint=x"]),
+        ("the database system is starting up", ["endpoint=x -c tcp"]),
+    ],
+)
+def test_who_refuses_our_options_is_asked_without_them_and_who_refuses_us_is_not_asked_again(
+    refusal: str, options: list[str]
+) -> None:
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(5)
+        Thread(target=refuse_all, args=[server, refusal, asked], daemon=True).start()
+        port = server.getsockname()[1]
+        url = f"postgresql://u@127.0.0.1:{port}/d?sslmode=disable&gssencmode=disable&options=endpoint%3Dx"
+        with pytest.raises(psycopg2.OperationalError, match=refusal):
+            connect(connection_parameters(url))
+
+    assert [re.findall(rb"options\0(endpoint=x(?: -c tcp)?)", each)[0].decode() for each in asked] == options
+
+
+def refuse_all(server: socket.socket, refusal: str, asked: list[bytes]) -> None:
+    """Refuse each connection, as a pooler does, in PostgreSQL's protocol."""
+    error = f"SFATAL\0C08P01\0M{refusal}\0\0".encode()
+    with suppress(OSError):  # closed by the test
+        while True:
+            connection, _ = server.accept()
+            with connection:
+                asked.append(connection.recv(10_000))
+                connection.sendall(b"E" + (len(error) + 4).to_bytes(4, "big") + error)
 
 
 def test_errors_of_our_engines_show_no_parameters(empty_database_url: str) -> None:

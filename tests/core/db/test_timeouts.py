@@ -1,4 +1,6 @@
 import os
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy.exc import OperationalError
 
 from core.db import create_engine
-from core.db.timeouts import TimeoutConnection, with_response_timeout
+from core.db.timeouts import TimeoutConnection, _WatchedSocket, with_response_timeout
 from tests.data import value
 from tests.scheduler.daemon_process import eventually
 from tests.scheduler.port_forwarder import PortForwarder
@@ -69,6 +71,20 @@ def test_where_no_answer_comes_in_time_the_line_is_cut(
     assert line.closed
 
 
+def test_a_line_is_cut_in_the_round_in_which_the_time_is_up() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        watched = _WatchedSocket(ours.fileno(), timeout_rounds=3)
+        watched.exchanges += 1
+        cut = []
+        for _ in range(4):  # the first round sees that an answer is awaited; three more make the time
+            watched.count_round()
+            cut.append(watched.cut)
+        watched.close()
+
+    assert cut == [False, False, False, True]
+
+
 def test_an_answer_that_comes_in_time_is_taken_however_many_there_are(line: TimeoutConnection) -> None:
     for _ in range(5):
         line.cursor().execute("SELECT pg_sleep(0.4)")
@@ -81,6 +97,12 @@ def test_a_connection_that_asks_nothing_is_left_alone(line: TimeoutConnection) -
     line.commit()
     time.sleep(TIMEOUT * 2.5)
     ask(line)
+
+
+def test_the_watchdog_lets_a_process_end_that_leaves_a_connection_open(line: TimeoutConnection) -> None:
+    ask(line)
+
+    assert {thread.daemon for thread in threading.enumerate() if thread.name == "seisiun timeouts"} == {True}
 
 
 def test_an_error_that_the_server_tells_is_told_as_it_is(line: TimeoutConnection) -> None:
