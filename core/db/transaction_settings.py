@@ -57,7 +57,7 @@ def clock(connection: Connection) -> datetime:
     return connection.execute(_CLOCK).scalar_one()
 
 
-_CLOCK = select(func.clock_timestamp(type_=DateTime(timezone=True)))
+_CLOCK = select(func.clock_timestamp(type_=DateTime()))
 
 
 def begin_own(connection: Connection) -> None:

@@ -1,0 +1,161 @@
+"""What an operator reads, of rows as passes and triggers leave them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Engine
+
+from core.store.views import pages, reports
+from tests.data import add_instance, add_session, execute, forget_requests
+
+DAY, HOUR, MINUTE, SECOND = (timedelta(seconds=seconds) for seconds in (86400, 3600, 60, 1))
+NOW = datetime.now(UTC)
+
+
+def log(app: Connection, instance: int, ago: timedelta, late: timedelta, cause: str = "timer", **columns: Any) -> None:
+    """Log a flip of an instance that was done so long ago, and so late."""
+    done_at = columns.pop("now", NOW) - ago
+    row = {"session_id": 1, "active": True, "due_at": done_at - late, "done_at": done_at, "cause": cause} | columns
+    names = ", ".join(("session_instance_id", *row))
+    values = ", ".join(["%s"] * (len(row) + 1))
+    execute(app, f"INSERT INTO activation_log ({names}) VALUES ({values})", instance, *row.values())
+
+
+def add_window(app: Connection, phase: str, opens: timedelta, closes: timedelta, planned: timedelta = -HOUR) -> int:
+    """Add a session with one window, which opens, closes and was planned so long from now; return the session."""
+    session = add_session(app, name=f"{phase} {opens} {closes} {planned}")
+    execute(
+        app,
+        "INSERT INTO activation_window (session_instance_id, session_id, opens_at, closes_at, starts_at, phase, "
+        "planned_at) VALUES (%s, %s, now() + %s, now() + %s, now() + %s, %s, now() + %s)",
+        *(add_instance(app, session, "2026-12-01"), session, opens, closes, opens, phase, planned),
+    )
+    return session
+
+
+def test_what_has_been_due_for_long_is_overdue_the_oldest_first(engine: Engine, app: Connection) -> None:
+    opens = add_window(app, "ahead", -2 * MINUTE, HOUR)
+    closes = add_window(app, "open", -HOUR, -3 * MINUTE)
+    requested, by_request = add_session(app), add_session(app)
+    for phase, window in (
+        ("ahead", (-2 * MINUTE, HOUR, -SECOND)),  # planned just now
+        ("ahead", (HOUR, 2 * HOUR)),
+        ("open", (-HOUR, -3 * MINUTE, -SECOND)),
+        ("open", (-HOUR, HOUR)),
+        ("over", (-2 * HOUR, -HOUR)),
+    ):
+        add_window(app, phase, *window)
+    forget_requests(app)
+    for session, ago in ((requested, 4 * MINUTE), (requested, SECOND), (by_request, SECOND)):
+        execute(app, "INSERT INTO plan_request (session_id, requested_at) VALUES (%s, now() - %s)", session, ago)
+
+    with engine.connect() as connection:
+        found = reports.overdue(connection, MINUTE)
+        first = reports.overdue(connection, MINUTE, 1)
+
+    assert [each.session_id for each in found] == [requested, closes, opens]
+    assert [each.name for each in found][::2] == ["The Cobblestone", "ahead -1 day, 23:58:00 1:00:00 -1 day, 23:00:00"]
+    assert first == found[:1]
+
+
+def test_p6_what_cannot_be_read_or_fails_is_told_by_id_and_whether_something_of_it_is_to_come(
+    engine: Engine, app: Connection
+) -> None:
+    fails, unreadable, _ = (
+        add_window(app, "over", -2 * HOUR, -HOUR),
+        add_window(app, "ahead", HOUR, DAY),
+        add_session(app),
+    )
+    for session, error, failures in ((unreadable, "no such day", 0), (fails, "no privilege", 1)):
+        plan = "UPDATE session_plan SET error = %s, failures = %s WHERE session_id = %s"
+        execute(app, plan, error, failures, session)
+
+    with engine.connect() as connection:
+        found = reports.unreadable(connection)
+
+    assert [(each.session_id, each.error, each.is_live, each.is_failing) for each in found] == [
+        (fails, "no privilege", False, True),
+        (unreadable, "no such day", True, False),
+    ]
+
+
+@pytest.mark.parametrize(("before", "after", "odd"), [(0, 1440, 0), (-1, 60, 1), (60, -1, 1), (1441, 60, 1), (0, 0, 0)])
+def test_a_buffer_outside_the_bounds_counts_and_the_bounds_do_not(
+    engine: Engine, app: Connection, before: int, after: int, odd: int
+) -> None:
+    add_session(app, active_buffer_minutes_before=before, active_buffer_minutes_after=after)
+
+    with engine.connect() as connection:
+        assert reports.buffers_out_of_bounds(connection) == odd
+
+
+def test_l7_a_miss_came_lately_and_later_than_is_allowed_and_is_no_repair(engine: Engine, app: Connection) -> None:
+    for name in ("Mueller's", "Donn's Depot"):
+        add_session(app, name=name)
+    log(app, 1, HOUR, 10 * SECOND, session_id=2)
+    log(app, 2, 2 * HOUR, 10 * SECOND, "sweep", session_id=99)
+    log(app, 3, 2 * DAY, 10 * SECOND, "sweep")
+    log(app, 4, HOUR, 5 * SECOND, "sweep")
+    log(app, 5, HOUR, 10 * SECOND, "repair")
+
+    with engine.connect() as connection:
+        misses = reports.misses(connection, DAY, 5 * SECOND)
+        by_sweep = pages.repairs_by_sweep(connection, DAY, 5 * SECOND)
+
+    assert [(each.session_instance_id, each.name) for each in misses] == [(2, None), (1, "Donn's Depot")]
+    assert by_sweep == 1
+
+
+def test_l7_lateness_counts_from_the_instant_on_that_is_asked_for_without_repairs(
+    engine: Engine, app: Connection
+) -> None:
+    log(app, 1, HOUR, 10 * SECOND)
+    log(app, 2, MINUTE, timedelta(0))
+    log(app, 3, HOUR + SECOND, 10 * SECOND)
+    log(app, 4, MINUTE, 10 * SECOND, "repair")
+
+    with engine.connect() as connection:
+        assert reports.lateness(connection, NOW - HOUR, [SECOND]) == [1, 1]
+
+
+def test_flips_are_told_after_a_row_by_their_ids(engine: Engine, app: Connection) -> None:
+    for log_id in (9, 7, 8):
+        log(app, log_id, MINUTE, SECOND, activation_log_id=log_id)
+
+    with engine.connect() as connection:
+        assert [flip.activation_log_id for flip in reports.flips_since(connection, 7)] == [8, 9]
+
+
+def test_the_last_flips_of_one_instant_are_told_by_their_ids(engine: Engine, app: Connection) -> None:
+    for log_id in (9, 7, 8):
+        log(app, log_id, MINUTE, SECOND, activation_log_id=log_id)
+    log(app, 6, SECOND, SECOND, activation_log_id=6)
+    everything: dict[str, Any] = dict.fromkeys(("session_id", "later_than", "cause", "change"))
+
+    with engine.connect() as connection:
+        found = reports.history(connection, NOW - HOUR, limit=3, **everything)
+
+    assert [flip.activation_log_id for flip in found] == [8, 9, 6]
+
+
+def test_pruning_leaves_what_is_recent_and_what_is_not_over(engine: Engine, app: Connection) -> None:
+    for instance, ago in ((1, 29 * DAY), (2, 31 * DAY)):
+        log(app, instance, ago, SECOND)
+    windows = [("over", -29), ("over", -31), ("open", -31)]
+    left, _, still_open = (add_window(app, phase, 2 * days * DAY, days * DAY) for phase, days in windows)
+    for days in (29, 31):
+        execute(
+            app,
+            "INSERT INTO skipped_occurrence (session_id, occurrence_start) VALUES (1, now()::timestamp - %s)",
+            days * DAY,
+        )
+
+    with engine.begin() as connection:
+        reports.prune(connection, 30 * DAY)
+
+    assert execute(app, "SELECT session_instance_id FROM activation_log") == [(1,)]
+    windows_left = execute(app, "SELECT session_id FROM activation_window ORDER BY session_id")
+    assert windows_left == [(left,), (still_open,)]
+    assert execute(app, "SELECT now() - occurrence_start < interval '30 days' FROM skipped_occurrence") == [(True,)]
