@@ -196,10 +196,11 @@ def with_commit(connection: Connection, statement: str) -> None:
 
 def _send(connection: Connection, notifications: Iterable[tuple[str, str]]) -> None:
     """Send, as well as can be: the resync and the pages' own reading make up for what is lost."""
-    channels, payloads = zip(*sorted(notifications), strict=True)
+    pairs = sorted(notifications)
+    values = {"channels": [channel for channel, _ in pairs], "payloads": [payload for _, payload in pairs]}
     try:
         with connection.begin():
-            connection.execute(_NOTIFY, {"channels": [*channels], "payloads": [*payloads]})
+            connection.execute(_NOTIFY, values)
     except DBAPIError as error:
         OUTAGES.warning(log, "not_notified", error=str(error.orig).strip())
 
@@ -239,7 +240,7 @@ def is_disconnected(error: Exception) -> bool:
     """Return whether the connection is lost or could not be made; every other database error has an SQLSTATE."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    return isinstance(error, DBAPIError | psycopg2.Error) and getattr(_of_driver(error), "pgcode", "") is None
+    return getattr(_of_driver(error), "pgcode", "") is None
 
 
 def _of_driver(error: Exception) -> BaseException | None:

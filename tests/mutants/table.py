@@ -64,7 +64,7 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     "core/store/sessions.py": ("tests/scheduler/commands/test_loading.py", "tests/web/test_sessions.py"),
     "core/store/older_columns.py": (TAKE_OVER, "tests/core/scenarios/interleavings"),
     "core/store/presence/locations.py": (*PASS, TAKE_OVER),
-    "core/store/views/boards.py": (*BOARD, "tests/web/test_strips.py"),
+    "core/store/views/boards.py": ("tests/core/store/views/test_boards.py", "tests/web/test_board.py"),
     "core/store/views/pages.py": (
         *BOARD,
         "tests/web/test_sessions.py",

@@ -129,7 +129,7 @@ def _groups(countries: ValueTable | None) -> Select[*tuple[Any, ...]]:
     active = ActiveInstance
     columns = (MusicSession.name, MusicSession.city, MusicSession.state, MusicSession.country)
     same = MusicSession.session_id == active.session_id
-    session = select(*columns).where(same).correlate(active).offset(literal(0)).lateral("its_session").c
+    session = select(*columns).where(same).offset(literal(0)).lateral("its_session").c
     city, state, country = map(plain, (session.city, session.state, session.country))
     first = aggregate_order_by(
         active.session_instance_id, func.lower(session.name).collate("C"), active.session_instance_id.expression

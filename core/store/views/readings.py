@@ -317,7 +317,6 @@ def _yeses_of() -> Select[*tuple[Any, ...]]:
     live = (
         select(window.opens_at, window.closes_at)
         .where(window.session_instance_id == check_in.session_instance_id, window.phase != "over")
-        .correlate(check_in)
         .order_by(window.opens_at)
         .limit(literal(1))
         .lateral("live")

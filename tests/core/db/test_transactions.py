@@ -8,7 +8,7 @@ import pytest
 from psycopg2 import errors
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Connection as Ours
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from core import logs
@@ -20,9 +20,10 @@ from core.db.transactions import (
     is_disconnected,
     is_own,
     is_privilege_missing,
+    reading,
     transactions,
 )
-from tests.data import execute, value
+from tests.data import add_person, execute, value
 
 CHANNEL = "a_channel"
 
@@ -72,9 +73,15 @@ def test_each_error_of_the_server_is_of_one_kind_at_most(app: Connection, state:
     }
 
 
+class AdminShutdownWithState(errors.AdminShutdown):
+    """As a libpq gives it that reads the server's last message before it notices the end of the connection."""
+
+    pgcode = "57P01"
+
+
 def test_a_lost_connection_is_told_by_sqlalchemy_or_by_an_error_without_a_state() -> None:
     refused = DBAPIError("", None, psycopg2.OperationalError("connection refused"))
-    ended = DBAPIError("", None, errors.AdminShutdown("terminated"), connection_invalidated=True)
+    ended = DBAPIError("", None, AdminShutdownWithState("terminated"), connection_invalidated=True)
 
     for error in (refused, ended):
         assert {kind.__name__ for kind in KINDS if kind(error)} == {"is_disconnected"}
@@ -164,6 +171,17 @@ def test_our_own_transaction_notifies_after_its_commit_each_payload_once(
     assert value(app, "SELECT count(*) FROM person") == 1
 
 
+def test_a_reading_sees_one_state_of_the_database_and_writes_nothing(engine: Engine, app: Connection) -> None:
+    people = text("SELECT count(*) FROM person")
+    with reading(engine) as db:
+        before = db.scalar(people)
+        add_person(app)
+
+        assert db.scalar(people) == before
+        with pytest.raises(DBAPIError, match="read-only transaction"):
+            db.execute(text("INSERT INTO person (first_name) VALUES ('Seán')"))
+
+
 def test_what_was_not_committed_is_not_told(engine: Engine, listening: Connection) -> None:
     with pytest.raises(ZeroDivisionError), transactions(engine) as begin, begin() as db:
         fail_after(lambda: after_commit(db, CHANNEL, ["1"]))
@@ -190,20 +208,24 @@ def end_the_connection(app: Connection, ours: Ours) -> None:
     execute(app, "SELECT pg_terminate_backend(%s, 5000)", pid)
 
 
+@pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ"])
 @pytest.mark.parametrize("when", ["before_cursor_execute", "after_cursor_execute"])
 def test_l6_a_connection_that_ends_at_the_notification_costs_nothing_that_was_committed(
-    engine: Engine, app: Connection, when: str
+    engine: Engine, app: Connection, caplog: pytest.LogCaptureFixture, when: str, isolation: str
 ) -> None:
     def end(ours: Ours, _cursor: object, statement: str, *_: object) -> None:
         if "pg_notify" in statement:
             end_the_connection(app, ours)
 
-    event.listen(engine, when, end)
-    with transactions(engine) as begin, begin() as db:
+    theirs = create_engine(engine.url, isolation_level=isolation)
+    event.listen(theirs, when, end)
+    with transactions(theirs) as begin, begin() as db:
         db.execute(text("INSERT INTO person (first_name) VALUES ('Nóirín')"))
         after_commit(db, CHANNEL, ["1"])
+    theirs.dispose()
 
     assert value(app, "SELECT count(*) FROM person") == 1
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_in_the_apps_transaction_nothing_is_left_for_after_the_commit(engine: Engine) -> None:
