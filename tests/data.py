@@ -61,6 +61,22 @@ def add_instance(
     return add(connection, "session_instance", times | columns)
 
 
+def add_window(  # noqa: PLR0917 -- the columns, in their order
+    connection: Connection,
+    session_instance_id: int,
+    session_id: int,
+    phase: str,
+    opens_at: datetime,
+    closes_at: datetime,
+    **columns: Any,
+) -> None:
+    """Insert a window as a pass does; `planned_at` is its opening, if it is not given."""
+    times = {"opens_at": opens_at, "closes_at": closes_at, "starts_at": opens_at, "planned_at": opens_at}
+    row = {"session_instance_id": session_instance_id, "session_id": session_id, "phase": phase} | times | columns
+    names, values = sql.SQL(", ").join(map(sql.Identifier, row)), sql.SQL(", ").join(sql.Placeholder() * len(row))
+    execute(connection, sql.SQL("INSERT INTO activation_window ({}) VALUES ({})").format(names, values), *row.values())
+
+
 def add_person(connection: Connection, **columns: Any) -> int:
     return add(connection, "person", {"first_name": "Nóirín"} | columns)
 

@@ -270,7 +270,7 @@ class _LeavesTransactionsAlone(PGDialect_psycopg2):
 
 
 _COMPILED: dict[Any, Any] = {}  # shared, because each engine below lives for one call; our statements are few
-_DIALECT = _LeavesTransactionsAlone(dbapi=psycopg2, use_native_hstore=False)  # type: ignore[no-untyped-call] # SQLAlchemy's
+_DIALECT = _LeavesTransactionsAlone(dbapi=psycopg2)  # type: ignore[no-untyped-call] # SQLAlchemy's
 _URL = make_url("postgresql+psycopg2://")
 
 

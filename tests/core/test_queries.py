@@ -17,9 +17,21 @@ from core.active_session_manager import (
     whereabouts,
     who_is_here,
 )
+from core.store.views import places
+from core.store.views.places import Town
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import recurring, utc, weekly
-from tests.data import add_check_in, add_person, add_session, change_instance, change_session, only_instance
+from tests.data import (
+    add_check_in,
+    add_instance,
+    add_person,
+    add_session,
+    add_window,
+    change_instance,
+    change_session,
+    execute,
+    only_instance,
+)
 
 IN_DUBLIN = {"city": "Dublin", "country": "Ireland"}
 
@@ -96,6 +108,37 @@ def test_whereabouts_between_an_edit_and_its_pass_have_no_window(engine: Engine,
     assert (place.session_instance_id, place.opens_at, place.closes_at) == (instance, None, None)
 
 
+def test_an_evening_has_one_window_at_most_and_that_of_the_session_that_has_it_now(
+    engine: Engine, app: Connection
+) -> None:
+    _, given_away = tonight(app, engine), tonight(app, engine)
+    nested = add_instance(app, 1, "2026-12-01", "20:00", "21:00")
+    reconcile_at(engine, DURING)
+    add_window(app, nested, 1, "over", utc("2026-12-01 09:00"), utc(NOON))  # it was moved, and moved again
+    add_window(app, 1, 1, "open", utc("2026-12-01 19:59"), utc(CLOSES))  # a pass has not closed the other
+    add_window(app, nested, 1, "ahead", utc("2026-12-03 09:00"), utc("2026-12-03 12:00"))
+    change_instance(app, given_away, session_id=add_session(app))
+
+    found = active_instances(app)
+
+    assert [(place.session_instance_id, place.opens_at) for place in found] == [
+        (given_away, None),
+        (nested, utc(DURING)),
+    ]
+
+
+def test_places_of_people_are_their_own_alone(engine: Engine, app: Connection) -> None:
+    here, there = tonight(app, engine), tonight(app, engine)
+    asked, beside, elsewhere, nowhere = (add_person(app) for _ in range(4))
+    for person, instance in ((asked, here), (beside, here), (elsewhere, there)):
+        check_in(app, person, instance, "yes", now=utc(DURING))
+
+    with engine.connect() as connection:
+        found = places.places_of(connection, [asked, nowhere])
+
+    assert {person: (place.session_instance_id, place.people) for person, place in found.items()} == {asked: (here, 2)}
+
+
 # Who is here
 
 
@@ -149,6 +192,23 @@ def test_a2_who_is_here_tells_who_has_left_here_and_leaves_out_who_has_left_else
     reconcile_at(engine, CLOSES)
     over = who_is_here(app, here)
     assert (over.here, over.were_here, len(over.expected)) == ((), (), 5)
+
+
+def test_who_is_here_begins_with_the_earliest_and_leaves_out_who_is_deactivated(
+    engine: Engine, app: Connection
+) -> None:
+    instance = tonight(app, engine)
+    late, early, at_once, deactivated = (add_person(app) for _ in range(4))
+    for person, at in ((late, "20:03"), (early, "20:01"), (at_once, "20:02"), (deactivated, "20:00")):
+        check_in(app, person, instance, "yes", now=utc(f"2026-12-01 {at}"))
+    leave(app, at_once, instance, now=utc("2026-12-01 20:02"))  # in the same instant
+    execute(app, "INSERT INTO deactivated_person (person_id) VALUES (%s)", deactivated)
+
+    found = who_is_here(app, instance)
+
+    assert [who.person_id for who in found.here] == [early, late]
+    assert [(who.person_id, who.left_at) for who in found.were_here] == [(at_once, utc("2026-12-01 20:02"))]
+    assert found.expected == ()
 
 
 def test_who_is_here_at_what_is_not_on_are_all_expected(engine: Engine, app: Connection) -> None:
@@ -205,6 +265,25 @@ def test_a4_town_is_country_and_city_and_state_where_both_have_one(
 
     assert result == {case for case, (_, is_in_town) in TOWNS.items() if is_in_town}
     assert here not in ids(elsewhere_in_town(app, here))
+
+
+NAMED: dict[Town, set[str]] = {
+    Town(" cambridge", "ma", "usa "): {case for case, (_, is_in_town) in TOWNS.items() if is_in_town},
+    Town("Cambridge", None, "USA"): {case for case, (_, is_in) in TOWNS.items() if is_in} | {"in another state"},
+    Town(None, "MA", "USA"): {"a city that is not known"},
+    Town("Cambridge", "MA", None): {"in a country that is not known"},
+}
+
+
+def test_a4_a_town_that_is_named_is_found_in_the_same_way(engine: Engine, app: Connection) -> None:
+    for case, (columns, _) in TOWNS.items():
+        add_session(app, TUESDAYS, name=case, **columns)
+    reconcile_at(engine, DURING)
+
+    with engine.connect() as connection:
+        found = {town: {each.name for each in places.places(connection, places.in_town(town))} for town in NAMED}
+
+    assert found == NAMED
 
 
 @pytest.mark.parametrize("city", [None, "", "  "])
@@ -282,6 +361,14 @@ def test_active_instances_of_a_session_a_city_or_a_country(app: Connection, four
     found = {case: sorted(ids(ask(app))) for case, (ask, _) in FILTERS.items()}
 
     assert found == {case: sorted(four[at] for at in expected) for case, (_, expected) in FILTERS.items()}
+
+
+def test_active_instances_are_in_order_of_country_city_name_and_id(engine: Engine, app: Connection) -> None:
+    towns = (("B", "A", "A"), ("A", "B", "A"), ("A", "A", "B"), ("A", "A", "A"), ("A", "A", "A"))
+    sessions = [add_session(app, TUESDAYS, country=country, city=city, name=name) for country, city, name in towns]
+    reconcile_at(engine, DURING)
+
+    assert [place.session_id for place in active_instances(app)] == [*sessions[3:], *sessions[2::-1]]
 
 
 def test_active_instances_are_none_when_nothing_is_on(engine: Engine, app: Connection, four: list[int]) -> None:

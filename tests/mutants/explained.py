@@ -4,6 +4,7 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     "the other operand is never taken: it is there for the type checker": (
         'web/forms.py stored drop operand: session.recurrence or "" => ((session.recurrence))',
         'web/blueprint.py _away drop operand: request.endpoint or "" => ((request.endpoint))',
+        "core/db/transactions.py wrap_psycopg2 drop operand: error.orig or error => ((error.orig))",
     ),
     "a clock that runs is not read at exactly that instant": (
         (

@@ -171,6 +171,11 @@ def test_our_own_transaction_notifies_after_its_commit_each_payload_once(
     assert value(app, "SELECT count(*) FROM person") == 1
 
 
+def test_an_app_on_psycopg2_gets_psycopg2s_own_error(app: Connection) -> None:
+    with pytest.raises(errors.DivisionByZero), transactions(app) as begin, begin() as db:
+        db.execute(text("SELECT 1 / 0"))
+
+
 def test_a_reading_sees_one_state_of_the_database_and_writes_nothing(engine: Engine, app: Connection) -> None:
     people = text("SELECT count(*) FROM person")
     with reading(engine) as db:

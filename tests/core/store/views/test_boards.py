@@ -12,23 +12,18 @@ from core.store.views.boards import Groups
 from core.store.views.places import Town
 from tests.core.passes import DURING, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import utc
-from tests.data import add_instance, add_person, add_session, change_instance, execute, only_instance
+from tests.data import add_instance, add_person, add_session, add_window, change_instance, only_instance
 
 HOUR = timedelta(hours=1)
 ENNIS = {"city": "Ennis", "country": "Ireland"}
 AT = datetime(2026, 12, 1, 20, tzinfo=UTC)
 
 
-def add_window(app: Connection, phase: str, opens_at: datetime, closes_at: datetime, **columns: Any) -> int:
+def add_evening(app: Connection, phase: str, opens_at: datetime, closes_at: datetime, **columns: Any) -> int:
     """Add a session with one window; return the instance."""
     session = add_session(app, **columns)
     instance = add_instance(app, session, f"{opens_at:%Y-%m-%d}")
-    execute(
-        app,
-        "INSERT INTO activation_window (session_instance_id, session_id, opens_at, closes_at, starts_at, phase, "
-        "planned_at) VALUES (%s, %s, %s, %s, %s, %s, now())",
-        *(instance, session, opens_at, closes_at, opens_at, phase),
-    )
+    add_window(app, instance, session, phase, opens_at, closes_at)
     return instance
 
 
@@ -62,7 +57,7 @@ def test_windows_of_instances_are_theirs_and_open_and_of_the_session_that_has_th
     engine: Engine, app: Connection
 ) -> None:
     asked, _, given_away = tonight(app, engine, "Ennis", "Ennis", "Ennis")
-    ahead = add_window(app, "ahead", AT + HOUR, AT + 2 * HOUR)
+    ahead = add_evening(app, "ahead", AT + HOUR, AT + 2 * HOUR)
     change_instance(app, given_away, session_id=add_session(app))
 
     with engine.connect() as connection:
@@ -74,10 +69,10 @@ def test_windows_of_instances_are_theirs_and_open_and_of_the_session_that_has_th
 def test_windows_in_a_town_overlap_the_time_that_is_asked_for_and_towns_without_a_name_are_towns(
     engine: Engine, app: Connection
 ) -> None:
-    within = add_window(app, "ahead", AT, AT + HOUR, **ENNIS)
+    within = add_evening(app, "ahead", AT, AT + HOUR, **ENNIS)
     for opens_at, closes_at in ((AT - HOUR, AT), (AT + HOUR, AT + 2 * HOUR)):  # [since, until) is half open
-        add_window(app, "ahead", opens_at, closes_at, **ENNIS)
-    nowhere = add_window(app, "ahead", AT, AT + HOUR)
+        add_evening(app, "ahead", opens_at, closes_at, **ENNIS)
+    nowhere = add_evening(app, "ahead", AT, AT + HOUR)
     towns = [Town("ennis", None, "Ireland"), Town(None, None, None), Town("Ennis", "", "USA")]
 
     with engine.connect() as connection:
@@ -87,9 +82,9 @@ def test_windows_in_a_town_overlap_the_time_that_is_asked_for_and_towns_without_
 
 
 def test_the_next_openings_are_after_now_and_in_order(engine: Engine, app: Connection) -> None:
-    later, next_one = (add_window(app, "ahead", AT + hours * HOUR, AT + 9 * HOUR) for hours in (2, 1))
-    add_window(app, "ahead", AT, AT + HOUR)  # opens now
-    add_window(app, "open", AT + HOUR, AT + 2 * HOUR)  # the sweep has opened it early
+    later, next_one = (add_evening(app, "ahead", AT + hours * HOUR, AT + 9 * HOUR) for hours in (2, 1))
+    add_evening(app, "ahead", AT, AT + HOUR)  # opens now
+    add_evening(app, "open", AT + HOUR, AT + 2 * HOUR)  # the sweep has opened it early
 
     with engine.connect() as connection:
         found = [boards.openings(connection, AT, limit) for limit in (9, 1)]
