@@ -56,7 +56,7 @@ class InstanceSnapshot:
     """What the planner knows about one row of `session_instance`.
 
     `untouched`: the planner wrote it, nobody touched it since, and nobody said anything of it.
-    `has_opened`: it is on, or was on, or its window has opened; known of what the planner wrote.
+    `has_opened`: it is on, or was on; known of what the planner wrote.
     """
 
     session_instance_id: int

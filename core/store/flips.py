@@ -123,7 +123,6 @@ def _lock_active(connection: Connection, ids: Iterable[int]) -> frozenset[int]:
 _LOCK_ACTIVE = (
     select(ActiveInstance.session_instance_id)
     .where(is_in(ActiveInstance.session_instance_id))
-    .order_by(ActiveInstance.session_instance_id)
     .with_for_update(skip_locked=True)
 )
 

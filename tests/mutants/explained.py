@@ -66,12 +66,6 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "reconciling) => _request_left(connection, written, recon ... ts - active, reconciling)"
         ),
     ),
-    "it waits for nobody; the order helps one of two passes that want the same rows to get all of them": (
-        (
-            "core/store/flips.py - drop .order_by: select(ActiveInstance.session_instance_i ... "
-            "ance.session_instance_id) => select(ActiveInstance.session_instance_i ... nce.session_instance_id))"
-        ),
-    ),
     "what it reads besides is not used": (
         (
             "core/store/mirror.py - drop .where: select(SessionInstance.session_instance_ ... "

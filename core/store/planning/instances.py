@@ -41,7 +41,6 @@ def lock(connection: Connection, ids: Collection[int]) -> frozenset[int]:
 _LOCK = (
     select(SessionInstance.session_instance_id)
     .where(is_in(SessionInstance.session_instance_id))
-    .order_by(SessionInstance.session_instance_id)
     .with_for_update(key_share=True, skip_locked=True)
 )
 
@@ -57,7 +56,6 @@ def lock_keys(connection: Connection, ids: Collection[int]) -> frozenset[int]:
 _LOCK_KEYS = (
     select(SessionInstance.session_instance_id)
     .where(is_in(SessionInstance.session_instance_id))
-    .order_by(SessionInstance.session_instance_id)
     .with_for_update(read=True, key_share=True, skip_locked=True)
 )
 
@@ -70,7 +68,6 @@ def lock_parents(connection: Connection, session_ids: Collection[int]) -> frozen
 _LOCK_PARENTS = (
     select(MusicSession.session_id)
     .where(is_in(MusicSession.session_id))
-    .order_by(MusicSession.session_id)
     .with_for_update(read=True, key_share=True, skip_locked=True)
 )
 
@@ -97,7 +94,6 @@ def delete_unreferenced(connection: Connection, deletable: frozenset[int]) -> fr
 _LOCK_TO_DELETE = (
     select(SessionInstance.session_instance_id)
     .where(is_in(SessionInstance.session_instance_id))
-    .order_by(SessionInstance.session_instance_id)
     .with_for_update(skip_locked=True)
 )
 _DELETE = (

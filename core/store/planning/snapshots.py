@@ -32,7 +32,6 @@ from sqlalchemy.sql.elements import ColumnElement
 from core.choices import OLDER_ACTIVE, PLAN_AHEAD_FROM, PLAN_ONLY_WHERE
 from core.models import (
     ActivationLog,
-    ActivationWindow,
     Choice,
     LocalDateTime,
     MusicSession,
@@ -163,10 +162,7 @@ def _instances_since() -> Select[*tuple[Any, ...]]:
             _of_ours(_has_opened()).label("has_opened"),
         )
         .select_from(outerjoin(join(wanted, SessionInstance, is_wanted), PlannedInstance, bound_here))
-        .where(
-            is_in(SessionInstance.session_id),
-            or_(SessionInstance.date >= since, PlannedInstance.occurrence_start >= midnight),
-        )
+        .where(or_(SessionInstance.date >= since, PlannedInstance.occurrence_start >= midnight))
         .order_by(SessionInstance.session_instance_id)
     )
 
@@ -181,10 +177,8 @@ def _said() -> ColumnElement[bool]:
 
 
 def _has_opened() -> ColumnElement[bool]:
-    same = ActivationWindow.session_instance_id == SessionInstance.session_instance_id
-    opened = exists().where(same, ActivationWindow.phase != "ahead")
     flipped = exists().where(ActivationLog.session_instance_id == SessionInstance.session_instance_id)
-    return SessionInstance.active | opened | flipped
+    return SessionInstance.active | flipped
 
 
 _INSTANCES = _instances_since()

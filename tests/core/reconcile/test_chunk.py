@@ -9,6 +9,8 @@ from sqlalchemy import Engine
 
 from core.active_session_manager import ReconcileResult, update_active_sessions
 from core.reconcile import chunk
+from core.rules.planner import first_date
+from core.store.planning import snapshots
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.data import (
@@ -495,6 +497,20 @@ def test_instance_moved_to_another_session_is_that_ones(engine: Engine, app: Con
     assert active_of(app, session) == replacement
     reconcile_at(engine, "2026-12-01 22:00")
     assert (active_of(app, session), active_of(app, other)) == (replacement, None)
+
+
+def test_a_session_is_seen_alike_whoever_shares_its_pass(engine: Engine, app: Connection) -> None:
+    """A past instance that comes from another session: that one's binding says nothing of it."""
+    session, instance = planned(engine, app)
+    other = add_session(app)
+    change_instance(app, instance, session_id=other, date="2026-10-06")
+    with engine.begin() as connection:
+        alone, *both = (
+            {one.session_id: one for one in snapshots.snapshots(connection, ids, first_date(utc(NOON)))}[other]
+            for ids in ([other], [session, other])
+        )
+
+    assert both == [alone]
 
 
 # P6, T5

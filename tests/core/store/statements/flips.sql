@@ -84,7 +84,6 @@ WHERE plan_request.session_id = any(CAST(:ids AS BIGINT[])) AND plan_request.abo
 SELECT active_instance.session_instance_id
 FROM active_instance
 WHERE active_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
-ORDER BY active_instance.session_instance_id
 FOR UPDATE SKIP LOCKED;
 
 

@@ -5,7 +5,6 @@
 SELECT session_instance.session_instance_id
 FROM session_instance
 WHERE session_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
-ORDER BY session_instance.session_instance_id
 FOR NO KEY UPDATE SKIP LOCKED;
 
 
@@ -13,7 +12,6 @@ FOR NO KEY UPDATE SKIP LOCKED;
 SELECT session_instance.session_instance_id
 FROM session_instance
 WHERE session_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
-ORDER BY session_instance.session_instance_id
 FOR KEY SHARE SKIP LOCKED;
 
 
@@ -21,7 +19,6 @@ FOR KEY SHARE SKIP LOCKED;
 SELECT session.session_id
 FROM session
 WHERE session.session_id = any(CAST(:ids AS BIGINT[]))
-ORDER BY session.session_id
 FOR KEY SHARE SKIP LOCKED;
 
 
@@ -29,7 +26,6 @@ FOR KEY SHARE SKIP LOCKED;
 SELECT session_instance.session_instance_id
 FROM session_instance
 WHERE session_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
-ORDER BY session_instance.session_instance_id
 FOR UPDATE SKIP LOCKED;
 
 -- (calls planning.instances.referenced)

@@ -68,12 +68,6 @@ SELECT
         ELSE session_instance.active
             OR (EXISTS (
                 SELECT *
-                FROM activation_window
-                WHERE activation_window.session_instance_id = session_instance.session_instance_id
-                    AND activation_window.phase != 'ahead'
-            ))
-            OR (EXISTS (
-                SELECT *
                 FROM activation_log
                 WHERE activation_log.session_instance_id = session_instance.session_instance_id
             ))
@@ -91,8 +85,7 @@ FROM (
 JOIN session_instance ON session_instance.session_instance_id = wanted.session_instance_id
 LEFT OUTER JOIN planned_instance ON planned_instance.session_instance_id = session_instance.session_instance_id
     AND planned_instance.session_id = session_instance.session_id
-WHERE session_instance.session_id = any(CAST(:ids AS BIGINT[]))
-    AND (session_instance.date >= :since OR planned_instance.occurrence_start >= :midnight)
+WHERE session_instance.date >= :since OR planned_instance.occurrence_start >= :midnight
 ORDER BY session_instance.session_instance_id;
 
 SELECT skipped_occurrence.session_id, skipped_occurrence.occurrence_start
