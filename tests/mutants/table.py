@@ -106,12 +106,16 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     ),
     "scheduler/daemon/wakeups.py": ("tests/scheduler/daemon/test_wakeups.py", WORKER),
     "scheduler/daemon/worker.py": (WORKER,),
+    "web/attendance.py": ("tests/web/test_attendance.py",),
     "web/blueprint.py": (*PAGES, "tests/web/test_health.py"),
+    "web/cancelling.py": ("tests/web/test_cancelling.py", "tests/web/test_changing.py"),
+    "web/changing.py": ("tests/web/test_changing.py",),
     "web/dates.py": PAGES,
     "web/edit.py": PAGES,
     "web/forms.py": ("tests/web/test_forms.py",),
     "web/host.py": PAGES,
     "web/instances.py": PAGES,
+    "web/operators.py": ("tests/web/test_operators.py",),
     "web/sessions.py": PAGES,
 }
 

@@ -11,6 +11,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from tests import data
 from tests.web.site import ZONE, Browser, World
 from tests.web.test_preview import TODAY
+from tests.web.test_sessions import NIGHTLY
 from web import words
 from web.attendance import COLUMNS
 
@@ -92,6 +93,33 @@ def test_a_past_evening_is_neither_cancelled_nor_answered_with_maybe(session: in
     assert 'value="maybe"' not in page
     assert "Change this evening" in page
     assert "Cancel this evening" not in page
+
+
+def test_a_date_without_a_row_and_a_lost_evening_took_place_for_nobody(
+    app: Connection, world: World, organiser: Browser
+) -> None:
+    data.change_session(app, world.later, recurrence=NIGHTLY)
+    lost = data.add_instance(app, world.later, str(LAST_WEEK), "19:00")
+    data.execute(
+        app,
+        "INSERT INTO planned_instance (session_instance_id, session_id, occurrence_start, occurrence_end, lost, moved)"
+        " SELECT %s, %s, at, at + interval '3 hours', true, false FROM (SELECT %s::timestamp) AS lost (at)",
+        lost,
+        world.later,
+        f"{LAST_WEEK} 19:00",
+    )
+
+    assert "No evenings in the last year." in organiser.get(f"/sessions/{world.later}/past")
+
+
+def test_an_evening_without_times_is_in_the_table_by_its_date(
+    app: Connection, world: World, organiser: Browser
+) -> None:
+    data.add_check_in(app, data.add_instance(app, world.later, str(LAST_WEEK)), world.sean)
+
+    table = organiser.get(f"/sessions/{world.later}/past.csv")
+
+    assert table.splitlines()[1:] == [f"{LAST_WEEK},,,Seán,Ó Riada,,"]
 
 
 def test_a_session_without_past_evenings_says_so(world: World, organiser: Browser) -> None:

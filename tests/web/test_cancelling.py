@@ -164,6 +164,17 @@ def test_why_it_was_cancelled_is_told_while_it_is_cancelled(world: World, app: C
     page = browser().be(world.organiser, organiser=True).post(f"{path}/cancel", reason=" ")
     assert "a wedding" not in page
     assert 'class="state cancelled"' in page
+    assert data.value(app, "SELECT cancel_reason FROM session_instance WHERE is_cancelled") is None
+
+
+def test_cancelling_what_somebody_holds_up_takes_effect_in_a_moment(
+    world: World, organiser: Browser, database_url: str
+) -> None:
+    with data.connected(database_url, autocommit=False) as holding:
+        data.execute(holding, "SELECT FROM session_plan FOR UPDATE")
+        page = organiser.post(f"/instances/{world.muellers_now}/cancel")
+
+    assert "Cancelled. It takes effect in a moment." in page
 
 
 def test_p6_cancelling_through_the_page_counts_though_the_recurrence_cannot_be_read(

@@ -51,14 +51,16 @@ def row(app: Connection, evening: str) -> tuple[str, str | None, str | None, str
     return found
 
 
+def filled_in(page: str) -> list[str]:
+    return re.findall(r'name="(?:date|from|until|place|note)"[^>]* value="([^"]*)"', page)
+
+
 def test_an_evening_is_moved_and_its_date_and_page_say_from_when(
     session: int, evening: str, organiser: Browser, *, app: Connection, browser: Open, database_url: str
 ) -> None:
     page = organiser.get(f"{evening}/change")
     assert "1 person said yes." in page
-    assert re.findall(r'name="(?:date|from|until)" type="\w+" value="([^"]*)"', page) == [
-        str(IN_TWO_DAYS), "19:00", "22:30",
-    ]  # fmt: skip
+    assert filled_in(page) == [str(IN_TWO_DAYS), "19:00", "22:30", "", ""]
 
     page = organiser.post(f"{evening}/change", **SAME | {"date": str(IN_THREE_DAYS), "from": "20:00"})
     reconcile(database_url)
@@ -82,6 +84,23 @@ def test_a_place_and_a_note_are_everybodys_to_read_and_taken_away_again(
     assert "oved from" not in page
     organiser.post(f"{evening}/change", **SAME)
     assert row(app, evening) == (str(IN_TWO_DAYS), "19:00", "22:30", None, None)
+
+
+def test_the_longest_place_and_note_and_the_last_date_are_accepted_and_stand_in_the_form(
+    session: int, evening: str, organiser: Browser, app: Connection
+) -> None:
+    data.change_session(app, session, termination_date=str(IN_TWO_DAYS))
+    place, note = "x" * 200, "y" * 500
+
+    organiser.post(f"{evening}/change", **SAME | {"place": place, "note": note})
+
+    assert filled_in(organiser.get(f"{evening}/change")) == [str(IN_TWO_DAYS), "19:00", "22:30", place, note]
+
+
+def test_the_form_of_an_evening_without_times_states_none(organiser: Browser, app: Connection) -> None:
+    evening = data.add_instance(app, data.add_session(app, timezone=ZONE), str(IN_TWO_DAYS))
+
+    assert filled_in(organiser.get(f"/instances/{evening}/change")) == [str(IN_TWO_DAYS), "", "", "", ""]
 
 
 def test_what_should_be_on_is_on_when_the_page_comes_back(
@@ -159,6 +178,16 @@ def test_an_evening_is_added_beside_the_pattern(session: int, organiser: Browser
     assert data.times_of(app, session) == [f"{IN_THREE_DAYS} 19:00-None"]
 
 
+def test_an_evening_of_today_is_added_and_today_lasts_until_six(
+    session: int, organiser: Browser, app: Connection
+) -> None:
+    today = str((NOW - timedelta(hours=6)).date())
+
+    organiser.post(f"/sessions/{session}/dates/add", **SAME | {"date": today})
+
+    assert data.times_of(app, session) == [f"{today} 19:00-22:30"]
+
+
 def test_an_evening_that_the_session_has_is_not_added_again(session: int, organiser: Browser, app: Connection) -> None:
     page = organiser.post(f"/sessions/{session}/dates/add", 200, **SAME)
 
@@ -174,7 +203,7 @@ def test_an_evening_that_the_session_has_is_not_added_again(session: int, organi
         ({"date": "2199-01-01"}, "date", "The session&#39;s last date is "),
         ({"date": "2025-11-26"}, "date", "This date is past. Give a date from today on."),
         ({"from": ""}, "from", "Give the time when it starts."),
-        ({"from": "7pm"}, "from", "&#39;7pm&#39; is no time. Accepted: a time such as 19:30."),
+        ({"from": "7pm", "until": ""}, "from", "&#39;7pm&#39; is no time. Accepted: a time such as 19:30."),
         ({"until": "24:00"}, "until", "&#39;24:00&#39; is no time."),
         ({"until": "19:00"}, "until", "It ends when it starts."),
         ({"place": "x" * 201}, "place", "This has 201 characters. Accepted: at most 200."),
@@ -188,9 +217,9 @@ def test_what_is_wrong_stands_at_its_field_and_nothing_is_saved(
     for path in (f"/sessions/{session}/dates/change", f"/sessions/{session}/dates/add"):
         page = organiser.post(path, 200, start=f"{IN_TWO_DAYS}T19:00", **SAME | fields)
 
-        found = re.search(rf'<p class="error" id="error-{field}">([^<]*)</p>', page)
-        assert found
-        assert told in found[1]
+        [(where, what)] = re.findall(r'<p class="error" id="error-(\w+)">([^<]*)</p>', page)
+        assert where == field
+        assert told in what
         assert "Nothing is saved yet." in page
     assert data.instances_of(app, session) == []
 
