@@ -107,6 +107,19 @@ def change_instance(connection: Connection, session_instance_id: int, **columns:
     change(connection, "session_instance", session_instance_id, **columns)
 
 
+def bind(connection: Connection, instance: int, session_id: int, start: str, *, lost: bool = False) -> None:
+    """Bind an instance to a session's occurrence of three hours at this local start, as a plan does."""
+    execute(
+        connection,
+        "INSERT INTO planned_instance (session_instance_id, session_id, occurrence_start, occurrence_end, lost, moved)"
+        " SELECT %s, %s, at, at + interval '3 hours', %s, false FROM (SELECT %s::timestamp) AS occurrence (at)",
+        instance,
+        session_id,
+        lost,
+        start,
+    )
+
+
 def delete_instance(connection: Connection, session_instance_id: int) -> None:
     execute(connection, "DELETE FROM session_instance WHERE session_instance_id = %s", session_instance_id)
 

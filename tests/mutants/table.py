@@ -12,6 +12,7 @@ HOOKS = ("tests/core/hooks", "tests/core/active_session_manager/test_app_transac
 PASS = (
     "tests/core/reconcile/test_steps.py",
     "tests/core/scenarios/interleavings",
+    "tests/core/store/planning",
     "tests/core/store/presence",
     "tests/core/reconcile/test_presence.py",
     "tests/core/reconcile/test_presence_two_sessions.py",

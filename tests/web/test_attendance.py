@@ -100,14 +100,7 @@ def test_a_date_without_a_row_and_a_lost_evening_took_place_for_nobody(
 ) -> None:
     data.change_session(app, world.later, recurrence=NIGHTLY)
     lost = data.add_instance(app, world.later, str(LAST_WEEK), "19:00")
-    data.execute(
-        app,
-        "INSERT INTO planned_instance (session_instance_id, session_id, occurrence_start, occurrence_end, lost, moved)"
-        " SELECT %s, %s, at, at + interval '3 hours', true, false FROM (SELECT %s::timestamp) AS lost (at)",
-        lost,
-        world.later,
-        f"{LAST_WEEK} 19:00",
-    )
+    data.bind(app, lost, world.later, f"{LAST_WEEK} 19:00", lost=True)
 
     assert "No evenings in the last year." in organiser.get(f"/sessions/{world.later}/past")
 

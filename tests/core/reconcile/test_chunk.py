@@ -9,8 +9,6 @@ from sqlalchemy import Engine
 
 from core.active_session_manager import ReconcileResult, update_active_sessions
 from core.reconcile import chunk
-from core.rules.planner import first_date
-from core.store.planning import snapshots
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.data import (
@@ -294,6 +292,21 @@ def test_p4_instance_that_somebody_touched_or_refers_to_stays_without_a_window(
 
 
 @pytest.mark.usefixtures("database_of_its_own")
+def test_p4_without_a_foreign_key_too_an_answered_instance_stays_and_another_goes(
+    engine: Engine, app: Connection
+) -> None:
+    key = "session_instance_person_session_instance_id_fkey"
+    execute(app, f"ALTER TABLE session_instance_person DROP CONSTRAINT {key}")
+    add_session(app, recurring(weekly("tuesday", "12:00", "13:00")))  # it is on, and the log says so
+    (one, answered), (other, alone) = planned(engine, app), planned(engine, app)
+    add_check_in(app, answered, add_person(app), "maybe")
+    for session in (one, other):
+        change_session(app, session, recurrence=WEDNESDAYS)
+
+    assert reconcile_at(engine, NOON).deleted == (alone,)
+
+
+@pytest.mark.usefixtures("database_of_its_own")
 def test_p4_an_instance_that_was_cancelled_with_a_reason_and_restored_is_as_the_planner_made_it(
     engine: Engine, app: Connection
 ) -> None:
@@ -332,6 +345,34 @@ def test_p4_instance_whose_recurrence_is_edited_away_while_it_is_on_closes_and_s
     assert [(flip.session_instance_id, flip.due_at) for flip in result.deactivated] == [(instance, utc(DURING))]
     assert active_of(app, session) is None
     assert value(app, "SELECT active_session_instance_id FROM person WHERE person_id = %s", person) is None
+    change_session(app, session, recurrence=WEDNESDAYS)
+    assert reconcile_at(engine, DURING).deleted == (), "it was on"
+
+
+def test_p4_instance_that_is_on_stays_though_the_log_no_longer_tells_when_it_opened(
+    engine: Engine, app: Connection
+) -> None:
+    session, _ = planned(engine, app)
+    reconcile_at(engine, OPENS)
+    execute(app, "DELETE FROM activation_log")
+    change_session(app, session, recurrence=None)
+
+    assert reconcile_at(engine, DURING).deleted == ()
+
+
+def test_p4_a_row_that_followed_its_occurrence_goes_with_it_unless_somebody_had_touched_it(
+    engine: Engine, app: Connection
+) -> None:
+    (free, alone), (touched, noted), (other, also_noted) = (planned(engine, app) for _ in range(3))
+    for instance in (noted, also_noted):
+        change_instance(app, instance, comments="bring the pipes")
+    for session in (free, touched):
+        change_session(app, session, recurrence=EIGHT_TO_ELEVEN)
+    assert reconcile_at(engine, NOON).retimed == (alone, noted)
+    for session in (free, touched, other):
+        change_session(app, session, recurrence=WEDNESDAYS)
+
+    assert reconcile_at(engine, NOON).deleted == (alone,)
 
 
 def test_p4_instance_that_lost_its_occurrence_comes_back_with_it(engine: Engine, app: Connection) -> None:
@@ -497,20 +538,6 @@ def test_instance_moved_to_another_session_is_that_ones(engine: Engine, app: Con
     assert active_of(app, session) == replacement
     reconcile_at(engine, "2026-12-01 22:00")
     assert (active_of(app, session), active_of(app, other)) == (replacement, None)
-
-
-def test_a_session_is_seen_alike_whoever_shares_its_pass(engine: Engine, app: Connection) -> None:
-    """A past instance that comes from another session: that one's binding says nothing of it."""
-    session, instance = planned(engine, app)
-    other = add_session(app)
-    change_instance(app, instance, session_id=other, date="2026-10-06")
-    with engine.begin() as connection:
-        alone, *both = (
-            {one.session_id: one for one in snapshots.snapshots(connection, ids, first_date(utc(NOON)))}[other]
-            for ids in ([other], [session, other])
-        )
-
-    assert both == [alone]
 
 
 # P6, T5

@@ -1,0 +1,39 @@
+"""What the planner sees of a session."""
+
+from datetime import date, datetime
+
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Engine
+
+from core.store.planning.snapshots import snapshots
+from tests.data import add_instance, add_session, bind, execute
+
+SINCE = date(2026, 11, 27)
+
+
+def test_instances_are_seen_that_are_dated_or_bound_since_a_day_and_skipped_occurrences_since_it(
+    engine: Engine, app: Connection
+) -> None:
+    session = add_session(app)
+    dated = add_instance(app, session, "2026-11-27")
+    bound, before, _ = (add_instance(app, session, "2026-11-26") for _ in range(3))
+    bind(app, bound, session, "2026-11-27 00:00")
+    bind(app, before, session, "2026-11-26 23:59")
+    for start in ("2026-11-26 23:59", "2026-11-27 00:00"):
+        execute(app, "INSERT INTO skipped_occurrence (session_id, occurrence_start) VALUES (%s, %s)", session, start)
+
+    with engine.connect() as connection:
+        [seen] = snapshots(connection, [session], SINCE)
+
+    assert {instance.session_instance_id for instance in seen.instances} == {dated, bound}
+    assert seen.skipped == {datetime(2026, 11, 27)}
+
+
+def test_a_session_is_seen_alike_whoever_shares_its_pass(engine: Engine, app: Connection) -> None:
+    """A past instance that comes from another session: that one's binding says nothing of it."""
+    session, other = add_session(app), add_session(app)
+    bind(app, add_instance(app, other, "2026-10-06"), session, "2026-12-01 19:00")
+
+    with engine.connect() as connection:
+        [alone] = snapshots(connection, [other], SINCE)
+        assert alone in snapshots(connection, [session, other], SINCE)
