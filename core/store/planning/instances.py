@@ -125,7 +125,7 @@ def referenced(connection: Connection, instance_ids: Collection[int]) -> frozens
     """Return which of these instances some row of the app refers to, by any foreign key in the database."""
     keys = connection.execute(_FOREIGN_KEYS, {"own": list(OWN_TABLES)}).all()
     queries = [_referring(key.nspname, key.relname, key.attname) for key in keys]
-    if not queries or not instance_ids:
+    if not queries:
         return frozenset()
     return frozenset(connection.scalars(union_all(*queries), {"ids": instance_ids}))
 

@@ -453,6 +453,18 @@ def test_p1_a_session_is_due_at_the_instant_that_its_plan_names(engine: Engine, 
     assert due(engine, 5, Reason.PLAN, at="2026-12-07 18:00") == [DueSession(session, Reason.PLAN)]
 
 
+@pytest.mark.parametrize("before", [[NOON], [DURING, CLOSES]], ids=["its window is ahead", "its window is over"])
+def test_an_instance_that_is_active_outside_its_window_is_found(
+    engine: Engine, app: Connection, before: list[str]
+) -> None:
+    session = add_session(app, TUESDAYS)
+    for at in before:
+        reconcile_at(engine, at)
+    change_instance(app, only_instance(app, session), active=True)
+
+    assert due(engine, 5, Reason.BIT, at=before[-1]) == [DueSession(session, Reason.BIT)]
+
+
 def test_a_session_that_is_due_for_two_reasons_has_the_more_urgent_one(engine: Engine, app: Connection) -> None:
     first, second = add_session(app, TUESDAYS), add_session(app, recurring(weekly("tuesday", "20:30", "22:00")))
     reconcile_at(engine, NOON)

@@ -7,8 +7,12 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
-from core.active_session_manager import ReconcileResult, update_active_sessions
+from core.active_session_manager import Cause, ReconcileResult, update_active_sessions
 from core.reconcile import chunk
+from core.reconcile.batches import reconcile
+from core.reconcile.result import PassOptions
+from core.settings import load_settings
+from core.store.queue.due import EVERYTHING
 from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.data import (
@@ -633,6 +637,17 @@ def test_l7_what_an_edit_turns_on_or_off_is_due_since_the_edit(engine: Engine, a
     ]
 
 
+def test_l7_before_the_first_pass_of_all_nothing_was_anybodys_to_do(engine: Engine, app: Connection) -> None:
+    session = add_session(app, timezone="UTC")
+    add_instance_that_is_on(app, session)
+    requested = edited(app)
+
+    reconcile(engine, PassOptions(Cause.START, load_settings(), is_first=True), EVERYTHING)
+
+    [(_, _, due_at, *_)] = flips_of(app, session)
+    assert due_at > requested
+
+
 def test_l7_what_was_requested_before_the_clock_was_set_back_is_due_at_once(engine: Engine, app: Connection) -> None:
     session = add_session(app, timezone="UTC")
     add_instance_that_is_on(app, session)
@@ -688,6 +703,18 @@ def test_l7_what_nobody_requested_is_due_since_it_is_planned(engine: Engine, app
     assert (result.failed, active_of(app, session)) == ({}, instance)
     [(_, _, due_at, *_)] = flips_of(app, session)
     assert due_at >= before
+
+
+# A pass for an edge that is to come
+
+
+def test_l1_a_pass_ahead_leaves_what_became_of_deleted_sessions(engine: Engine, app: Connection) -> None:
+    execute(app, "INSERT INTO plan_request (session_id) VALUES (1000000)")
+    with engine.begin() as connection:
+        options = PassOptions(Cause.TIMER, load_settings(), utc(OPENS), is_ahead=True)
+        assert chunk.reconcile_chunk(connection, options, [1_000_000]) == ReconcileResult()
+
+    assert requests(app) == [1_000_000]
 
 
 # How long a pass plans

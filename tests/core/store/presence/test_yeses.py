@@ -7,11 +7,11 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine
 
 from core.rules.flips import TOLERATED
-from core.rules.presence import Left
+from core.rules.presence import HERE_BEFORE_OPENING, Left
 from core.store.presence import yeses
 from core.store.presence.yeses import LEFT_LATELY
 from tests.core.rules.planner_model import utc
-from tests.data import add_check_in, add_instance, add_person, add_session, execute
+from tests.data import add_check_in, add_instance, add_person, add_session, execute, person_at
 
 NOW = utc("2026-12-01 20:00")
 NOTHING, SECOND, HOUR = timedelta(0), timedelta(seconds=1), timedelta(hours=1)
@@ -72,3 +72,22 @@ def test_a2_what_was_left_longer_ago_than_any_window_lasts_is_left_out(
 
     assert len(said) == 1
     assert left == ([Left(instance, NOW - ago)] if counts else [])
+
+
+def test_a2_only_who_is_nowhere_and_has_left_nothing_since_it_opened_is_moved_without_a_decision(
+    engine: Engine, app: Connection
+) -> None:
+    instance, other = (add_window(app, "open", -HOUR, HOUR) for _ in range(2))
+    execute(app, "UPDATE session_instance SET active = true")
+    comes, had_left, has_left, is_elsewhere, is_not_asked_for = people = [add_person(app) for _ in range(5)]
+    opened = NOW - HOUR - HERE_BEFORE_OPENING
+    for person, left_at in ((had_left, opened - SECOND), (has_left, opened)):
+        add_check_in(app, instance, person, left_at=left_at)
+    for person in (comes, is_elsewhere, is_not_asked_for):
+        add_check_in(app, instance, person)
+    execute(app, "UPDATE person SET active_session_instance_id = %s WHERE person_id = %s", other, is_elsewhere)
+    with engine.begin() as connection:
+        moved = yeses.move_undisputed(connection, people[:4], [instance], NOW)
+
+    assert moved == {comes, had_left}
+    assert [person_at(app, person) for person in people] == [instance, instance, None, other, None]
