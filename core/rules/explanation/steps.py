@@ -151,7 +151,8 @@ def _overlap(one: Window, other: Window) -> bool:
 
 def _won(case: Case, span: ActiveSpan, loser: Contender) -> str:
     """Say which instance has the time of another, and by which part of P7 where the two begin to overlap."""
-    winner, at = case.contender_of(span.session_instance_id), max(span.window.opens_at, loser.window.opens_at)
+    key, at = span.session_instance_id, max(span.window.opens_at, loser.window.opens_at)
+    winner = case.contender_of(key)
     assert winner
     if winner.hours.contains(at) and not loser.hours.contains(at):
         reason = "it is within its hours, and this one in a buffer"
@@ -159,8 +160,9 @@ def _won(case: Case, span: ActiveSpan, loser: Contender) -> str:
         reason = "it starts later"
     else:
         reason = "it ends sooner" if winner.hours.ends_at != loser.hours.ends_at else "its id is lower"
-    has = f"{named(span.session_instance_id)} has {case.between(span.window.opens_at, span.window.closes_at)}"
-    return f"{has} instead, because {reason} (P7)"
+    hours = case.between(winner.hours.starts_at, winner.hours.ends_at)
+    when = case.between(span.window.opens_at, span.window.closes_at)
+    return f"{when}: {named(key)} instead, because {reason} (P7); its hours are {hours}"
 
 
 def _bit(case: Case, key: int) -> str:
