@@ -82,7 +82,7 @@ def add_person(connection: Connection, **columns: Any) -> int:
 
 
 def add_check_in(
-    connection: Connection, session_instance_id: int, person_id: int, attendance: str = "yes", **columns: Any
+    connection: Connection, session_instance_id: int, person_id: int, attendance: str | None = "yes", **columns: Any
 ) -> int:
     who = {"session_instance_id": session_instance_id, "person_id": person_id, "attendance": attendance}
     return add(connection, "session_instance_person", who | columns)

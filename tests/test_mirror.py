@@ -69,7 +69,6 @@ COVERED_BY = {
     "core/store/queue/due.py": "core/reconcile/test_batches.py",
     "core/store/queue/requests.py": "core/reconcile/test_contention.py",
     "core/store/queue/retries.py": "core/reconcile/test_contention.py",
-    "core/store/views/pages.py": "web/test_board.py",
     "core/store/views/places.py": "core/test_queries.py",
     "core/store/views/search.py": "web/test_search.py",
     "core/store/views/schedule.py": "scheduler/test_cli.py",

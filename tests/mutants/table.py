@@ -28,12 +28,6 @@ PASS = (
 TAKE_OVER = "tests/core/adoption/test_takeover.py"
 WORKER = "tests/scheduler/daemon/test_worker.py"
 TIMELINE = "tests/core/test_timeline.py"
-BOARD = (
-    "tests/web/test_board.py",
-    "tests/web/test_now.py",
-    "tests/web/test_search.py",
-    "tests/web/test_instances.py",
-)
 PAGES = (
     "tests/web/test_blueprint.py",
     "tests/web/scenarios/test_refusals.py",
@@ -67,17 +61,10 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     "core/store/presence/locations.py": (*PASS, TAKE_OVER),
     "core/store/views/boards.py": ("tests/core/store/views/test_boards.py", "tests/web/test_board.py"),
     "core/store/views/pages.py": (
-        *BOARD,
-        "tests/web/test_sessions.py",
-        "tests/web/test_me.py",
-        "tests/web/test_attendance.py",
-        "tests/web/test_calendar.py",
-        "tests/web/test_changing.py",
-        "tests/web/test_cancelling.py",
-        "tests/web/test_edit.py",
-        "tests/web/test_host.py",
+        "tests/core/store/views/test_pages.py",
         "tests/core/store/views/test_reports.py",
-        TIMELINE,
+        "tests/web/test_me.py",
+        "tests/web/test_sessions.py",
     ),
     "core/store/views/places.py": ("tests/core/test_queries.py", "tests/web/test_health.py"),
     "core/store/views/readings.py": ("tests/core/store/views/test_readings.py", "tests/core/test_explain.py"),
