@@ -8,6 +8,19 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "a clock that runs is not read at exactly that instant": (
         (
+            "core/db/listener.py Listener.listening_since move boundary: time.monotonic() - self._received_at < "
+            "s ... seconds + OVERDUE_SECONDS => (time.monotonic() - self._received_at) < ... econds + "
+            "OVERDUE_SECONDS)"
+        ),
+        (
+            "core/db/listener.py Listener._pause move boundary: (left := until - time.monotonic()) > 0 => (left "
+            ":= until - time.monotonic()) >= (0)"
+        ),
+        (
+            "core/db/listener.py Listener._receives_private move boundary: (left := deadline - time.monotonic()) "
+            "<= 0 => (left := deadline - time.monotonic()) < (0)"
+        ),
+        (
             "scheduler/daemon/wakeups.py Wakeups.take move boundary: (left := deadline - time.monotonic()) > 0 "
             "=> (left := deadline - time.monotonic()) >= (0)"
         ),

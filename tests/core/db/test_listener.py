@@ -15,6 +15,7 @@ from core import logs
 from core.db.listener import OVERDUE_SECONDS, SILENCE_SECONDS, Listener
 from core.store.notify import ACTIVE_CHANGED, SESSION_CHANGED, active_changed
 from tests.data import add_session, execute, value
+from tests.scheduler.port_forwarder import PortForwarder
 
 LONG = 5.0
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -226,10 +227,10 @@ class Deaf(Listener):
 class RunningDeaf(RunningListener):
     listener: Deaf
 
-    def __init__(self, url: str, heard: int) -> None:
+    def __init__(self, url: str, heard: int, silence_seconds: float = 0.2) -> None:
         super().__init__(url)
         self.listener = Deaf(
-            url, SESSION_CHANGED, self.received.put, lambda: self.received.put(None), silence_seconds=0.2
+            url, SESSION_CHANGED, self.received.put, lambda: self.received.put(None), silence_seconds=silence_seconds
         )
         self.listener.heard = heard
         self.thread = threading.Thread(target=self.listener.run)
@@ -319,6 +320,27 @@ def test_its_own_notifications_show_that_it_receives_and_are_passed_on_to_nobody
     notify(app, "12")
     assert running.next() == "12"
     running.end()
+
+
+def test_while_others_notify_it_does_not_notify_itself(app: Connection, database_url: str) -> None:
+    running = RunningDeaf(database_url, heard=1, silence_seconds=60)  # the proof at the start
+    assert running.next() is None
+    for number in range(3):
+        notify(app, str(number))
+        assert running.next() == str(number)
+    running.end()
+
+    assert running.listener.heard == 0
+
+
+def test_stop_waits_for_no_answer_through_a_network_that_is_silent(database_url: str) -> None:
+    forwarder = PortForwarder(database_url)
+    forwarder.open()
+    running = RunningDeaf(forwarder.url, heard=1_000_000, silence_seconds=60)
+    assert running.next() is None
+    forwarder.fall_silent()
+    running.end()
+    forwarder.shut()
 
 
 def test_a_thread_that_hangs_is_soon_not_listening() -> None:
