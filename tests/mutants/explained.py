@@ -7,6 +7,36 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         "core/db/transactions.py wrap_psycopg2 drop operand: error.orig or error => ((error.orig))",
     ),
     "a clock that runs is not read at exactly that instant": (
+        "core/store/views/reports.py overdue move boundary: window.opens_at < before => (window.opens_at) <= (before)",
+        (
+            "core/store/views/reports.py overdue move boundary: window.planned_at < before => "
+            "(window.planned_at) <= (before)"
+        ),
+        (
+            "core/store/views/reports.py overdue move boundary: window.closes_at < before => "
+            "(window.closes_at) <= (before)"
+        ),
+        (
+            "core/store/views/reports.py overdue move boundary: window.planned_at < before => "
+            "(window.planned_at) <= (before) #2"
+        ),
+        (
+            "core/store/views/reports.py overdue move boundary: PlanRequest.requested_at < before => "
+            "(PlanRequest.requested_at) <= (before)"
+        ),
+        (
+            "core/store/views/reports.py misses move boundary: log.done_at > func.statement_timestamp() - "
+            "since => (log.done_at) >= (func.statement_timestamp() - since)"
+        ),
+        (
+            "core/store/views/reports.py prune move boundary: ActivationLog.done_at < before => "
+            "(ActivationLog.done_at) <= (before)"
+        ),
+        "core/store/views/reports.py prune move boundary: window.closes_at < before => (window.closes_at) <= (before)",
+        (
+            "core/store/views/reports.py prune move boundary: SkippedOccurrence.occurrence_start < before => "
+            "(SkippedOccurrence.occurrence_start) <= (before)"
+        ),
         (
             "core/db/listener.py Listener.listening_since move boundary: time.monotonic() - self._received_at < "
             "s ... seconds + OVERDUE_SECONDS => (time.monotonic() - self._received_at) < ... econds + "

@@ -7,6 +7,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
+from core.rules.flips import Cause, Change
 from core.store.views import pages, reports
 from tests.data import add, add_instance, add_session, add_window, execute, forget_requests
 
@@ -29,8 +30,8 @@ def add_evening(app: Connection, phase: str, opens: timedelta, closes: timedelta
 
 
 def test_what_has_been_due_for_long_is_overdue_the_oldest_first(engine: Engine, app: Connection) -> None:
-    opens = add_evening(app, "ahead", -2 * MINUTE, HOUR)
-    closes = add_evening(app, "open", -HOUR, -3 * MINUTE)
+    opens = add_evening(app, "ahead", -3 * MINUTE, HOUR)
+    closes = add_evening(app, "open", -HOUR, -2 * MINUTE)
     requested, by_request = add_session(app), add_session(app)
     for phase, window in (
         ("ahead", (-2 * MINUTE, HOUR, -SECOND)),  # planned just now
@@ -48,8 +49,8 @@ def test_what_has_been_due_for_long_is_overdue_the_oldest_first(engine: Engine, 
         found = reports.overdue(connection, MINUTE)
         first = reports.overdue(connection, MINUTE, 1)
 
-    assert [each.session_id for each in found] == [requested, closes, opens]
-    assert [each.name for each in found][::2] == ["The Cobblestone", "ahead, opens -1 day, 23:58:00"]
+    assert [each.session_id for each in found] == [requested, opens, closes]
+    assert [each.name for each in found][:2] == ["The Cobblestone", "ahead, opens -1 day, 23:57:00"]
     assert first == found[:1]
 
 
@@ -122,17 +123,32 @@ def test_flips_are_told_after_a_row_by_their_ids(engine: Engine, app: Connection
         assert [flip.activation_log_id for flip in reports.flips_since(connection, 7)] == [8, 9]
 
 
-def test_the_last_flips_of_one_instant_are_told_by_their_ids(engine: Engine, app: Connection) -> None:
+HISTORY: dict[str, tuple[dict[str, Any], list[int]]] = {
+    "the last ones, in one instant by their ids": ({"limit": 3}, [8, 9, 6]),
+    "of a session": ({"session_id": 2}, [5]),
+    "late": ({"later_than": SECOND}, [5, 6]),  # 7 came exactly so late
+    "by a cause, unless a trigger logged it": ({"cause": Cause.SWEEP}, [5]),
+    "of a kind": ({"change": Change.DELETED}, [4]),
+}
+
+
+@pytest.mark.parametrize(("asked", "expected"), HISTORY.values(), ids=HISTORY)
+def test_the_history_is_told_from_an_instant_on_and_by_each_condition(
+    engine: Engine, app: Connection, asked: dict[str, Any], expected: list[int]
+) -> None:
     now = datetime.now(UTC)
+    log(app, 3, HOUR, HOUR, now=now - SECOND, activation_log_id=3)  # before it
+    log(app, 4, HOUR, HOUR, "repair", now=now, activation_log_id=4, change="deleted")
+    log(app, 5, HOUR, HOUR, "sweep", now=now, activation_log_id=5, session_id=2)
     for log_id in (9, 7, 8):
-        log(app, log_id, MINUTE, SECOND, activation_log_id=log_id, now=now)
-    log(app, 6, SECOND, SECOND, activation_log_id=6)
-    everything: dict[str, Any] = dict.fromkeys(("session_id", "later_than", "cause", "change"))
+        log(app, log_id, MINUTE, SECOND, now=now, activation_log_id=log_id)
+    log(app, 6, SECOND, 2 * SECOND, now=now, activation_log_id=6, change="closed")
+    everything = dict.fromkeys(("session_id", "later_than", "cause", "change")) | {"limit": 9}
 
     with engine.connect() as connection:
-        found = reports.history(connection, now - HOUR, limit=3, **everything)
+        found = reports.history(connection, now - HOUR, **everything | asked)
 
-    assert [flip.activation_log_id for flip in found] == [8, 9, 6]
+    assert [flip.activation_log_id for flip in found] == expected
 
 
 def test_pruning_leaves_what_is_recent_and_what_is_not_over(engine: Engine, app: Connection) -> None:
