@@ -66,7 +66,7 @@ def test_facts_of_a_session_are_its_own(engine: Engine, app: Connection) -> None
 def test_what_was_deleted_while_it_was_on_is_told_the_latest_first(engine: Engine, app: Connection) -> None:
     for number, instance in enumerate((11, 13, 12, 14)):
         log(app, instance, utc(OPENS) + instance * HOUR, change="deleted" if instance != 13 else "closed")
-        log(app, 20 + number, utc(OPENS), session=2, change="deleted")
+        log(app, 20 + number, utc(OPENS) + 99 * HOUR, session=2, change="deleted")
     for instance in (15, 16):
         log(app, instance, utc(NOON), change="deleted")
 
@@ -119,7 +119,7 @@ def test_rows_and_windows_are_of_the_instances_that_are_asked_for(engine: Engine
 
 def test_who_said_yes_is_told_by_id_with_who_is_deactivated_and_counted(engine: Engine, app: Connection) -> None:
     asked, other = (add_instance(app, add_session(app), "2026-12-01") for _ in range(2))
-    first, second, third, maybe = (add_person(app) for _ in range(4))
+    maybe, first, second, third = (add_person(app) for _ in range(4))
     for person in (third, second, first):
         add_check_in(app, asked, person)
     add_check_in(app, asked, maybe, "maybe")

@@ -143,7 +143,7 @@ def test_the_history_is_told_from_an_instant_on_and_by_each_condition(
     for log_id in (9, 7, 8):
         log(app, log_id, MINUTE, SECOND, now=now, activation_log_id=log_id)
     log(app, 6, SECOND, 2 * SECOND, now=now, activation_log_id=6, change="closed")
-    everything = dict.fromkeys(("session_id", "later_than", "cause", "change")) | {"limit": 9}
+    everything: dict[str, Any] = dict.fromkeys(("session_id", "later_than", "cause", "change")) | {"limit": 9}
 
     with engine.connect() as connection:
         found = reports.history(connection, now - HOUR, **everything | asked)
