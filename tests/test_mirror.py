@@ -70,7 +70,6 @@ COVERED_BY = {
     "core/store/queue/retries.py": "core/reconcile/test_contention.py",
     "core/store/views/places.py": "core/test_queries.py",
     "core/store/views/search.py": "web/test_search.py",
-    "core/store/views/schedule.py": "scheduler/test_cli.py",
     "scheduler/__main__.py": "scheduler/test_cli.py",
     "scheduler/commands/database.py": "scheduler/test_cli.py",
     "scheduler/commands/demo_pages.py": "scheduler/commands/test_demo.py",

@@ -70,7 +70,7 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     "core/store/views/places.py": ("tests/core/test_queries.py", "tests/web/test_health.py"),
     "core/store/views/readings.py": ("tests/core/store/views/test_readings.py", "tests/core/test_explain.py"),
     "core/store/views/reports.py": ("tests/core/store/views/test_reports.py", TIMELINE),
-    "core/store/views/schedule.py": ("tests/scheduler/test_cli.py", WORKER, TIMELINE),
+    "core/store/views/schedule.py": ("tests/core/store/views/test_schedule.py",),
     "core/store/views/search.py": ("tests/web/test_search.py", "tests/web/test_calendar.py"),
     "core/store/views/transitions.py": ("tests/core/store/views/test_transitions.py",),
     "core/store/": PASS,
