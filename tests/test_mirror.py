@@ -64,7 +64,6 @@ COVERED_BY = {
     "core/store/older_columns.py": "core/adoption/test_takeover.py",
     "core/store/notify.py": "core/db/test_listener.py",
     "core/store/sessions.py": "scheduler/commands/test_loading.py",
-    "core/store/presence/check_ins.py": "core/hooks/test_check_in.py",
     "core/store/queue/due.py": "core/reconcile/test_batches.py",
     "core/store/queue/requests.py": "core/reconcile/test_contention.py",
     "core/store/queue/retries.py": "core/reconcile/test_contention.py",
