@@ -58,7 +58,6 @@ COVERED_BY = {
     "core/rules/explanation/verdict.py": "core/rules/explanation/test_explanation.py",
     "core/rules/explanation/wording.py": "core/rules/explanation/test_explanation.py",
     "core/rules/binding.py": "core/rules/test_planner.py",
-    "core/store/activation_windows.py": "core/reconcile/test_chunk.py",
     "core/store/evenings.py": "web/test_changing.py",
     "core/store/hold.py": "core/reconcile/test_ahead.py",
     "core/store/older_columns.py": "core/adoption/test_takeover.py",

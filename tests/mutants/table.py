@@ -23,6 +23,7 @@ PASS = (
     "tests/core/hooks/test_saved.py",
     "tests/core/active_session_manager",
     "tests/core/store/test_mirror.py",
+    "tests/core/store/test_activation_windows.py",
     "tests/core/reconcile",
 )
 TAKE_OVER = "tests/core/adoption/test_takeover.py"
