@@ -3,10 +3,12 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from flask import Flask
 from flask.testing import FlaskClient
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
 from core.active_session_manager import update_active_sessions
@@ -61,9 +63,13 @@ def add_hours(app: Connection, session_id: int, starts_in: float, ends_in: float
 
 def reconcile(url: str) -> None:
     """Reconcile everything once, as a daemon does."""
-    engine = create_engine(url)
-    update_active_sessions(engine)
-    engine.dispose()
+    update_active_sessions(_engine(url))
+
+
+@lru_cache(maxsize=1)
+def _engine(url: str) -> Engine:
+    """It keeps the statements that it has compiled."""
+    return create_engine(url)
 
 
 class Browser:

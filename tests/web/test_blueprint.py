@@ -154,6 +154,7 @@ def test_without_a_free_connection_it_says_503(mount: Mount, database_url: str) 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "15")
 
 
+@pytest.mark.usefixtures("database_of_its_own")
 def test_a_mistake_of_ours_stays_an_error(mount: Mount, app: Connection) -> None:
     client = mount().test_client()
     data.execute(app, "ALTER TABLE activation_window RENAME TO elsewhere")

@@ -136,6 +136,7 @@ def test_a_towns_feed_has_the_next_month_of_its_sessions(app: Connection, browse
     assert events(browser().get("/sessions.ics?city=Nowhere")) == {}
 
 
+@pytest.mark.usefixtures("app_of_its_own")
 def test_links_for_calendar_programs_need_the_sites_address(app: Connection, browser: Open, pages: Flask) -> None:
     session_id = weekly(app)
     places = (f"/sessions/{session_id}", "/sessions?city=Dublin&country=Ireland")

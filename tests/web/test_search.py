@@ -235,6 +235,7 @@ def test_whatever_an_address_says_the_page_answers(browser: Open, query: str) ->
     browser().get(f"/sessions?{query}")
 
 
+@pytest.mark.usefixtures("database_of_its_own")  # in which no table has statistics
 def test_names_and_towns_are_found_by_index(engine: Engine) -> None:
     """PostgreSQL uses an index only for the very expression that it is made of."""
     town = Town("Ennis", None, "Ireland")

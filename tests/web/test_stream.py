@@ -15,6 +15,8 @@ from tests.scheduler.daemon_process import eventually
 from tests.web.site import Browser, World, reconcile
 from web.hub import party_of
 
+pytestmark = pytest.mark.usefixtures("app_of_its_own")
+
 
 def first_events(client: Browser, count: int, path: str = "/stream") -> list[str]:
     """Return the first events of a stream, its greeting apart."""
