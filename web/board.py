@@ -239,7 +239,7 @@ def read(connection: Connection, parts: Collection[Part]) -> Snapshot:
     if groups:
         rows = {row.session_instance_id: row for row in boards.windows_of(connection, ids)}
         ahead = boards.openings(connection, now, MOST_OPENINGS if groups.keys() == {EVERYWHERE} else MOST_AHEAD)
-        entries = {id_: _entry(now, row, there.get(id_)) for id_, row in rows.items()}
+        entries = {id_: entry(now, row, there.get(id_)) for id_, row in rows.items()}
         pieces |= {part: tuple(_group_pieces(part, now, found, entries, ahead)) for part, found in groups.items()}
     return Snapshot(now, pieces)
 
@@ -315,7 +315,7 @@ def _town_day(now: datetime, rows: list[WindowRow], there: Mapping[int, PeopleRo
         words.zone(first.timezone),
         day,
         strips.bars(day, tuple(_bar(row) for row in today if row.session_instance_id in ids)),
-        tuple(_entry(now, row, there.get(row.session_instance_id)) for row in shown),
+        tuple(entry(now, row, there.get(row.session_instance_id)) for row in shown),
         len(nearest) - len(shown),
     )
 
@@ -335,7 +335,8 @@ def _state(now: datetime, row: WindowRow) -> str:
     return "on" if row.active else "later" if now < row.closes_at else "over"
 
 
-def _entry(now: datetime, row: WindowRow, people: PeopleRow | None) -> Entry:
+def entry(now: datetime, row: WindowRow, people: PeopleRow | None) -> Entry:
+    """Return an instance as a list shows it, by its window; `people`: who is there, None for the public."""
     hours, opens, closes, stated, states_end = _times(row)
     state = _state(now, row)
     edge = {

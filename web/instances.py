@@ -24,11 +24,12 @@ from core.hooks import ATTENDANCES, LONGEST_COMMENT
 from core.models import is_id
 from core.recurrence import Occurrence
 from core.settings import load_settings
-from core.store.views import pages, search
+from core.store.views import boards, pages, search
 from core.store.views.pages import InstanceRow, PersonRow, SessionRow
 from core.store.views.places import Town
 from core.windows import StatedHours
 from web import dates, words
+from web.board import Entry, entry
 from web.host import notice, require_instance, require_organiser, require_person, require_session, transaction, viewer
 from web.search import MOST_EXAMINED
 
@@ -57,7 +58,7 @@ class Evening:
     said: pages.AttendanceRow | None
     at: Place | None
     who: WhoIsHere | None
-    elsewhere: tuple[Place, ...]
+    elsewhere: list[Entry]
     that_day: list[tuple[SessionRow, dates.Date]]
     found: list[PersonRow] | None
 
@@ -97,7 +98,7 @@ def _evening(connection: Connection, session_instance_id: int) -> Evening:
         pages.said(connection, session_instance_id, person_id) if person_id else None,
         whereabouts(connection, person_id) if person_id else None,
         who_is_here(connection, session_instance_id) if person_id else None,
-        elsewhere_in_town(connection, session_instance_id),
+        _elsewhere(connection, session_instance_id, now),
         _that_day(connection, instance, session) if instance.is_cancelled or instance.is_lost else [],
         _found(connection) if is_organiser else None,
     )
@@ -107,6 +108,13 @@ def _found(connection: Connection) -> list[PersonRow]:
     """Return the people whom an organiser looks for; nobody before they type: there may be a million."""
     who = request.args.get("who", "")[:100].strip()
     return pages.people_named(connection, who, MOST_FOUND) if who else []
+
+
+def _elsewhere(connection: Connection, session_instance_id: int, now: datetime) -> list[Entry]:
+    """Return what else is on in town, by name."""
+    others = elsewhere_in_town(connection, session_instance_id)
+    windows = boards.windows_of(connection, [place.session_instance_id for place in others])
+    return sorted((entry(now, row, None) for row in windows), key=lambda one: (one.name, one.session_instance_id))
 
 
 def _that_day(

@@ -50,6 +50,8 @@ def test_the_other_session_in_town_is_one_tap_away(world: World, app: Connection
     assert "Also on in Austin, USA" in page
     assert f'action="/instances/{world.donns_now}/say"' in page
     assert f'action="/instances/{world.later_today}/say"' not in page
+    # First the hours of the music, then what we add (T2).
+    assert re.search(r"</span> · Playing until [\d:apm]+, open until [\d:apm]+</span>", page)
 
     visitor.post(f"/instances/{world.donns_now}/say", attendance="yes")
 
