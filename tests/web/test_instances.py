@@ -390,6 +390,7 @@ def test_what_else_is_on_that_day_is_told_also_of_days_that_are_not_planned_yet(
     assert links == [f"/sessions/{world.donns}", f"/instances/{moved}"]
     assert "7:30–10:30pm" in on_that_day
     assert f"/instances/{also_cancelled}" not in on_that_day
+    assert f'href="/sessions?city=Austin&amp;state=TX&amp;country=USA&amp;day={monday}"' in on_that_day
 
 
 def test_a4_without_a_town_nothing_is_said_of_what_else_is_on_that_day(
