@@ -364,6 +364,7 @@ def test_a_cancelled_evening_asks_nothing_and_says_what_else_is_on_that_day(
     assert "Nothing else is on" not in page
     on_that_day = page.partition("On that day in Austin, USA")[2]
     assert "Donn&#39;s Depot" in on_that_day
+    assert on_that_day.count("<strong>on now</strong>") == 1
     assert "Mueller&#39;s" not in on_that_day
     assert "The Cobblestone" not in page
     for session in (world.donns, world.later):
