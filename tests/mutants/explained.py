@@ -7,6 +7,8 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         "core/db/transactions.py wrap_psycopg2 drop operand: error.orig or error => ((error.orig))",
     ),
     "a clock that runs is not read at exactly that instant": (
+        "core/store/views/schedule.py _edges move boundary: edge > now => (edge) >= (now)",
+        "core/store/views/schedule.py _edges move boundary: edge <= now + within => (edge) < (now + within)",
         "core/store/views/reports.py overdue move boundary: window.opens_at < before => (window.opens_at) <= (before)",
         (
             "core/store/views/reports.py overdue move boundary: window.planned_at < before => "
@@ -136,6 +138,29 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         (
             "core/reconcile/batches.py reconcile drop operand: isinstance(db, Engine) and not one_by_one => "
             "((isinstance(db, Engine)))"
+        ),
+    ),
+    "PostgreSQL reads by an index, or sorts for a window function, in this order; only ORDER BY promises it": (
+        (
+            "core/store/views/readings.py - drop .order_by: _NAMES.where(func.starts_with(folded(Mus ...  "
+            "MusicSession.session_id) => _NAMES.where(func.starts_with(folded(Mus ... "
+            "_column(\"''\") != _PREFIX)"
+        ),
+        (
+            "core/store/views/readings.py - drop .order_by: select(SessionInstancePerson.person_id,  ... "
+            "InstancePerson.person_id) => select(SessionInstancePerson.person_id,  ... ) "
+            ".where(*_said_yes_to())"
+        ),
+        (
+            "core/store/views/readings.py _yeses_of drop .order_by: select(window.opens_at, window.closes_at "
+            "... order_by(window.opens_at) => select(window.opens_at, window.closes_at ... , window.phase != "
+            '"over")'
+        ),
+    ),
+    "only the first row is read: without the bound the server finds the others for nothing": (
+        (
+            "core/store/views/readings.py - drop .limit: select(ActivationLog.session_id) .where( ... er())) "
+            '.limit(literal(1)) => select(ActivationLog.session_id) .where( ... id", type_=BigInteger()))'
         ),
     ),
 }
