@@ -245,6 +245,20 @@ def test_what_ones_own_transaction_flips_comes_after_its_commit(
     assert told(app, page.cursor) == [(first, "opened"), (third, "opened")]
 
 
+def test_what_ones_own_transaction_wrote_comes_once_also_where_none_after_it_has_finished(
+    app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    other, reader = db_connect(), db_connect()
+    execute(other, "SELECT pg_current_xact_id()")
+    own, theirs = value(reader, LOGGED, 1), value(other, LOGGED, 2)
+    other.commit()
+    page = transitions(reader)
+    assert [each.transition_id for each in page.found] == [theirs]
+    reader.commit()
+
+    assert [each.transition_id for each in read_all(app, page.cursor)[0]] == [own]
+
+
 def test_reader_that_stores_its_cursor_with_its_work_does_each_once_however_often_it_fails(
     app: Connection, db_connect: Callable[[], Connection]
 ) -> None:
