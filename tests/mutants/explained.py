@@ -142,6 +142,16 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "PostgreSQL reads by an index, or sorts for a window function, in this order; only ORDER BY promises it": (
         (
+            'core/store/views/boards.py _openings drop .order_by: select(window) .where(window.phase == "a ... '
+            'order_by(window.opens_at) => select(window) .where(window.phase == "a ... am("now", '
+            "type_=INSTANT))"
+        ),
+        (
+            "core/store/views/boards.py _people_at drop .order_by: select(*columns) .where(ranked.c.place < "
+            '... ked.c.at, ranked.c.place) => select(*columns) .where(ranked.c.place < ... "most", '
+            "type_=Integer()))"
+        ),
+        (
             "core/store/views/readings.py - drop .order_by: _NAMES.where(func.starts_with(folded(Mus ...  "
             "MusicSession.session_id) => _NAMES.where(func.starts_with(folded(Mus ... "
             "_column(\"''\") != _PREFIX)"
@@ -161,6 +171,13 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         (
             "core/store/views/readings.py - drop .limit: select(ActivationLog.session_id) .where( ... er())) "
             '.limit(literal(1)) => select(ActivationLog.session_id) .where( ... id", type_=BigInteger()))'
+        ),
+    ),
+    "the same rows: it lets PostgreSQL read a few instances of a session, and not all": (
+        (
+            "core/store/views/boards.py _in_towns drop condition: statement.join(towns.table, is_there).wh ... "
+            ".closes_at > since, near) => statement.join(towns.table, is_there).wh ... window.closes_at > "
+            "since)"
         ),
     ),
 }

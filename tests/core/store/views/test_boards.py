@@ -70,15 +70,26 @@ def test_windows_in_a_town_overlap_the_time_that_is_asked_for_and_towns_without_
     engine: Engine, app: Connection
 ) -> None:
     within = add_evening(app, "ahead", AT, AT + HOUR, **ENNIS)
+    in_clare = add_evening(app, "open", AT - HOUR, AT + HOUR, **ENNIS, state="Clare")
     for opens_at, closes_at in ((AT - HOUR, AT), (AT + HOUR, AT + 2 * HOUR)):  # [since, until) is half open
         add_evening(app, "ahead", opens_at, closes_at, **ENNIS)
     nowhere = add_evening(app, "ahead", AT, AT + HOUR)
-    towns = [Town("ennis", None, "Ireland"), Town(None, None, None), Town("Ennis", "", "USA")]
+    towns = [
+        Town("ennis", None, "Ireland"),
+        Town("Ennis", "Cork", "Ireland"),
+        Town(None, None, None),
+        Town("Ennis", "", "USA"),
+    ]
 
     with engine.connect() as connection:
         found = boards.windows_in_towns(connection, towns, AT, AT + HOUR)
 
-    assert [[row.session_instance_id for row in rows] for rows in found] == [[within], [nowhere], []]
+    assert [[row.session_instance_id for row in rows] for rows in found] == [
+        [in_clare, within],
+        [within],
+        [nowhere],
+        [],
+    ]
 
 
 def test_the_next_openings_are_after_now_and_in_order(engine: Engine, app: Connection) -> None:
