@@ -236,6 +236,22 @@ def test_whatever_an_address_says_the_page_answers(browser: Open, query: str) ->
 
 
 @pytest.mark.usefixtures("database_of_its_own")  # in which no table has statistics
+def test_the_town_of_a_person_is_theirs_if_they_have_said_one(engine: Engine, app: Connection) -> None:
+    said, silent = data.add_person(app, city="Ennis", country="Ireland"), data.add_person(app, city=" ")
+
+    with engine.connect() as connection:
+        assert store.town_of(connection, said) == Town("Ennis", None, "Ireland")
+        assert [store.town_of(connection, person) for person in (silent, data.add_person(app), 99)] == [None] * 3
+
+
+@pytest.mark.usefixtures("towns")
+def test_a_search_returns_no_more_than_is_asked_for(engine: Engine) -> None:
+    with engine.connect() as connection:
+        assert len(store.sessions_named(connection, "", 2)) == 2
+        assert len(store.sessions_in_town(connection, Town("Ennis", None, "Ireland"), "", 1)) == 1
+        assert len(store.towns_named(connection, "", 2)) == 2
+
+
 def test_names_and_towns_are_found_by_index(engine: Engine) -> None:
     """PostgreSQL uses an index only for the very expression that it is made of."""
     town = Town("Ennis", None, "Ireland")

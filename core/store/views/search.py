@@ -43,8 +43,8 @@ def _page(
         last = aliased(MusicSession)
         name = select(folded(last.name.expression)).where(last.session_id == after).scalar_subquery()
         statement = statement.where(
-            _NAME.op("~>=~", is_comparison=True)(name),
-            _NAME.op("~>~", is_comparison=True)(name) | (MusicSession.session_id > after),
+            _NAME.op("~>=~")(name),
+            _NAME.op("~>~")(name) | (MusicSession.session_id > after),
         )
     return [SessionRow(**row) for row in connection.execute(statement).mappings()]
 
