@@ -7,6 +7,10 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         "core/db/transactions.py wrap_psycopg2 drop operand: error.orig or error => ((error.orig))",
     ),
     "a clock that runs is not read at exactly that instant": (
+        (
+            "core/store/views/pages.py repairs_by_sweep move boundary: log.done_at > "
+            "func.statement_timestamp() - since => (log.done_at) >= (func.statement_timestamp() - since)"
+        ),
         "core/store/views/schedule.py _edges move boundary: edge > now => (edge) >= (now)",
         "core/store/views/schedule.py _edges move boundary: edge <= now + within => (edge) < (now + within)",
         "core/store/views/reports.py overdue move boundary: window.opens_at < before => (window.opens_at) <= (before)",
@@ -142,6 +146,10 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "PostgreSQL reads by an index, or sorts for a window function, in this order; only ORDER BY promises it": (
         (
+            "core/store/views/pages.py sessions_of drop .order_by: sessions().where(is_in(MusicSession.sess "
+            "... (MusicSession.session_id) => sessions().where(is_in(MusicSession.session_id))"
+        ),
+        (
             'core/store/views/boards.py _openings drop .order_by: select(window) .where(window.phase == "a ... '
             'order_by(window.opens_at) => select(window) .where(window.phase == "a ... am("now", '
             "type_=INSTANT))"
@@ -179,5 +187,9 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             ".closes_at > since, near) => statement.join(towns.table, is_there).wh ... window.closes_at > "
             "since)"
         ),
+    ),
+    "it saves the question whether our role may read the choices: every role that reconciles may": (
+        "core/store/older_columns.py differing turn flag: may_read=True => may_read=False",
+        "core/store/older_columns.py bring_into_line turn flag: may_read=True => may_read=False",
     ),
 }

@@ -7,9 +7,10 @@ from psycopg2 import errors
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
+from core.db import create_engine
 from core.store.views import pages
-from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
-from tests.core.rules.planner_model import utc
+from tests.core.passes import CLOSES, DURING, OPENS, TUESDAYS, reconcile_at
+from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.data import (
     active_of,
     add_check_in,
@@ -19,8 +20,9 @@ from tests.data import (
     add_window,
     change_instance,
     execute,
-    only_instance,
+    instances_of,
 )
+from tests.postgres import Server
 
 FIRST, LAST = date(2026, 12, 1), date(2026, 12, 3)
 
@@ -82,10 +84,9 @@ def test_what_is_on_and_what_was_skipped_is_of_these_sessions(engine: Engine, ap
 
 
 def test_an_instance_has_its_nearest_window_and_the_occurrence_of_its_session(engine: Engine, app: Connection) -> None:
-    session = add_session(app, TUESDAYS)
-    reconcile_at(engine, NOON)
-    instance = only_instance(app, session)
-    add_instance(app, session, "2026-12-03")
+    session = add_session(app, recurring(weekly("tuesday", "09:00", "10:00"), weekly("tuesday", "19:00", "22:00")))
+    reconcile_at(engine, "2026-12-01 07:00")
+    [(morning, *_), (instance, *_)] = instances_of(app, session)
     windows = [
         ("over", "2026-11-30 09:00", "2026-11-30 10:00"),
         ("over", "2026-11-30 11:00", "2026-11-30 12:00"),
@@ -101,6 +102,9 @@ def test_an_instance_has_its_nearest_window_and_the_occurrence_of_its_session(en
         return found.opens_at, found.closes_at, found.occurrence_start
 
     assert nearest() == (utc(OPENS), utc(CLOSES), datetime(2026, 12, 1, 19))
+    with engine.connect() as connection:
+        listed = pages.instances_between(connection, [session], FIRST, LAST)
+    assert [row.session_instance_id for row in listed] == [morning, instance], "each once"
     execute(app, "DELETE FROM activation_window WHERE opens_at = %s", utc(OPENS))
     change_instance(app, instance, session_id=add_session(app))
     assert nearest() == (utc("2026-12-02 09:00"), utc("2026-12-02 10:00"), None)
@@ -111,8 +115,8 @@ def test_an_instance_has_its_nearest_window_and_the_occurrence_of_its_session(en
 def test_a_change_of_one_evening_leaves_the_others(engine: Engine, app: Connection) -> None:
     instance, other = (add_instance(app, add_session(app), "2026-12-01") for _ in range(2))
     person, silent, away = add_person(app), add_person(app), add_person(app)
-    for at, who in ((instance, person), (other, person), (instance, away)):
-        add_check_in(app, at, who)
+    for at, who, attendance in ((instance, person, "yes"), (other, person, "yes"), (instance, away, "maybe")):
+        add_check_in(app, at, who, attendance)
     add_check_in(app, instance, silent, None)  # an app may have rows without an answer
 
     with engine.begin() as connection:
@@ -146,6 +150,20 @@ def test_people_are_found_by_all_words_in_order_and_bounded(engine: Engine, app:
     with engine.connect() as connection:
         assert pages.person(connection, 2) == pages.people_named(connection, "noirin", 1)[0]
         assert pages.person(connection, 99) is None
+
+
+def test_people_are_found_by_their_letters_where_the_database_is_not_in_utf_8(server: Server) -> None:
+    with server.database("template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C'") as url:
+        engine = create_engine(url)
+        with engine.connect() as connection:
+            connection.exec_driver_sql(
+                "CREATE TABLE person AS SELECT 7 AS person_id, 'Nóirín' AS first_name, 'Ní Bhriain' AS last_name, "
+                "NULL AS city"
+            )
+
+            assert [person.person_id for person in pages.people_named(connection, "Nóir bhriain", 9)] == [7]
+            assert pages.people_named(connection, "Noir", 9) == []
+        engine.dispose()
 
 
 def test_a2_who_leaves_in_the_instant_of_their_yes_has_left(engine: Engine, app: Connection) -> None:
