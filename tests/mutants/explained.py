@@ -192,4 +192,11 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         "core/store/older_columns.py differing turn flag: may_read=True => may_read=False",
         "core/store/older_columns.py bring_into_line turn flag: may_read=True => may_read=False",
     ),
+    "it waits for nobody": (
+        (
+            "core/store/older_columns.py _set_bits drop .order_by: select(id_).where(_differs(OLDER_ACTIVE, "
+            "of, name)).order_by(id_) => select(id_).where(_differs(OLDER_ACTIVE, of, name))"
+        ),
+        "core/store/older_columns.py _lock_people drop .order_by: free.order_by(of.c.person_id) => free",
+    ),
 }

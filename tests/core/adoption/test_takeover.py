@@ -105,6 +105,50 @@ def test_the_past_is_brought_into_line_in_batches_and_empty_bits_are_left(app: C
     assert value(app, "SELECT count(*) FROM person WHERE at_active_session_instance_id IS NOT NULL") == 0
 
 
+def people_here(app: Connection, engine: Engine, number: int) -> tuple[int, list[int]]:
+    """Let so many people be at an evening that is on, before the older columns are kept equal; return it, and them."""
+    _, today, first = older_app.add_evening_now(app)
+    people = [first, *(add_person(app) for _ in range(number - 1))]
+    for person_id in people[1:]:
+        add_check_in(app, today, person_id)
+    update_active_sessions(engine)
+    return today, people
+
+
+def test_a_batch_is_bounded_and_brings_people_where_they_are(
+    app: Connection, engine: Engine, adopted_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today, people = people_here(app, engine, 3)
+    execute(app, "UPDATE session_instance SET is_active = NOT active")
+    differ = value(app, "SELECT count(*) FROM session_instance")
+    takeover.begin(adopted_url, {})
+    monkeypatch.setattr(older_columns, "MOST", 2)
+
+    with engine.begin() as connection:
+        changed = older_columns.bring_into_line(connection)
+
+    assert differ > 2
+    assert changed == 4
+    assert execute(app, DIFFERING) == [(differ - 2, 1)]
+    assert sorted(value(app, POINTER, person_id) or 0 for person_id in people) == [0, today, today]
+
+
+def test_what_is_only_referred_to_is_brought_into_line_and_for_what_is_held_nobody_waits(
+    app: Connection, engine: Engine, adopted_url: str
+) -> None:
+    today, (free, held) = people_here(app, engine, 2)
+    takeover.begin(adopted_url, {})
+    with connected(adopted_url, autocommit=False) as other:
+        execute(other, "SELECT FROM session_instance FOR KEY SHARE")
+        execute(other, "SELECT FROM person WHERE person_id = %s FOR KEY SHARE", free)
+        execute(other, "SELECT FROM person WHERE person_id = %s FOR NO KEY UPDATE", held)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL lock_timeout = '100ms'")
+            older_columns.bring_into_line(connection)
+
+    assert (value(app, BIT, today), value(app, POINTER, free), value(app, POINTER, held)) == (True, today, None)
+
+
 def test_a_row_that_another_transaction_holds_is_left_and_the_resync_mends_it(
     app: Connection, engine: Engine, adopted_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
