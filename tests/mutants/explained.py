@@ -199,4 +199,7 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         ),
         "core/store/older_columns.py _lock_people drop .order_by: free.order_by(of.c.person_id) => free",
     ),
+    "for who is gone nothing is found either; the type checker asks for it": (
+        "core/reconcile/presence.py move_person never: locked_at is None => False",
+    ),
 }

@@ -1,8 +1,8 @@
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from threading import Timer
 
@@ -12,7 +12,7 @@ import sqlalchemy
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy.exc import OperationalError
 
-from core.db import create_engine
+from core.db import create_engine, timeouts
 from core.db.timeouts import TimeoutConnection, _WatchedSocket, with_response_timeout
 from tests.data import value
 from tests.scheduler.daemon_process import eventually
@@ -99,10 +99,22 @@ def test_a_connection_that_asks_nothing_is_left_alone(line: TimeoutConnection) -
     ask(line)
 
 
-def test_the_watchdog_lets_a_process_end_that_leaves_a_connection_open(line: TimeoutConnection) -> None:
-    ask(line)
-
-    assert {thread.daemon for thread in threading.enumerate() if thread.name == "seisiun timeouts"} == {True}
+def test_the_watchdog_runs_while_there_are_connections_and_lets_a_process_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeouts, "ROUND_SECONDS", 0.05)
+    watchdog = timeouts._Watchdog()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for _ in range(2):
+            watched = _WatchedSocket(ours.fileno(), timeout_rounds=1)
+            watched.exchanges += 1
+            watchdog.add(watched)
+            thread = watchdog._thread
+            assert thread
+            assert thread.daemon, "a connection may stay open"
+            eventually(partial(getattr, watched, "cut"), "it is cut")
+            watched.close()
+            thread.join(TOO_LATE)
+            assert not thread.is_alive()
 
 
 def test_an_error_that_the_server_tells_is_told_as_it_is(line: TimeoutConnection) -> None:

@@ -3,6 +3,7 @@
 Covers core.reconcile.ahead, core.store.hold.
 """
 
+import logging
 import os
 import socket
 import time
@@ -18,6 +19,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine, event
 
+from core import logs
 from core.db import create_engine
 from core.migrations.privileges import grants
 from core.reconcile.ahead import LONGEST_LEAD_SECONDS, REMEMBERED, Lead, reconcile_ahead
@@ -26,6 +28,7 @@ from core.reconcile.result import PassOptions, ReconcileResult
 from core.rules.flips import Cause
 from core.settings import Settings
 from core.store import hold
+from tests.core.passes import senders_to
 from tests.data import (
     add_check_in,
     add_instance,
@@ -33,6 +36,7 @@ from tests.data import (
     change_instance,
     execute,
     flips_of,
+    forget_requests,
     person_at,
     requests,
     value,
@@ -174,14 +178,19 @@ def test_who_says_yes_in_the_hold_is_requested(engine: Engine, app: Connection, 
     assert person_at(app, person) == opening.instance_id
 
 
-def test_an_edge_that_is_far_away_is_not_held(engine: Engine, app: Connection, opening: Opening) -> None:
+def test_an_edge_that_is_far_away_is_not_held(
+    engine: Engine, app: Connection, opening: Opening, caplog: pytest.LogCaptureFixture
+) -> None:
     """The host's clock and the database's may be apart, by how much nobody has measured yet."""
+    caplog.set_level(logging.DEBUG, logs.ROOT)
     begun = time.monotonic()
     result, _ = reconcile_ahead(engine, TIMER, opening.at, Lead(), excluded=frozenset(), seconds_to_edge=0.0)
 
     assert result.flips == ()
     assert time.monotonic() - begun < opening.seconds() + 1
     assert opening.seconds() > 0 or on(app, opening.session_id) is None
+    [why] = [record.getMessage() for record in caplog.records if "left_to_the_timer" in record.getMessage()]
+    assert "exception=" in why
 
 
 @pytest.mark.usefixtures("unhurried")
@@ -290,11 +299,24 @@ def test_a_clock_that_is_set_back_in_the_hold_does_not_hold_the_locks(
     assert value(app, "SELECT last_value FROM back") < 0
 
 
-def test_nothing_is_held_for_an_edge_at_which_nothing_flips(engine: Engine, app: Connection, opening: Opening) -> None:
-    with in_the_hold(engine, lambda: pytest.fail("it holds")):
-        execute(app, "UPDATE activation_window SET opens_at = opens_at + interval '1 minute'")
-
+def test_nothing_is_begun_for_an_edge_at_which_nothing_is_due(
+    engine: Engine, app: Connection, opening: Opening
+) -> None:
+    execute(app, "UPDATE activation_window SET opens_at = opens_at + interval '1 minute'")
+    with senders_to(engine) as senders:
         assert prepare(engine, opening) == ReconcileResult()
+
+    assert "requests.lock_plans" not in senders
+    assert senders.count("transactions._own_transaction") == 2, "the search begins and ends"
+
+
+def test_nothing_is_held_for_an_edge_at_which_nothing_flips(engine: Engine, app: Connection, opening: Opening) -> None:
+    change_instance(app, opening.instance_id, active=True)
+    forget_requests(app)
+    with in_the_hold(engine, lambda: pytest.fail("it holds")):
+        assert prepare(engine, opening) == ReconcileResult()
+
+    assert value(app, "SELECT phase FROM activation_window") == "ahead", "the pass at the edge writes it"
 
 
 def test_the_lead_follows_how_long_passes_took_but_for_one() -> None:

@@ -70,6 +70,7 @@ def test_windows_in_a_town_overlap_the_time_that_is_asked_for_and_towns_without_
     engine: Engine, app: Connection
 ) -> None:
     within = add_evening(app, "ahead", AT, AT + HOUR, **ENNIS)
+    with_it = add_evening(app, "ahead", AT, AT + HOUR, **ENNIS, name="Brogan's")
     in_clare = add_evening(app, "open", AT - HOUR, AT + HOUR, **ENNIS, state="Clare")
     for opens_at, closes_at in ((AT - HOUR, AT), (AT + HOUR, AT + 2 * HOUR)):  # [since, until) is half open
         add_evening(app, "ahead", opens_at, closes_at, **ENNIS)
@@ -85,8 +86,8 @@ def test_windows_in_a_town_overlap_the_time_that_is_asked_for_and_towns_without_
         found = boards.windows_in_towns(connection, towns, AT, AT + HOUR)
 
     assert [[row.session_instance_id for row in rows] for rows in found] == [
-        [in_clare, within],
-        [within],
+        [in_clare, with_it, within],
+        [with_it, within],
         [nowhere],
         [],
     ]
