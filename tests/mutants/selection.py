@@ -144,7 +144,8 @@ def _users(lines: Mapping[int, frozenset[str]], source: bytes, line: int) -> fro
             inside = range(each.body[0].lineno, (each.end_lineno or 0) + 1)
             found = found.union(*(lines.get(number, frozenset()) for number in inside))
         built = [each for each in users if each not in functions]
-        on_import = [each for each in functions if ON_IMPORT in _tests_of_body(lines, each)]
+        # The recording begins after the import: what no test runs, an import may have run.
+        on_import = [each for each in functions if _tests_of_body(lines, each) <= {ON_IMPORT}]
         pending = {name for each in (*built, *on_import) for name in _bound(each)} - names
     is_public = any(not name.startswith("_") and not name.isupper() for name in names)
     return frozenset() if is_public else found - {ON_IMPORT}

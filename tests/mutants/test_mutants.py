@@ -118,8 +118,11 @@ def test_a_mutant_is_in_what_others_hold_of_a_module_and_in_what_they_built_of_i
 
 
 BUILT_ON_IMPORT = b"""\
+def _two():
+    return 3 - 1
+
 def _least():
-    return 2 + 1
+    return _two() + 1
 
 _LEAST = _least()
 
@@ -150,7 +153,8 @@ ENOUGH, EVEN, ALL = (f"test_module.py::test_{name}" for name in ("enough", "even
     ("line", "expected"),
     [
         ("return number % 2", [ALL, EVEN]),
-        ("return 2 + 1", [ALL, ENOUGH]),  # through the name that is built of it
+        ("return _two() + 1", [ALL, ENOUGH]),  # through the name that is built of it
+        ("return 3 - 1", [ALL, ENOUGH]),  # and through the function that builds that
         ("ODD = 1 < 2", [ALL, ENOUGH, EVEN]),  # other modules may use it
     ],
 )
