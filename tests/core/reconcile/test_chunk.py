@@ -296,6 +296,30 @@ def test_p4_instance_that_somebody_touched_or_refers_to_stays_without_a_window(
 
 
 @pytest.mark.usefixtures("database_of_its_own")
+def test_p4_a_column_that_the_app_requires_stops_the_making_of_rows_and_nothing_else(
+    engine: Engine, app: Connection
+) -> None:
+    before, instance = planned(engine, app)
+    execute(app, "ALTER TABLE session_instance ADD fee integer NOT NULL DEFAULT 0")
+    execute(app, "ALTER TABLE session_instance ALTER fee DROP DEFAULT")
+    one, filled, other = (add_session(app, TUESDAYS) for _ in range(3))
+    execute(
+        app,
+        f"""
+        CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.fee := 5; RETURN NEW; END $$;
+        CREATE TRIGGER fill BEFORE INSERT ON session_instance FOR EACH ROW
+            WHEN (NEW.session_id = {filled}) EXECUTE FUNCTION fill()
+        """,
+    )
+    change_session(app, before, recurrence=EIGHT_TO_ELEVEN)
+
+    result = reconcile_at(engine, NOON)
+
+    assert (result.failed, result.deferred, result.retimed) == ({}, frozenset(), (instance,))
+    assert [len(instances_of(app, session)) for session in (one, filled, other)] == [0, 1, 0]
+
+
+@pytest.mark.usefixtures("database_of_its_own")
 def test_p4_without_a_foreign_key_too_an_answered_instance_stays_and_another_goes(
     engine: Engine, app: Connection
 ) -> None:
@@ -400,6 +424,9 @@ def test_p4_instance_deleted_by_hand_stays_deleted(engine: Engine, app: Connecti
 
     assert times_of(app, session) == ["2026-12-08 19:00-22:00"]
     assert active_of(app, session) is None
+    assert execute(app, "SELECT session_id, occurrence_start::date::text FROM skipped_occurrence") == [
+        (session, "2026-12-01")
+    ]
 
 
 def test_p4_past_is_never_rewritten(engine: Engine, app: Connection) -> None:
