@@ -59,10 +59,16 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         (
             "scheduler/daemon/wakeups.py Wakeups.take move boundary: (left := deadline - time.monotonic()) > 0 "
             "=> (left := deadline - time.monotonic()) >= (0)"
+        "core/store/planning/instances.py make drop operand: start or time.min => ((start))",
+    ),
+    "a clock that runs is not read at exactly that instant": (
+        (
+            "scheduler/daemon/wakeups.py Wakeups.take move boundary: (left := deadline - time.monotonic()) > 0 => "
+            "(left := deadline - time.monotonic()) >= (0)"
         ),
         (
-            "core/db/pauses.py Pauses.after_failure move boundary: time.monotonic() - self._begun > self._last "
-            "=> (time.monotonic() - self._begun) >= (self._last)"
+            "core/db/pauses.py Pauses.after_failure move boundary: time.monotonic() - self._begun > self._last => "
+            "(time.monotonic() - self._begun) >= (self._last)"
         ),
         (
             "scheduler/daemon/clock_offset.py ClockOffset.stepped move boundary: abs(step) < STEP_SECONDS => "
@@ -82,8 +88,8 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "(plan.failed_at) > (request.requested_at)"
         ),
         (
-            "core/store/queue/due.py _is_backing_off move boundary: SessionPlan.retry_at <= at + LONGEST_RETRY "
-            "=> (SessionPlan.retry_at) < (at + LONGEST_RETRY)"
+            "core/store/queue/due.py _is_backing_off move boundary: SessionPlan.retry_at <= at + LONGEST_RETRY => "
+            "(SessionPlan.retry_at) < (at + LONGEST_RETRY)"
         ),
     ),
     "the shorter way to the same value: the other takes four times as long, for each date that is read": (
@@ -99,12 +105,12 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "self.backoff.add(deferred, now) => self.backoff.add(deferred, now) self.backoff.clear(finished)"
         ),
         (
-            "scheduler/daemon/agenda.py Agenda.finish swap: self._pending.discard(task) self._found.pop(task, "
-            "None) => self._found.pop(task, None) self._pending.discard(task)"
+            "scheduler/daemon/agenda.py Agenda.finish swap: self._pending.discard(task) self._found.pop(task, None) "
+            "=> self._found.pop(task, None) self._pending.discard(task)"
         ),
         (
-            "core/reconcile/chunk.py reconcile_chunk swap: requests.add(connection, not_requested)  ... d_ in "
-            "done - unfinished]) => _finish(connection, [states[id_] for id_ ... onnection, not_requested)"
+            "core/reconcile/chunk.py reconcile_chunk swap: requests.add(connection, not_requested)  ... d_ in done - "
+            "unfinished]) => _finish(connection, [states[id_] for id_ ... onnection, not_requested)"
         ),
         (
             "core/reconcile/presence.py _move swap: locations.move(connection, {person_id: m ... ts - active, "
@@ -124,6 +130,43 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "core/store/flips.py - drop .where: select( ActiveInstance.session_id, Activ ... "
             "tiveInstance.session_id)) => select( ActiveInstance.session_id, Activ ... ANT, Text(), INSTANT)), )"
         ),
+        (
+            "core/store/planning/instances.py _referring drop .where: select(reference).select_from(table(name ... "
+            ").where(is_in(reference)) => select(reference).select_from(table(name, reference, schema=schema))"
+        ),
+        (
+            "core/store/planning/snapshots.py _instances_since drop condition: "
+            "select(SessionInstance.session_instance_ ... nInstance.date >= since ) => "
+            "select(SessionInstance.session_instance_ ... onInstance.date >= since)"
+        ),
+        (
+            "core/store/planning/snapshots.py _instances_since drop condition: "
+            "select(SessionInstance.session_instance_ ... nInstance.date >= since ) => "
+            "select(SessionInstance.session_instance_ ... sionInstance.session_id))"
+        ),
+        (
+            "core/store/planning/snapshots.py _instances_since drop condition: "
+            "select(PlannedInstance.session_instance_ ... rence_start >= midnight ) => "
+            "select(PlannedInstance.session_instance_ ... rrence_start >= midnight)"
+        ),
+        (
+            "core/store/planning/snapshots.py _instances_since drop condition: "
+            "select(PlannedInstance.session_instance_ ... rence_start >= midnight ) => "
+            "select(PlannedInstance.session_instance_ ... nnedInstance.session_id))"
+        ),
+        (
+            "core/store/planning/snapshots.py - drop condition: select(SkippedOccurrence.session_id, Ski ... , "
+            'type_=LocalDateTime), ) => select(SkippedOccurrence.session_id, Ski ... t", type_=LocalDateTime))'
+        ),
+        (
+            "core/store/presence/yeses.py _is_recent_yes drop .where: "
+            'select(func.min(live.session_instance_id)).where(live.phase != "over") => '
+            "select(func.min(live.session_instance_id))"
+        ),
+        (
+            'core/store/presence/yeses.py - drop condition: select( SessionInstancePerson.person_id, ... "lately", '
+            'type_=INSTANT)) => select( SessionInstancePerson.person_id, ... "lately", type_=INSTANT))'
+        ),
     ),
     "nobody updates a mirror row, so the two locks keep out the same transactions": (
         "core/store/presence/locations.py _lock_active turn flag: key_share=True => key_share=False #2",
@@ -134,8 +177,8 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "check_ins.leave(connection, person_id, s ... _id, session_instance_id)"
         ),
         (
-            "core/hooks.py remove_check_in swap: session_id = _require_parties(connection ... "
-            "_id, session_instance_id) => check_ins.remove(connection, person_id,  ... _id, session_instance_id)"
+            "core/hooks.py remove_check_in swap: session_id = _require_parties(connection ... _id, "
+            "session_instance_id) => check_ins.remove(connection, person_id,  ... _id, session_instance_id)"
         ),
     ),
     "a round of twice as many sessions, one by one, leaves edges waiting for longer, and does the same": (
@@ -201,5 +244,32 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "for who is gone nothing is found either; the type checker asks for it": (
         "core/reconcile/presence.py move_person never: locked_at is None => False",
+    "it changes only from which side PostgreSQL begins to read": (
+        (
+            "core/store/presence/yeses.py _live_windows_of_check_in drop .offset: select(window.session_id, "
+            'window.opens_a ... ver") .offset(literal(0)) => select(window.session_id, window.opens_a ... , '
+            'window.phase != "over")'
+        ),
+    ),
+    "it waits for nobody; the order helps one of two passes that want the same people to get all of them": (
+        (
+            "core/store/presence/locations.py _who_said_yes drop .order_by: select(check_in.session_instance_id, che "
+            "... er_by(check_in.person_id) => select(check_in.session_instance_id, che ... k_in.attendance == "
+            '"yes")'
+        ),
+    ),
+    "the two are of one length": ("core/store/planning/instances.py - turn flag: strict=True => strict=False",),
+    "an id is above 0, and the planner's key of a row to be made below": (
+        (
+            "core/store/planning/plans.py _windows move boundary: (row := made.get((plan.session_id, span. ... "
+            "session_instance_id)) > 0 => (row := made.get((plan.session_id, span. ... sion_instance_id)) >= (0)"
+        ),
+    ),
+    "mostly they come in this order anyway; where they do not, a session would look as if it was edited": (
+        (
+            "core/store/planning/snapshots.py _instances_since drop .order_by: select( SessionInstance.session_id, "
+            "Sess ... ance.session_instance_id) => select( SessionInstance.session_id, Sess ... rence_start >= "
+            "midnight))"
+        ),
     ),
 }

@@ -3,7 +3,7 @@
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
-from core.store.activation_windows import StoredWindow, delete_of, replace, stored
+from core.store.activation_windows import StoredWindow, delete_of, difference, replace, stored
 from tests.core.store.presence.test_yeses import HOUR, NOTHING, NOW, SECOND, add_window
 from tests.data import execute, value
 
@@ -29,6 +29,12 @@ def test_a_window_is_live_until_it_is_over_and_closed(engine: Engine, app: Conne
         found = stored(connection, [session_of(app, each) for each in (*live, closed)], NOW)
 
     assert {window.session_instance_id for window in found} == {*live}
+
+
+def test_a_planned_window_that_closes_now_is_not_written() -> None:
+    past, present = (StoredWindow(1, NOW - HOUR, NOW + closes, NOW, 1) for closes in (NOTHING, SECOND))
+
+    assert difference(frozenset(), frozenset({past, present}), NOW) == (frozenset(), {present})
 
 
 def test_only_the_windows_that_are_gone_are_deleted(engine: Engine, app: Connection) -> None:
