@@ -32,6 +32,13 @@ def test_nobody_is_locked_where_there_is_nobody(engine: Engine) -> None:
         assert locations.lock_waiting(connection, -1) is None
 
 
+def test_only_these_people_are_locked(engine: Engine, app: Connection) -> None:
+    wanted, _ = add_person(app), add_person(app)
+
+    with engine.begin() as connection:
+        assert locations.lock(connection, [wanted]) == {wanted}
+
+
 def test_a_plan_affects_who_said_yes_since_a_day_and_who_is_there(engine: Engine, app: Connection) -> None:
     session, other = add_session(app), add_session(app)
     past, tonight = (add_instance(app, session, day) for day in ("2026-11-30", "2026-12-01"))
