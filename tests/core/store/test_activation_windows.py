@@ -34,7 +34,7 @@ def test_a_window_is_live_until_it_is_over_and_closed(engine: Engine, app: Conne
 def test_a_planned_window_that_closes_now_is_not_written() -> None:
     past, present = (StoredWindow(1, NOW - HOUR, NOW + closes, NOW, 1) for closes in (NOTHING, SECOND))
 
-    assert difference(frozenset(), frozenset({past, present}), NOW) == (frozenset(), {present})
+    assert difference(frozenset(), frozenset({past, present}), NOW) == (frozenset(), frozenset({present}))
 
 
 def test_only_the_windows_that_are_gone_are_deleted(engine: Engine, app: Connection) -> None:

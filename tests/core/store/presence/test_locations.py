@@ -9,7 +9,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy import Engine
 
 from core.store.presence import locations
-from tests.data import add_check_in, add_instance, add_person, add_session, execute, value
+from tests.data import add_check_in, add_instance, add_person, add_session, execute, person_at, value
 
 
 def test_l1_clock_is_read_once_the_row_is_held(
@@ -37,6 +37,15 @@ def test_only_these_people_are_locked(engine: Engine, app: Connection) -> None:
 
     with engine.begin() as connection:
         assert locations.lock(connection, [wanted]) == {wanted}
+
+
+def test_only_who_is_at_these_instances_is_released(engine: Engine, app: Connection) -> None:
+    here, elsewhere = (add_instance(app, add_session(app), "2026-12-01", active=True) for _ in range(2))
+    one, other = (add_person(app, active_session_instance_id=instance) for instance in (here, elsewhere))
+    with engine.begin() as connection:
+        locations.release(connection, [here])
+
+    assert (person_at(app, one), person_at(app, other)) == (None, elsewhere)
 
 
 def test_a_plan_affects_who_said_yes_since_a_day_and_who_is_there(engine: Engine, app: Connection) -> None:
