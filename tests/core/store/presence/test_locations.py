@@ -5,9 +5,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
+import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 
+from core.choices import OLDER_POINTER
 from core.store.presence import locations
 from tests.data import add_check_in, add_instance, add_person, add_session, execute, person_at, value
 
@@ -92,3 +94,17 @@ def test_nobody_takes_over_so_no_row_of_the_apps_is_locked_where_people_go(engin
 
     [after] = execute(app, lockers)
     assert [old == new for old, new in zip(before, after, strict=True)] == [True, False]
+
+
+@pytest.mark.parametrize(("lock", "is_free"), [("FOR NO KEY UPDATE", True), ("FOR UPDATE", False)])
+def test_during_a_take_over_an_instance_whose_own_row_the_app_deletes_is_left_out(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection], *, lock: str, is_free: bool
+) -> None:
+    held, free, _ = (add_instance(app, add_session(app), "2026-12-01", active=True) for _ in range(3))
+    execute(db_connect(), f"SELECT FROM session_instance WHERE session_instance_id = {held} {lock}")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"INSERT INTO seisiun_choice VALUES ('{OLDER_POINTER}', 'at_instance')")
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
+        locked = locations.lock_active(connection, [held, free])
+
+    assert locked == ({held, free} if is_free else {free})
