@@ -166,7 +166,6 @@ def _lock_active(*, wait: bool) -> Select[int]:
         select(ActiveInstance.session_instance_id)
         .select_from(outerjoin(ActiveInstance, own_row, true()))
         .where(is_in(ActiveInstance.session_instance_id), own_row.c.session_instance_id.is_not(None) | ~takes_over)
-        .order_by(ActiveInstance.session_instance_id)
         .with_for_update(of=ActiveInstance, read=True, key_share=True, skip_locked=not wait)
     )
 

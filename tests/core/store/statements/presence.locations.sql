@@ -87,7 +87,6 @@ WHERE active_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
         own_row.session_instance_id IS NOT NULL
             OR NOT (EXISTS (SELECT * FROM seisiun_choice WHERE seisiun_choice.name = 'older_pointer'))
     )
-ORDER BY active_instance.session_instance_id
 FOR KEY SHARE OF active_instance SKIP LOCKED;
 
 
@@ -106,7 +105,6 @@ WHERE active_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
         own_row.session_instance_id IS NOT NULL
             OR NOT (EXISTS (SELECT * FROM seisiun_choice WHERE seisiun_choice.name = 'older_pointer'))
     )
-ORDER BY active_instance.session_instance_id
 FOR KEY SHARE OF active_instance;
 
 
