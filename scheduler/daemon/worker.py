@@ -112,14 +112,13 @@ class Worker:
             wakeup = self._wakeups.take(self._agenda.idle_seconds(time.monotonic()))
             self._agenda.take(wakeup, time.monotonic(), is_receiving=self._listener.listening_since is not None)
             edge = self._timers.next_at  # once: its timer may fire at any moment, and the next one is hours away
-            to_edge = self._heartbeat.seconds_to(edge) if edge else None
-            self._agenda.note_edge(to_edge, time.monotonic())
+            self._agenda.note_edge(self._heartbeat.seconds_to(edge) if edge else None, time.monotonic())
             if not self._agenda.gives_way:
                 self._tick_if_due()
                 if self._agenda.poll_is_due(time.monotonic()):
                     self._best_effort(self._poll)
-            if edge and to_edge and not self._outage.isolate and self._agenda.take_ahead(edge):
-                self._do_ahead(edge, to_edge)
+            if edge and not self._outage.isolate and self._agenda.take_ahead(edge):
+                self._do_ahead(edge)
             elif task := self._agenda.next_task():
                 self._do_round(task)
             self._outage.over()
@@ -173,7 +172,7 @@ class Worker:
         if result.is_empty and not self._was_early(task):
             self._finish(task)
 
-    def _do_ahead(self, edge: datetime, seconds_to_edge: float) -> None:
+    def _do_ahead(self, edge: datetime) -> None:
         """Flip at its very instant what is due at this edge; its timer then finds what was left."""
         result, seconds = reconcile_ahead(
             self._engine,
@@ -181,7 +180,7 @@ class Worker:
             edge,
             self._lead,
             excluded=self._agenda.backoff.waiting(time.monotonic()),
-            seconds_to_edge=seconds_to_edge,
+            seconds_to_edge=self._heartbeat.seconds_to(edge),
         )
         if result.flips:
             self._heartbeat.note_pass(tasks.EDGES.cause, result, seconds)

@@ -21,7 +21,16 @@ from core.store.notify import ACTIVE_CHANGED
 from scheduler.daemon.timers import Timers
 from scheduler.daemon.wakeups import Wakeups
 from scheduler.daemon.worker import Worker
-from tests.data import change_session, connected, execute, only_instance, value
+from tests.data import (
+    add_check_in,
+    add_person,
+    change_session,
+    connected,
+    execute,
+    only_instance,
+    person_at,
+    value,
+)
 from tests.scheduler.daemon_process import eventually
 from tests.scheduler.soon import HOUR, causes, instance_soon, on, session_here, weekly
 
@@ -183,6 +192,40 @@ def test_l1_a_timer_that_fires_far_too_early_is_armed_again(work: Work, app: Con
     soon(lambda: at_work.timers.next_at == edge, "the timer is armed again")
     soon(lambda: beats(app) > begun, "the clocks are compared")
     assert causes(app, session_id) == []
+
+
+def test_l1_an_edge_is_flipped_though_its_timer_never_fires_and_who_was_held_is_moved_after(
+    work: Work, app: Connection, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    at_work, person = work(), add_person(app)
+    for _ in range(3):  # a busy machine may come too late for one
+        session_id = session_here(app)
+        instance = instance_soon(app, session_id, 2, HOUR)
+        session_saved(app, session_id)
+        add_check_in(app, instance, person)
+        execute(app, "DELETE FROM plan_request")
+        with connected(database_url, autocommit=False) as holding:
+            execute(holding, "SELECT FROM person FOR UPDATE")
+            at_work.timers.keep(frozenset(edges(app)))  # they do not run
+            soon(lambda: on(app, session_id), "it is on")  # noqa: B023 -- called in this turn
+        if causes(app, session_id) == [(True, "timer")]:
+            break
+        at_work.timers.keep(frozenset())
+
+    assert causes(app, session_id) == [(True, "timer")]
+    soon(lambda: person_at(app, person) == instance, "who was held is moved")
+    assert session_id in [line["session"] for line in logged(caplog, "flip")]
+
+
+def test_while_each_session_stands_alone_no_edge_is_prepared(work: Work, app: Connection) -> None:
+    at_work = work()
+    at_work.worker._outage._isolate_until = float("inf")
+    _, edge = opens_in(app, 1.2)
+    at_work.timers.add([edge])
+
+    soon(lambda: utc_now() > edge, "it is past")
+
+    assert at_work.worker._agenda._taken_ahead is None
 
 
 def beats(app: Connection) -> datetime:
