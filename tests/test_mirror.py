@@ -63,8 +63,6 @@ COVERED_BY = {
     "core/store/notify.py": "core/db/test_listener.py",
     "core/store/sessions.py": "scheduler/commands/test_loading.py",
     "core/store/queue/due.py": "core/reconcile/test_batches.py",
-    "core/store/queue/requests.py": "core/reconcile/test_contention.py",
-    "core/store/queue/retries.py": "core/reconcile/test_contention.py",
     "core/store/views/places.py": "core/test_queries.py",
     "core/store/views/search.py": "web/test_search.py",
     "scheduler/__main__.py": "scheduler/test_cli.py",

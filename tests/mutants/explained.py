@@ -244,6 +244,7 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "for who is gone nothing is found either; the type checker asks for it": (
         "core/reconcile/presence.py move_person never: locked_at is None => False",
+    ),
     "it changes only from which side PostgreSQL begins to read": (
         (
             "core/store/presence/yeses.py _live_windows_of_check_in drop .offset: select(window.session_id, "

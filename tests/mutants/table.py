@@ -14,6 +14,7 @@ PASS = (
     "tests/core/scenarios/interleavings",
     "tests/core/store/planning",
     "tests/core/store/presence",
+    "tests/core/store/queue",
     "tests/core/reconcile/test_presence.py",
     "tests/core/reconcile/test_presence_two_sessions.py",
     "tests/core/reconcile/test_chunk.py",
