@@ -225,6 +225,16 @@ def test_p3_tonights_instance_follows_the_recurrence(
     assert requests(app) == []
 
 
+def test_p3_nothing_is_written_of_an_instance_whose_session_is_not_planned(engine: Engine, app: Connection) -> None:
+    (session, _), (_, other) = planned(engine, app), planned(engine, app)
+    written_by = "SELECT xmin::text FROM planned_instance WHERE session_instance_id = %s"
+    before = value(app, written_by, other)
+    change_session(app, session, recurrence=EIGHT_TO_ELEVEN)
+    reconcile_at(engine, NOON)
+
+    assert value(app, written_by, other) == before
+
+
 def test_p3_session_that_goes_on_longer_is_not_flipped(engine: Engine, app: Connection) -> None:
     session, instance = planned(engine, app)
     reconcile_at(engine, DURING)
@@ -412,6 +422,19 @@ def test_p4_instance_that_lost_its_occurrence_comes_back_with_it(engine: Engine,
         assert active_of(app, session) == active
 
     assert times_of(app, session) == ["2026-12-01 19:00-22:00"]
+
+
+def test_p4_lost_instance_that_is_given_other_times_is_an_extra_and_bound_no_more(
+    engine: Engine, app: Connection
+) -> None:
+    session, instance = planned(engine, app, by_the_app=True)
+    change_session(app, session, recurrence=None)
+    reconcile_at(engine, NOON)
+    change_instance(app, instance, start_time="15:00", end_time="16:00")
+    reconcile_at(engine, NOON)
+
+    assert spans_of(app, session) == ["01 14:00 - 01 17:00"]
+    assert execute(app, "SELECT FROM planned_instance") == []
 
 
 @pytest.mark.parametrize("at", [NOON, DURING], ids=["ahead", "on"])
