@@ -336,7 +336,6 @@ IN_THE_WAY = {
 }
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("edge", IN_THE_WAY)
 @pytest.mark.parametrize("held", HELD)
 def test_l6_hook_waits_a_tenth_of_a_second_at_most_and_leaves_it_to_the_daemon(
@@ -364,7 +363,6 @@ def test_l6_hook_waits_a_tenth_of_a_second_at_most_and_leaves_it_to_the_daemon(
     assert as_stored(app) == as_it_should_be(app, now)
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("held", ["the plan", "the instance", "a person"])
 @pytest.mark.parametrize("lags", [True, False], ids=["the bit lags", "the bit is right"])
 def test_l6_check_in_waits_a_tenth_of_a_second_at_most(
@@ -388,7 +386,6 @@ def test_l6_check_in_waits_a_tenth_of_a_second_at_most(
     assert person_at(app, person) == instance
 
 
-@pytest.mark.alone
 def test_l6_hook_and_a_pass_that_hold_each_others_rows_do_not_deadlock(
     engine: Engine, app: Connection, theirs: Connection, db_connect: Callable[[], Connection]
 ) -> None:

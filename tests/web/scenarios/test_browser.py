@@ -17,7 +17,10 @@ from tests.web.site import Browser as Visitor
 from tests.web.site import World, add_hours, reconcile
 from web import drain
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}: apt-get install chromium")
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}: apt-get install chromium"),
+    pytest.mark.usefixtures("app_of_its_own"),
+]
 
 Someone = Callable[..., Page]
 

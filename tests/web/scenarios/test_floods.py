@@ -19,7 +19,7 @@ from tests.web.site import World
 PAYLOADS = 100_000
 TOLERATED_MB = 6
 
-pytestmark = [pytest.mark.alone, pytest.mark.process]
+pytestmark = [pytest.mark.alone, pytest.mark.process, pytest.mark.usefixtures("database_of_its_own")]
 
 
 def test_a_flood_of_notifications_leaves_no_memory_behind(

@@ -23,7 +23,7 @@ from tests.web.gunicorn_process import Gunicorn
 from tests.web.open_streams import OpenStreams
 from tests.web.site import World
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.usefixtures("database_of_its_own")
 
 TOWNS = 100
 
@@ -51,6 +51,7 @@ def signed_in(port: int, person_id: int) -> str:
     return str(answer.getheader("Set-Cookie")).partition(";")[0]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("load", [(40, 200), pytest.param((200, 1000), marks=pytest.mark.long)], ids=["some", "all"])
 def test_open_streams_starve_nobody_and_end_at_the_truth(
     gunicorn: Gunicorn, app: Connection, database_url: str, figures: Callable[[str], None], load: tuple[int, int]
@@ -122,6 +123,7 @@ FILL = """
 """
 
 
+@pytest.mark.alone
 def test_a_flip_is_on_every_open_page_in_under_100_ms(
     gunicorn: Gunicorn, world: World, app: Connection, database_url: str, figures: Callable[[str], None]
 ) -> None:
@@ -184,13 +186,13 @@ def test_a_stream_whose_client_has_closed_gives_up_its_place(
     assert world.muellers_now
 
 
-@pytest.mark.parametrize("header", ["SCRIPT_NAME: /tunes", "SCRIPT_NAME: /evil", "PATH_INFO: /sign-in/1"])
-def test_a_header_does_not_move_the_pages(gunicorn: Gunicorn, world: World, header: str) -> None:
-    with socket.create_connection(("127.0.0.1", gunicorn.port), timeout=20) as client:
-        client.sendall(f"GET /tunes/ HTTP/1.0\r\nHost: localhost\r\n{header}\r\n\r\n".encode())
-        with client.makefile("rb") as answer:
-            text = answer.read().decode()
+def test_a_header_does_not_move_the_pages(gunicorn: Gunicorn, world: World) -> None:
+    for header in ("SCRIPT_NAME: /tunes", "SCRIPT_NAME: /evil", "PATH_INFO: /sign-in/1"):
+        with socket.create_connection(("127.0.0.1", gunicorn.port), timeout=20) as client:
+            client.sendall(f"GET /tunes/ HTTP/1.0\r\nHost: localhost\r\n{header}\r\n\r\n".encode())
+            with client.makefile("rb") as answer:
+                text = answer.read().decode()
 
-    assert re.match(r"HTTP/1\.[01] 200 ", text), text[:200]
-    assert 'data-root="/tunes/"' in text
+        assert re.match(r"HTTP/1\.[01] 200 ", text), (header, text[:200])
+        assert 'data-root="/tunes/"' in text, header
     assert world.muellers_now
