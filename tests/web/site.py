@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 
 from flask import Flask
@@ -35,10 +35,10 @@ class World:
     organiser: int
 
 
-def make_world(app: Connection, url: str) -> World:
-    muellers = data.add_session(app, name="Mueller's", timezone=ZONE, **AUSTIN)
-    donns = data.add_session(app, name="Donn's Depot", timezone=ZONE, **AUSTIN)
-    later = data.add_session(app, name="Late session", timezone=ZONE, **AUSTIN)
+def make_world(app: Connection, url: str, timezone: str = ZONE) -> World:
+    muellers = data.add_session(app, name="Mueller's", timezone=timezone, **AUSTIN)
+    donns = data.add_session(app, name="Donn's Depot", timezone=timezone, **AUSTIN)
+    later = data.add_session(app, name="Late session", timezone=timezone, **AUSTIN)
     world = World(
         muellers=muellers,
         donns=donns,
@@ -56,7 +56,7 @@ def make_world(app: Connection, url: str) -> World:
 
 def add_hours(app: Connection, session_id: int, starts_in: float, ends_in: float) -> int:
     """Add an instance that starts and ends so many hours from now."""
-    now = datetime.now(UTC) - timedelta(hours=7)  # Phoenix
+    now = data.value(app, "SELECT now() AT TIME ZONE timezone FROM session WHERE session_id = %s", session_id)
     start, end = (now + timedelta(hours=hours) for hours in (starts_in, ends_in))
     return data.add_instance(app, session_id, f"{start:%Y-%m-%d}", f"{start:%H:%M}", f"{end:%H:%M}")
 
