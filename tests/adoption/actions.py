@@ -71,7 +71,7 @@ class Scene:
         """Return whether the session is on.
 
         It may have two rows for today: the app's older code and our planner may each make one at once. Then the app's
-        is on; ours was open for a moment, so it stays.
+        is on; ours goes, unless the app's older code has set its own column in it.
         """
         statement = f"SELECT bool_or({self._columns.is_on}) FROM session_instance WHERE session_id = %s"
         on: bool | None = value(self._connection, statement, self.session)

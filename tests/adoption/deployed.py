@@ -146,6 +146,20 @@ class Tracker:
             for statement in statements:
                 _patiently(connection, statement)
 
+    def newest(self) -> tuple[int, int]:
+        """Return the id of the newest person and of the newest session."""
+        with self.connected() as connection:
+            [newest] = execute(connection, "SELECT max(person_id), (SELECT max(session_id) FROM session) FROM person")
+        return newest[0], newest[1]
+
+    def forget(self, since: tuple[int, int]) -> None:
+        """Delete the people and the sessions that are newer than these."""
+        person_id, session_id = since
+        with self.connected() as connection:
+            execute(connection, "DELETE FROM person WHERE person_id > %s", person_id)
+            execute(connection, "DELETE FROM session_instance WHERE session_id > %s", session_id)
+            execute(connection, "DELETE FROM session WHERE session_id > %s", session_id)
+
     # Our commands, as the app's owner types them
 
     def seisiun(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -225,8 +225,8 @@ def test_what_is_cancelled_shows_at_once_where_somebody_said_yes(
 def test_what_anybody_writes_in_sql_reaches_the_board(someone: Someone, app: Connection, database_url: str) -> None:
     page = is_live(someone())
     another = data.add_session(app, name="The Cobblestone", city="Dublin", country="Ireland")
-    add_hours(app, another, 0, 0.5)
     data.change_session(app, another, timezone="America/Phoenix")
+    add_hours(app, another, 0, 0.5)
     reconcile(database_url)
 
     expect(page.locator(".summary")).to_have_text("3 sessions in 2 towns, 2 countries.")
