@@ -427,14 +427,14 @@ def test_p4_instance_that_lost_its_occurrence_comes_back_with_it(engine: Engine,
 def test_p4_lost_instance_that_is_given_other_times_is_an_extra_and_bound_no_more(
     engine: Engine, app: Connection
 ) -> None:
-    session, instance = planned(engine, app, by_the_app=True)
+    (session, instance), (_, other) = planned(engine, app, by_the_app=True), planned(engine, app)
     change_session(app, session, recurrence=None)
     reconcile_at(engine, NOON)
     change_instance(app, instance, start_time="15:00", end_time="16:00")
     reconcile_at(engine, NOON)
 
     assert spans_of(app, session) == ["01 14:00 - 01 17:00"]
-    assert execute(app, "SELECT FROM planned_instance") == []
+    assert execute(app, "SELECT session_instance_id FROM planned_instance") == [(other,)]
 
 
 @pytest.mark.parametrize("at", [NOON, DURING], ids=["ahead", "on"])
@@ -627,6 +627,19 @@ def test_p6_what_cannot_be_read_changes_nothing_is_listed_and_holds_up_nobody(
     change_session(app, session, recurrence=TUESDAYS, timezone="Europe/Dublin")
     reconcile_at(engine, OPENS)
     assert plan_of(app, session)["error"] is None
+
+
+def test_p6_with_an_unknown_zone_a_cancelled_instance_loses_its_window_and_another_keeps_it(
+    engine: Engine, app: Connection
+) -> None:
+    session, instance = planned(engine, app)
+    other = add_instance(app, session, "2026-12-02", "19:00", "22:00")
+    reconcile_at(engine, NOON)
+    change_session(app, session, timezone="Mars/Olympus")
+    change_instance(app, instance, is_cancelled=True)
+    reconcile_at(engine, NOON)
+
+    assert windows_of(app, session) == [(other, "02 18:00", "02 23:00", "ahead")]
 
 
 def test_p6_session_that_failed_before_and_now_cannot_be_read_is_listed(engine: Engine, app: Connection) -> None:

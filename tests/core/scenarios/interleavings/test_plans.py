@@ -73,8 +73,23 @@ def ended(evening: Evening) -> None:
     evening.write("UPDATE session SET recurrence = NULL WHERE session_id = %(planned_session)s")
 
 
+def cancelled(evening: Evening) -> None:
+    planned(evening)
+    evening.write("UPDATE session_instance SET is_cancelled = true WHERE session_instance_id = %(planned)s")
+
+
 def without_recurrence(evening: Evening) -> None:
     evening.sessions["planned"] = add_session(evening.app, timezone="UTC", **NO_BUFFERS)
+
+
+def added_cancelled(evening: Evening) -> None:
+    """A session with a recurrence, and with an instance of the app's for its occurrence, which has no window."""
+    unplanned(evening)
+    evening.write(
+        "INSERT INTO session_instance (session_id, date, start_time, end_time, is_cancelled) "
+        "VALUES (%(planned_session)s, %(date)s, %(start)s, %(end)s, true)"
+    )
+    evening.instances["planned"] = only_instance(evening.app, evening.sessions["planned"])
 
 
 def has(instances: int) -> Callable[[Evening, Results], None]:
@@ -171,6 +186,18 @@ CASES: dict[str, Case] = {
     ),
     "a pass does not wait to give a window to an instance that the app deletes": Case(
         given=rebuffered,
+        who={"app": DELETES, "pass": passes(BEFORE, "planned")},
+        order=[("app", COMMIT), ("pass", END), ("app", END)],
+        then=deferred("planned"),
+    ),
+    "a pass does not wait to take the window from an instance that the app deletes": Case(
+        given=cancelled,
+        who={"app": DELETES, "pass": passes(BEFORE, "planned")},
+        order=[("app", COMMIT), ("pass", END), ("app", END)],
+        then=deferred("planned"),
+    ),
+    "a pass does not wait to bind a cancelled instance that the app deletes": Case(
+        given=added_cancelled,
         who={"app": DELETES, "pass": passes(BEFORE, "planned")},
         order=[("app", COMMIT), ("pass", END), ("app", END)],
         then=deferred("planned"),
