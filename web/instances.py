@@ -37,6 +37,7 @@ TAKE_BACK, KEEP = "nothing", "keep"
 """Beside yes, maybe and no: take the answer back; keep it, and save the comment (what Enter in its field means)."""
 MOST_FOUND = 12
 CALLED_OFF = "This evening is cancelled, so it takes no answers."
+NO_LONGER = "This evening no longer fits the session's pattern and does not take place, so it takes no answers."
 NOT_ON = "This evening is not on now, so you are not counted there. Nothing is changed."
 
 
@@ -184,12 +185,13 @@ def say(session_instance_id: int) -> Response | tuple[str, int]:
 def record(
     connection: Connection, person_id: int, session_instance_id: int, attendance: str, comment: str | None = None
 ) -> CheckedIn | None:
-    """Record what a person says about an evening. If it is cancelled, say that instead, and return None.
+    """Record what a person says about an evening. If it does not take place, say that instead, and return None.
 
     A page that was open, and not live, may still ask.
     """
-    if require_instance(connection, session_instance_id).is_cancelled:
-        notice(CALLED_OFF)
+    instance = require_instance(connection, session_instance_id)
+    if instance.is_cancelled or instance.is_lost:
+        notice(CALLED_OFF if instance.is_cancelled else NO_LONGER)
         return None
     return check_in(connection, person_id, session_instance_id, attendance, comment)
 

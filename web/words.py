@@ -29,10 +29,16 @@ def full_name(person: PersonRow | Attendee) -> str:
 
 
 def told_apart(people: Sequence[PersonRow | Attendee]) -> list[str]:
-    """Return the names of these people; where two of them have one name, each with their town: "Seán (Dublin)"."""
+    """Return the names of these people.
+
+    Where two of them have one name, each with their town: "Seán (Dublin)". Where that does not tell them apart either,
+    each with their number too: "Seán (Dublin), no. 12".
+    """
     names = [full_name(person) for person in people]
     towns = [f" ({person.city})" if person.city else "" for person in people]
-    return [name + town * (names.count(name) > 1) for name, town in zip(names, towns, strict=True)]
+    labels = [name + town * (names.count(name) > 1) for name, town in zip(names, towns, strict=True)]
+    numbers = [f", no. {person.person_id}" for person in people]
+    return [label + number * (labels.count(label) > 1) for label, number in zip(labels, numbers, strict=True)]
 
 
 def people(count: int) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from markupsafe import escape
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from tests import data
@@ -12,6 +13,7 @@ from tests.core.recurrence.documents import text_of, weekly
 from tests.web.site import ZONE, Browser, World, add_hours, reconcile
 from tests.web.test_preview import IN_THREE_DAYS, IN_TWO_DAYS, TODAY
 from web import words
+from web.instances import NO_LONGER
 
 Open = Callable[[], Browser]
 NOW = datetime.now(UTC) - timedelta(hours=7)  # Phoenix
@@ -276,6 +278,19 @@ def test_p4_an_evening_that_no_longer_fits_says_what_it_is(
     listed = browser().be(world.sean).get(f"/sessions/{session}").partition("</li>")[0]
     assert "<strong>does not take place</strong>" in listed
     assert "I&#39;m coming" not in listed
+
+
+def test_p4_it_takes_no_answers_from_a_page_that_was_open_before(
+    lost: str, world: World, organiser: Browser, browser: Open, app: Connection
+) -> None:
+    before = data.execute(app, "SELECT count(*) FROM session_instance_person")
+    for page in (
+        browser().be(world.sean).post(f"{lost}/say", attendance="yes"),
+        organiser.post(f"{lost}/people", person_id=world.sean, attendance="yes"),
+    ):
+        assert escape(NO_LONGER) in page
+    assert data.execute(app, "SELECT count(*) FROM session_instance_person") == before
+    assert "Check somebody in" not in organiser.get(lost)
 
 
 def test_p4_its_organisers_keep_it_at_its_hours(

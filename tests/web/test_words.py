@@ -135,3 +135,19 @@ def test_people_of_one_name_are_told_apart_by_their_towns() -> None:
     ]
 
     assert words.told_apart(people) == ["Seán Ó Riada (Cork)", "Seán Ó Riada", "Seán Ó Riada (Dublin)", "Nóirín"]
+
+
+def test_people_of_one_name_and_one_town_are_told_apart_by_their_numbers() -> None:
+    people = [
+        PersonRow(1, "Seán", "Ó Riada", "Cork"),
+        PersonRow(2, "Seán", "Ó Riada", "Cork"),
+        PersonRow(3, "Nóirín", None, None),
+        PersonRow(4, "Nóirín", None, None),
+    ]
+
+    assert words.told_apart(people) == [
+        "Seán Ó Riada (Cork), no. 1",
+        "Seán Ó Riada (Cork), no. 2",
+        "Nóirín, no. 3",
+        "Nóirín, no. 4",
+    ]
