@@ -227,7 +227,7 @@ def _form(
         session=session,
         date=one,
         fields=fields,
-        errors=errors or {},
+        errors=errors,
         yeses=yeses,
         longest_place=LONGEST_PLACE,
         longest_note=LONGEST_NOTE,

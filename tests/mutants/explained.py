@@ -9,6 +9,10 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "a clock that runs is not read at exactly that instant": (
         (
+            "scheduler/daemon/__init__.py Daemon._watch move boundary: rounds[name] * WATCH_SECONDS > "
+            "WEDGED_SECONDS => (rounds[name] * WATCH_SECONDS) >= (WEDGED_SECONDS)"
+        ),
+        (
             "core/store/views/pages.py repairs_by_sweep move boundary: log.done_at > "
             "func.statement_timestamp() - since => (log.done_at) >= (func.statement_timestamp() - since)"
         ),
@@ -317,5 +321,8 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             'array("errors", Text()))) => select(SessionPlan.session_id) .where(Se ... array("errors", '
             "Text())))"
         ),
+    ),
+    "a part that does not end is ended with the process, by os._exit": (
+        "scheduler/daemon/__init__.py Daemon.run turn flag: daemon=True => daemon=False",
     ),
 }

@@ -57,6 +57,14 @@ def filled_in(page: str) -> list[str]:
     return re.findall(r'name="(?:date|from|until|place|note)"[^>]* value="([^"]*)"', page)
 
 
+def test_the_form_of_an_evening_that_states_no_end_shows_none(organiser: Browser, app: Connection) -> None:
+    endless = data.add_session(app, text_of(weekly(f"{IN_TWO_DAYS:%A}".lower(), "19:00", None)), timezone=ZONE)
+
+    page = organiser.get(f"/sessions/{endless}/dates/change?start={IN_TWO_DAYS}T19:00")
+
+    assert filled_in(page) == [str(IN_TWO_DAYS), "19:00", "", "", ""]
+
+
 def test_an_evening_is_moved_and_its_date_and_page_say_from_when(
     session: int, evening: str, organiser: Browser, *, app: Connection, browser: Open, database_url: str
 ) -> None:
