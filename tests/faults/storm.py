@@ -44,8 +44,8 @@ def rage(admin: Connection, seconds: float) -> int:
 
 
 def add_many(admin: Connection, sessions: int) -> None:
-    """Add sessions that meet an hour ahead, for `delete_many`."""
-    ahead = HOUR + random.uniform(0, 600)
+    """Add sessions that open an hour ahead and more, for `delete_many`: none may open before it is deleted."""
+    ahead = 2 * HOUR + random.uniform(0, 600)  # their buffer is an hour
     execute(
         admin,
         "INSERT INTO session (name, timezone, recurrence) SELECT 'one of many', %s, %s FROM generate_series(1, %s)",
