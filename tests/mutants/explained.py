@@ -9,6 +9,16 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "a clock that runs is not read at exactly that instant": (
         (
+            "scheduler/daemon/heartbeat.py Heartbeat.follow_clock move boundary: abs(offset - self._skew_reported) > "
+            "SKEW_CHANGED => (abs(offset - self._skew_reported)) >= (SKEW_CHANGED)"
+        ),
+        (
+            "scheduler/daemon/heartbeat.py Heartbeat.follow_clock move boundary: max(abs(offset), "
+            "abs(self._skew_reported)) > SKEW_REPORTED => (max(abs(offset), abs(self._skew_reported))) >= "
+            "(SKEW_REPORTED)"
+        ),
+        "scheduler/daemon/heartbeat.py Heartbeat.follow_clock move boundary: apart > WAS_SET => (apart) >= (WAS_SET)",
+        (
             "scheduler/daemon/__init__.py Daemon._watch move boundary: rounds[name] * WATCH_SECONDS > "
             "WEDGED_SECONDS => (rounds[name] * WATCH_SECONDS) >= (WEDGED_SECONDS)"
         ),

@@ -14,7 +14,7 @@ import pytest
 from core import logs
 from core.errors import UnknownSession
 from core.settings import Settings
-from scheduler.daemon import Daemon
+from scheduler.daemon import WEDGED_SECONDS, Daemon
 
 NAMES = {"worker", "timers", "listener"}
 
@@ -90,11 +90,13 @@ def fails(error: Exception) -> Callable[[Part], None]:
     return run
 
 
-def test_a_part_that_meets_an_error_of_ours_ends_it_and_tells_the_error(
+def test_a_part_that_meets_an_error_of_ours_ends_it_at_once_and_tells_the_error(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    began = time.monotonic()
     assert with_part(database_url, Part(fails(UnknownSession("there is no session 7")))).run() == 1
 
+    assert time.monotonic() - began < WEDGED_SECONDS / 2
     assert logged(caplog, "part_failed") == [{"part": "listener", "error": "there is no session 7"}]
     assert logged(caplog, "part_died") == [{"parts": "listener", "wedged": False}]
     assert threads() == set()
