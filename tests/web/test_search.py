@@ -235,7 +235,6 @@ def test_whatever_an_address_says_the_page_answers(browser: Open, query: str) ->
     browser().get(f"/sessions?{query}")
 
 
-@pytest.mark.usefixtures("database_of_its_own")  # in which no table has statistics
 def test_the_town_of_a_person_is_theirs_if_they_have_said_one(engine: Engine, app: Connection) -> None:
     said, silent = data.add_person(app, city="Ennis", country="Ireland"), data.add_person(app, city=" ")
 
@@ -252,6 +251,7 @@ def test_a_search_returns_no_more_than_is_asked_for(engine: Engine) -> None:
         assert len(store.towns_named(connection, "", 2)) == 2
 
 
+@pytest.mark.usefixtures("database_of_its_own")  # in which no table has statistics
 def test_names_and_towns_are_found_by_index(engine: Engine) -> None:
     """PostgreSQL uses an index only for the very expression that it is made of."""
     town = Town("Ennis", None, "Ireland")
