@@ -158,8 +158,8 @@ class Outcome:
         binding = self.instance.binding
         is_lost = binding is not None and binding.lost
         gave_way = self.row.state is BindingState.BOUND
-        is_missed = self.instance.has_opened and not gave_way
-        return is_lost and self.instance.untouched and not is_missed and not self.row.is_over
+        may_go = gave_way or not self.instance.has_opened
+        return is_lost and self.instance.untouched and may_go and not self.row.is_over
 
 
 def bind(
