@@ -8,7 +8,6 @@ that sees one state of the database; it works on a standby too. `core.rules.expl
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from importlib.util import find_spec
 
 from sqlalchemy import Connection, Engine
 
@@ -36,6 +35,7 @@ from core.rules.explanation.verdict import deciding, verdict
 from core.rules.flips import decide
 from core.rules.planner import first_date
 from core.settings import load_settings
+from core.status import schema_damage
 from core.store import flips, heartbeats
 from core.store.planning import snapshots
 from core.store.presence import yeses
@@ -167,12 +167,8 @@ def _holders(connection: Connection) -> tuple[Holder, ...]:
 
 
 def _broken(connection: Connection) -> tuple[str, ...]:
-    """Return what is missing or disabled of our triggers; nothing where the app has our pages alone, and no Alembic."""
-    if not find_spec("alembic"):
-        return ()
-    from core.migrations.damage import damage  # noqa: PLC0415 -- an app with our pages alone has no Alembic
-
-    return tuple(found.what for found in damage(connection) if found.hides_edits)
+    """Return what is missing or disabled of our triggers."""
+    return tuple(found.what for found in schema_damage(connection) if found.hides_edits)
 
 
 def _read(

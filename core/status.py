@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
@@ -22,6 +23,9 @@ from core.store.views.places import Place
 from core.store.views.reports import Miss, Overdue, Unreadable
 from core.store.views.schedule import Edge
 from core.windows import LONGEST_BUFFER_MINUTES
+
+if TYPE_CHECKING:
+    from core.migrations.damage import Damage
 
 PASS_STALE = timedelta(seconds=60)
 SKEW_MS = SKEW_REPORTED / timedelta(milliseconds=1)
@@ -124,14 +128,20 @@ def _database_problems(connection: Connection) -> list[str]:
 
 
 def _schema_problems(connection: Connection) -> list[str]:
-    found = _damage(connection) if CHECKS_SCHEMA else []
-    return [f"{what}: run `python -m seisiun migrate`" for what in found] + choices.gone(connection)
+    mended = [f"{found.what}: run `python -m seisiun migrate`" for found in schema_damage(connection)]
+    return mended + choices.gone(connection)
 
 
-def _damage(connection: Connection) -> list[str]:
-    from core.migrations.damage import damage  # noqa: PLC0415 -- an app with our pages alone has no Alembic
+def schema_damage(connection: Connection) -> "list[Damage]":
+    """Return what of our schema is missing, disabled, changed, revoked or open to everybody.
 
-    return [found.what for found in damage(connection)]
+    Return nothing where the app has our pages alone, and no Alembic.
+    """
+    if not CHECKS_SCHEMA:
+        return []
+    from core.migrations.damage import damage  # noqa: PLC0415 -- it needs Alembic
+
+    return damage(connection)
 
 
 def _queue_problems(usage: float) -> list[str]:
