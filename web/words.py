@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from markupsafe import Markup
+
 from core.errors import UnknownTimeZone
 from core.recurrence import Occurrence, Recurrence, describe
 from core.recurrence.schedules import WEEKDAYS, LocalHours
@@ -211,6 +213,12 @@ def length(lasts: timedelta) -> str:
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
 
+def with_commands(text: str) -> Markup:
+    """Return the text as HTML: what stands between two backticks is a command, and is shown as code."""
+    parts = re.split(r"`([^`]*)`", text)
+    return Markup().join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "full_name": full_name,
     "people": people,
@@ -230,5 +238,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "local_clock": local_clock,
     "moved": moved,
     "skipped": skipped,
+    "with_commands": with_commands,
 }
 """The functions that templates call as `words.NAME`."""

@@ -64,7 +64,7 @@ def test_it_says_what_status_says(app: Connection, world: World, desk: Callable[
     found = desk(world.organiser).get("/operator")
 
     assert "<h1>Not well</h1>" in alone
-    assert "no daemon is alive: start `python -m seisiun run`" in alone
+    assert "no daemon is alive: start <code>python -m seisiun run</code>" in alone
     assert "<h1>All is well</h1>" in found
     assert f"Late session (session {world.later})</a>: cannot be read" in found
     assert f"Mueller&#39;s (session {world.muellers}, instance {world.muellers_now})</a> on at " in found

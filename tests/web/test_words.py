@@ -151,3 +151,16 @@ def test_people_of_one_name_and_one_town_are_told_apart_by_their_numbers() -> No
         "Nóirín, no. 3",
         "Nóirín, no. 4",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("run `python -m seisiun migrate`", "run <code>python -m seisiun migrate</code>"),
+        ("`<b>` and `&`, <i>", "<code>&lt;b&gt;</code> and <code>&amp;</code>, &lt;i&gt;"),
+        ("one ` alone", "one ` alone"),
+        ("", ""),
+    ],
+)
+def test_a_command_is_shown_as_code_and_everything_is_escaped(text: str, html: str) -> None:
+    assert words.with_commands(text) == html
