@@ -249,7 +249,8 @@ def _move_people(
     if replanned:
         affected |= locations.affected_by(connection, replanned, first_date(now))
     arrived = presence.move_arrivals(connection, opened, now)
-    return released + arrived + presence.move_affected(connection, affected, now)
+    others = {(person_id, session_id) for person_id, session_id in affected if person_id not in arrived.people}
+    return released + arrived + presence.move_affected(connection, others, now)
 
 
 def _turned(flips: Iterable[Flip], *, on: bool) -> tuple[Flip, ...]:

@@ -1,6 +1,6 @@
 """Move people to where their check-ins say they are (A2), in the transaction of the flips that affect them."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 from core.rules import presence as rules_presence
 from core.rules.flips import Decision
 from core.rules.presence import Left, SaidYes
-from core.store import notify
 from core.store.presence import locations, yeses
 from core.store.queue import requests
 
@@ -67,7 +66,7 @@ def move_arrivals(connection: Connection, opened: Mapping[int, int], now: dateti
     locked, held = locations.lock_who_said_yes(connection, opened)
     undisputed = yeses.move_undisputed(connection, locked, opened, now) if locked else locked
     rest = _moves(connection, locked - undisputed, now)
-    moved = _move(connection, rest, opened=opened, reconciling=opened.values())
+    moved = _move(connection, rest, reconciling=opened.values())
     return moved + Moved(unmoved=frozenset(opened[instance_id] for instance_id in held), people=undisputed)
 
 
@@ -94,8 +93,7 @@ def move_person(connection: Connection, person_id: int, now: datetime | None) ->
     locked_at = locations.lock_waiting(connection, person_id)
     if locked_at is None:
         return
-    moved = _move(connection, _moves(connection, [person_id], now or locked_at), wait=True)
-    notify.active_changed(connection, moved.joined)
+    _move(connection, _moves(connection, [person_id], now or locked_at), write=locations.move_waiting)
 
 
 def _in_doubt(connection: Connection, person_ids: Collection[int], now: datetime) -> frozenset[int]:
@@ -124,34 +122,24 @@ def _move(
     connection: Connection,
     moves: Mapping[int, _Move],
     *,
-    opened: Collection[int] = (),
     reconciling: Collection[int] = (),
-    wait: bool = False,
+    write: Callable[[Connection, Mapping[int, int | None]], frozenset[int]] = locations.move,
 ) -> Moved:
     """Write these moves, and request what other transactions may get wrong until we commit.
 
-    1. Lock the new instances that are active; move the people of those.
+    1. Lock the new instances that are active, and move the people of those.
     2. Leave the other people where they are: request the session of their new instance.
     3. Request the sessions that people left.
 
-    `opened`: instances that this transaction turned on. `reconciling`: sessions that this pass reconciles; it does not
-    request them, or each pass would cause the next one without end.
+    `reconciling`: sessions that this pass reconciles; it does not request them, or each pass would cause the next one
+    without end.
     """
-    targets = frozenset(move.to for move in moves.values() if move.to is not None)
-    active = _hold_active(connection, targets, opened, wait=wait)
-    written = {person_id: move for person_id, move in moves.items() if move.to is None or move.to in active}
-    locations.move(connection, {person_id: move.to for person_id, move in written.items()})
-    unmoved = _request_new(connection, targets - active, reconciling)
+    joined = write(connection, {person_id: move.to for person_id, move in moves.items()})
+    written = {person_id: move for person_id, move in moves.items() if move.to is None or move.to in joined}
+    wanted = frozenset(move.to for move in moves.values() if move.to is not None)
+    unmoved = _request_new(connection, wanted - joined, reconciling)
     _request_left(connection, written, reconciling)
-    return Moved(unmoved, active, frozenset(written))
-
-
-def _hold_active(
-    connection: Connection, targets: frozenset[int], opened: Collection[int], *, wait: bool
-) -> frozenset[int]:
-    """Return the targets that are active, locked so that none of them closes before we commit."""
-    others = targets.difference(opened)
-    return (targets - others) | (locations.lock_active(connection, others, wait=wait) if others else frozenset())
+    return Moved(unmoved, joined, frozenset(written))
 
 
 def _request_new(connection: Connection, instance_ids: frozenset[int], reconciling: Collection[int]) -> frozenset[int]:

@@ -7,12 +7,13 @@ active_changed   a pass sends a session instance id with each flip, or an empty 
 """
 
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Text, case, cast, exists, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Text, case, cast, exists, func, select
 
 from core.db.transactions import after_commit
 from core.models import Choice, SessionInstance
-from core.store.arrays import is_in
+from core.store.arrays import IdColumn, is_in
 
 SESSION_CHANGED = "session_changed"
 ACTIVE_CHANGED = "active_changed"
@@ -50,13 +51,20 @@ def queue_usage(connection: Connection) -> float:
 _QUEUE_USAGE = select(func.pg_notification_queue_usage())
 
 
+def at_commit(session_id: IdColumn, instance_id: IdColumn | None) -> ColumnElement[Any]:
+    """Return what notifies of an instance (None: of everything) at the app's commit, for each row of a statement.
+
+    If the app's transactions do not notify now, it requests the session.
+    """
+    payload = "" if instance_id is None else cast(instance_id, Text)
+    request = func.seisiun_request_about(cast(session_id, BigInteger), cast("people", Text))
+    return case((_IS_QUIET, request), else_=func.pg_notify(ACTIVE_CHANGED, payload))
+
+
 # One statement: in a hook the app's user waits.
 _TELL_AT_COMMIT = {
     everything: select(
-        case(
-            (_IS_QUIET, func.seisiun_request_about(cast(SessionInstance.session_id, BigInteger), cast("people", Text))),
-            else_=func.pg_notify(ACTIVE_CHANGED, "" if everything else cast(SessionInstance.session_instance_id, Text)),
-        )
+        at_commit(SessionInstance.session_id, None if everything else SessionInstance.session_instance_id)
     ).where(is_in(SessionInstance.session_instance_id))
     for everything in (False, True)
 }

@@ -6,6 +6,10 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         'web/blueprint.py _away drop operand: request.endpoint or "" => ((request.endpoint))',
         "core/db/transactions.py wrap_psycopg2 drop operand: error.orig or error => ((error.orig))",
         "core/store/planning/instances.py make drop operand: start or time.min => ((start))",
+        (
+            "scheduler/daemon/worker.py Worker._work drop operand: edge and not self._outage.isolate and "
+            "self._agenda.take_ahead(edge) => ((not self._outage.isolate) and (self._agenda.take_ahead(edge)))"
+        ),
     ),
     "a clock that runs is not read at exactly that instant": (
         (
@@ -130,13 +134,8 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "not_requested)"
         ),
         (
-            "core/reconcile/presence.py _move swap: locations.move(connection, {person_id: m ... ts - "
-            "active, reconciling) => unmoved = _request_new(connection, targe ... move in "
-            "written.items()})"
-        ),
-        (
-            "core/reconcile/presence.py _move swap: unmoved = _request_new(connection, targe ... on, "
-            "written, reconciling) => _request_left(connection, written, recon ... ts - active, "
+            "core/reconcile/presence.py _move swap: unmoved = _request_new(connection, wante ... on, "
+            "written, reconciling) => _request_left(connection, written, recon ... ed - joined, "
             "reconciling)"
         ),
     ),
@@ -192,7 +191,7 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         ),
     ),
     "nobody updates a mirror row, so the two locks keep out the same transactions": (
-        "core/store/presence/locations.py _lock_active turn flag: key_share=True => key_share=False #2",
+        "core/store/presence/locations.py _move turn flag: key_share=True => key_share=False #2",
     ),
     "who or what does not exist has said nothing, so the write changes nothing before the error": (
         (

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -21,6 +22,7 @@ from sqlalchemy import (
 
 from core.choices import OLDER_POINTER
 from core.models import INSTANT, ActiveInstance, Choice, Person, SessionInstance, SessionInstancePerson
+from core.store import notify
 from core.store.arrays import ValueTable, is_in
 
 
@@ -144,17 +146,36 @@ def release(connection: Connection, instance_ids: Collection[int]) -> None:
 _RELEASE = update(Person).where(is_in(Person.active_session_instance_id)).values(active_session_instance_id=None)
 
 
-def lock_active(connection: Connection, instance_ids: Collection[int], *, wait: bool = False) -> frozenset[int]:
-    """Return which of these instances are active, locked so that none of them closes before we commit.
+def move(connection: Connection, moves: Mapping[int, int | None]) -> frozenset[int]:
+    """Write where these people are: person id -> instance id, or None for nowhere. Their rows are locked.
 
-    With `wait`, wait for instances that another transaction holds; else leave them out. During a take-over also leave
-    out those whose own row another transaction holds: the foreign key of the app's older pointer would wait for it,
-    while we hold people.
+    Move people only to active instances, and lock these, so that none of them closes before we commit; return them.
+    Leave out instances that another transaction holds. During a take-over also leave out those whose own row another
+    transaction holds: the foreign key of the app's older pointer would wait for it, while we hold people.
     """
-    return frozenset(connection.scalars(_LOCK_ACTIVE[wait], {"ids": instance_ids}))
+    return _write(connection, _MOVE, moves)
 
 
-def _lock_active(*, wait: bool) -> Select[int]:
+def move_waiting(connection: Connection, moves: Mapping[int, int | None]) -> frozenset[int]:
+    """Do as `move` does, but wait for instances that another transaction holds, up to the lock timeout.
+
+    Notify the app's pages, at the app's commit, of the instances that people join. Raises the database's error if the
+    lock timeout ends.
+    """
+    return _write(connection, _MOVE_WAITING, moves)
+
+
+def _write(connection: Connection, statement: Select[Any], moves: Mapping[int, int | None]) -> frozenset[int]:
+    if not moves:
+        return frozenset()
+    joined = {instance_id for instance_id in moves.values() if instance_id is not None}
+    return frozenset(connection.scalars(statement, {"joined": joined, **_MOVED.of(list(moves.items()))}).all())
+
+
+_MOVED = ValueTable("moved", {"person_id": BigInteger(), "session_instance_id": BigInteger()})
+
+
+def _move(*, wait: bool) -> Select[Any]:
     takes_over = exists().where(Choice.name == OLDER_POINTER)
     own_row = (
         select(SessionInstance.session_instance_id)
@@ -162,26 +183,25 @@ def _lock_active(*, wait: bool) -> Select[int]:
         .with_for_update(read=True, key_share=True, skip_locked=True)
         .lateral("own_row")
     )
-    return (
-        select(ActiveInstance.session_instance_id)
+    held = (
+        select(ActiveInstance.session_instance_id, ActiveInstance.session_id)
         .select_from(outerjoin(ActiveInstance, own_row, true()))
-        .where(is_in(ActiveInstance.session_instance_id), own_row.c.session_instance_id.is_not(None) | ~takes_over)
+        .where(
+            is_in(ActiveInstance.session_instance_id, "joined"),
+            own_row.c.session_instance_id.is_not(None) | ~takes_over,
+        )
         .with_for_update(of=ActiveInstance, read=True, key_share=True, skip_locked=not wait)
+        .cte("held")
     )
+    to = _MOVED.c.session_instance_id
+    written = (
+        update(Person)
+        .where(Person.person_id == _MOVED.c.person_id, to.is_(None) | to.in_(select(held.c.session_instance_id)))
+        .values(active_session_instance_id=to)
+        .cte("written")
+    )
+    told = [notify.at_commit(held.c.session_id, held.c.session_instance_id)] if wait else []
+    return select(held.c.session_instance_id, *told).add_cte(written)
 
 
-_LOCK_ACTIVE = {wait: _lock_active(wait=wait) for wait in (False, True)}
-
-
-def move(connection: Connection, moves: Mapping[int, int | None]) -> None:
-    """Write where these people are: person id -> instance id, or None for nowhere. Their rows are locked."""
-    if moves:
-        connection.execute(_MOVE, _MOVED.of(list(moves.items())))
-
-
-_MOVED = ValueTable("moved", {"person_id": BigInteger(), "session_instance_id": BigInteger()})
-_MOVE = (
-    update(Person)
-    .where(Person.person_id == _MOVED.c.person_id)
-    .values(active_session_instance_id=_MOVED.c.session_instance_id)
-)
+_MOVE, _MOVE_WAITING = _move(wait=False), _move(wait=True)

@@ -11,7 +11,7 @@ from core.active_session_manager import CheckedIn, WhyNot, check_in, remove_chec
 from core.errors import InvalidAttendance, InvalidComment, SeisiunError, UnknownInstance, UnknownPerson
 from core.hooks import LONGEST_COMMENT
 from tests.core.evening import MINUTE, SECOND, said, say, tuesday
-from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at
+from tests.core.passes import CLOSES, DURING, NOON, OPENS, TUESDAYS, reconcile_at, senders_to
 from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.data import (
     active_of,
@@ -53,6 +53,17 @@ def test_a3_yes_before_the_window_waits_and_is_moved_at_the_opening(engine: Engi
     assert person_at(app, person) is None
     reconcile_at(engine, OPENS)
     assert person_at(app, person) == instance
+
+
+def test_l3_check_in_sends_only_the_statements_that_it_needs(engine: Engine, app: Connection) -> None:
+    instance, person = tuesday(app, engine), add_person(app)
+    reconcile_at(engine, OPENS)
+    with engine.begin() as connection, senders_to(engine) as senders:
+        check_in(connection, person, instance, "yes", now=utc(DURING))
+
+    savepoint = "transaction_settings.savepoint"
+    work = "flips.state_and_edit locations.lock_waiting yeses.by_person locations._write places.place_of"
+    assert senders == ["check_ins.save", savepoint, *work.split(), savepoint]
 
 
 def test_a2_yes_at_an_active_instance_moves_at_once(engine: Engine, app: Connection) -> None:

@@ -64,6 +64,12 @@ def a_request_where_somebody_is(engine: Engine, app: Connection) -> str:
     return at
 
 
+def a_request_when_it_opens_for_somebody(engine: Engine, app: Connection) -> str:
+    at = an_opening_for_somebody(engine, app)
+    execute(app, "INSERT INTO plan_request (session_id) SELECT session_id FROM session")
+    return at
+
+
 def a_late_yes(engine: Engine, app: Connection) -> str:
     at = an_opening(engine, app)
     reconcile_at(engine, at)
@@ -81,13 +87,14 @@ MAKES = (
     + 3 * "instances._insert "
     + "instances._bind_made instances._unskip activation_windows.replace"
 )
-ARRIVES = "locations.lock yeses.by_person locations.lock_active locations.move"
+JOINS = "locations.lock_who_said_yes yeses.move_undisputed"
+ARRIVES = "locations.lock yeses.by_person locations._write"
 REPLANNED = "flips.states locations.affected_by requests.delete_read"
 COSTS: list[tuple[Callable[[Engine, Connection], str], str]] = [
     (an_opening, "flips.states " + FLIPS.format("", "locations.lock_who_said_yes")),
     (
         an_opening_for_somebody,
-        "flips.states " + FLIPS.format("", "locations.lock_who_said_yes yeses.move_undisputed"),
+        "flips.states " + FLIPS.format("", JOINS),
     ),
     (a_closing, "flips.states " + FLIPS.format("flips._lock_active locations.at", "")),
     (
@@ -99,6 +106,10 @@ COSTS: list[tuple[Callable[[Engine, Connection], str], str]] = [
     (
         a_request_where_somebody_is,
         f"{PLANS.format('')} flips.states locations.affected_by yeses.by_person requests.delete_read",
+    ),
+    (
+        a_request_when_it_opens_for_somebody,
+        f"{PLANS.format('')} flips.states {FLIPS.format('', 'locations.affected_by')} {JOINS} requests.delete_read",
     ),
     (
         a_late_yes,
@@ -117,7 +128,7 @@ def test_l3_pass_sends_only_the_statements_that_it_needs(
     with senders_to(engine) as senders:
         reconcile_at(engine, at, rounds=1)
 
-    told = NOTIFIES if "flips._flip" in statements or "locations.move" in statements else []
+    told = NOTIFIES if "flips._flip" in statements or "locations._write" in statements else []
     assert senders == [*SEARCHES, "requests.plan_states", *statements.split(), BEGIN_OR_COMMIT, *told]
 
 

@@ -86,11 +86,11 @@ def test_who_said_yes_to_an_opening_is_locked_or_named_as_held(
 
 
 def test_nobody_takes_over_so_no_row_of_the_apps_is_locked_where_people_go(engine: Engine, app: Connection) -> None:
-    instance = add_instance(app, add_session(app), "2026-12-01", active=True)
+    instance, person = add_instance(app, add_session(app), "2026-12-01", active=True), add_person(app)
     lockers = "SELECT i.xmax::text, a.xmax::text FROM session_instance i, active_instance a"
     [before] = execute(app, lockers)
     with engine.begin() as connection:
-        assert locations.lock_active(connection, [instance]) == {instance}
+        assert locations.move(connection, {person: instance}) == {instance}
 
     [after] = execute(app, lockers)
     assert [old == new for old, new in zip(before, after, strict=True)] == [True, False]
@@ -101,10 +101,11 @@ def test_during_a_take_over_an_instance_whose_own_row_the_app_deletes_is_left_ou
     engine: Engine, app: Connection, db_connect: Callable[[], Connection], *, lock: str, is_free: bool
 ) -> None:
     held, free, _ = (add_instance(app, add_session(app), "2026-12-01", active=True) for _ in range(3))
+    there, elsewhere = add_person(app), add_person(app)
     execute(db_connect(), f"SELECT FROM session_instance WHERE session_instance_id = {held} {lock}")
     with engine.connect() as connection:
         connection.exec_driver_sql(f"INSERT INTO seisiun_choice VALUES ('{OLDER_POINTER}', 'at_instance')")
         connection.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
-        locked = locations.lock_active(connection, [held, free])
+        joined = locations.move(connection, {there: held, elsewhere: free})
 
-    assert locked == ({held, free} if is_free else {free})
+    assert joined == ({held, free} if is_free else {free})

@@ -72,47 +72,105 @@ SET active_session_instance_id=NULL
 WHERE person.active_session_instance_id = any(CAST(:ids AS BIGINT[]));
 
 
--- presence.locations.lock_active: without waiting
-SELECT active_instance.session_instance_id
-FROM active_instance
-LEFT OUTER JOIN LATERAL (
-    SELECT session_instance.session_instance_id AS session_instance_id
-    FROM session_instance
-    WHERE session_instance.session_instance_id = active_instance.session_instance_id
-        AND (EXISTS (SELECT * FROM seisiun_choice WHERE seisiun_choice.name = 'older_pointer'))
-    FOR KEY SHARE SKIP LOCKED
-) AS own_row ON true
-WHERE active_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
-    AND (
-        own_row.session_instance_id IS NOT NULL
-            OR NOT (EXISTS (SELECT * FROM seisiun_choice WHERE seisiun_choice.name = 'older_pointer'))
-    )
-FOR KEY SHARE OF active_instance SKIP LOCKED;
-
-
--- presence.locations.lock_active: waiting
-SELECT active_instance.session_instance_id
-FROM active_instance
-LEFT OUTER JOIN LATERAL (
-    SELECT session_instance.session_instance_id AS session_instance_id
-    FROM session_instance
-    WHERE session_instance.session_instance_id = active_instance.session_instance_id
-        AND (EXISTS (SELECT * FROM seisiun_choice WHERE seisiun_choice.name = 'older_pointer'))
-    FOR KEY SHARE SKIP LOCKED
-) AS own_row ON true
-WHERE active_instance.session_instance_id = any(CAST(:ids AS BIGINT[]))
-    AND (
-        own_row.session_instance_id IS NOT NULL
-            OR NOT (EXISTS (SELECT * FROM seisiun_choice WHERE seisiun_choice.name = 'older_pointer'))
-    )
-FOR KEY SHARE OF active_instance;
-
-
 -- presence.locations.move
-UPDATE person
-SET active_session_instance_id=moved.session_instance_id
-FROM unnest(
-    CAST(:moved_person_id AS BIGINT[]),
-    CAST(:moved_session_instance_id AS BIGINT[])
-) AS moved(person_id, session_instance_id)
-WHERE person.person_id = moved.person_id;
+WITH
+    held AS (
+        SELECT
+            active_instance.session_instance_id AS session_instance_id,
+            active_instance.session_id AS session_id
+        FROM active_instance
+        LEFT OUTER JOIN LATERAL (
+            SELECT session_instance.session_instance_id AS session_instance_id
+            FROM session_instance
+            WHERE session_instance.session_instance_id = active_instance.session_instance_id
+                AND (EXISTS (
+                    SELECT *
+                    FROM seisiun_choice
+                    WHERE seisiun_choice.name = 'older_pointer'
+                ))
+            FOR KEY SHARE SKIP LOCKED
+        ) AS own_row ON true
+        WHERE active_instance.session_instance_id = any(CAST(:joined AS BIGINT[]))
+            AND (
+                own_row.session_instance_id IS NOT NULL
+                    OR NOT (EXISTS (
+                        SELECT *
+                        FROM seisiun_choice
+                        WHERE seisiun_choice.name = 'older_pointer'
+                    ))
+            )
+        FOR KEY SHARE OF active_instance SKIP LOCKED
+    ),
+    written AS (
+        UPDATE person
+        SET active_session_instance_id=moved.session_instance_id
+        FROM unnest(
+            CAST(:moved_person_id AS BIGINT[]),
+            CAST(:moved_session_instance_id AS BIGINT[])
+        ) AS moved(person_id, session_instance_id)
+        WHERE person.person_id = moved.person_id
+            AND (
+                moved.session_instance_id IS NULL
+                    OR moved.session_instance_id IN (SELECT held.session_instance_id FROM held)
+            )
+    )
+SELECT held.session_instance_id
+FROM held;
+
+
+-- presence.locations.move_waiting
+WITH
+    held AS (
+        SELECT
+            active_instance.session_instance_id AS session_instance_id,
+            active_instance.session_id AS session_id
+        FROM active_instance
+        LEFT OUTER JOIN LATERAL (
+            SELECT session_instance.session_instance_id AS session_instance_id
+            FROM session_instance
+            WHERE session_instance.session_instance_id = active_instance.session_instance_id
+                AND (EXISTS (
+                    SELECT *
+                    FROM seisiun_choice
+                    WHERE seisiun_choice.name = 'older_pointer'
+                ))
+            FOR KEY SHARE SKIP LOCKED
+        ) AS own_row ON true
+        WHERE active_instance.session_instance_id = any(CAST(:joined AS BIGINT[]))
+            AND (
+                own_row.session_instance_id IS NOT NULL
+                    OR NOT (EXISTS (
+                        SELECT *
+                        FROM seisiun_choice
+                        WHERE seisiun_choice.name = 'older_pointer'
+                    ))
+            )
+        FOR KEY SHARE OF active_instance
+    ),
+    written AS (
+        UPDATE person
+        SET active_session_instance_id=moved.session_instance_id
+        FROM unnest(
+            CAST(:moved_person_id AS BIGINT[]),
+            CAST(:moved_session_instance_id AS BIGINT[])
+        ) AS moved(person_id, session_instance_id)
+        WHERE person.person_id = moved.person_id
+            AND (
+                moved.session_instance_id IS NULL
+                    OR moved.session_instance_id IN (SELECT held.session_instance_id FROM held)
+            )
+    )
+SELECT
+    held.session_instance_id,
+    CASE
+        WHEN (
+            (EXISTS (
+                SELECT *
+                FROM seisiun_choice
+                WHERE seisiun_choice.name = 'notifications' AND seisiun_choice.value = 'off'
+            ))
+                OR pg_notification_queue_usage() >= 0.9
+        ) THEN seisiun_request_about(CAST(held.session_id AS BIGINT), CAST('people' AS TEXT))
+        ELSE pg_notify('active_changed', CAST(held.session_instance_id AS TEXT))
+    END AS anon_1
+FROM held;
