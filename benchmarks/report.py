@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.result import amount
+from benchmarks.result import amount, path_of
 
 ORDER = ("lateness", "beside_its_peers", "edits", "hooks", "notifications", "passes", "planning", "cold_start")
 APART = "beside_its_peers"  # `make bench-peers` measures it: it says itself when it was taken
@@ -32,7 +32,7 @@ Document = dict[str, Any]
 
 def write(results: Path, page: Path = PAGE) -> None:
     """Replace what stands between the marks of the page."""
-    paths = (results / f"{name}.json" for name in ORDER)
+    paths = (path_of(results, name) for name in ORDER)
     documents = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
     text = page.read_text(encoding="utf-8")
     text = _replaced(text, SHORT_BEGIN, SHORT_END, _in_short(documents))

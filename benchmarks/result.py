@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -75,8 +75,9 @@ class Result:
         targets = [asdict(target) | {"reached": target.reached} for target in self.targets]
         figures = [asdict(figure) | {"ratio": figure.ratio} for figure in self.figures]
         document = asdict(self) | {"figures": figures, "targets": targets, "machine": machine}
-        path = folder / f"{self.benchmark}.json"
-        path.write_text(json.dumps(_rounded(document), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        path_of(folder, self.benchmark).write_text(
+            json.dumps(_rounded(document), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
 
     def print(self) -> None:
         """Print it as tables."""
@@ -86,6 +87,17 @@ class Result:
             console.print(targets_table(self.targets))
         for note in self.notes:
             console.print(f"  {note}")
+
+
+def path_of(folder: Path, benchmark: str) -> Path:
+    """Return where the result of a benchmark is stored."""
+    return folder / f"{benchmark}.json"
+
+
+def stored_targets(folder: Path, benchmark: str) -> list[Target]:
+    """Return the targets of a stored result."""
+    document = json.loads(path_of(folder, benchmark).read_text(encoding="utf-8"))
+    return [Target(**{of.name: target[of.name] for of in fields(Target)}) for target in document["targets"]]
 
 
 def machine(server: Server) -> dict[str, Any]:
