@@ -45,7 +45,7 @@ class Timers:
         self._stopped = True
         with self._stopping:
             if self._scheduler.state != STATE_STOPPED:
-                self._scheduler.shutdown(wait=False)
+                self._scheduler.shutdown()
 
     def _on_started(self, _event: SchedulerEvent) -> None:
         if self._stopped:  # before it had started

@@ -15,7 +15,7 @@ from core.clock import utc_now
 from core.db import create_engine
 from core.db.listener import Listener
 from core.db.transaction_settings import clock
-from core.db.transactions import after_commit, is_contention, is_disconnected, transactions
+from core.db.transactions import after_commit, is_disconnected, transactions
 from core.logs import OUTAGES, logger
 from core.migrations import require_schema
 from core.pings import Pinger
@@ -92,8 +92,7 @@ class Worker:
             except DBAPIError as error:
                 self._timers.probe()
                 pause = self._outage.note(error)
-                if not is_contention(error):
-                    self._engine.dispose()
+                self._engine.dispose()
                 self._wakeups.take(pause)
         self._end()
 

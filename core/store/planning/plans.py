@@ -113,8 +113,6 @@ def write(
     `requested`: session id -> the instant of its request. A new window takes it as its `planned_at`: a flip counts
     as late only from then on.
     """
-    if not plans:
-        return Written((), (), (), frozenset())
     deletable = frozenset(chain.from_iterable(plan.deletable for plan in plans))
     deleted = instances.delete_unreferenced(connection, deletable)
     ids = instances.make(connection, plans)

@@ -7,6 +7,7 @@ import pytest
 
 from core.clock import utc_now
 from scheduler.daemon.timers import Timers
+from tests.scheduler.daemon_process import eventually
 
 SOON = timedelta(milliseconds=150)
 HOUR = timedelta(hours=1)
@@ -124,6 +125,20 @@ def test_waking_it_does_no_harm(running: Running) -> None:
         running.timers.wake()
 
     assert edge == running.next()[0]
+
+
+def test_probes_from_before_it_ran_are_answered() -> None:
+    timers = Timers(lambda _edge: None)
+    timers.probe()
+    timers.probe()
+    assert timers.probes_missed == 2
+
+    thread = Thread(target=timers.run, daemon=True)
+    thread.start()
+
+    eventually(lambda: timers.probes_missed == 0, "it answers", TIMEOUT_SECONDS)
+    timers.stop()
+    thread.join(TIMEOUT_SECONDS)
 
 
 def test_stop_may_be_called_twice() -> None:

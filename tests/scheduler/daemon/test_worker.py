@@ -155,6 +155,31 @@ def test_l7_what_was_due_before_the_first_daemon_is_no_miss_and_what_a_later_one
     assert [miss["session"] for miss in logged(caplog, "missed")] == [added_meanwhile]
 
 
+def test_l7_a_first_start_that_is_cut_off_is_still_the_first(
+    caplog: pytest.LogCaptureFixture, app: Connection, database_url: str
+) -> None:
+    caplog.set_level(logging.INFO, logs.ROOT)
+    adopted, saved = session_here(app, weekly(*NOW)), session_here(app, weekly(*LATER))
+    execute(app, "UPDATE plan_request SET requested_at = requested_at - interval '1 hour'")
+    execute(
+        app,
+        "CREATE TABLE cut (); INSERT INTO cut DEFAULT VALUES;"
+        "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        "  IF EXISTS (SELECT FROM cut) THEN PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(1); END IF;"
+        "  RETURN NEW; END $$;"
+        "CREATE TRIGGER cut BEFORE UPDATE OF active ON session_instance FOR EACH ROW EXECUTE FUNCTION cut()",
+    )
+
+    at_work = AtWork(database_url)
+    soon(lambda: logged(caplog, "database_lost"), "its first pass is cut off")
+    session_saved(app, saved)
+    execute(app, "TRUNCATE cut")
+
+    soon(lambda: on(app, adopted), "it is on")
+    at_work.end()
+    assert logged(caplog, "missed") == []
+
+
 def test_it_says_once_that_it_is_ready(work: Work, caplog: pytest.LogCaptureFixture, app: Connection) -> None:
     instance_soon(app, session_here(app), *LATER)
     work()
