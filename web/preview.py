@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Engine
 
 from core.recurrence import Occurrence
+from core.rules.explanation.wording import length
 from core.settings import load_settings
 from core.simulate import Change, Evening, EveningChange, Simulation, simulate
 from core.timezones import to_local
@@ -52,7 +53,7 @@ class Preview:
     @property
     def assumed_length(self) -> str | None:
         """How long a date lasts that states no end (T3); None if all of the next dates state one."""
-        return None if all(one.states_end for one in self.ahead) else words.length(load_settings().default_length)
+        return None if all(one.states_end for one in self.ahead) else length(load_settings().default_length)
 
 
 def preview(engine: Engine, session_id: int, checked: Checked) -> Preview:

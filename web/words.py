@@ -206,13 +206,6 @@ def _place(items: str, index: str, key: str | None) -> str:
     return f"in {item}, {key}" if key else item
 
 
-def length(lasts: timedelta) -> str:
-    """Return "3 hours" or "90 minutes"."""
-    minutes = lasts // timedelta(minutes=1)
-    count, unit = (minutes, "minute") if minutes % 60 else (minutes // 60, "hour")
-    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
-
-
 def with_commands(text: str) -> Markup:
     """Return the text as HTML: what stands between two backticks is a command, and is shown as code."""
     parts = re.split(r"`([^`]*)`", text)

@@ -114,13 +114,6 @@ def test_an_error_is_told_in_sentences(message: str, told: str) -> None:
     assert words.problem(message) == told
 
 
-@pytest.mark.parametrize(
-    ("minutes", "told"), [(180, "3 hours"), (60, "1 hour"), (90, "90 minutes"), (1, "1 minute"), (0, "0 hours")]
-)
-def test_a_length_is_told_in_hours_or_minutes(minutes: int, told: str) -> None:
-    assert words.length(timedelta(minutes=minutes)) == told
-
-
 @pytest.mark.parametrize(("count", "told"), [(0, "Nobody"), (1, "1 person"), (2, "2 people")])
 def test_people_are_counted_in_words(count: int, told: str) -> None:
     assert words.people(count) == told
