@@ -126,6 +126,7 @@ def create_blueprint(
     `current_person`: called in every request; returns the `person_id` of the person who is signed in, or None.
     `organises`: called with a `person_id`; returns the ids of the sessions that this person organises.
 
+    `most_streams`: how many streams this process allows; each open page that keeps itself up to date holds one.
     `most_streams_of_address`: how many of them one client address may have open.
     `site_url`: where the public reaches the app, such as "https://example.org". A calendar feed links to its pages only
     if it is given: a request's Host header is the client's word. Raises ValueError if it is no such URL.
