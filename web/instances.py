@@ -51,6 +51,7 @@ class Evening:
     instance: InstanceRow
     session: SessionRow
     state: str
+    is_over: bool
     why_unplanned: str
     music: str
     stated: StatedHours | None
@@ -86,11 +87,13 @@ def _evening(connection: Connection, session_instance_id: int) -> Evening:
     person_id = viewer().person_id
     now = clock(connection)
     stated = words.stated(hours, session.timezone)
+    is_over = dates.is_over(dates.of_instance(instance), session, now)
     is_organiser = viewer().organises(session.session_id)
     return Evening(
         instance,
         session,
-        _state(instance, stated, now),
+        _state(instance, is_over=is_over),
+        is_over,
         _why_unplanned(instance, session, hours),
         words.music(stated, session.timezone, now, states_end=hours is not None and hours.states_end),
         stated,
@@ -127,27 +130,20 @@ def _that_day(
     town = Town(session.city, session.state, session.country)
     in_town = search.sessions_in_town(connection, town, "", MOST_EXAMINED)
     on_day = dates.of_each(connection, in_town, instance.date, instance.date)
-    others = [
-        (other, one)
-        for other in in_town
-        for one in on_day[other.session_id]
-        if one.instance != instance and not one.is_off
-    ]
+    others = [(other, one) for other in in_town for one in on_day[other.session_id] if not one.is_off]
     return sorted(others, key=lambda other: other[1].sorts_by)
 
 
-def _state(instance: InstanceRow, stated: StatedHours | None, now: datetime) -> str:
-    """Return cancelled, on, ahead, over, lost (it no longer fits the pattern), or unplanned (it has no window)."""
-    if instance.is_cancelled:
-        return "cancelled"
-    if instance.active:
-        return "on"
-    ends_at = instance.closes_at or (stated and stated.ends_at)
-    if ends_at and ends_at <= now:
-        return "over"
-    if instance.closes_at:
-        return "ahead"
-    return "lost" if instance.is_lost else "unplanned"
+def _state(instance: InstanceRow, *, is_over: bool) -> str:
+    """Return cancelled, on, lost (it no longer fits the pattern), over, ahead, or unplanned (it has no window)."""
+    states = (
+        (instance.is_cancelled, "cancelled"),
+        (instance.active, "on"),
+        (instance.is_lost, "lost"),
+        (is_over, "over"),
+        (instance.closes_at, "ahead"),
+    )
+    return next((state for holds, state in states if holds), "unplanned")
 
 
 def _why_unplanned(instance: InstanceRow, session: SessionRow, hours: Occurrence | None) -> str:

@@ -207,8 +207,8 @@ def _place(items: str, index: str, key: str | None) -> str:
 
 
 def with_commands(text: str) -> Markup:
-    """Return the text as HTML: what stands between two backticks is a command, and is shown as code."""
-    parts = re.split(r"`([^`]*)`", text)
+    """Return the text as HTML, with the commands in it as code: a name in it may have a backtick too."""
+    parts = re.split(r"`((?:python -m|SELECT|NOTIFY) [^`]*)`", text)
     return Markup().join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 

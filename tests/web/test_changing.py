@@ -301,6 +301,20 @@ def test_p4_it_takes_no_answers_from_a_page_that_was_open_before(
     assert "Check somebody in" not in organiser.get(lost)
 
 
+def test_p4_once_its_hours_are_past_it_still_says_what_it_is_and_nobody_was_there(
+    session: int, lost: str, organiser: Browser, app: Connection
+) -> None:
+    data.execute(app, "UPDATE session_instance SET date = date - 4 WHERE session_id = %s", session)
+
+    page = organiser.get(lost)
+
+    assert "Does not take place: the session is at other times now" in page
+    assert "Were you there?" not in page
+    assert "Check somebody in" not in page
+    assert "Keep it" not in page
+    assert f'href="{lost}/cancel">' not in page
+
+
 def test_p4_its_organisers_keep_it_at_its_hours(
     session: int, lost: str, organiser: Browser, *, app: Connection, browser: Open, database_url: str
 ) -> None:

@@ -361,7 +361,7 @@ def test_a_cancelled_evening_asks_nothing_and_says_what_else_is_on_that_day(
     assert 'value="yes"' not in page
     assert "Who said yes" in page
     assert "Nobody yet." not in page
-    assert "Nothing else is on" not in page
+    assert "We found nothing else" not in page
     on_that_day = page.partition("On that day in Austin, USA")[2]
     assert "Donn&#39;s Depot" in on_that_day
     assert on_that_day.count("<strong>on now</strong>") == 1
@@ -370,8 +370,8 @@ def test_a_cancelled_evening_asks_nothing_and_says_what_else_is_on_that_day(
     for session in (world.donns, world.later):
         data.change_session(app, session, city="Cork")
     alone = visitor.get(path)
-    assert "Nothing else is on in Austin, USA on that day." in alone
-    assert '<a href="/sessions?city=Austin&amp;state=TX&amp;country=USA">See all sessions in Austin, USA</a>' in alone
+    assert "We found nothing else in Austin, USA on that day." in alone
+    assert '<a href="/sessions?city=Austin&amp;state=TX&amp;country=USA">at all sessions in Austin, USA</a>' in alone
     assert "Your answer is removed." in visitor.post(f"{path}/say", attendance="nothing")
     assert "You said" not in visitor.get(path)
 
@@ -402,7 +402,7 @@ def test_a4_without_a_town_nothing_is_said_of_what_else_is_on_that_day(
 
     page = browser().get(f"/instances/{world.muellers_now}")
 
-    assert "Nothing else is on" not in page
+    assert "We found nothing else" not in page
     assert 'class="state cancelled"' in page
     assert "On that day" not in page
 

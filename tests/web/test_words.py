@@ -150,8 +150,8 @@ def test_people_of_one_name_and_one_town_are_told_apart_by_their_numbers() -> No
     ("text", "html"),
     [
         ("run `python -m seisiun migrate`", "run <code>python -m seisiun migrate</code>"),
-        ("`<b>` and `&`, <i>", "<code>&lt;b&gt;</code> and <code>&amp;</code>, &lt;i&gt;"),
-        ("one ` alone", "one ` alone"),
+        ("<i> and `SELECT '<b>' & 1`", "&lt;i&gt; and <code>SELECT &#39;&lt;b&gt;&#39; &amp; 1</code>"),
+        ("O`Brien's: `NOTIFY x` requests it", "O`Brien&#39;s: <code>NOTIFY x</code> requests it"),
         ("", ""),
     ],
 )
