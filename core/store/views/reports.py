@@ -1,7 +1,8 @@
 """Queries for an operator: which sessions fail, what is overdue, who holds locks, and how late the flips were."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -187,8 +188,15 @@ def _name_of(session_id: ColumnElement[int]) -> ScalarSelect[str]:
 
 
 def holders(connection: Connection, longer_than: timedelta) -> list[Holder]:
-    """Return the transactions that may keep a pass waiting, and that have been open for longer than this."""
-    return [Holder(*row) for row in connection.execute(_HOLDERS, {"longer_than": longer_than})]
+    """Return the transactions that may keep a pass waiting, and that have been open for longer than this.
+
+    The last statement of each is without its texts: they may be what the app knows of people.
+    """
+    found = [Holder(*row) for row in connection.execute(_HOLDERS, {"longer_than": longer_than})]
+    return [replace(holder, query=_TEXT.sub("'...'", holder.query)) for holder in found]
+
+
+_TEXT = re.compile(r"'(?:[^']|'')*(?:'|$)")  # the statement may end within one: it is cut
 
 
 def misses(connection: Connection, since: timedelta, later_than: timedelta) -> list[Miss]:

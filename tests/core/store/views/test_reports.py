@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from core.rules.flips import Cause, Change
 from core.store.views import pages, reports
-from tests.data import add, add_instance, add_session, add_window, execute, forget_requests
+from tests.data import add, add_instance, add_person, add_session, add_window, connected, execute, forget_requests
 
 DAY, HOUR, MINUTE, SECOND = (timedelta(seconds=seconds) for seconds in (86400, 3600, 60, 1))
 
@@ -170,3 +170,25 @@ def test_pruning_leaves_what_is_recent_and_what_is_not_over(engine: Engine, app:
     windows_left = execute(app, "SELECT session_id FROM activation_window ORDER BY session_id")
     assert windows_left == [(left,), (still_open,)]
     assert execute(app, "SELECT now() - occurrence_start < interval '30 days' FROM skipped_occurrence") == [(True,)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        (
+            "UPDATE person SET city = 'Ballyvaughan''s', state = 'Clare'",
+            "UPDATE person SET city = '...', state = '...'",
+        ),
+        (f"UPDATE person SET city = '{'x' * 200}'", "UPDATE person SET city = '...'"),
+    ],
+    ids=["two texts", "one that is cut"],
+)
+def test_the_statement_of_who_is_in_the_way_is_told_without_what_it_says_of_people(
+    engine: Engine, app: Connection, database_url: str, statement: str, told: str
+) -> None:
+    add_person(app)
+    with connected(database_url, autocommit=False) as holding, engine.connect() as connection:
+        execute(holding, statement)
+        [holder] = reports.holders(connection, timedelta(0))
+
+    assert holder.query == told
