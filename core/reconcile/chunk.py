@@ -85,9 +85,7 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
     planned = _plan(connection, options, to_plan, now, requested)
     done = locked - planned.left
     activated = _activate(connection, options, done - planned.blocked, to_plan, now, requested=requested)
-    # The app may make a row for an occurrence that is on already in the same moment as we: ours then goes (P2).
-    opened = {flip.session_instance_id for flip in activated.result.activated}
-    instances.note_written(connection, opened.intersection(planned.result.planned))
+    _note_opened(connection, planned.result.planned, activated.result)
     unfinished = planned.blocked | activated.blocked | activated.unmoved
     not_requested = frozenset(id_ for id_ in activated.unmoved if not states[id_].requests)
     if is_own(connection):
@@ -96,6 +94,15 @@ def reconcile_chunk(connection: Connection, options: PassOptions, session_ids: C
     else:
         requests.add_and_notify(connection, not_requested)
     return missing + planned.result + activated.result + ReconcileResult(sessions=done, deferred=unfinished)
+
+
+def _note_opened(connection: Connection, made: Iterable[int], activated: ReconcileResult) -> None:
+    """Note that a row which this transaction has made and opened is as we wrote it.
+
+    The app may make a row for an occurrence that is on already in the same moment as we: ours then goes (P2).
+    """
+    opened = {flip.session_instance_id for flip in activated.activated}
+    instances.note_written(connection, opened.intersection(made))
 
 
 def _missing(connection: Connection, session_ids: frozenset[int], *, drop: bool) -> ReconcileResult:
@@ -280,7 +287,7 @@ def ensure(connection: Connection, settings: Settings, session_id: int, local_st
     locked = plans.lock_for(connection, [decided], now)
     if locked.blocked or _edited_meanwhile(connection, [snapshot], [decided], since):
         return None
-    plans.write(
+    written = plans.write(
         connection,
         [decided],
         now,
@@ -289,7 +296,8 @@ def ensure(connection: Connection, settings: Settings, session_id: int, local_st
         planned_through=now + settings.plan_horizon,
         zone_version=ZONE_VERSION,
     )
-    _activate(connection, PassOptions(Cause.HOOK, settings), [session_id], [session_id], now, requested={})
+    activated = _activate(connection, PassOptions(Cause.HOOK, settings), [session_id], [session_id], now, requested={})
+    _note_opened(connection, written.made, activated.result)
     # Always notify, even if nothing is left to do: no daemon has timers for the new edges yet.
     requests.add_and_notify(connection, {session_id}, requests.HOURS)
     return plans.bound_to(connection, session_id, local_start)

@@ -13,6 +13,7 @@ from core.active_session_manager import ensure_instance, update_active_sessions
 from core.errors import InvalidRecurrence, NoSuchOccurrence, SessionBusy, UnknownSession, UnknownTimeZone
 from tests.core.rules.planner_model import recurring, weekly
 from tests.data import (
+    active_of,
     add_check_in,
     add_instance,
     add_person,
@@ -55,6 +56,28 @@ def test_p2_the_apps_own_instance_is_found(engine: Engine, app: Connection) -> N
     own = add_instance(app, session, str(LATER.date()), "19:00", "22:00")
 
     assert ensure_instance(engine, session, LATER) == own
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_p2_a_row_that_is_on_as_soon_as_it_is_made_gives_way_to_one_that_the_app_makes(
+    engine: Engine, app: Connection
+) -> None:
+    execute(
+        app,
+        "ALTER TABLE session_instance ADD COLUMN modified timestamptz;"
+        "CREATE FUNCTION note_date() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN NEW.modified := clock_timestamp(); RETURN NEW; END $$;"
+        "CREATE TRIGGER note BEFORE UPDATE ON session_instance FOR EACH ROW EXECUTE FUNCTION note_date()",
+    )
+    today = datetime.combine(datetime.now(UTC).date(), datetime.min.time())
+    session = add_session(app, recurring(weekly(f"{today:%A}".lower(), "00:00", "23:59")), timezone="UTC")
+    made = ensure_instance(engine, session, today)
+    assert active_of(app, session) == made
+    apps = add_instance(app, session, str(today.date()), "00:00", "23:59")
+
+    update_active_sessions(engine)
+
+    assert (only_instance(app, session), active_of(app, session)) == (apps, apps)
 
 
 def test_p3_instance_that_was_given_other_times_is_found(engine: Engine, app: Connection) -> None:
