@@ -310,9 +310,7 @@ def remedy(pending: Pending, zone: str | None, *, writes: str = "writes it") -> 
         since = wording.instant(pending.requested_at, zone)
         return f"A pass that {writes} is requested since {since}; {_in_the_way(pending.holders)}"
     if pending.is_unnoticed and pending.broken:
-        broken = (
-            f"No pass is requested, because {' and '.join(pending.broken)}: no such edit, of any session, is noticed"
-        )
+        broken = f"No pass is requested, perhaps because {' and '.join(pending.broken)}"
         return f"{broken}. Run `python -m seisiun migrate`, which mends it and requests every session"
     if pending.is_unnoticed:
         ask = f"`NOTIFY session_changed, '{pending.session_id}'` requests one"

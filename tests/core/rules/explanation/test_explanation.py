@@ -420,7 +420,7 @@ def off_by_the_rules(**changes: object) -> SessionReading:
         ),
         (
             off_by_the_rules(broken=("the trigger a of t is missing", "the trigger b of t is disabled")),
-            "No pass is requested, because the trigger a of t is missing and the trigger b of t is disabled: ",
+            "No pass is requested, perhaps because the trigger a of t is missing and the trigger b of t is disabled. ",
         ),
         (off_by_the_rules(has_daemon=False), "No daemon works: start `python -m seisiun run`"),
         (off_by_the_rules(failure="no privilege"), "The session's last pass failed: no privilege"),
