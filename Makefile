@@ -22,7 +22,7 @@ run: setup ## run the daemon with real data on an embedded PostgreSQL
 	@$(PY) -m scheduler demo
 
 test: setup ## run the tests; every branch of the pure modules must be taken
-	$(PY) -m pytest -n 3 --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
+	$(PY) -m pytest -n 4 --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 test-fast: setup ## run the tests that start no process, with small samples; under 20 seconds
 	$(PY) -m pytest -q -n 2 -m "not process and not thorough" --hypothesis-profile fast
