@@ -7,6 +7,7 @@ listener              LISTEN, with proof that notifications arrive
 transactions          our own short transactions, and savepoints in an app's transaction
 transaction_settings  the settings of those transactions
 casts                 how values are read
+prepared              statements that the server plans once for a connection
 embedded              the development server
 
 All statements about sessions, instances and people are in `core.store`.
@@ -27,6 +28,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from core.db.casts import register_casts
+from core.db.prepared import prepare_statements
 from core.db.timeouts import with_response_timeout
 from core.errors import DatabaseUnavailable
 from core.settings import Settings
@@ -126,12 +128,18 @@ def connect(parameters: Mapping[str, Any]) -> Psycopg2Connection:
 
 
 def create_engine(
-    url: str, *, pool_size: int = 2, application_name: str = "seisiun", response_timeout_seconds: float | None = None
+    url: str,
+    *,
+    pool_size: int = 2,
+    application_name: str = "seisiun",
+    response_timeout_seconds: float | None = None,
+    prepares: bool = False,
 ) -> Engine:
     """Return an engine for `url`; its transactions are READ COMMITTED, whatever the server's default is.
 
     The text of its errors shows no parameters of a statement: they may be names and comments of people.
-    `response_timeout_seconds`: cut a connection that waits longer for an answer; None means never.
+    `response_timeout_seconds`: cut a connection that waits longer for an answer; None means never. `prepares`: each
+    connection prepares its statements, for a program that executes them again and again.
     """
     engine = sqlalchemy.create_engine(
         normalise_url(url),
@@ -142,6 +150,8 @@ def create_engine(
     parameters = {**connection_parameters(url), "application_name": application_name}
     if response_timeout_seconds is not None:
         parameters["connection_factory"] = with_response_timeout(response_timeout_seconds)
+    if prepares:
+        prepare_statements(engine)
     event.listen(engine, "do_connect", lambda *_: connect(parameters))
     return engine
 

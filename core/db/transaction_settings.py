@@ -41,7 +41,8 @@ PASS_SETTINGS = OWN_WORK | {
 HOOK_SETTINGS = OWN_WORK | {"lock_timeout": "100ms", "statement_timeout": "2s"}
 # We do not wait until a commit is on disk: we would hold locks meanwhile. If the server crashes and loses a flip, the
 # next pass makes it again. The app's commits do wait.
-OWN_TRANSACTION = PASS_SETTINGS | {"synchronous_commit": "off"}
+# What the daemon has prepared is planned once, without the values.
+OWN_TRANSACTION = PASS_SETTINGS | {"synchronous_commit": "off", "plan_cache_mode": "force_generic_plan"}
 
 
 def _set_local(settings: Mapping[str, str]) -> str:

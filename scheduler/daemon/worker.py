@@ -57,7 +57,9 @@ class Worker:
         on_ready: Callable[[], None],
     ) -> None:
         timeout = RESPONSE_TIMEOUT_SECONDS
-        self._engine = create_engine(url, application_name="seisiun daemon", response_timeout_seconds=timeout)
+        self._engine = create_engine(
+            url, application_name="seisiun daemon", response_timeout_seconds=timeout, prepares=True
+        )
         self._settings = settings
         self._wakeups = wakeups
         self._timers = timers

@@ -52,6 +52,7 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     "core/db/casts.py": ("tests/core/db/test_casts.py", "tests/core/hooks/test_connections.py"),
     "core/db/listener.py": ("tests/core/db/test_listener.py",),
     "core/db/pauses.py": ("tests/scheduler/daemon/test_outage.py", "tests/core/db/test_listener.py"),
+    "core/db/prepared.py": ("tests/core/db/test_prepared.py",),
     "core/db/timeouts.py": ("tests/core/db/test_timeouts.py",),
     "core/db/": ("tests/core/db/test_transactions.py", "tests/core/db/test_db.py", *HOOKS),
     "core/reconcile/batches.py": (*PASS, TAKE_OVER),

@@ -21,7 +21,8 @@ SELECT
     set_config('lock_timeout', '250ms', true),
     set_config('statement_timeout', '5s', true),
     set_config('idle_in_transaction_session_timeout', '2s', true),
-    set_config('synchronous_commit', 'off', true);
+    set_config('synchronous_commit', 'off', true),
+    set_config('plan_cache_mode', 'force_generic_plan', true);
 
 
 -- transaction_settings.savepoint
