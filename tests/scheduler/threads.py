@@ -31,7 +31,10 @@ def held(pid: int, name: str) -> Iterator[None]:
 
 
 def _name(task: Path) -> str:
-    return (task / "comm").read_text().strip()
+    """Return a thread's name, "" once it has ended."""
+    with contextlib.suppress(OSError):
+        return (task / "comm").read_text().strip()
+    return ""
 
 
 def _sleeps(task: Path) -> bool:
