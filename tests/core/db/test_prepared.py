@@ -98,6 +98,13 @@ def test_what_has_no_constant_text_or_no_types_is_sent_as_it_is(preparing: Engin
         assert prepared(connection) == []
 
 
+def test_any_other_error_of_a_statement_leaves_its_connection(preparing: Engine) -> None:
+    with preparing.connect() as connection, pytest.raises(DBAPIError) as raised:
+        connection.scalar(select(literal(1) / bindparam("by", type_=Integer())), {"by": 0})
+
+    assert not is_disconnected(raised.value)
+
+
 def test_behind_a_pooler_that_forgets_what_is_prepared_nothing_more_is_prepared(preparing: Engine) -> None:
     with transactions(preparing) as begin:
         with begin() as connection:
