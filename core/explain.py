@@ -167,7 +167,7 @@ def _holders(connection: Connection) -> tuple[Holder, ...]:
 
 
 def _broken(connection: Connection) -> tuple[str, ...]:
-    """Return what is missing or disabled of our triggers."""
+    """Return which of our triggers are missing or disabled, and which of their functions are missing or changed."""
     return tuple(found.what for found in schema_damage(connection) if found.hides_edits)
 
 

@@ -128,8 +128,8 @@ def _database_problems(connection: Connection) -> list[str]:
 
 
 def _schema_problems(connection: Connection) -> list[str]:
-    mended = [f"{found.what}: run `python -m seisiun migrate`" for found in schema_damage(connection)]
-    return mended + choices.gone(connection)
+    damaged = [f"{found.what}: run `python -m seisiun migrate`" for found in schema_damage(connection)]
+    return damaged + choices.gone(connection)
 
 
 def schema_damage(connection: Connection) -> "list[Damage]":

@@ -1,4 +1,4 @@
-"""How `make test` shares its tests out between three processes without disturbing a test that measures time.
+"""How `make test` shares its tests out between several processes without disturbing a test that measures time.
 
 The daemon's tests mostly wait, and the others mostly compute. So one process runs the daemon's tests in their order,
 one runs the tests that cause faults, and one runs the tests of the other modules. A test marked `alone` has the machine

@@ -70,7 +70,7 @@ class _Statements:
             context.is_disconnect = True
             log.info("nothing_prepared", error=str(error).strip())
         elif isinstance(error, FeatureNotSupported) and "cached plan" in str(error):
-            context.is_disconnect = True  # somebody changed the type of a column: a new connection plans anew
+            context.is_disconnect = True  # the app has changed the type of a column: a new connection plans anew
 
 
 def _prepared(cursor: Any, compiled: Compiled, parameters: Mapping[str, object]) -> _Prepared:
