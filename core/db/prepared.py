@@ -21,6 +21,8 @@ from sqlalchemy.types import NullType
 from core.logs import logger
 
 _PARAMETER = re.compile(r"%\((\w+)\)s|%%")
+# The function of PostgreSQL that refuses a statement whose columns have changed. The server may translate its message.
+_REPLANS = "RevalidateCachedQuery"
 _PREPARED = "seisiun_prepared"  # in `Connection.info`, which lives as long as the connection: text -> `_Prepared`
 
 log = logger(__name__)
@@ -69,7 +71,7 @@ class _Statements:
             self._are_kept = False
             context.is_disconnect = True
             log.info("nothing_prepared", error=str(error).strip())
-        elif isinstance(error, FeatureNotSupported) and "cached plan" in str(error):
+        elif isinstance(error, FeatureNotSupported) and error.diag.source_function == _REPLANS:
             context.is_disconnect = True  # the app has changed the type of a column: a new connection plans anew
 
 
@@ -83,7 +85,7 @@ def _prepared(cursor: Any, compiled: Compiled, parameters: Mapping[str, object])
     # A value that stands in the statement itself, like 'open', is a part of it: PostgreSQL takes an index of such rows
     # alone only if it knows the value.
     constants = {name: parameters[name] for bind, name in compiled.bind_names.items() if bind.unique}
-    names: list[str] = []
+    places: dict[str, int] = {}
 
     def written(match: re.Match[str]) -> str:
         name = match[1]
@@ -91,14 +93,12 @@ def _prepared(cursor: Any, compiled: Compiled, parameters: Mapping[str, object])
             return "%"
         if name in constants:
             return str(cursor.mogrify("%s", (constants[name],)).decode())
-        if name not in names:
-            names.append(name)
-        return f"${names.index(name) + 1}"
+        return f"${places.setdefault(name, len(places) + 1)}"
 
     text = _PARAMETER.sub(written, compiled.string)
     # By its text: behind a pooler the server may know a statement of this name from another daemon.
     own_name = f"seisiun_{md5(text.encode(), usedforsecurity=False).hexdigest()}"
-    declared = ", ".join(types[name].compile(dialect=compiled.dialect) for name in names)
-    cursor.execute(f"PREPARE {own_name}{f' ({declared})' if names else ''} AS {text}")
-    values = ", ".join(f"%({name})s" for name in names)
-    return _Prepared(f"EXECUTE {own_name}{f' ({values})' if names else ''}", constants)
+    declared = ", ".join(types[name].compile(dialect=compiled.dialect) for name in places)
+    cursor.execute(f"PREPARE {own_name}{f' ({declared})' if places else ''} AS {text}")
+    values = ", ".join(f"%({name})s" for name in places)
+    return _Prepared(f"EXECUTE {own_name}{f' ({values})' if places else ''}", constants)

@@ -168,8 +168,8 @@ def move_waiting(connection: Connection, moves: Mapping[int, int | None]) -> fro
 def _write(connection: Connection, statement: Select[Any], moves: Mapping[int, int | None]) -> frozenset[int]:
     if not moves:
         return frozenset()
-    joined = {instance_id for instance_id in moves.values() if instance_id is not None}
-    return frozenset(connection.scalars(statement, {"joined": joined, **_MOVED.of(list(moves.items()))}).all())
+    values = {"joined": {*moves.values()}, **_MOVED.of(list(moves.items()))}
+    return frozenset(connection.scalars(statement, values).all())
 
 
 _MOVED = ValueTable("moved", {"person_id": BigInteger(), "session_instance_id": BigInteger()})

@@ -1,13 +1,15 @@
 """Statements that a connection prepares do the same, and are planned once; a connection that forgets is given up."""
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812 - it is a class
-from sqlalchemy import Connection, Engine, Integer, bindparam, event, literal, select, text
+from sqlalchemy import Connection, Engine, Integer, String, bindparam, event, func, literal, select, text
 from sqlalchemy.exc import DBAPIError
 
+from core import logs
 from core.db import create_engine
 from core.db.transaction_settings import SET_OWN
 from core.db.transactions import is_disconnected, transactions
@@ -88,36 +90,61 @@ def test_a_statement_of_the_same_text_with_other_constants_is_sent_as_it_is(prep
     "statement",
     [
         text("SELECT 7 % CAST(:divisor AS int)"),
-        select(literal(1)).where(literal(2).in_([2, 3]), bindparam("divisor") == 4),
+        select(literal(3)).where(literal(2).in_([2, 3]), bindparam("divisor", type_=Integer()) == 4),
+        select(literal(3)).where(text("4 = :divisor")),
     ],
-    ids=["a text", "a text that depends on how many values there are"],
+    ids=["a text", "a text that depends on how many values there are", "a value without a type"],
 )
 def test_what_has_no_constant_text_or_no_types_is_sent_as_it_is(preparing: Engine, statement: Any) -> None:
     with preparing.connect() as connection:
-        assert connection.scalar(statement, {"divisor": 4}) in (3, 1)
+        assert connection.scalar(statement, {"divisor": 4}) == 3
         assert prepared(connection) == []
 
 
-def test_any_other_error_of_a_statement_leaves_its_connection(preparing: Engine) -> None:
+def test_a_value_that_a_statement_uses_twice_is_sent_once(preparing: Engine) -> None:
+    half, whole = (bindparam("half", type_=Integer()) * factor for factor in (1, 2))
+    with preparing.connect() as connection:
+        assert connection.scalar(select(half + whole), {"half": 5}) == 15
+        types = connection.exec_driver_sql("SELECT parameter_types::text FROM pg_prepared_statements").scalar()
+        assert types == "{integer}"
+
+
+@pytest.mark.parametrize(
+    ("statement", "value"),
+    [
+        (select(literal(1) / bindparam("value", type_=Integer())), 0),
+        (select(func.count(Person.person_id) + bindparam("value", type_=Integer())).with_for_update(), 0),
+    ],
+    ids=["no number", "a lock of what is no row"],
+)
+def test_any_other_error_of_a_statement_leaves_its_connection(preparing: Engine, statement: Any, value: int) -> None:
     with preparing.connect() as connection, pytest.raises(DBAPIError) as raised:
-        connection.scalar(select(literal(1) / bindparam("by", type_=Integer())), {"by": 0})
+        connection.scalar(statement, {"value": value})
 
     assert not is_disconnected(raised.value)
 
 
-def test_behind_a_pooler_that_forgets_what_is_prepared_nothing_more_is_prepared(preparing: Engine) -> None:
+def test_an_error_of_python_in_a_statement_is_raised_as_it_is(preparing: Engine) -> None:
+    with preparing.connect() as connection, pytest.raises(ValueError, match="NUL"):
+        connection.scalar(select(bindparam("name", type_=String())), {"name": "\0"})
+
+
+def test_behind_a_pooler_that_forgets_what_is_prepared_nothing_more_is_prepared(
+    preparing: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logs.ROOT)
     with transactions(preparing) as begin:
         with begin() as connection:
             requests.existing(connection, [1])
-            connection.exec_driver_sql(
-                "DEALLOCATE ALL"
-            )  # as another connection of the server's, which a pooler gives us
+            # As another connection of the server's, which a pooler gives us.
+            connection.exec_driver_sql("DEALLOCATE ALL")
         with pytest.raises(DBAPIError) as raised, begin() as connection:
             requests.existing(connection, [1])
         assert is_disconnected(raised.value)
         with begin() as connection:
             assert requests.existing(connection, [1]) == frozenset()
             assert prepared(connection) == []
+    assert "nothing_prepared" in caplog.text
 
 
 def test_when_the_app_changes_the_type_of_a_column_a_new_connection_plans_anew(

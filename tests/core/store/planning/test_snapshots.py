@@ -29,6 +29,20 @@ def test_instances_are_seen_that_are_dated_or_bound_since_a_day_and_skipped_occu
     assert seen.skipped == {datetime(2026, 11, 27)}
 
 
+def test_each_instance_is_seen_once_with_its_own_binding(engine: Engine, app: Connection) -> None:
+    session = add_session(app)
+    starts = {add_instance(app, session, day): f"{day} 19:00" for day in ("2026-11-27", "2026-11-28")}
+    for instance, start in starts.items():
+        bind(app, instance, session, start)
+
+    with engine.connect() as connection:
+        [seen] = snapshots(connection, [session], SINCE)
+
+    assert [(each.session_instance_id, each.binding and f"{each.binding.start:%F %R}") for each in seen.instances] == [
+        *starts.items()
+    ]
+
+
 def test_a_session_is_seen_alike_whoever_shares_its_pass(engine: Engine, app: Connection) -> None:
     """A past instance that comes from another session: that one's binding says nothing of it."""
     session, other = add_session(app), add_session(app)
