@@ -49,7 +49,6 @@ COVERED_BY = {
     "core/recurrence/schedules.py": "core/recurrence/test_recurrence.py",
     "core/recurrence/rfc5545/rrule.py": "core/recurrence/rfc5545/test_text.py",
     "core/recurrence/rfc5545/values.py": "core/recurrence/rfc5545/test_text.py",
-    "core/reconcile/warm_up.py": "scheduler/daemon/test_daemon.py",
     "core/rules/planned_state.py": "core/rules/test_simulation.py",
     "core/rules/explanation/case.py": "core/rules/explanation/test_explanation.py",
     "core/rules/explanation/reading.py": "core/rules/explanation/test_explanation.py",

@@ -59,6 +59,7 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     "core/reconcile/counters.py": ("tests/core/reconcile/test_counters.py",),
     "core/reconcile/log.py": ("tests/core/reconcile/test_log.py",),
     "core/reconcile/result.py": ("tests/core/reconcile/test_result.py",),
+    "core/reconcile/warm_up.py": ("tests/core/reconcile/test_warm_up.py",),
     "core/reconcile/": PASS,
     "core/store/heartbeats.py": ("tests/core/store/test_heartbeats.py", "tests/scheduler/daemon/test_heartbeat.py"),
     "core/store/sessions.py": ("tests/scheduler/commands/test_loading.py", "tests/web/test_sessions.py"),
