@@ -6,7 +6,7 @@ ahead     prepares the flips of an edge before it comes, so that only the COMMIT
 presence  moves people, in a pass
 result    the options of a pass, and its result
 log       logs what a pass changed, for the daemon and the sweep
-warm_up   runs every statement of a flip once, without effect
+warm_up   runs the statements of a flip and of a plan once, without effect
 
 `core.rules` decides, and `core.store` holds the statements. The callers know when to reconcile.
 """

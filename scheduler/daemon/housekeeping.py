@@ -28,7 +28,7 @@ class Housekeeping:
         self.held_by: dict[int, str] = {}
 
     def warm_up(self) -> None:
-        """Run every statement of a flip once, so that the first edge does not wait for that."""
+        """Run the statements of a flip and of a plan once, so that the first edge does not wait for that."""
         with self._transaction() as connection:
             warm_up(connection)
 

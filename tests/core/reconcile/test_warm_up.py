@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 from core.db import create_engine
 from core.reconcile.warm_up import warm_up
 from tests.core.passes import CLOSES, NOON, OPENS, TUESDAYS, reconcile_at
-from tests.data import add_check_in, add_person, add_session, forget_requests, only_instance, person_at
+from tests.data import add_check_in, add_person, add_session, execute, forget_requests, only_instance, person_at
 
 
 def prepared(engine: Engine) -> set[str]:
@@ -31,6 +31,7 @@ def test_after_it_edges_and_yeses_execute_what_is_prepared_already(
     known = prepared(of_daemon)
     reconcile_at(of_daemon, OPENS)
     add_check_in(app, only_instance(app, session), late)
+    execute(app, "INSERT INTO plan_request (session_id) VALUES (%s)", session)
     reconcile_at(of_daemon, OPENS)
     arrived = [person_at(app, each) for each in (person, late)]
     reconcile_at(of_daemon, CLOSES)
