@@ -19,9 +19,8 @@ def warm_up(connection: Connection) -> None:
     The first run of a statement is the slowest. Without the warm-up the first edge would wait for it.
     """
     off = Flip(-1, -1, active=False, due_at=EPOCH)
-    on = Flip(-1, -1, active=True, due_at=EPOCH)
     plan = Plan(-1, (), (), {}, frozenset(), frozenset(), (), (), next_plan_at=None)
-    decision = Decision(-1, off, on, (PhaseChange(-1, EPOCH, "over"),))
+    decision = Decision(-1, off, None, (PhaseChange(-1, EPOCH, "over"),))
     requests.lock_plans(connection, NO_IDS)
     requests.plan_states(connection, NO_IDS)
     requests.delete_read(connection, NO_IDS)

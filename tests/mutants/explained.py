@@ -8,13 +8,18 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         "core/store/planning/instances.py make drop operand: start or time.min => ((start))",
         (
             "scheduler/daemon/worker.py Worker._work drop operand: edge and not self._outage.isolate and "
-            "self._agenda.take_ahead(edge) => ((not self._outage.isolate) and (self._agenda.take_ahead(edge)))"
+            "self._agenda.take_ahead(edge) => ((not self._outage.isolate) and "
+            "(self._agenda.take_ahead(edge)))"
+        ),
+        (
+            "core/db/prepared.py _prepared drop operand: not isinstance(compiled, SQLCompiler) or ... "
+            "(SelectBase, UpdateBase)) => ((not isinstance(compiled.statement, (SelectBase, UpdateBase))))"
         ),
     ),
     "a clock that runs is not read at exactly that instant": (
         (
-            "scheduler/daemon/heartbeat.py Heartbeat.follow_clock move boundary: abs(offset - self._skew_reported) > "
-            "SKEW_CHANGED => (abs(offset - self._skew_reported)) >= (SKEW_CHANGED)"
+            "scheduler/daemon/heartbeat.py Heartbeat.follow_clock move boundary: abs(offset - "
+            "self._skew_reported) > SKEW_CHANGED => (abs(offset - self._skew_reported)) >= (SKEW_CHANGED)"
         ),
         (
             "scheduler/daemon/heartbeat.py Heartbeat.follow_clock move boundary: max(abs(offset), "
@@ -32,10 +37,7 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         ),
         "core/store/views/schedule.py _edges move boundary: edge > now => (edge) >= (now)",
         "core/store/views/schedule.py _edges move boundary: edge <= now + within => (edge) < (now + within)",
-        (
-            "core/store/views/reports.py overdue move boundary: window.opens_at < before => "
-            "(window.opens_at) <= (before)"
-        ),
+        "core/store/views/reports.py overdue move boundary: window.opens_at < before => (window.opens_at) <= (before)",
         (
             "core/store/views/reports.py overdue move boundary: window.planned_at < before => "
             "(window.planned_at) <= (before)"
@@ -60,18 +62,15 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "core/store/views/reports.py prune move boundary: ActivationLog.done_at < before => "
             "(ActivationLog.done_at) <= (before)"
         ),
+        "core/store/views/reports.py prune move boundary: window.closes_at < before => (window.closes_at) <= (before)",
         (
-            "core/store/views/reports.py prune move boundary: window.closes_at < before => "
-            "(window.closes_at) <= (before)"
+            "core/store/views/reports.py prune move boundary: SkippedOccurrence.occurrence_start < before => "
+            "(SkippedOccurrence.occurrence_start) <= (before)"
         ),
         (
-            "core/store/views/reports.py prune move boundary: SkippedOccurrence.occurrence_start < before "
-            "=> (SkippedOccurrence.occurrence_start) <= (before)"
-        ),
-        (
-            "core/db/listener.py Listener.listening_since move boundary: time.monotonic() - "
-            "self._received_at < s ... seconds + OVERDUE_SECONDS => (time.monotonic() - "
-            "self._received_at) < ... econds + OVERDUE_SECONDS)"
+            "core/db/listener.py Listener.listening_since move boundary: time.monotonic() - self._received_at"
+            " < s ... seconds + OVERDUE_SECONDS => (time.monotonic() - self._received_at) < ... econds + "
+            "OVERDUE_SECONDS)"
         ),
         (
             "core/db/listener.py Listener._pause move boundary: (left := until - time.monotonic()) > 0 => "
@@ -82,20 +81,20 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "time.monotonic()) <= 0 => (left := deadline - time.monotonic()) < (0)"
         ),
         (
-            "scheduler/daemon/wakeups.py Wakeups.take move boundary: (left := deadline - "
-            "time.monotonic()) > 0 => (left := deadline - time.monotonic()) >= (0)"
+            "scheduler/daemon/wakeups.py Wakeups.take move boundary: (left := deadline - time.monotonic()) > "
+            "0 => (left := deadline - time.monotonic()) >= (0)"
         ),
         (
             "core/db/pauses.py Pauses.after_failure move boundary: time.monotonic() - self._begun > "
             "self._last => (time.monotonic() - self._begun) >= (self._last)"
         ),
         (
-            "scheduler/daemon/clock_offset.py ClockOffset.stepped move boundary: abs(step) < STEP_SECONDS "
-            "=> (abs(step)) <= (STEP_SECONDS)"
+            "scheduler/daemon/clock_offset.py ClockOffset.stepped move boundary: abs(step) < STEP_SECONDS => "
+            "(abs(step)) <= (STEP_SECONDS)"
         ),
         (
-            "scheduler/daemon/outage.py Outage.isolate move boundary: time.monotonic() < "
-            "self._isolate_until => (time.monotonic()) <= (self._isolate_until)"
+            "scheduler/daemon/outage.py Outage.isolate move boundary: time.monotonic() < self._isolate_until "
+            "=> (time.monotonic()) <= (self._isolate_until)"
         ),
         (
             "core/store/queue/due.py _searches move boundary: requested_at <= clock - _GRACE => "
@@ -121,22 +120,19 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     "the two calls know nothing of each other": (
         (
             "scheduler/daemon/agenda.py Agenda.note_round swap: self.backoff.clear(finished) "
-            "self.backoff.add(deferred, now) => self.backoff.add(deferred, now) "
-            "self.backoff.clear(finished)"
+            "self.backoff.add(deferred, now) => self.backoff.add(deferred, now) self.backoff.clear(finished)"
         ),
         (
-            "scheduler/daemon/agenda.py Agenda.finish swap: self._pending.discard(task) "
-            "self._found.pop(task, None) => self._found.pop(task, None) self._pending.discard(task)"
+            "scheduler/daemon/agenda.py Agenda.finish swap: self._pending.discard(task) self._found.pop(task,"
+            " None) => self._found.pop(task, None) self._pending.discard(task)"
         ),
         (
-            "core/reconcile/chunk.py reconcile_chunk swap: requests.add(connection, not_requested)  ... "
-            "d_ in done - unfinished]) => _finish(connection, [states[id_] for id_ ... onnection, "
-            "not_requested)"
+            "core/reconcile/chunk.py reconcile_chunk swap: requests.add(connection, not_requested)  ... d_ in"
+            " done - unfinished]) => _finish(connection, [states[id_] for id_ ... onnection, not_requested)"
         ),
         (
-            "core/reconcile/presence.py _move swap: unmoved = _request_new(connection, wante ... on, "
-            "written, reconciling) => _request_left(connection, written, recon ... ed - joined, "
-            "reconciling)"
+            "core/reconcile/presence.py _move swap: unmoved = _request_new(connection, wante ... on, written,"
+            " reconciling) => _request_left(connection, written, recon ... ed - joined, reconciling)"
         ),
     ),
     "what it reads besides is not used": (
@@ -175,8 +171,8 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "select(PlannedInstance.session_instance_ ... nnedInstance.session_id))"
         ),
         (
-            "core/store/planning/snapshots.py - drop condition: select(SkippedOccurrence.session_id, Ski "
-            '... , type_=LocalDateTime), ) => select(SkippedOccurrence.session_id, Ski ... t", '
+            "core/store/planning/snapshots.py - drop condition: select(SkippedOccurrence.session_id, Ski ... "
+            ', type_=LocalDateTime), ) => select(SkippedOccurrence.session_id, Ski ... t", '
             "type_=LocalDateTime))"
         ),
         (
@@ -195,35 +191,33 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "who or what does not exist has said nothing, so the write changes nothing before the error": (
         (
-            "core/hooks.py leave swap: session_id = _require_parties(connection ... ion_instance_id, "
-            "now=now) => check_ins.leave(connection, person_id, s ... _id, session_instance_id)"
+            "core/hooks.py leave swap: session_id = _require_parties(connection ... ion_instance_id, now=now)"
+            " => check_ins.leave(connection, person_id, s ... _id, session_instance_id)"
         ),
         (
             "core/hooks.py remove_check_in swap: session_id = _require_parties(connection ... _id, "
-            "session_instance_id) => check_ins.remove(connection, person_id,  ... _id, "
-            "session_instance_id)"
+            "session_instance_id) => check_ins.remove(connection, person_id,  ... _id, session_instance_id)"
         ),
     ),
     "a round of twice as many sessions, one by one, leaves edges waiting for longer, and does the same": (
         (
-            "core/reconcile/batches.py reconcile drop operand: isinstance(db, Engine) and not one_by_one "
-            "=> ((isinstance(db, Engine)))"
+            "core/reconcile/batches.py reconcile drop operand: isinstance(db, Engine) and not one_by_one => "
+            "((isinstance(db, Engine)))"
         ),
     ),
     "PostgreSQL reads by an index, or sorts for a window function, in this order; only ORDER BY promises it": (
         (
-            "core/store/views/pages.py sessions_of drop .order_by: "
-            "sessions().where(is_in(MusicSession.sess ... (MusicSession.session_id) => "
-            "sessions().where(is_in(MusicSession.session_id))"
+            "core/store/views/pages.py sessions_of drop .order_by: sessions().where(is_in(MusicSession.sess "
+            "... (MusicSession.session_id) => sessions().where(is_in(MusicSession.session_id))"
         ),
         (
-            "core/store/views/boards.py _openings drop .order_by: select(window) .where(window.phase == "
-            '"a ... order_by(window.opens_at) => select(window) .where(window.phase == "a ... am("now", '
+            'core/store/views/boards.py _openings drop .order_by: select(window) .where(window.phase == "a '
+            '... order_by(window.opens_at) => select(window) .where(window.phase == "a ... am("now", '
             "type_=INSTANT))"
         ),
         (
-            "core/store/views/boards.py _people_at drop .order_by: select(*columns) .where(ranked.c.place "
-            '< ... ked.c.at, ranked.c.place) => select(*columns) .where(ranked.c.place < ... "most", '
+            "core/store/views/boards.py _people_at drop .order_by: select(*columns) .where(ranked.c.place < "
+            '... ked.c.at, ranked.c.place) => select(*columns) .where(ranked.c.place < ... "most", '
             "type_=Integer()))"
         ),
         (
@@ -237,23 +231,22 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             ".where(*_said_yes_to())"
         ),
         (
-            "core/store/views/readings.py _yeses_of drop .order_by: select(window.opens_at, "
-            "window.closes_at ... order_by(window.opens_at) => select(window.opens_at, window.closes_at "
-            '... , window.phase != "over")'
+            "core/store/views/readings.py _yeses_of drop .order_by: select(window.opens_at, window.closes_at "
+            "... order_by(window.opens_at) => select(window.opens_at, window.closes_at ... , window.phase != "
+            '"over")'
         ),
     ),
     "only the first row is read: without the bound the server finds the others for nothing": (
         (
-            "core/store/views/readings.py - drop .limit: select(ActivationLog.session_id) .where( ... "
-            'er())) .limit(literal(1)) => select(ActivationLog.session_id) .where( ... id", '
-            "type_=BigInteger()))"
+            "core/store/views/readings.py - drop .limit: select(ActivationLog.session_id) .where( ... er())) "
+            '.limit(literal(1)) => select(ActivationLog.session_id) .where( ... id", type_=BigInteger()))'
         ),
     ),
     "the same rows: it lets PostgreSQL read a few instances of a session, and not all": (
         (
-            "core/store/views/boards.py _in_towns drop condition: statement.join(towns.table, "
-            "is_there).wh ... .closes_at > since, near) => statement.join(towns.table, is_there).wh ... "
-            "window.closes_at > since)"
+            "core/store/views/boards.py _in_towns drop condition: statement.join(towns.table, is_there).wh "
+            "... .closes_at > since, near) => statement.join(towns.table, is_there).wh ... window.closes_at >"
+            " since)"
         ),
     ),
     "it saves the question whether our role may read the choices: every role that reconciles may": (
@@ -262,9 +255,8 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "it waits for nobody": (
         (
-            "core/store/older_columns.py _set_bits drop .order_by: "
-            "select(id_).where(_differs(OLDER_ACTIVE, of, name)).order_by(id_) => "
-            "select(id_).where(_differs(OLDER_ACTIVE, of, name))"
+            "core/store/older_columns.py _set_bits drop .order_by: select(id_).where(_differs(OLDER_ACTIVE, "
+            "of, name)).order_by(id_) => select(id_).where(_differs(OLDER_ACTIVE, of, name))"
         ),
         "core/store/older_columns.py _lock_people drop .order_by: free.order_by(of.c.person_id) => free",
     ),
@@ -273,9 +265,9 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "it only forbids PostgreSQL a slower way, which it does not take in our tests": (
         (
-            "core/store/presence/yeses.py _live_windows_of_check_in drop .offset: "
-            'select(window.session_id, window.opens_a ... ver") .offset(literal(0)) => '
-            'select(window.session_id, window.opens_a ... , window.phase != "over")'
+            "core/store/presence/yeses.py _live_windows_of_check_in drop .offset: select(window.session_id, "
+            'window.opens_a ... ver") .offset(literal(0)) => select(window.session_id, window.opens_a ... , '
+            'window.phase != "over")'
         ),
         (
             "core/store/queue/due.py _bits_and_windows_that_disagree drop .offset: "
@@ -289,8 +281,8 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             'select(check_in.session_instance_id, che ... k_in.attendance == "yes")'
         ),
         (
-            "core/store/presence/locations.py - drop .order_by: select(Person.person_id) .where(is_in(Pe "
-            "... rder_by(Person.person_id) => select(Person.person_id) .where(is_in(Person.person_id))"
+            "core/store/presence/locations.py - drop .order_by: select(Person.person_id) .where(is_in(Pe ... "
+            "rder_by(Person.person_id) => select(Person.person_id) .where(is_in(Person.person_id))"
         ),
         (
             "core/store/queue/requests.py - drop .order_by: select(SessionPlan.session_id) .where(is ... "
@@ -301,9 +293,9 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     "the two are of one length": ("core/store/planning/instances.py - turn flag: strict=True => strict=False",),
     "an id is above 0, and the planner's key of a row to be made below": (
         (
-            "core/store/planning/plans.py _windows move boundary: (row := made.get((plan.session_id, "
-            "span. ... session_instance_id)) > 0 => (row := made.get((plan.session_id, span. ... "
-            "sion_instance_id)) >= (0)"
+            "core/store/planning/plans.py _windows move boundary: (row := made.get((plan.session_id, span. "
+            "... session_instance_id)) > 0 => (row := made.get((plan.session_id, span. ... sion_instance_id))"
+            " >= (0)"
         ),
     ),
     "mostly they come in this order anyway; where they do not, a session would look as if it was edited": (
@@ -333,5 +325,78 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "a part that does not end is ended with the process, by os._exit": (
         "scheduler/daemon/__init__.py Daemon.run turn flag: daemon=True => daemon=False",
+    ),
+    "the statements may run in any order": (
+        (
+            "core/reconcile/warm_up.py warm_up swap: requests.lock_plans(connection, NO_IDS)  ... "
+            "tates(connection, NO_IDS) => requests.plan_states(connection, NO_IDS) ... plans(connection, "
+            "NO_IDS)"
+        ),
+        (
+            "core/reconcile/warm_up.py warm_up swap: requests.plan_states(connection, NO_IDS) ... "
+            "_read(connection, NO_IDS) => requests.delete_read(connection, NO_IDS) ... tates(connection, "
+            "NO_IDS)"
+        ),
+        (
+            "core/reconcile/warm_up.py warm_up swap: requests.delete_read(connection, NO_IDS) ... on, NO_IDS,"
+            " EPOCH.date()) => snapshots.snapshots(connection, NO_IDS,  ... _read(connection, NO_IDS)"
+        ),
+        (
+            "core/reconcile/warm_up.py warm_up swap: snapshots.snapshots(connection, NO_IDS,  ... onnection, "
+            "[plan], EPOCH) => plans.lock_for(connection, [plan], EPOCH ... on, NO_IDS, EPOCH.date())"
+        ),
+        (
+            "core/reconcile/warm_up.py warm_up swap: plans.lock_for(connection, [plan], EPOCH ... h=EPOCH, "
+            'zone_version="") => plans.write(connection, [plan], EPOCH, s ... onnection, [plan], EPOCH)'
+        ),
+        (
+            "core/reconcile/warm_up.py warm_up swap: plans.write(connection, [plan], EPOCH, s ... onnection, "
+            'NO_IDS, EPOCH) => flips.states(connection, NO_IDS, EPOCH)  ... h=EPOCH, zone_version="")'
+        ),
+        (
+            "core/reconcile/warm_up.py warm_up swap: flips.states(connection, NO_IDS, EPOCH)  ... "
+            "r(connection, [decision]) => flips.lock_for(connection, [decision]) f ... onnection, NO_IDS, "
+            "EPOCH)"
+        ),
+        (
+            "core/reconcile/warm_up.py warm_up swap: flips.lock_for(connection, [decision]) f ... ause.START,"
+            " done_at=None) => flips.write(connection, [decision], caus ... r(connection, [decision])"
+        ),
+        (
+            "core/reconcile/warm_up.py warm_up swap: flips.write(connection, [decision], caus ... "
+            "arm_up_people(connection) => _warm_up_people(connection) flips.write( ... ause.START, "
+            "done_at=None)"
+        ),
+        (
+            "core/reconcile/warm_up.py _warm_up_people swap: locations.at(connection, NO_IDS) "
+            "locations.lock(connection, NO_IDS) => locations.lock(connection, NO_IDS) "
+            "locations.at(connection, NO_IDS)"
+        ),
+        (
+            "core/reconcile/warm_up.py _warm_up_people swap: locations.lock(connection, NO_IDS) locat ... "
+            "d_yes(connection, NO_IDS) => locations.lock_who_said_yes(connection,  ... .lock(connection, "
+            "NO_IDS)"
+        ),
+        (
+            "core/reconcile/warm_up.py _warm_up_people swap: locations.lock_who_said_yes(connection,  ... on,"
+            " NO_IDS, EPOCH.date()) => locations.affected_by(connection, NO_IDS ... d_yes(connection, NO_IDS)"
+        ),
+        (
+            "core/reconcile/warm_up.py _warm_up_people swap: locations.affected_by(connection, NO_IDS ... "
+            "ove(connection, {-1: -1}) => locations.move(connection, {-1: -1}) loc ... on, NO_IDS, "
+            "EPOCH.date())"
+        ),
+        (
+            "core/reconcile/warm_up.py _warm_up_people swap: locations.move(connection, {-1: -1}) yes ... n, "
+            "NO_IDS, NO_IDS, EPOCH) => yeses.move_undisputed(connection, NO_IDS ... ove(connection, {-1: -1})"
+        ),
+        (
+            "core/reconcile/warm_up.py _warm_up_people swap: yeses.move_undisputed(connection, NO_IDS ... "
+            "onnection, NO_IDS, EPOCH) => yeses.by_person(connection, NO_IDS, EPOC ... n, NO_IDS, NO_IDS, "
+            "EPOCH)"
+        ),
+    ),
+    "what is read is at one of these instances, so not nowhere: the type checker asks for it": (
+        "core/store/presence/locations.py at drop filter: instance_id => True",
     ),
 }
