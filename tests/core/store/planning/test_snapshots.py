@@ -3,6 +3,7 @@
 from datetime import date, datetime
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Connection as EngineConnection
 from sqlalchemy import Engine
 
 from core.store.planning.snapshots import snapshots
@@ -29,14 +30,15 @@ def test_instances_are_seen_that_are_dated_or_bound_since_a_day_and_skipped_occu
     assert seen.skipped == {datetime(2026, 11, 27)}
 
 
-def test_each_instance_is_seen_once_with_its_own_binding(engine: Engine, app: Connection) -> None:
+def test_each_instance_is_seen_once_and_in_order_with_its_own_binding(
+    unindexed: EngineConnection, app: Connection
+) -> None:
     session = add_session(app)
     starts = {add_instance(app, session, day): f"{day} 19:00" for day in ("2026-11-27", "2026-11-28")}
-    for instance, start in starts.items():
+    for instance, start in reversed(starts.items()):
         bind(app, instance, session, start)
 
-    with engine.connect() as connection:
-        [seen] = snapshots(connection, [session], SINCE)
+    [seen] = snapshots(unindexed, [session], SINCE)
 
     assert [(each.session_instance_id, each.binding and f"{each.binding.start:%F %R}") for each in seen.instances] == [
         *starts.items()

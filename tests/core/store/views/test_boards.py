@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Connection as EngineConnection
 from sqlalchemy import Engine
 
 from core.active_session_manager import check_in
@@ -93,13 +94,12 @@ def test_windows_in_a_town_overlap_the_time_that_is_asked_for_and_towns_without_
     ]
 
 
-def test_the_next_openings_are_after_now_and_in_order(engine: Engine, app: Connection) -> None:
+def test_the_next_openings_are_after_now_and_in_order(unindexed: EngineConnection, app: Connection) -> None:
     later, next_one = (add_evening(app, "ahead", AT + hours * HOUR, AT + 9 * HOUR) for hours in (2, 1))
     add_evening(app, "ahead", AT, AT + HOUR)  # opens now
     add_evening(app, "open", AT + HOUR, AT + 2 * HOUR)  # the sweep has opened it early
 
-    with engine.connect() as connection:
-        found = [boards.openings(connection, AT, limit) for limit in (9, 1)]
+    found = [boards.openings(unindexed, AT, limit) for limit in (9, 1)]
 
     assert [[row.session_instance_id for row in rows] for rows in found] == [[next_one, later], [next_one]]
 

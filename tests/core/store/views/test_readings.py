@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Connection as EngineConnection
 from sqlalchemy import Engine
 
 from core.store.views import readings
@@ -30,17 +31,16 @@ def log(app: Connection, instance: int, at: datetime, session: int = 1, *, activ
 
 
 def test_sessions_are_found_by_path_or_else_by_name_in_order_and_not_more_than_asked(
-    engine: Engine, app: Connection
+    unindexed: EngineConnection, app: Connection
 ) -> None:
     ids = [add_session(app, name=name) for name in ("The Crane", "The Cobblestone", "The Crane")]
     paths = [add_session(app, name="A", path="the") for _ in range(2)]
 
-    with engine.connect() as connection:
-        by_path = readings.sessions_named(connection, "the", 1)
-        for session in paths:
-            change_session(app, session, path=None)
-        by_name, first = (readings.sessions_named(connection, "the", limit) for limit in (9, 2))
-        nothing = readings.sessions_named(connection, "'", 9)
+    by_path = readings.sessions_named(unindexed, "the", 1)
+    for session in paths:
+        change_session(app, session, path=None)
+    by_name, first = (readings.sessions_named(unindexed, "the", limit) for limit in (9, 2))
+    nothing = readings.sessions_named(unindexed, "'", 9)
 
     assert [each.session_id in paths for each in by_path] == [True]
     assert [each.session_id for each in by_name] == [ids[1], ids[0], ids[2]]
@@ -117,7 +117,9 @@ def test_rows_and_windows_are_of_the_instances_that_are_asked_for(engine: Engine
     ]
 
 
-def test_who_said_yes_is_told_by_id_with_who_is_deactivated_and_counted(engine: Engine, app: Connection) -> None:
+def test_who_said_yes_is_told_by_id_with_who_is_deactivated_and_counted(
+    unindexed: EngineConnection, app: Connection
+) -> None:
     asked, other = (add_instance(app, add_session(app), "2026-12-01") for _ in range(2))
     maybe, first, second, third = (add_person(app) for _ in range(4))
     for person in (third, second, first):
@@ -126,28 +128,26 @@ def test_who_said_yes_is_told_by_id_with_who_is_deactivated_and_counted(engine: 
     add_check_in(app, other, maybe)
     execute(app, "INSERT INTO deactivated_person (person_id) VALUES (%s)", second)
 
-    with engine.connect() as connection:
-        assert readings.said_yes(connection, asked, 2) == ({first: False, second: True}, 3)
-        facts = [readings.person_facts(connection, person) for person in (first, second, 99)]
-
+    assert readings.said_yes(unindexed, asked, 2) == ({first: False, second: True}, 3)
+    facts = [readings.person_facts(unindexed, person) for person in (first, second, 99)]
     assert [found and found[1] for found in facts] == [False, True, None]
 
 
-def test_yeses_of_a_person_begin_with_what_is_to_come_soonest_then_the_latest(engine: Engine, app: Connection) -> None:
+def test_yeses_of_a_person_begin_with_what_is_to_come_soonest_then_the_latest(
+    unindexed: EngineConnection, app: Connection
+) -> None:
     session, person, other = add_session(app), add_person(app), add_person(app)
     instances = [add_instance(app, session, f"2026-12-0{day}") for day in (1, 2, 3, 4, 5)]
     later, sooner, past, latest, declined = instances
     for instance in instances:
         add_check_in(app, instance, person, {latest: "maybe", declined: "no"}.get(instance, "yes"))
         add_check_in(app, instance, other)
-    add_window(app, later, session, "ahead", utc(CLOSES), utc(CLOSES) + HOUR)
     add_window(app, later, session, "ahead", utc(CLOSES) + 2 * HOUR, utc(CLOSES) + 3 * HOUR)
+    add_window(app, later, session, "ahead", utc(CLOSES), utc(CLOSES) + HOUR)
     add_window(app, later, session, "over", utc(NOON), utc(NOON) + HOUR)
     add_window(app, sooner, session, "open", utc(OPENS), utc(CLOSES))
 
-    with engine.connect() as connection:
-        found = readings.yeses_of(connection, person, 9)
-        first = readings.yeses_of(connection, person, 2)
+    found, first = (readings.yeses_of(unindexed, person, limit) for limit in (9, 2))
 
     assert [(yes.session_instance_id, yes.opens_at, yes.is_maybe) for yes in found] == [
         (sooner, utc(OPENS), False),
