@@ -148,14 +148,16 @@ def _became(old: Any, new: Any) -> bool:
     """Let what others hold behave as what has taken its place."""
     if isinstance(old, type) and isinstance(new, type):
         for name, part in vars(new).items():
-            _became(vars(old).get(name), part)
+            if not _became(vars(old).get(name), part) and isinstance(part, FunctionType):
+                setattr(old, name, part)
         return True
     for wrapped in ("__wrapped__", "__func__", "fget"):
         if hasattr(old, wrapped) and hasattr(new, wrapped):
             getattr(old, "cache_clear", int)()
             return _became(getattr(old, wrapped), getattr(new, wrapped))
-    if isinstance(old, FunctionType) and isinstance(new, FunctionType):
-        if len(old.__code__.co_freevars) == len(new.__code__.co_freevars):
-            old.__code__, old.__defaults__, old.__kwdefaults__ = new.__code__, new.__defaults__, new.__kwdefaults__
-        return True
-    return False
+    if not isinstance(old, FunctionType) or not isinstance(new, FunctionType):
+        return False
+    if old.__code__.co_freevars != new.__code__.co_freevars:
+        return False  # Python would refuse code that has lost its super()
+    old.__code__, old.__defaults__, old.__kwdefaults__ = new.__code__, new.__defaults__, new.__kwdefaults__
+    return True

@@ -117,6 +117,29 @@ def test_a_mutant_is_in_what_others_hold_of_a_module_and_in_what_they_built_of_i
     assert ask(project, tmp_path / "again", Order("module.py", MODULE, order.tests)) is None
 
 
+SUPER = b"""\
+class Open:
+    def close(self):
+        self.closed = True
+
+class Door(Open):
+    def close(self):
+        super().close()
+"""
+
+
+def test_a_method_may_lose_its_super(project: Path, tmp_path: Path) -> None:
+    closes = (
+        "from module import Door\n\ndef test_closes():\n    door = Door()\n    door.close()\n    assert door.closed\n"
+    )
+    (project / "module.py").write_bytes(SUPER)
+    (project / "test_module.py").write_text(closes)
+    mutated = SUPER.replace(b"super().close()", b"pass")
+    order = Order("module.py", mutated, ["test_module.py::test_closes"])
+    assert ask(project, tmp_path, order) == "test_module.py::test_closes"
+    assert ask(project, tmp_path / "again", Order("module.py", SUPER, order.tests)) is None
+
+
 BUILT_ON_IMPORT = b"""\
 def _two():
     return 3 - 1
