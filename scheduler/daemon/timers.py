@@ -5,13 +5,13 @@ A timer is an alarm, never an action: it wakes the worker. Late, doubled or lost
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from threading import Lock
 
 from apscheduler.events import EVENT_SCHEDULER_STARTED, SchedulerEvent
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.jobstores.base import JobLookupError
-from apscheduler.schedulers.base import STATE_STOPPED
+from apscheduler.schedulers import SchedulerNotRunningError
 from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.date import DateTrigger
 
@@ -26,7 +26,6 @@ class Timers:
         self._stopped = False
         self.progress_at = time.monotonic()
         self.probes_missed = 0
-        self._stopping = Lock()
         self._scheduler = BlockingScheduler(
             timezone=UTC,
             # Runs the job in the scheduler's own thread: it only wakes the worker, and a pool's queue would delay it.
@@ -43,9 +42,8 @@ class Timers:
     def stop(self) -> None:
         """Make `run` return; may be called twice, or before `run`."""
         self._stopped = True
-        with self._stopping:
-            if self._scheduler.state != STATE_STOPPED:
-                self._scheduler.shutdown()
+        with suppress(SchedulerNotRunningError):
+            self._scheduler.shutdown()
 
     def _on_started(self, _event: SchedulerEvent) -> None:
         if self._stopped:  # before it had started
@@ -71,10 +69,8 @@ class Timers:
 
     def _disarm(self, edge: datetime) -> None:
         self._armed.discard(edge)
-        try:
+        with suppress(JobLookupError):  # the timer has fired meanwhile
             self._scheduler.remove_job(edge.isoformat())
-        except JobLookupError:
-            return  # the timer has fired meanwhile
 
     def set_clock_offset(self, offset: timedelta) -> None:
         """Arm all timers again, for a database whose clock is `offset` ahead of the host's."""

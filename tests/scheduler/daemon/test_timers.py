@@ -1,9 +1,12 @@
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from queue import Empty, Queue
-from threading import Thread
+from threading import Thread, current_thread
+from typing import Any
 
 import pytest
+from freezegun import freeze_time
 
 from core.clock import utc_now
 from scheduler.daemon.timers import Timers
@@ -105,6 +108,56 @@ def test_a_disarmed_edge_does_not_fire(running: Running) -> None:
     assert running.fired.empty()
 
 
+def test_an_edge_that_fires_while_it_is_disarmed_is_disarmed(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove_job = running.timers._scheduler.remove_job
+
+    def remove_once_it_has_fired(*job: str) -> None:
+        if current_thread() is not running.thread:
+            running.next()
+        remove_job(*job)
+
+    running.timers.add([utc_now() + SOON])
+    monkeypatch.setattr(running.timers._scheduler, "remove_job", remove_once_it_has_fired)
+    running.timers.keep(frozenset())
+
+    assert len(running.timers) == 0
+
+
+def test_an_edge_that_fires_while_it_is_armed_is_not_armed_any_more(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_job = running.timers._scheduler.add_job
+
+    def add_and_see_it_fire(*job: Any, **options: Any) -> None:
+        add_job(*job, **options)
+        running.next()
+
+    monkeypatch.setattr(running.timers._scheduler, "add_job", add_and_see_it_fire)
+    running.timers.add([utc_now()])
+
+    assert len(running.timers) == 0
+
+
+def test_l1_an_edge_that_the_database_has_still_ahead_may_be_armed_again_as_soon_as_it_fires() -> None:
+    fired: list[datetime] = []
+
+    def arm_again(edge: datetime) -> None:
+        fired.append(edge)
+        if len(fired) == 1:
+            worker = Thread(target=timers.add, args=([edge],))
+            worker.start()
+            worker.join(0.3)  # it waits for this thread, which has the scheduler's lock
+
+    timers = Timers(arm_again)
+    timers.add([utc_now()])
+    thread = Thread(target=timers.run, daemon=True)
+    thread.start()
+
+    eventually(lambda: len(fired) == 2, "it fires again", TIMEOUT_SECONDS)
+    timers.stop()
+    thread.join(TIMEOUT_SECONDS)
+
+
 def test_l1_a_timer_fires_when_the_databases_clock_shows_the_edge(running: Running) -> None:
     ahead = timedelta(seconds=30)
     edge = utc_now() + ahead + SOON
@@ -117,14 +170,14 @@ def test_l1_a_timer_fires_when_the_databases_clock_shows_the_edge(running: Runni
     assert edge <= at + ahead
 
 
-def test_waking_it_does_no_harm(running: Running) -> None:
-    edge = utc_now() + SOON
+def test_l1_woken_it_fires_what_a_clock_that_was_set_has_passed(running: Running) -> None:
+    edge = utc_now() + HOUR
     running.timers.add([edge])
+    eventually(lambda: running.timers._scheduler._event._cond._waiters, "it waits for an hour", TIMEOUT_SECONDS)
 
-    for _ in range(100):
+    with freeze_time(edge, tick=True):
         running.timers.wake()
-
-    assert edge == running.next()[0]
+        assert edge == running.next()[0]
 
 
 def test_probes_from_before_it_ran_are_answered() -> None:
@@ -132,11 +185,13 @@ def test_probes_from_before_it_ran_are_answered() -> None:
     timers.probe()
     timers.probe()
     assert timers.probes_missed == 2
+    asked_at = time.monotonic()
 
     thread = Thread(target=timers.run, daemon=True)
     thread.start()
 
-    eventually(lambda: timers.probes_missed == 0, "it answers", TIMEOUT_SECONDS)
+    eventually(lambda: timers.progress_at > asked_at, "it answers", TIMEOUT_SECONDS)
+    assert timers.probes_missed == 0
     timers.stop()
     thread.join(TIMEOUT_SECONDS)
 
