@@ -1,10 +1,11 @@
 import os
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from threading import Timer
+from threading import Thread, Timer, stack_size
 
 import psycopg2
 import pytest
@@ -53,8 +54,8 @@ def ask_for_each(connection: Connection) -> None:
     [
         pytest.param(ask, id="execute"),
         pytest.param(TimeoutConnection.commit, id="commit"),
-        pytest.param(ask_for_each, id="executemany", marks=pytest.mark.long),
-        pytest.param(TimeoutConnection.rollback, id="rollback", marks=pytest.mark.long),
+        pytest.param(ask_for_each, id="executemany"),
+        pytest.param(TimeoutConnection.rollback, id="rollback"),
     ],
 )
 def test_where_no_answer_comes_in_time_the_line_is_cut(
@@ -83,6 +84,92 @@ def test_a_line_is_cut_in_the_round_in_which_the_time_is_up() -> None:
         watched.close()
 
     assert cut == [False, False, False, True]
+
+
+def test_a_line_that_was_closed_is_not_cut() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        watched = _WatchedSocket(ours.fileno(), timeout_rounds=1)
+        watched.exchanges += 1
+        watched.close()
+        for _ in range(3):
+            watched.count_round()
+
+    assert not watched.cut
+
+
+def test_a_line_that_the_other_end_has_reset_is_cut() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as ours:
+        theirs, _ = server.accept()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        theirs.close()
+        watched = _WatchedSocket(ours.fileno(), timeout_rounds=1)
+        watched.exchanges += 1
+        for _ in range(2):
+            watched.count_round()
+        watched.close()
+
+    assert watched.cut
+
+
+def test_nobody_closes_a_line_while_it_is_cut() -> None:
+    """Otherwise it might cut another one, which has got the same descriptor meanwhile."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        watched = _WatchedSocket(ours.fileno(), timeout_rounds=1)
+        closing = Thread(target=watched.close)
+        of_line = watched._socket
+
+        class Slow:
+            close = of_line.close
+
+            def shutdown(self, how: int) -> None:
+                closing.start()
+                closing.join(0.3)
+                of_line.shutdown(how)  # raises if it is closed
+
+        watched._socket = Slow()  # type: ignore[assignment]  # what a system may do: its calls take their time
+        watched._cut()
+        closing.join()
+        with pytest.raises(BrokenPipeError):
+            ours.send(b"?")
+
+
+def test_a_line_that_opens_while_the_watchdog_ends_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeouts, "ROUND_SECONDS", 0.05)
+    watchdog = timeouts._Watchdog()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        watched = _WatchedSocket(ours.fileno(), timeout_rounds=1)
+        watched.exchanges += 1
+        opening = Thread(target=watchdog.add, args=(watched,))
+
+        class Last:
+            @property
+            def closed(self) -> bool:
+                opening.start()
+                opening.join(0.3)
+                return True
+
+        watchdog._sockets, watchdog._thread = {Last()}, opening  # type: ignore[arg-type]
+        assert not watchdog._any_left()
+        eventually(lambda: watched.cut, "it is cut")
+        watched.close()
+
+
+def test_a_line_that_no_thread_can_watch_is_not_opened_and_leaks_nothing(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeouts, "_WATCHDOG", timeouts._Watchdog())
+    before = descriptors()
+    usual = stack_size(1 << 46)  # no system has as much for a thread
+    try:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            psycopg2.connect(database_url, connection_factory=with_response_timeout(TIMEOUT))
+    finally:
+        stack_size(usual)
+
+    assert descriptors() == before
 
 
 def test_an_answer_that_comes_in_time_is_taken_however_many_there_are(line: TimeoutConnection) -> None:
