@@ -47,7 +47,7 @@ def states(
 
     `requested`: since when a session has been requested (session id -> instant).
     """
-    return _states(connection.execute(_STATES, {"ids": sorted(session_ids), "now": now}).all(), session_ids, requested)
+    return _states(connection.execute(_STATES, {"ids": session_ids, "now": now}).all(), session_ids, requested)
 
 
 def state_and_edit(connection: Connection, session_id: int, now: datetime) -> tuple[SessionState, bool]:
@@ -117,7 +117,7 @@ def lock_for(connection: Connection, decisions: Iterable[Decision]) -> frozenset
 
 def _lock_active(connection: Connection, ids: Iterable[int]) -> frozenset[int]:
     """Lock these rows of `active_instance`, which the offs delete; skip those that a check-in holds (FOR KEY SHARE)."""
-    return frozenset(connection.scalars(_LOCK_ACTIVE, {"ids": sorted(ids)}))
+    return frozenset(connection.scalars(_LOCK_ACTIVE, {"ids": ids}))
 
 
 _LOCK_ACTIVE = (

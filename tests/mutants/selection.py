@@ -110,8 +110,8 @@ def chosen(
     first = mutant.line
     last = first + source[mutant.start : mutant.end].count(b"\n")
     found = frozenset[str]().union(*(lines.get(line, frozenset()) for line in range(first, last + 1)))
-    if ON_IMPORT in found or not found:
-        found = _users(lines, source, first)
+    users = _users(lines, source, first)
+    found = users if ON_IMPORT in found or not found else found | users  # a function may run in both ways
     running = found.intersection(record.seconds) or frozenset(record.seconds)
     order = {test: place for place, test in enumerate(record.seconds)}
     often = [test for test, _ in Counter(killers).most_common() if test in running][:FIRST]

@@ -44,7 +44,7 @@ def lock_for(connection: Connection, plans: Sequence[Plan], now: datetime) -> Lo
     4. Lock, as a foreign key does, the sessions that get new instances.
     5. Return the session of every row that was skipped, because another transaction holds it.
     """
-    stored = activation_windows.stored(connection, [plan.session_id for plan in plans], now) if plans else frozenset()
+    stored = activation_windows.stored(connection, [plan.session_id for plan in plans], now)
     making = {plan.session_id for plan in plans if plan.made}
     writing = {row: plan.session_id for plan in plans for row in _rows_to_write(plan)}
     referring = _rows_to_refer_to(plans, stored, now)
@@ -125,7 +125,7 @@ def write(
     _note_planned(connection, plans, planned_through, zone_version)
     # The edges of all windows, not only of new ones: the daemon may have no timer yet for a window that a hook wrote.
     edges = frozenset(edge for window in planned for edge in (window.opens_at, window.closes_at) if edge > now)
-    return Written(tuple(sorted(ids.values())), retimed, tuple(sorted(deleted)), edges)
+    return Written(tuple(ids.values()), retimed, tuple(deleted), edges)
 
 
 def _note_planned(connection: Connection, plans: Sequence[Plan], planned_through: datetime, zone_version: str) -> None:

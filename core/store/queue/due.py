@@ -1,11 +1,12 @@
 """Finds the sessions that are due, and why: by index, in one statement, without a lock."""
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from itertools import groupby
+from itertools import count
 from operator import itemgetter
 from typing import Any
 
@@ -97,13 +98,14 @@ def due_sessions(
         "excluded": search.excluded,
         "most": limit,
         "notified": notified,
-    } | ({"now": now} if now else {})
+        "now": now,
+    }
     statement = _statement(search.reasons, has_now=now is not None)
     first: dict[int, tuple[int, int]] = {}  # session id -> rank, and place among those that one search found
-    found = connection.execute(statement, parameters).all()
-    for (rank, _), of_one_search in groupby(sorted(found, key=itemgetter(0, 1)), key=itemgetter(0, 1)):
-        for place, (*_, session_id) in enumerate(of_one_search):
-            first[session_id] = min((rank, place), first.get(session_id, (rank, place)))
+    places: dict[tuple[int, int], Iterator[int]] = defaultdict(count)
+    for rank, number, session_id in connection.execute(statement, parameters):
+        order = (rank, next(places[rank, number]))
+        first[session_id] = min(order, first.get(session_id, order))
     in_order = sorted(first.items(), key=itemgetter(1))[:limit]
     return [DueSession(session_id, _BY_URGENCY[rank]) for session_id, (rank, _) in in_order]
 

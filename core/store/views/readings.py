@@ -104,7 +104,7 @@ _BY_NAME = (
 
 def names_of(connection: Connection, session_ids: Collection[int]) -> Mapping[int, SessionName]:
     """Return the names of these sessions, by id."""
-    found = connection.execute(_NAMES_OF, {"ids": sorted(session_ids)})
+    found = connection.execute(_NAMES_OF, {"ids": session_ids})
     return {row.session_id: SessionName(*row) for row in found}
 
 
@@ -162,7 +162,7 @@ _LOGGED_SESSION = (
 
 def row_facts(connection: Connection, instance_ids: Collection[int]) -> Mapping[int, RowFacts]:
     """Return, by instance id, what is known of these rows beside their times."""
-    found = connection.execute(_ROW_FACTS, {"ids": sorted(instance_ids)}).all()
+    found = connection.execute(_ROW_FACTS, {"ids": instance_ids}).all()
     return {row[0]: RowFacts(*row[1:]) for row in found}
 
 
@@ -181,7 +181,7 @@ _ROW_FACTS: Select[*tuple[Any, ...]] = (
 
 def windows_of(connection: Connection, instance_ids: Collection[int]) -> tuple[WindowState, ...]:
     """Return all stored windows of these instances, also those that are over, by opening."""
-    found = connection.execute(_WINDOWS_OF, {"ids": sorted(instance_ids)}).all()
+    found = connection.execute(_WINDOWS_OF, {"ids": instance_ids}).all()
     return tuple(WindowState(*window) for window in found)
 
 
@@ -248,7 +248,7 @@ _LOG_BEGINS = select(
 
 def flips_of(connection: Connection, instance_ids: Collection[int], at: datetime) -> tuple[LoggedFlip, ...]:
     """Return the flips of these instances around `at`, the newest first: at most `MOST_FLIPS` by then and after."""
-    values = {"ids": sorted(instance_ids), "at": at}
+    values = {"ids": instance_ids, "at": at}
     after, until = (connection.execute(statement, values).all() for statement in (_FLIPS_AFTER, _FLIPS_UNTIL))
     return tuple(LoggedFlip(*row) for row in (*reversed(after), *until))
 

@@ -1,6 +1,8 @@
 import os
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from core.db import create_engine, timeouts
 from core.db.timeouts import TimeoutConnection, _WatchedSocket, with_response_timeout
-from tests.data import value
+from tests.data import add_person, execute, value
 from tests.scheduler.daemon_process import eventually
 from tests.scheduler.port_forwarder import PortForwarder
 
@@ -202,6 +204,36 @@ def test_the_watchdog_runs_while_there_are_connections_and_lets_a_process_end(mo
             watched.close()
             thread.join(TOO_LATE)
             assert not thread.is_alive()
+
+
+def test_it_commits_and_rolls_back(line: TimeoutConnection, app: Connection) -> None:
+    for name, end in (("kept", line.commit), ("gone", line.rollback)):
+        add_person(line, first_name=name)
+        end()
+
+    assert execute(app, "SELECT first_name FROM person") == [("kept",)]
+
+
+FORKS = """\
+import os, psycopg2, sys
+from core.db import timeouts
+
+line = psycopg2.connect(sys.argv[1], connection_factory=timeouts.with_response_timeout(0.5))
+line.cursor().execute("SELECT 1")
+child = os.fork()
+if not child:
+    other = psycopg2.connect(sys.argv[1], connection_factory=timeouts.with_response_timeout(0.5))
+    try:
+        other.cursor().execute("SELECT pg_sleep(10)")
+    except psycopg2.OperationalError as error:
+        os._exit(0 if "no answer" in str(error) else 1)
+assert os.waitpid(child, 0)[1] == 0
+line.cursor().execute("SELECT 1")
+"""
+
+
+def test_a_forked_process_watches_its_own_lines(database_url: str) -> None:
+    subprocess.run([sys.executable, "-c", FORKS, database_url], check=True, timeout=60)
 
 
 def test_an_error_that_the_server_tells_is_told_as_it_is(line: TimeoutConnection) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy import Engine, event
 from core import logs
 from core.db import create_engine
 from core.migrations.privileges import grants
-from core.reconcile.ahead import LONGEST_LEAD_SECONDS, REMEMBERED, Lead, reconcile_ahead
+from core.reconcile.ahead import HELD_SECONDS, LONGEST_LEAD_SECONDS, REMEMBERED, Lead, reconcile_ahead
 from core.reconcile.batches import CHUNK, reconcile
 from core.reconcile.result import PassOptions, ReconcileResult
 from core.rules.flips import Cause
@@ -45,6 +45,7 @@ from tests.scheduler.soon import NOON, on, session_here
 
 TIMER = PassOptions(Cause.TIMER, Settings())
 BEFORE_SECONDS = 0.04  # the edge
+MS = 0.001
 
 
 @dataclass(frozen=True)
@@ -297,6 +298,29 @@ def test_a_clock_that_is_set_back_in_the_hold_does_not_hold_the_locks(
     assert prepare(engine, opening).flips == ()
     assert time.monotonic() - begun < 1
     assert value(app, "SELECT last_value FROM back") < 0
+
+
+def test_it_locks_no_earlier_than_a_pass_needs_and_the_server_waits_no_longer_than_it_must(
+    engine: Engine, opening: Opening
+) -> None:
+    left: list[float] = []
+    held: list[float] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        left.append(opening.seconds())
+        held.extend(left[-1:] if "DO $$" in statement else ())
+
+    lead = Lead()
+    event.listen(engine, "before_cursor_execute", note)
+    with senders_to(engine) as senders:
+        reconcile_ahead(engine, TIMER, opening.at, lead, excluded=frozenset(), seconds_to_edge=opening.seconds())
+    event.remove(engine, "before_cursor_execute", note)
+
+    searched, ended = senders.index("due.due_sessions"), senders.index("hold.end_soon_if_stopped")
+    assert ended < senders.index("requests.lock_plans"), "the app waits for no process that was stopped before"
+    assert left[ended] <= Lead().seconds(1) + MS < left[searched]
+    assert held[0] <= HELD_SECONDS + MS, "it spins: a processor is busy"
+    assert len(lead._slowness) == 2, "what this pass took counts for the next"
 
 
 def test_nothing_is_begun_for_an_edge_at_which_nothing_is_due(

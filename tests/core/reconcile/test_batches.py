@@ -424,6 +424,16 @@ def test_a_search_finds_the_oldest_and_the_newest_requests(engine: Engine, app: 
     assert set(requested(engine, 20)) == {*sessions}
 
 
+def test_a_search_takes_the_oldest_and_the_newest_by_turns_also_where_it_finds_some_twice(
+    engine: Engine, app: Connection
+) -> None:
+    sessions = [add_session(app) for _ in range(5)]
+    forget_requests(app)
+    request_each(app, sessions)
+
+    assert requested(engine, 4) == [sessions[0], sessions[4], sessions[1], sessions[3]]
+
+
 def test_a_search_finds_the_newest_request_behind_more_than_it_reads(engine: Engine, app: Connection) -> None:
     sessions = [add_session(app) for _ in range(2 * REQUESTS_EACH + 5)]
     forget_requests(app)

@@ -10,6 +10,7 @@ from core.db.transactions import transactions
 from core.store.notify import SESSION_CHANGED
 from core.store.queue import requests
 from core.store.queue.requests import PlanState
+from tests.core.passes import senders_to
 from tests.core.rules.planner_model import utc
 from tests.data import add_session, execute, forget_requests, value
 from tests.data import requests as requested
@@ -85,9 +86,14 @@ def test_our_own_request_notifies_once_and_without_a_name_and_a_request_of_nothi
     added = [add_session(app) for _ in range(sessions)]
     forget_requests(app)
     execute(app, f"LISTEN {SESSION_CHANGED}")
-    with transactions(engine) as begin, begin() as connection:
+    with senders_to(engine) as senders, transactions(engine) as begin, begin() as connection:
         requests.add_and_notify(connection, added)
 
+    # A transaction that notifies waits, in its commit, for every other one of the server that does.
+    assert [sender for sender in senders if sender != "transactions._own_transaction"] == [
+        "requests.add",
+        "transactions._send",
+    ] * bool(added)
     execute(app, f"NOTIFY {SESSION_CHANGED}, 'what was before has come'")
     assert [notify.payload for notify in app.notifies][:-1] == [""] * bool(added)
     assert requested(app) == added
