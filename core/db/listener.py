@@ -95,7 +95,6 @@ class Listener:
     def _keep_listening(self) -> None:
         pauses = Pauses(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while not self._stopped.is_set():
-            self.progress_at = time.monotonic()
             pauses.begin()
             try:
                 self._listen_once()

@@ -134,6 +134,27 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "core/reconcile/presence.py _move swap: unmoved = _request_new(connection, wante ... on, written,"
             " reconciling) => _request_left(connection, written, recon ... ed - joined, reconciling)"
         ),
+        (
+            'core/db/listener.py Listener._listen_once swap: log.info("listening", channel=self._channel) '
+            'self._on_listening() => self._on_listening() log.info("listening", channel=self._channel)'
+        ),
+        (
+            "core/db/listener.py Listener._wait swap: selector.register(connection.fileno(), s ... (), "
+            "selectors.EVENT_READ) => selector.register(self._wake_reader.file ... (), selectors.EVENT_READ)"
+        ),
+        (
+            'core/store/queue/retries.py forget swap: connection.execute(_FORGET, {"ids": reco ... : '
+            '{*recovered.values()}}) => connection.execute(_RETRY_ALIKE, {"error ... RGET, {"ids": '
+            "recovered})"
+        ),
+        (
+            "core/store/planning/plans.py write swap: ids = instances.make(connection, plans)  ... imed for "
+            "plan in plans))) => retimed = instances.retime(connection, l ... s.make(connection, plans)"
+        ),
+        (
+            "core/store/planning/plans.py write swap: retimed = instances.retime(connection, l ... nnection, "
+            "plans, deleted) => instances.bind(connection, plans, delete ... imed for plan in plans)))"
+        ),
     ),
     "what it reads besides is not used": (
         (

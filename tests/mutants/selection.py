@@ -147,7 +147,7 @@ def _users(lines: Mapping[int, frozenset[str]], source: bytes, line: int) -> fro
         # The recording begins after the import: what no test runs, an import may have run.
         on_import = [each for each in functions if _tests_of_body(lines, each) <= {ON_IMPORT}]
         pending = {name for each in (*built, *on_import) for name in _bound(each)} - names
-    is_public = any(not name.startswith("_") and not name.isupper() for name in names)
+    is_public = any(not name.startswith("_") for name in names)
     return frozenset() if is_public else found - {ON_IMPORT}
 
 

@@ -48,6 +48,7 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
         "tests/core/db/test_db.py",
         "tests/core/db/test_casts.py",
         "tests/core/db/test_timeouts.py",
+        "tests/core/db/test_prepared.py",
     ),
     "core/db/casts.py": ("tests/core/db/test_casts.py", "tests/core/hooks/test_connections.py"),
     "core/db/listener.py": ("tests/core/db/test_listener.py",),

@@ -26,6 +26,7 @@ from core.db.transactions import wrap_psycopg2
 from core.errors import DatabaseUnavailable
 from core.settings import Settings
 from tests.commands import libpq_variables
+from tests.data import execute, value
 
 URL = "postgresql+psycopg2://user:p%40ss@host:5433/name?sslmode=require"
 
@@ -276,13 +277,45 @@ def test_who_refuses_our_options_is_asked_without_them_and_who_refuses_us_is_not
 
 def refuse_all(server: socket.socket, refusal: str, asked: list[bytes]) -> None:
     """Refuse each connection, as a pooler does, in PostgreSQL's protocol."""
-    error = f"SFATAL\0C08P01\0M{refusal}\0\0".encode()
     with suppress(OSError):  # closed by the test
         while True:
-            connection, _ = server.accept()
-            with connection:
-                asked.append(connection.recv(10_000))
-                connection.sendall(b"E" + (len(error) + 4).to_bytes(4, "big") + error)
+            refuse(server, refusal, asked)
+
+
+def refuse(server: socket.socket, refusal: str, asked: list[bytes]) -> None:
+    error = f"SFATAL\0C08P01\0M{refusal}\0\0".encode()
+    connection, _ = server.accept()
+    with connection:
+        asked.append(connection.recv(10_000))
+        connection.sendall(b"E" + (len(error) + 4).to_bytes(4, "big") + error)
+
+
+def test_a_connection_without_our_options_reads_what_is_committed(empty_database_url: str) -> None:
+    direct = make_url(empty_database_url)
+    with closing(connect(connection_parameters(empty_database_url))) as app:
+        execute(app, f"ALTER DATABASE {direct.database} SET default_transaction_isolation = 'serializable'")
+        app.commit()
+    with socket.create_server(("127.0.0.1", 0)) as pooler:
+        pooler.settimeout(5)
+
+        def pool() -> None:
+            refuse(pooler, "unsupported startup parameter in options: tcp_user_timeout", [])
+            client, _ = pooler.accept()
+            server = socket.create_connection((str(direct.host), int(direct.port or 0)))
+            for one, other in ((client, server), (server, client)):
+                Thread(target=forward, args=[one, other], daemon=True).start()
+
+        Thread(target=pool, daemon=True).start()
+        pooled = direct.set(host="127.0.0.1", port=pooler.getsockname()[1]).update_query_dict({"sslmode": "disable"})
+        with closing(connect(connection_parameters(pooled.render_as_string(hide_password=False)))) as connection:
+            assert value(connection, "SHOW transaction_isolation") == "read committed"
+
+
+def forward(one: socket.socket, other: socket.socket) -> None:
+    with one, suppress(OSError):
+        while data := one.recv(10_000):
+            other.sendall(data)
+        other.shutdown(socket.SHUT_WR)
 
 
 def test_errors_of_our_engines_show_no_parameters(empty_database_url: str) -> None:

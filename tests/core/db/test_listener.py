@@ -142,6 +142,52 @@ def test_stop_may_be_called_again_and_again(database_url: str, times: int) -> No
         assert running.listener.listening_since is None
 
 
+def test_stop_waits_for_nobody_also_while_its_listener_is_busy(database_url: str) -> None:
+    busy, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        busy.set()
+        done.wait(LONG)
+
+    listener = Listener(database_url, SESSION_CHANGED, lambda _: None, work)
+    thread = threading.Thread(target=listener.run)
+    thread.start()
+    assert busy.wait(LONG)
+
+    def stop_again_and_again() -> None:
+        for _ in range(2000):
+            listener.stop()
+
+    stopping = threading.Thread(target=stop_again_and_again, daemon=True)
+    stopping.start()
+    stopping.join(LONG)
+    assert not stopping.is_alive()
+    done.set()
+    thread.join(LONG)
+
+
+def test_when_it_says_that_it_listens_it_does(database_url: str) -> None:
+    told: queue.Queue[datetime | None] = queue.Queue()
+    listener = Listener(database_url, SESSION_CHANGED, lambda _: None, lambda: told.put(listener.listening_since))
+    thread = threading.Thread(target=listener.run)
+    thread.start()
+
+    assert told.get(timeout=LONG)
+    listener.stop()
+    thread.join(LONG)
+
+
+def test_it_tries_a_database_that_is_away_less_and_less_often_and_counts() -> None:
+    listener = Listener("postgresql://nobody@127.0.0.1:1/nowhere", SESSION_CHANGED, lambda _: None, lambda: None)
+    thread = threading.Thread(target=listener.run)
+    thread.start()
+    time.sleep(1)
+    listener.stop()
+    thread.join(LONG)
+
+    assert 2 <= listener.losses <= 6, "after 0.05, 0.15, 0.35 and 0.75 s; without longer pauses as often as 20 times"
+
+
 def test_stop_before_run_means_that_run_returns_at_once(database_url: str) -> None:
     running = RunningListener(database_url)
     running.listener.stop()
@@ -222,6 +268,10 @@ class Deaf(Listener):
         self.heard -= 1
         if self.heard >= 0:
             super()._notify_private(connection)
+
+    def _report_not_receiving(self, connection: Connection, *, again: bool) -> None:
+        super()._report_not_receiving(connection, again=again)
+        assert execute(connection, "SELECT pg_listening_channels()") == [], "a pooler keeps the connection"
 
 
 class RunningDeaf(RunningListener):
@@ -313,9 +363,11 @@ def test_its_own_notifications_show_that_it_receives_and_are_passed_on_to_nobody
     monkeypatch.setattr("core.db.listener.OVERDUE_SECONDS", 0.3)
     running = RunningDeaf(database_url, heard=1_000_000)
     assert running.next() is None
+    before = running.listener.progress_at
     for _ in range(10):
         time.sleep(0.1)
         assert running.listener.listening_since is not None
+    assert running.listener.progress_at > before
     assert running.received.empty()
     notify(app, "12")
     assert running.next() == "12"
