@@ -35,8 +35,8 @@ class Date:
 
     @property
     def is_off(self) -> bool:
-        """Whether it is cancelled, or no longer fits the pattern."""
-        return self.instance is not None and (self.instance.is_cancelled or self.instance.is_lost)
+        """Whether it has an instance that does not take place."""
+        return self.instance is not None and self.instance.is_off
 
     @property
     def sorts_by(self) -> datetime:

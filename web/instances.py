@@ -103,7 +103,7 @@ def _evening(connection: Connection, session_instance_id: int) -> Evening:
         whereabouts(connection, person_id) if person_id else None,
         who_is_here(connection, session_instance_id) if person_id else None,
         _elsewhere(connection, session_instance_id, now),
-        _that_day(connection, instance, session) if instance.is_cancelled or instance.is_lost else [],
+        _that_day(connection, instance, session) if instance.is_off else [],
         _found(connection) if is_organiser else None,
     )
 
@@ -186,7 +186,7 @@ def record(
     A page that was open, and not live, may still ask.
     """
     instance = require_instance(connection, session_instance_id)
-    if instance.is_cancelled or instance.is_lost:
+    if instance.is_off:
         notice(CALLED_OFF if instance.is_cancelled else NO_LONGER)
         return None
     return check_in(connection, person_id, session_instance_id, attendance, comment)

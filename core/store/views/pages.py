@@ -92,6 +92,11 @@ class InstanceRow:
     closes_at: datetime | None
     is_lost: bool
 
+    @property
+    def is_off(self) -> bool:
+        """Whether it does not take place: it is cancelled, or lost."""
+        return self.is_cancelled or self.is_lost
+
 
 @dataclass(frozen=True, slots=True)
 class AttendanceRow:
