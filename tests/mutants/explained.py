@@ -109,6 +109,18 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "core/store/queue/due.py _is_backing_off move boundary: SessionPlan.retry_at <= at + "
             "LONGEST_RETRY => (SessionPlan.retry_at) < (at + LONGEST_RETRY)"
         ),
+        (
+            "core/store/heartbeats.py end move boundary: row.beat_at < now - FORGOTTEN_AFTER => (row.beat_at)"
+            " <= (now - FORGOTTEN_AFTER)"
+        ),
+        (
+            "core/store/heartbeats.py ended move boundary: row.beat_at > func.clock_timestamp() - "
+            "FORGOTTEN_AFTER => (row.beat_at) >= (func.clock_timestamp() - FORGOTTEN_AFTER)"
+        ),
+        (
+            "core/store/heartbeats.py has_reconciled_within move boundary: daemon.beat_at > now - beats => "
+            "(daemon.beat_at) >= (now - beats)"
+        ),
     ),
     "the shorter way to the same value: the other takes four times as long, for each date that is read": (
         "core/db/casts.py _bounded.read never: first.year <= found.year < last.year => False",
@@ -154,6 +166,20 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         (
             "core/store/planning/plans.py write swap: retimed = instances.retime(connection, l ... nnection, "
             "plans, deleted) => instances.bind(connection, plans, delete ... imed for plan in plans)))"
+        ),
+        (
+            "core/store/views/reports.py prune swap: connection.execute(delete(ActivationLog) ... "
+            "ndow.closes_at < before)) => connection.execute(delete(window).where( ... ionLog.done_at < "
+            "before))"
+        ),
+        (
+            "core/store/views/reports.py prune swap: connection.execute(delete(window).where( ... "
+            "currence_start < before)) => connection.execute(delete(SkippedOccurre ... ndow.closes_at < "
+            "before))"
+        ),
+        (
+            "core/store/heartbeats.py end swap: connection.execute(update(row).where(row ... < now - "
+            "FORGOTTEN_AFTER)) => connection.execute(delete(row).where(row ... (ended=why, beat_at=now))"
         ),
     ),
     "what it reads besides is not used": (

@@ -84,8 +84,8 @@ def _values(after: Position, limit: int) -> dict[str, int | str]:
 def _position(last_id: int, snapshot: str, own: str | None) -> Position:
     """`snapshot` is PostgreSQL's text, `xmin:xmax:running,...`; it does not name the reader's own transaction."""
     _, next_xact, running = snapshot.split(":")
-    unfinished = {int(each) for each in (*running.split(","), own) if each}
-    return Position(last_id, int(next_xact), tuple(sorted(each for each in unfinished if each < int(next_xact))))
+    unfinished = (int(each) for each in (*running.split(","), own) if each)
+    return Position(last_id, int(next_xact), tuple(each for each in unfinished if each < int(next_xact)))
 
 
 # Raw SQL: SQLAlchemy Core has no type for snapshots. One statement, so that the rows and the snapshot agree. What the

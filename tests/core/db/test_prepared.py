@@ -41,8 +41,9 @@ def test_every_statement_of_the_store_does_the_same_whether_it_is_prepared_or_no
         for call in calls():
             done = [_done_twice(engine, call.run) for engine in engines]
             assert done[0] == done[1], call.function.__name__
-        with engines[1].connect() as connection:
-            assert len(prepared(connection)) > 100
+        with engines[0].connect() as plain, engines[1].connect() as preparing:
+            assert prepared(plain) == []
+            assert len(prepared(preparing)) > 100
         for engine in engines:
             engine.dispose()
 

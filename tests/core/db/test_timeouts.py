@@ -207,7 +207,7 @@ def test_the_watchdog_runs_while_there_are_connections_and_lets_a_process_end(mo
 
 
 def test_it_commits_and_rolls_back(line: TimeoutConnection, app: Connection) -> None:
-    for name, end in (("kept", line.commit), ("gone", line.rollback)):
+    for name, end in (("gone", line.rollback), ("kept", line.commit)):
         add_person(line, first_name=name)
         end()
 

@@ -19,6 +19,7 @@ from tests.data import (
     add_person,
     add_session,
     add_window,
+    bind,
     change_instance,
     execute,
     instances_of,
@@ -113,6 +114,18 @@ def test_an_instance_has_its_nearest_window_and_the_occurrence_of_its_session(en
     assert nearest() == (utc("2026-11-30 11:00"), utc("2026-11-30 12:00"), None)
 
 
+def test_an_instance_that_is_cancelled_or_lost_is_off(engine: Engine, app: Connection) -> None:
+    session = add_session(app)
+    on, cancelled, lost = (add_instance(app, session, "2026-12-01") for _ in range(3))
+    change_instance(app, cancelled, is_cancelled=True)
+    bind(app, lost, session, "2026-12-01 19:00", lost=True)
+
+    with engine.connect() as connection:
+        found = [pages.instance(connection, instance) for instance in (on, cancelled, lost)]
+
+    assert [each and each.is_off for each in found] == [False, True, True]
+
+
 def test_a_change_of_one_evening_leaves_the_others(engine: Engine, app: Connection) -> None:
     instance, other = (add_instance(app, add_session(app), "2026-12-01") for _ in range(2))
     person, silent, away = add_person(app), add_person(app), add_person(app)
@@ -124,6 +137,7 @@ def test_a_change_of_one_evening_leaves_the_others(engine: Engine, app: Connecti
         pages.set_cancelled(connection, instance, cancelled=True, reason="A wedding")
         said = [pages.set_comment(connection, instance, who, "pipes") for who in (person, silent, 99)]
         assert pages.said_of(connection, [instance], person) == {instance: "yes"}
+        assert pages.said_of(connection, [instance], silent) == {}
         rows = [pages.said(connection, at, who) for at, who in ((instance, person), (other, person), (other, away))]
 
     assert said == ["yes", None, None]

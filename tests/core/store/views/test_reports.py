@@ -29,6 +29,14 @@ def add_evening(app: Connection, phase: str, opens: timedelta, closes: timedelta
     return session
 
 
+@pytest.mark.usefixtures("database_of_its_own")
+def test_a_column_of_the_apps_that_nothing_fills_is_named(engine: Engine, app: Connection) -> None:
+    execute(app, "ALTER TABLE session_instance ADD fee int NOT NULL, ADD tip int NOT NULL DEFAULT 0, ADD note text")
+
+    with engine.connect() as connection:
+        assert reports.columns_without_value(connection) == ["fee"]
+
+
 def test_what_has_been_due_for_long_is_overdue_the_oldest_first(engine: Engine, app: Connection) -> None:
     opens = add_evening(app, "ahead", -3 * MINUTE, HOUR)
     closes = add_evening(app, "open", -HOUR, -2 * MINUTE)

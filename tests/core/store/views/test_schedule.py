@@ -11,6 +11,21 @@ from tests.data import add_instance, add_session, add_window
 HOUR = timedelta(hours=1)
 
 
+def test_the_edges_between_two_instants_are_each_told_once_after_the_first_and_up_to_the_second(
+    engine: Engine, app: Connection
+) -> None:
+    start = datetime(2026, 12, 1, 12, tzinfo=UTC)
+    for phase, opens, closes in (("ahead", 1, 3), ("ahead", 1, 4), ("ahead", 0, 6), ("open", 0, 2), ("over", 1, 5)):
+        session = add_session(app)
+        instance = add_instance(app, session, "2026-12-01")
+        add_window(app, instance, session, phase, start + opens * HOUR, start + closes * HOUR)
+
+    with engine.connect() as connection:
+        found = schedule.edges_between(connection, start, start + 4 * HOUR)
+
+    assert found == {start + hours * HOUR for hours in (1, 2, 3, 4)}
+
+
 def test_the_edges_within_a_time_come_in_order_and_at_one_instant_closings_first(
     engine: Engine, app: Connection
 ) -> None:
