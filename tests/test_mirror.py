@@ -60,7 +60,6 @@ COVERED_BY = {
     "core/store/hold.py": "core/reconcile/test_ahead.py",
     "core/store/older_columns.py": "core/adoption/test_takeover.py",
     "core/store/notify.py": "core/db/test_listener.py",
-    "core/store/sessions.py": "scheduler/commands/test_loading.py",
     "core/store/queue/due.py": "core/reconcile/test_batches.py",
     "core/store/views/places.py": "core/test_queries.py",
     "core/store/views/search.py": "web/test_search.py",

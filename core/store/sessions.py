@@ -12,18 +12,11 @@ from core.store.arrays import array
 Values = Mapping[str, str | date | int | None]
 
 
-def find_session(connection: Connection, name: str, city: str | None) -> int | None:
-    """Return the id of the session with that name in that city, or None; if there are several, the lowest id.
-
-    `city` None finds sessions without a city.
-    """
-    statement = (
-        select(MusicSession.session_id)
-        .where(MusicSession.name == name, func.coalesce(MusicSession.city, "") == (city or ""))
-        .order_by(MusicSession.session_id)
-        .limit(1)
+def find_session(connection: Connection, name: str, city: str) -> int | None:
+    """Return the id of the session with that name in that city, or None; if there are several, the lowest id."""
+    return connection.scalar(
+        select(func.min(MusicSession.session_id)).where(MusicSession.name == name, MusicSession.city == city)
     )
-    return connection.scalar(statement)
 
 
 def insert_session(connection: Connection, values: Values) -> int:

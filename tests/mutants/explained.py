@@ -232,6 +232,10 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             '"lately", type_=INSTANT)) => select( SessionInstancePerson.person_id, ... "lately", '
             "type_=INSTANT))"
         ),
+        (
+            "core/store/sessions.py - drop .where: select(MusicSession.__table__) .where(Mu ... "
+            '(array("names", Text()))) => select(MusicSession.__table__)'
+        ),
     ),
     "nobody updates a mirror row, so the two locks keep out the same transactions": (
         "core/store/presence/locations.py _move turn flag: key_share=True => key_share=False #2",

@@ -63,7 +63,7 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     "core/reconcile/warm_up.py": ("tests/core/reconcile/test_warm_up.py",),
     "core/reconcile/": PASS,
     "core/store/heartbeats.py": ("tests/core/store/test_heartbeats.py", "tests/scheduler/daemon/test_heartbeat.py"),
-    "core/store/sessions.py": ("tests/scheduler/commands/test_loading.py", "tests/web/test_sessions.py"),
+    "core/store/sessions.py": ("tests/core/store/test_sessions.py", "tests/scheduler/commands/test_loading.py"),
     "core/store/older_columns.py": (TAKE_OVER, "tests/core/scenarios/interleavings"),
     "core/store/planning/instances.py": (*PASS, "tests/core/scenarios/test_whatever_is_written.py"),
     "core/store/planning/snapshots.py": (*PASS, "tests/core/migrations/test_choices.py"),

@@ -2,11 +2,9 @@
 
 
 -- sessions.find_session
-SELECT session.session_id
+SELECT min(session.session_id) AS min_1
 FROM session
-WHERE session.name = :name AND coalesce(session.city, '') = :city
-ORDER BY session.session_id
-LIMIT 1;
+WHERE session.name = :name AND session.city = :city;
 
 
 -- sessions.insert_session
