@@ -181,6 +181,11 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "core/store/heartbeats.py end swap: connection.execute(update(row).where(row ... < now - "
             "FORGOTTEN_AFTER)) => connection.execute(delete(row).where(row ... (ended=why, beat_at=now))"
         ),
+        (
+            "scheduler/daemon/__init__.py Daemon.run swap: signal.signal(signal.SIGTERM, self._on_s ... "
+            ".SIGINT, self._on_signal) => signal.signal(signal.SIGINT, self._on_si ... SIGTERM, "
+            "self._on_signal)"
+        ),
     ),
     "what it reads besides is not used": (
         (

@@ -25,7 +25,8 @@ from _pytest.main import pytest_runtestloop as run_tests
 
 from tests.mutants.selection import PRODUCT, Recorder
 
-TIME_LIMIT = "time limit"
+TIME_LIMIT, DIED = "time limit", "the process has ended in a test"
+END = "\n"  # of an answer
 ONCE = {"core.models"}  # SQLAlchemy's tables cannot be made twice
 
 
@@ -68,16 +69,16 @@ class Warm:
         if not pid:
             os.setsid()
             self._orders.close()
-            os.write(theirs, (self._run(session, order) or "").encode())
+            os.write(theirs, f"{self._run(session, order) or ''}{END}".encode())
             os._exit(0)
         os.close(theirs)
         in_time = bool(select.select([answer], [], [], order.seconds)[0])
         with suppress(ProcessLookupError):  # also what the tests have left
             os.killpg(pid, signal.SIGKILL)
-        failed = os.read(answer, 10_000).decode() if in_time else TIME_LIMIT
+        told = os.read(answer, 10_000).decode() if in_time else TIME_LIMIT + END
         os.waitpid(pid, 0)
         os.close(answer)
-        return failed or None
+        return told.removesuffix(END) or None if told.endswith(END) else DIED
 
     def _run(self, session: pytest.Session, order: Order) -> str | None:
         recorder = None

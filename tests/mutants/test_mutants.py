@@ -78,6 +78,11 @@ def test_a_mutant_that_hangs_is_ended_and_counts_as_noticed(project: Path, tmp_p
     assert ask(project, tmp_path, hangs) == "time limit"
 
 
+def test_a_mutant_that_ends_the_process_counts_as_noticed(project: Path, tmp_path: Path) -> None:
+    ends = Order("module.py", b"import os\ndef is_open(*_):\n    os._exit(0)\n", [TEST])
+    assert ask(project, tmp_path, ends) == "the process has ended in a test"
+
+
 def test_a_module_that_cannot_be_imported_is_noticed(project: Path, tmp_path: Path) -> None:
     assert ask(project, tmp_path, Order("module.py", b"raise RuntimeError\n", [TEST])) == "RuntimeError: "
 
