@@ -186,6 +186,10 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             ".SIGINT, self._on_signal) => signal.signal(signal.SIGINT, self._on_si ... SIGTERM, "
             "self._on_signal)"
         ),
+        (
+            "scheduler/daemon/__init__.py Daemon._end swap: self._timers.stop() self._listener.stop() => "
+            "self._listener.stop() self._timers.stop()"
+        ),
     ),
     "what it reads besides is not used": (
         (
