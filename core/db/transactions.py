@@ -165,7 +165,7 @@ def reading(db: Engine | AppDatabase) -> Iterator[Connection]:
     """
     if isinstance(db, Engine):
         options: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        with db.connect().execution_options(**options) as connection, connection.begin():
+        with db.connect().execution_options(**options) as connection:
             begin_own(connection)
             yield connection
     else:
@@ -199,8 +199,7 @@ def _send(connection: Connection, notifications: Iterable[tuple[str, str]]) -> N
     pairs = sorted(notifications)
     values = {"channels": [channel for channel, _ in pairs], "payloads": [payload for _, payload in pairs]}
     try:
-        with connection.begin():
-            connection.execute(_NOTIFY, values)
+        connection.execute(_NOTIFY, values)
     except DBAPIError as error:
         OUTAGES.warning(log, "not_notified", error=str(error.orig).strip())
 

@@ -2,6 +2,9 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
 
 import psycopg2
 import pytest
@@ -12,7 +15,7 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from core import logs
-from core.db.transaction_settings import OWN_TRANSACTION, PASS_SETTINGS
+from core.db.transaction_settings import OWN_TRANSACTION, PASS_SETTINGS, fires_no_triggers, is_read_only
 from core.db.transactions import (
     after_commit,
     has_failed_already,
@@ -22,7 +25,9 @@ from core.db.transactions import (
     is_privilege_missing,
     reading,
     transactions,
+    with_commit,
 )
+from tests.core.passes import senders_to
 from tests.data import add_person, execute, value
 
 CHANNEL = "a_channel"
@@ -94,6 +99,11 @@ def test_an_error_of_something_else_is_of_no_kind() -> None:
 # Settings
 
 
+def raw(db: Ours) -> Any:
+    """Return psycopg2's own connection."""
+    return db.connection.dbapi_connection
+
+
 def settings(db: Ours, names: dict[str, str]) -> dict[str, str]:
     return {name: str(db.scalar(text(f"SELECT current_setting('{name}', true)"))) for name in names}
 
@@ -104,6 +114,7 @@ def test_our_own_transaction_has_our_settings_and_leaves_none_behind(engine: Eng
     with transactions(engine) as begin, begin() as db:
         assert settings(db, OWN_TRANSACTION) == OWN_TRANSACTION
         assert is_own(db)
+        assert raw(db).notices == [], "nobody else has begun it"
     with engine.connect() as db:
         after = settings(db, OWN_TRANSACTION)
 
@@ -125,9 +136,58 @@ def test_a_savepoint_in_the_apps_transaction_has_those_of_a_pass_and_gives_the_a
     assert after["seisiun.own_write"] != "on"
 
 
+@pytest.mark.parametrize("is_so", [True, False])
+def test_what_the_database_is_set_to_is_told(engine: Engine, *, is_so: bool) -> None:
+    with engine.connect() as db:
+        if is_so:
+            db.execute(text("SET TRANSACTION READ ONLY"))
+            db.execute(text("SET LOCAL session_replication_role = 'replica'"))
+        assert (is_read_only(db), fires_no_triggers(db)) == (is_so, is_so)
+
+
+def test_our_own_transactions_share_a_connection(engine: Engine) -> None:
+    pids = []
+    for _ in range(2):
+        with transactions(engine) as begin, begin() as db:
+            pids.append(raw(db).info.backend_pid)
+
+    assert pids[0] == pids[1]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_statement_that_is_sent_with_the_commit_decides_about_it(
+    engine: Engine, app: Connection, *, fails: bool
+) -> None:
+    with (
+        pytest.raises(DBAPIError) if fails else nullcontext(),
+        transactions(engine) as begin,
+        begin() as db,
+    ):
+        db.execute(text("INSERT INTO person (first_name) VALUES ('Nóirín')"))
+        with_commit(db, f"SELECT 1 / {int(not fails)}; INSERT INTO person (first_name) VALUES ('Seán')")
+
+    assert execute(app, "SELECT first_name FROM person") == ([] if fails else [("Nóirín",), ("Seán",)])
+
+
 def fail_after(work: Callable[[], object]) -> None:
     work()
     raise ZeroDivisionError
+
+
+def test_an_error_in_our_own_transaction_is_told_also_where_its_connection_is_lost(
+    engine: Engine, app: Connection
+) -> None:
+    with pytest.raises(ZeroDivisionError), transactions(engine) as begin, begin() as db:
+        fail_after(partial(end_the_connection, app, db))
+
+
+def test_an_error_in_an_apps_autocommit_is_told_also_where_its_connection_is_lost(
+    app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    theirs = db_connect()
+    theirs.autocommit = True
+    with pytest.raises(ZeroDivisionError), transactions(theirs) as begin, begin():
+        fail_after(lambda: execute(app, "SELECT pg_terminate_backend(%s, 5000)", theirs.info.backend_pid))
 
 
 def test_what_fails_in_a_savepoint_of_the_apps_transaction_is_undone_alone(engine: Engine, app: Connection) -> None:
@@ -165,8 +225,9 @@ def test_our_own_transaction_notifies_after_its_commit_each_payload_once(
         assert told(listening) == []
 
     assert told(listening) == ["1", "2"]
-    with transactions(engine) as begin, begin() as db:
+    with senders_to(engine) as senders, transactions(engine) as begin, begin() as db:
         pass
+    assert senders == ["transactions._own_transaction"] * 2, "its begin and its end"
     assert told(listening) == ["1", "2"], "the next transaction on this connection tells only of its own"
     assert value(app, "SELECT count(*) FROM person") == 1
 
@@ -179,12 +240,25 @@ def test_an_app_on_psycopg2_gets_psycopg2s_own_error(app: Connection) -> None:
 def test_a_reading_sees_one_state_of_the_database_and_writes_nothing(engine: Engine, app: Connection) -> None:
     people = text("SELECT count(*) FROM person")
     with reading(engine) as db:
+        assert settings(db, OWN_TRANSACTION) == OWN_TRANSACTION
         before = db.scalar(people)
         add_person(app)
 
         assert db.scalar(people) == before
         with pytest.raises(DBAPIError, match="read-only transaction"):
             db.execute(text("INSERT INTO person (first_name) VALUES ('Seán')"))
+
+
+def test_a_reading_in_the_apps_transaction_sees_what_that_wrote_and_gives_its_settings_back(engine: Engine) -> None:
+    with engine.connect() as theirs:
+        theirs.execute(text("INSERT INTO person (first_name) VALUES ('Nóirín')"))
+        before = settings(theirs, PASS_SETTINGS)
+        with reading(theirs) as db:
+            assert db.scalar(text("SELECT count(*) FROM person")) == 1
+            assert settings(db, PASS_SETTINGS) == PASS_SETTINGS
+        after = settings(theirs, PASS_SETTINGS)
+
+    assert after | {"seisiun.own_write": ""} == before | {"seisiun.own_write": ""}
 
 
 def test_what_was_not_committed_is_not_told(engine: Engine, listening: Connection) -> None:
@@ -209,8 +283,7 @@ def test_a_notification_that_fails_costs_nothing_that_was_committed(
 
 def end_the_connection(app: Connection, ours: Ours) -> None:
     """End our connection to the server; return when it has ended."""
-    pid = ours.connection.dbapi_connection.info.backend_pid  # type: ignore[union-attr] # it is psycopg2's
-    execute(app, "SELECT pg_terminate_backend(%s, 5000)", pid)
+    execute(app, "SELECT pg_terminate_backend(%s, 5000)", raw(ours).info.backend_pid)
 
 
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ"])
