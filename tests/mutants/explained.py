@@ -459,4 +459,11 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     "what is read is at one of these instances, so not nowhere: the type checker asks for it": (
         "core/store/presence/locations.py at drop filter: instance_id => True",
     ),
+    "so the clock is measured a little more exactly": (
+        (
+            "scheduler/daemon/heartbeat.py Heartbeat.beat swap: self._offset.measure(asked_at, database_ ... "
+            ".app_notifies(connection) => self.app_notifies = notify.app_notifies( ... atabase_clock, "
+            "utc_now())"
+        ),
+    ),
 }

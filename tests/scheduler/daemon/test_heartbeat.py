@@ -204,6 +204,8 @@ def test_when_the_hosts_clock_is_set_the_timers_compute_their_wait_again(
     with freeze_time(NOON, ignore=["scheduler.daemon.clock_offset", "threading"]) as clock:
         parts.heartbeat._offset._wall = NOON
         timers.add([NOON + HOUR])
+        until_next = timers._scheduler._event
+        eventually(lambda: until_next._cond._waiters and not until_next.is_set(), "it waits for an hour", 5)
         assert not parts.heartbeat.clock_was_set()
         clock.move_to(NOON + HOUR)
 

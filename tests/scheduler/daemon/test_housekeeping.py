@@ -13,6 +13,7 @@ from core import logs
 from scheduler.daemon.agenda import GRACE, Agenda
 from scheduler.daemon.backoff import REPORT_AFTER_SECONDS
 from scheduler.daemon.housekeeping import Housekeeping
+from tests.core.passes import senders_to
 from tests.data import connected, execute
 
 KEEP_DAYS = 30
@@ -51,6 +52,13 @@ def test_a_session_that_is_deferred_for_long_is_told_of_once_with_who_holds_its_
     assert housekeeping.held_by == {7: pid}
     housekeeping.forget(frozenset({7, 9}))
     assert housekeeping.held_by == {}
+
+
+def test_it_warms_up_what_an_edge_needs(housekeeping: Housekeeping, engine: Engine) -> None:
+    with senders_to(engine) as senders:
+        housekeeping.warm_up()
+
+    assert "flips._flip" in senders
 
 
 def test_who_holds_them_may_be_unknown(

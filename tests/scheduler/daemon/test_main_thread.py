@@ -15,7 +15,7 @@ import pytest
 from core import logs
 from core.errors import UnknownSession
 from core.settings import Settings
-from scheduler.daemon import WEDGED_SECONDS, Daemon
+from scheduler.daemon import WEDGED_SECONDS, Daemon, _name_thread
 
 NAMES = {"worker", "timers", "listener"}
 
@@ -86,6 +86,11 @@ def test_a_signal_ends_all_its_parts(
     assert logged(caplog, "stopping") == [{"signal": number.name}]
     assert logged(caplog, "stopped") == [{}]
     assert logged(caplog, "part_died") == []
+
+
+def test_where_the_system_takes_no_name_a_part_runs_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduler.daemon.get_native_id", lambda: 0)  # a thread that is not there
+    _name_thread("worker")
 
 
 def fails(error: Exception) -> Callable[[Part], None]:

@@ -173,7 +173,8 @@ def test_l1_a_timer_fires_when_the_databases_clock_shows_the_edge(running: Runni
 def test_l1_woken_it_fires_what_a_clock_that_was_set_has_passed(running: Running) -> None:
     edge = utc_now() + HOUR
     running.timers.add([edge])
-    eventually(lambda: running.timers._scheduler._event._cond._waiters, "it waits for an hour", TIMEOUT_SECONDS)
+    until_next = running.timers._scheduler._event
+    eventually(lambda: until_next._cond._waiters and not until_next.is_set(), "it waits for an hour", TIMEOUT_SECONDS)
 
     with freeze_time(edge, tick=True):
         running.timers.wake()
