@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -54,7 +55,7 @@ class AtWork:
         listener = Receiving(url, "nothing", lambda _: None, lambda: None)
         self.worker = Worker(url, Settings(**settings), self.wakeups, self.timers, listener, on_ready=self.ready.set)
         self.error: Exception | None = None
-        self._thread = Thread(target=self._run)
+        self._thread = Thread(target=self._run, daemon=True)  # a test that fails may leave it behind
         self._thread.start()
 
     def _run(self) -> None:
@@ -134,6 +135,44 @@ def test_at_its_start_it_reconciles_everything_and_arms_the_timers_of_a_day(work
     day = utc_now() + timedelta(days=1)
     assert at_work.timers._armed == {edge for edge in edges(app) if utc_now() < edge < day}
     assert len(at_work.timers) == 3
+
+
+def test_before_the_first_edge_it_has_prepared_what_flips(work: Work) -> None:
+    at_work = work()
+
+    def flips_are_prepared() -> bool:
+        with at_work.worker._engine.connect() as connection:
+            statements = connection.exec_driver_sql("SELECT statement FROM pg_prepared_statements").scalars()
+            return any("UPDATE session_instance SET active" in statement for statement in statements)
+
+    soon(flips_are_prepared, "the connection that the worker uses is free")
+
+
+def test_while_its_database_is_away_it_tries_less_and_less_often_and_shows_progress(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("scheduler.daemon.outage.FIRST_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr("scheduler.daemon.outage.LAST_RETRY_SECONDS", 0.2)
+    at_work = AtWork("postgresql://nobody@127.0.0.1:1/nowhere")
+    begun = time.monotonic()
+    time.sleep(1)
+    at_work.end()
+
+    assert 2 <= at_work.worker._outage.losses <= 12, "eight, or forty where the pauses do not grow"
+    assert at_work.worker.progress_at > begun + 0.3
+
+
+def test_after_an_outage_a_poll_begins_anew(work: Work, app: Connection, caplog: pytest.LogCaptureFixture) -> None:
+    """Another server may have taken over, whose transactions have other numbers."""
+    at_work = work()
+    at_work.worker._polled = "100:100:"
+    execute(
+        app,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'seisiun daemon'",
+    )
+    soon(lambda: logged(caplog, "database_back"), "it works again")
+
+    assert at_work.worker._polled is None
 
 
 def test_l7_what_was_due_before_the_first_daemon_is_no_miss_and_what_a_later_one_finds_is(
@@ -350,8 +389,7 @@ def test_a_lost_connection_is_made_again_and_everything_is_reconciled(
     session_id = session_here(app, weekly(*NOW))
     execute(
         app,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE application_name = 'seisiun daemon' AND datname = current_database()",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'seisiun daemon'",
     )
 
     soon(lambda: on(app, session_id), "it is on, though nothing notified")
@@ -377,7 +415,10 @@ def test_work_that_the_database_refuses_is_postponed_and_stops_no_edit(
 def test_a_schema_of_another_release_ends_it(work: Work, app: Connection) -> None:
     at_work = work()
     execute(app, "UPDATE seisiun_schema_version SET version_num = '9999'")
-    execute(app, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'seisiun daemon'")
+    execute(
+        app,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'seisiun daemon'",
+    )
 
     soon(lambda: at_work.error is not None, "it ends")
     assert isinstance(at_work.error, SchemaNotReady)
