@@ -78,31 +78,34 @@ def search_in(connection: Connection, options: PassOptions, search: Search, limi
 def _one_round(begin: Begin, options: PassOptions, search: Search, limit: int) -> ReconcileResult | None:
     """Reconcile the most urgent sessions; return None if none is due.
 
-    When nothing is left to do, compare the bits with their mirror, and the app's older columns with ours: somebody may
-    have written with the triggers off.
     A single chunk is reconciled in the transaction that found it: an edge then does not wait for a second transaction.
+    When nothing is left to do, compare the bits with their mirror, and the app's older columns with ours: somebody may
+    have written with the triggers off. What that finds is reconciled in another transaction, so that the mirror stays
+    right if a flip fails.
     """
     found: list[int] = []
     compares = False
     try:
         with begin() as connection:
             found = search_in(connection, options, search, limit)
+            if found and len(found) <= CHUNK:
+                return reconcile_chunk(connection, options, found)
             compares = not found and Reason.BIT in search.reasons
             if compares and (differing := mirror.differing(connection)):
                 mirror.settle(connection, differing)
                 found = search_in(connection, options, search, limit)
             if compares and (mended := older_columns.bring_into_line(connection)):
                 log.warning("older_columns_mended", rows=mended)
-            if len(found) <= CHUNK:
-                return reconcile_chunk(connection, options, found) if found else None
     except Exception as error:
-        if compares and not found and is_contention(error):
+        if compares and is_contention(error):
             return None  # somebody holds the app's table, or one of its rows: the next resync compares again
-        if not found or is_disconnected(error):
+        if compares or not found or is_disconnected(error):
             raise
         log.debug("chunk_failed", sessions=len(found), exc_info=True)
         return _isolate(begin, options, found)
-    return _chunks(begin, options, found)
+    if len(found) > CHUNK:
+        return _chunks(begin, options, found)
+    return _chunk(begin, options, found) if found else None
 
 
 def _chunks(begin: Begin, options: PassOptions, session_ids: Sequence[int]) -> ReconcileResult:
@@ -113,7 +116,7 @@ def _chunks(begin: Begin, options: PassOptions, session_ids: Sequence[int]) -> R
     if not 0 < len(result.deferred) <= CHUNK:
         return result
     # Retry deferred sessions once: one chunk may have held a person who said yes to sessions in both chunks.
-    again = _chunk(begin, options, sorted(result.deferred))
+    again = _chunk(begin, options, [*result.deferred])
     return replace(result + again, deferred=again.deferred)
 
 

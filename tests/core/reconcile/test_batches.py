@@ -4,17 +4,22 @@ Covers core.reconcile.batches, core.store.queue.due, core.store.queue.requests.
 """
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from psycopg2.errors import LockNotAvailable, UndefinedColumn
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import DBAPIError
 
+from core import logs
 from core.active_session_manager import ReconcileResult, update_active_sessions
 from core.db.transaction_settings import PLANNER_SETTINGS
+from core.db.transactions import is_disconnected
 from core.reconcile.batches import CHUNK, reconcile
 from core.reconcile.result import ZONE_VERSION, PassOptions
 from core.rules.flips import TOLERATED, Cause
@@ -556,3 +561,117 @@ def test_requests_that_another_pass_is_dropping_are_deferred(
 
     other.rollback()
     assert reconcile_at(engine, None).dropped == 1
+
+
+# What fails: before anything is found, and after
+
+
+def locks(theirs: Connection, table: str) -> None:
+    """Hold a table in a transaction of an app, as its ALTER TABLE would."""
+    theirs.autocommit = False
+    execute(theirs, f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+
+
+def test_a_search_that_fails_is_told_whatever_the_reason(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    theirs = db_connect()
+    locks(theirs, "activation_window")
+    with pytest.raises(DBAPIError) as held:
+        reconcile_at(engine, NOON, reasons=["edge"])
+    theirs.rollback()
+    execute(app, "BEGIN; ALTER TABLE activation_window RENAME phase TO stage; COMMIT")
+    try:
+        with pytest.raises(DBAPIError) as changed:
+            reconcile_at(engine, NOON, reasons=["edge"])
+    finally:
+        execute(app, "ALTER TABLE activation_window RENAME stage TO phase")
+
+    assert isinstance(held.value.orig, LockNotAvailable)
+    assert isinstance(changed.value.orig, UndefinedColumn)
+
+
+def test_a_comparison_with_what_somebody_holds_is_left_to_the_next_and_one_that_fails_is_told(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    theirs = db_connect()
+    locks(theirs, "session_instance")
+    assert reconcile_at(engine, NOON, reasons=["bit"]) == ReconcileResult()
+    theirs.rollback()
+    execute(app, "ALTER TABLE session_instance RENAME active TO is_on")
+    try:
+        with pytest.raises(DBAPIError):
+            reconcile_at(engine, NOON, reasons=["bit"])
+    finally:
+        execute(app, "ALTER TABLE session_instance RENAME is_on TO active")
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+@pytest.mark.parametrize(
+    ("refusal", "is_deferred"),
+    [("RAISE SQLSTATE '55P03';", True), ("RAISE 'not today';", False)],
+    ids=["held", "fails"],
+)
+def test_l5_a_bit_that_was_written_with_the_triggers_off_and_cannot_be_put_right_is_told(
+    engine: Engine, app: Connection, refusal: str, *, is_deferred: bool
+) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, DURING)
+    execute(app, "SET session_replication_role = replica; UPDATE session_instance SET active = false")
+    execute(app, "RESET session_replication_role")
+    refuse_to_flip(app, refusal)
+
+    result = reconcile_at(engine, DURING, reasons=["bit"], rounds=1)
+
+    assert [*result.deferred] == [session] * is_deferred
+    assert [*result.failed] == [session] * (not is_deferred)
+    execute(app, "DROP TRIGGER refuse ON session_instance")
+    reconcile_at(engine, "2026-12-01 20:01", reasons=["bit", "plan"])
+    assert active_of(app, session) == only_instance(app, session)
+
+
+def refuse_to_flip(app: Connection, refusal: str) -> None:
+    """Make a trigger of the app's that does this before it lets a bit be written."""
+    execute(
+        app,
+        f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {refusal} RETURN NEW; END $$;"
+        "CREATE TRIGGER refuse BEFORE UPDATE OF active ON session_instance FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_a_chunk_that_loses_its_connection_is_not_isolated(engine: Engine, app: Connection) -> None:
+    add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    refuse_to_flip(app, "PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(1);")
+
+    with pytest.raises(DBAPIError) as lost:
+        reconcile_at(engine, OPENS)
+    assert is_disconnected(lost.value)
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_a_chunk_that_fails_is_told_to_who_debugs(
+    engine: Engine, app: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logs.ROOT)
+    add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    refuse_to_flip(app, "RAISE 'not today';")
+
+    reconcile_at(engine, OPENS, rounds=1)
+
+    assert "chunk_failed sessions=1" in caplog.text
+    assert "not today" in caplog.text
+
+
+def test_what_fits_in_a_chunk_is_reconciled_in_the_transaction_that_found_it(
+    engine: Engine, app: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.reconcile.batches.CHUNK", 2)
+    for _ in range(2):
+        add_session(app, TUESDAYS)
+    with statements_of(engine) as sent:
+        reconcile_at(engine, NOON, rounds=1)
+
+    assert sum(statement.startswith("BEGIN") for statement, _ in sent) == 1
