@@ -1,6 +1,9 @@
 """Outages of the database: tells lost, refused and busy apart, logs them, and notes when they are over."""
 
 import time
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError
@@ -10,7 +13,7 @@ from core.db.transactions import is_contention, is_disconnected
 from core.logs import OUTAGES, logger
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 1.0
-MOST_PASSES_LOST: Final = 3  # in a row; after that we suspect that the pass of one session breaks the connection
+MOST_PASSES_LOST: Final = 3  # of one task in a row; then we suspect that the pass of one session breaks the connection
 ISOLATE_FOR_SECONDS: Final = 300.0
 
 log = logger(__name__)
@@ -24,7 +27,7 @@ class Outage:
         self._pauses = Pauses(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         self._isolate_until = 0.0
         self.losses = 0  # of the connection, since the start
-        self.passes_lost = 0  # begun and not finished, in a row
+        self._passes_lost: Counter[Hashable] = Counter()
         self.refused: str | None = None
 
     @property
@@ -36,12 +39,23 @@ class Outage:
         """Note that a try begins."""
         self._pauses.begin()
 
+    @contextmanager
+    def a_pass(self, task: Hashable) -> Iterator[None]:
+        """Count the block as a pass that was lost, unless it finishes.
+
+        Each task counts for itself: that no edge is due, for example, says nothing of the session in the requests that
+        breaks the connection.
+        """
+        self._passes_lost[task] += 1
+        yield
+        del self._passes_lost[task]
+
     def note(self, error: DBAPIError) -> float:
         """Log the error that ended a try; return how many seconds to wait before the next one."""
         self._since = self._since or time.monotonic()
         reason = str(error.orig).strip()
         if is_disconnected(error):
-            if self.passes_lost >= MOST_PASSES_LOST:
+            if max(self._passes_lost.values(), default=0) >= MOST_PASSES_LOST:
                 self._isolate_until = time.monotonic() + ISOLATE_FOR_SECONDS
             self.losses += 1
             OUTAGES.warning(log, "database_lost", error=reason)

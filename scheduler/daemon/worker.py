@@ -154,12 +154,11 @@ class Worker:
 
     def _do_round(self, task: Task) -> None:
         """Reconcile one round of chunks, so that an edge never waits for more; finish the task if nothing was due."""
-        self._outage.passes_lost += 1  # until it has finished
         options = self._options(task)
         begun = time.monotonic()
         search = task.search(self._agenda.backoff.waiting(begun))
-        result = reconcile(self._engine, options, search, rounds=1, one_by_one=self._outage.isolate)
-        self._outage.passes_lost = 0
+        with self._outage.a_pass(task):
+            result = reconcile(self._engine, options, search, rounds=1, one_by_one=self._outage.isolate)
         self._heartbeat.note_pass(task.cause, result, time.monotonic() - begun)
         self._agenda.note_round(task, result.sessions, result.deferred, time.monotonic())
         if result.failed:
@@ -174,7 +173,10 @@ class Worker:
             self._finish(task)
 
     def _do_ahead(self, edge: datetime) -> None:
-        """Flip at its very instant what is due at this edge; its timer then finds what was left."""
+        """Flip at its very instant what is due at this edge; its timer then finds what was left.
+
+        A person who could not be moved is requested, so a notification follows.
+        """
         result, seconds = reconcile_ahead(
             self._engine,
             replace(self._options(tasks.EDGES), notified=self._agenda.notified(tasks.NOTIFICATIONS)),
@@ -186,8 +188,6 @@ class Worker:
         if result.flips:
             self._heartbeat.note_pass(tasks.EDGES.cause, result, seconds)
             self._log(tasks.EDGES.cause, result)
-        if result.deferred:
-            self._agenda.add(tasks.NOTIFICATIONS)  # a person could not be moved: the pass has requested the session
 
     def _log(self, cause: Cause, result: ReconcileResult) -> None:
         now, names = self._heartbeat.database_now, NAMELESS

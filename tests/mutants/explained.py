@@ -121,6 +121,10 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "core/store/heartbeats.py has_reconciled_within move boundary: daemon.beat_at > now - beats => "
             "(daemon.beat_at) >= (now - beats)"
         ),
+        (
+            "scheduler/daemon/worker.py Worker._was_early move boundary: ahead > "
+            "timedelta(seconds=TICK_SECONDS) => (ahead) >= (timedelta(seconds=TICK_SECONDS))"
+        ),
     ),
     "the shorter way to the same value: the other takes four times as long, for each date that is read": (
         "core/db/casts.py _bounded.read never: first.year <= found.year < last.year => False",
@@ -189,6 +193,30 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         (
             "scheduler/daemon/__init__.py Daemon._end swap: self._timers.stop() self._listener.stop() => "
             "self._listener.stop() self._timers.stop()"
+        ),
+        (
+            "scheduler/daemon/worker.py Worker._do_ahead swap: self._heartbeat.note_pass(tasks.EDGES.ca ... "
+            "asks.EDGES.cause, result) => self._log(tasks.EDGES.cause, result) sel ... S.cause, result, "
+            "seconds)"
+        ),
+        (
+            "scheduler/daemon/worker.py Worker._was_early swap: self._timers.add([edge]) # a clock was s ... "
+            "lf._agenda.tick.at_once() => self._agenda.tick.at_once() # a clock wa ...  "
+            "self._timers.add([edge])"
+        ),
+        (
+            "scheduler/daemon/worker.py Worker._finish swap: self._agenda.finish(task, time.monotonic()) "
+            "log_dropped(self._dropped) => log_dropped(self._dropped) self._agenda.finish(task, "
+            "time.monotonic())"
+        ),
+        (
+            "scheduler/daemon/worker.py Worker._finish swap: self._timers.keep(self._edges_within(TIM ... "
+            "EAD)) self._await_retry() => self._await_retry() self._timers.keep(se ... "
+            "ges_within(TIMERS_AHEAD))"
+        ),
+        (
+            'scheduler/daemon/worker.py Worker._finish swap: log.info("ready", timers=len(self._timers)) '
+            'self._on_ready() => self._on_ready() log.info("ready", timers=len(self._timers))'
         ),
     ),
     "what it reads besides is not used": (
@@ -464,6 +492,30 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "scheduler/daemon/heartbeat.py Heartbeat.beat swap: self._offset.measure(asked_at, database_ ... "
             ".app_notifies(connection) => self.app_notifies = notify.app_notifies( ... atabase_clock, "
             "utc_now())"
+        ),
+    ),
+    "to count and to log an attempt that flips nothing changes no decision": (
+        "scheduler/daemon/worker.py Worker._do_ahead always: result.flips => True",
+    ),
+    "edges go first, so no other task finds one": (
+        (
+            "scheduler/daemon/worker.py Worker._was_early always: self._agenda.take_edge() if task is "
+            "tasks.EDGES else None => (self._agenda.take_edge())"
+        ),
+    ),
+    "a second later the clock is measured anyway": (
+        "scheduler/daemon/worker.py Worker._was_early drop call: self._agenda.tick.at_once() => pass",
+    ),
+    "they have timers already": (
+        "scheduler/daemon/worker.py Worker._finish always: task in (tasks.NOTIFICATIONS, tasks.POLL) => True",
+    ),
+    "what it frees would only take memory": (
+        "scheduler/daemon/worker.py Worker._finish drop call: gc.collect() => pass",
+    ),
+    "a round of exactly so many sessions may go either way": (
+        (
+            "core/reconcile/batches.py _chunks move boundary: 0 < len(result.deferred) <= CHUNK => (0) < "
+            "(len(result.deferred)) < (CHUNK)"
         ),
     ),
 }

@@ -1,6 +1,8 @@
 """Outages: lost, refused and busy are told apart, and when each session gets a transaction of its own."""
 
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 
 import psycopg2
 import pytest
@@ -90,12 +92,28 @@ def test_the_pauses_grow_and_begin_anew_after_a_try_that_lasted() -> None:
     ("error", "passes", "isolates"),
     [(lost, MOST_PASSES_LOST, True), (lost, MOST_PASSES_LOST - 1, False), (busy, 9, False), (refused, 9, False)],
 )
-def test_sessions_stand_alone_after_several_passes_in_a_row_lost_the_connection(
-    error: object, passes: int, *, isolates: bool
+def test_sessions_stand_alone_after_several_passes_of_a_task_in_a_row_lost_the_connection(
+    error: Callable[[], DBAPIError], passes: int, *, isolates: bool
 ) -> None:
     outage = Outage()
-    outage.passes_lost = passes
-    assert callable(error)
+    for _ in range(passes):
+        with outage.a_pass("edges"):
+            pass
+        with suppress(DBAPIError), outage.a_pass("requests"):
+            raise error()
     outage.note(error())
 
     assert outage.isolate is isolates
+
+
+def test_a_pass_that_finishes_ends_the_row_of_its_task() -> None:
+    outage = Outage()
+    for _ in range(2):
+        for _ in range(MOST_PASSES_LOST - 1):
+            with suppress(DBAPIError), outage.a_pass("requests"):
+                raise lost()
+        outage.note(lost())
+        with outage.a_pass("requests"):
+            pass
+
+    assert not outage.isolate

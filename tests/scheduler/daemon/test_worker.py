@@ -19,6 +19,7 @@ from core.db.listener import Listener
 from core.errors import SchemaNotReady
 from core.settings import Settings
 from core.store.notify import ACTIVE_CHANGED
+from scheduler.daemon import agenda as tasks
 from scheduler.daemon.timers import Timers
 from scheduler.daemon.wakeups import Wakeups
 from scheduler.daemon.worker import Worker
@@ -48,11 +49,11 @@ class Receiving(Listener):
 
 
 class AtWork:
-    def __init__(self, url: str, **settings: Any) -> None:
+    def __init__(self, url: str, listener_type: type[Listener] = Receiving, **settings: Any) -> None:
         self.wakeups = Wakeups()
         self.timers = Timers(lambda _: None)
         self.ready = Event()
-        listener = Receiving(url, "nothing", lambda _: None, lambda: None)
+        listener = listener_type(url, "nothing", lambda _: None, lambda: None)
         self.worker = Worker(url, Settings(**settings), self.wakeups, self.timers, listener, on_ready=self.ready.set)
         self.error: Exception | None = None
         self._thread = Thread(target=self._run, daemon=True)  # a test that fails may leave it behind
@@ -65,6 +66,7 @@ class AtWork:
             self.error = error
 
     def end(self) -> None:
+        """Stop it; may be called twice."""
         self.wakeups.stop()
         self._thread.join(SECONDS)
         assert not self._thread.is_alive()
@@ -165,7 +167,7 @@ def test_while_its_database_is_away_it_tries_less_and_less_often_and_shows_progr
 def test_after_an_outage_a_poll_begins_anew(work: Work, app: Connection, caplog: pytest.LogCaptureFixture) -> None:
     """Another server may have taken over, whose transactions have other numbers."""
     at_work = work()
-    at_work.worker._polled = "100:100:"
+    vars(at_work.worker).update(_polled="100:100:")
     execute(
         app,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'seisiun daemon'",
@@ -173,6 +175,60 @@ def test_after_an_outage_a_poll_begins_anew(work: Work, app: Connection, caplog:
     soon(lambda: logged(caplog, "database_back"), "it works again")
 
     assert at_work.worker._polled is None
+    soon(lambda: at_work.worker._agenda.next_task() is None, "everything is reconciled")
+    assert len(logged(caplog, "ready")) == 1
+
+
+def test_a_poll_that_finds_nothing_new_asks_for_no_pass(work: Work, app: Connection) -> None:
+    at_work = work()
+    session_here(app)
+    found = []
+    at_work.end()
+    for _ in range(2):
+        at_work.worker._poll()
+        found.append(at_work.worker._agenda.next_task())
+        at_work.worker._agenda._pending.clear()
+
+    assert found == [tasks.NOTIFICATIONS, None]
+
+
+def test_while_nothing_notifies_it_polls(work: Work, app: Connection) -> None:
+    work(listener_type=Listener)
+    session_id = session_here(app, weekly(*NOW))
+
+    soon(lambda: on(app, session_id), "a tick has found it: the next resync is half a minute away")
+
+
+def test_while_it_is_idle_it_shows_progress(work: Work) -> None:
+    at_work = work()
+    begun = time.monotonic()
+
+    soon(lambda: at_work.worker.progress_at > begun + 1, "it turns each second")
+
+
+def test_edges_that_a_hook_planned_before_it_started_get_timers(work: Work, app: Connection) -> None:
+    _, edge = opens_in(app, 600)
+
+    assert edge in work().timers._armed
+
+
+def test_l6_a_session_whose_pass_ends_the_connection_fails_alone_in_the_end(
+    work: Work, app: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    at_work = work()
+    culprit, other = (session_here(app, weekly(*NOW)) for _ in range(2))
+    execute(
+        app,
+        "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        "  PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(1); RETURN NEW; END $$;"
+        "CREATE TRIGGER cut BEFORE UPDATE OF active ON session_instance FOR EACH ROW "
+        f"WHEN (NEW.session_id = {culprit}) EXECUTE FUNCTION cut()",
+    )
+    at_work.wakeups.notification()
+
+    soon(lambda: on(app, other), "the other one is on")
+    soon(lambda: [line["session"] for line in logged(caplog, "failed")] == [culprit], "the failure is told")
+    assert at_work.worker._outage.isolate
 
 
 def test_l7_what_was_due_before_the_first_daemon_is_no_miss_and_what_a_later_one_finds_is(
@@ -224,6 +280,7 @@ def test_it_says_once_that_it_is_ready(work: Work, caplog: pytest.LogCaptureFixt
     work()
 
     assert logged(caplog, "ready") == [{"timers": 2}]
+    assert gc.get_freeze_count() > 0, "no collection walks through what stays, and delays an edge"
 
 
 def test_a_session_whose_plan_row_is_missing_is_planned(work: Work, app: Connection) -> None:
@@ -244,6 +301,18 @@ def test_l1_a_timer_that_fires_early_waits_for_the_databases_clock(work: Work, a
     soon(lambda: on(app, session_id), "it is on")
     assert causes(app, session_id) == [(True, "timer")]
     assert value(app, "SELECT done_at >= due_at FROM activation_log")
+
+
+def test_l1_a_timer_that_fires_late_waits_for_nothing(work: Work, app: Connection) -> None:
+    at_work = work()
+    session_id, edge = opens_in(app, 0.05)
+    soon(lambda: utc_now() > edge + timedelta(seconds=0.1), "it is past")
+
+    at_work.wakeups.edge(edge)
+
+    soon(lambda: on(app, session_id), "it is on")
+    soon(lambda: at_work.worker._agenda.next_task() is None, "it goes on")
+    assert at_work.error is None
 
 
 def test_l1_a_timer_that_fires_far_too_early_is_armed_again(work: Work, app: Connection) -> None:
@@ -279,6 +348,8 @@ def test_l1_an_edge_is_flipped_though_its_timer_never_fires_and_who_was_held_is_
     assert causes(app, session_id) == [(True, "timer")]
     soon(lambda: person_at(app, person) == instance, "who was held is moved")
     assert session_id in [line["session"] for line in logged(caplog, "flip")]
+    flips = "SELECT jsonb_array_elements(counters->'flips')->>0 FROM daemon_heartbeat"
+    soon(lambda: ("timer",) in execute(app, flips), "it counts it")
 
 
 def test_while_each_session_stands_alone_no_edge_is_prepared(work: Work, app: Connection) -> None:
