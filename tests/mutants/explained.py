@@ -125,6 +125,7 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "scheduler/daemon/worker.py Worker._was_early move boundary: ahead > "
             "timedelta(seconds=TICK_SECONDS) => (ahead) >= (timedelta(seconds=TICK_SECONDS))"
         ),
+        "core/reconcile/batches.py _halves move boundary: time.monotonic() > until => (time.monotonic()) >= (until)",
     ),
     "the shorter way to the same value: the other takes four times as long, for each date that is read": (
         "core/db/casts.py _bounded.read never: first.year <= found.year < last.year => False",
@@ -217,6 +218,19 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         (
             'scheduler/daemon/worker.py Worker._finish swap: log.info("ready", timers=len(self._timers)) '
             'self._on_ready() => self._on_ready() log.info("ready", timers=len(self._timers))'
+        ),
+        (
+            "core/reconcile/batches.py _one_by_one swap: found = search_in(connection, options, s ... un_at ="
+            " clock(connection) => begun_at = clock(connection) found = sea ... , options, search, limit)"
+        ),
+        (
+            "web/changing.py keep swap: evenings.release(connection, session_ins ... sion_id], "
+            "requests.HOURS) => requests.add_and_notify(connection, [ins ... ion, session_instance_id)"
+        ),
+        (
+            "web/blueprint.py _board_reader.read swap: you = board.read_you(connection, people, ... "
+            "ession_ids, snapshot.now) => sessions_ = sessions.versions(connection ... on, people, "
+            "snapshot.now)"
         ),
     ),
     "what it reads besides is not used": (
@@ -413,6 +427,7 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "a part that does not end is ended with the process, by os._exit": (
         "scheduler/daemon/__init__.py Daemon.run turn flag: daemon=True => daemon=False",
+        "core/reconcile/batches.py _in_parallel turn flag: daemon=True => daemon=False",
     ),
     "the statements may run in any order": (
         (
@@ -517,5 +532,8 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "core/reconcile/batches.py _chunks move boundary: 0 < len(result.deferred) <= CHUNK => (0) < "
             "(len(result.deferred)) < (CHUNK)"
         ),
+    ),
+    "one session alone then tells the same": (
+        "core/reconcile/batches.py _together never: is_disconnected(error) => False",
     ),
 }

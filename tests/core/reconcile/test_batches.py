@@ -630,20 +630,45 @@ def test_l5_a_bit_that_was_written_with_the_triggers_off_and_cannot_be_put_right
     assert active_of(app, session) == only_instance(app, session)
 
 
-def refuse_to_flip(app: Connection, refusal: str) -> None:
+def refuse_to_flip(app: Connection, refusal: str, condition: str = "true", name: str = "refuse") -> None:
     """Make a trigger of the app's that does this before it lets a bit be written."""
     execute(
         app,
-        f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {refusal} RETURN NEW; END $$;"
-        "CREATE TRIGGER refuse BEFORE UPDATE OF active ON session_instance FOR EACH ROW EXECUTE FUNCTION refuse()",
+        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {refusal} RETURN NEW; END $$;"
+        f"CREATE TRIGGER {name} BEFORE UPDATE OF active ON session_instance FOR EACH ROW WHEN ({condition}) "
+        f"EXECUTE FUNCTION {name}()",
     )
+
+
+CUT = "PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(1);"
 
 
 @pytest.mark.usefixtures("database_of_its_own")
 def test_a_chunk_that_loses_its_connection_is_not_isolated(engine: Engine, app: Connection) -> None:
     add_session(app, TUESDAYS)
     reconcile_at(engine, NOON)
-    refuse_to_flip(app, "PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(1);")
+    refuse_to_flip(app, CUT)
+
+    with pytest.raises(DBAPIError) as lost:
+        reconcile_at(engine, OPENS)
+    assert is_disconnected(lost.value)
+
+
+def three_that_open(app: Connection, engine: Engine) -> list[int]:
+    sessions = [add_session(app, TUESDAYS) for _ in range(3)]
+    reconcile_at(engine, NOON)
+    return sessions
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+@pytest.mark.parametrize("chunk", [CHUNK, 1], ids=["while it is isolated", "beside other chunks"])
+def test_a_session_that_ends_the_connection_is_told_of_as_the_lost_connection(
+    engine: Engine, app: Connection, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr("core.reconcile.batches.CHUNK", chunk)
+    first, second, _ = three_that_open(app, engine)
+    refuse_to_flip(app, "RAISE 'not today';", f"NEW.session_id = {first}")
+    refuse_to_flip(app, CUT, f"NEW.session_id = {second}", "cut")
 
     with pytest.raises(DBAPIError) as lost:
         reconcile_at(engine, OPENS)
@@ -651,18 +676,101 @@ def test_a_chunk_that_loses_its_connection_is_not_isolated(engine: Engine, app: 
 
 
 @pytest.mark.usefixtures("database_of_its_own")
+def test_l5_a_failure_in_one_of_several_chunks_is_recorded(
+    engine: Engine, app: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.reconcile.batches.CHUNK", 2)
+    culprit, *others = three_that_open(app, engine)
+    refuse_to_flip(app, "RAISE 'not today';", f"NEW.session_id = {culprit}")
+
+    result = reconcile_at(engine, OPENS)
+
+    assert [*result.failed] == [culprit]
+    assert all(active_of(app, session) for session in others)
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_isolating_takes_no_longer_than_edges_may_wait(
+    engine: Engine, app: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.reconcile.batches.ISOLATE_SECONDS", -1.0)
+    sessions = three_that_open(app, engine)
+    refuse_to_flip(app, "RAISE 'not today';")
+
+    result = reconcile_at(engine, OPENS, rounds=1)
+
+    assert (result.deferred, result.failed) == (frozenset(sessions), {})
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+@pytest.mark.parametrize(
+    ("refusal", "begins"),
+    [("RAISE 'not today';", 6), ("RAISE SQLSTATE '55P03';", 5)],
+    ids=["the round, the clock, each alone, and the record", "a lock is no failure, and not recorded"],
+)
+def test_to_isolate_three_sessions_costs_so_many_transactions(
+    engine: Engine, app: Connection, refusal: str, begins: int
+) -> None:
+    three_that_open(app, engine)
+    refuse_to_flip(app, refusal)
+    with statements_of(engine) as sent:
+        reconcile_at(engine, OPENS, rounds=1)
+
+    halves = 1  # of three one half has two, which fail together first
+    assert sum(statement.startswith("BEGIN") for statement, _ in sent) == begins + halves
+
+
+@pytest.mark.usefixtures("database_of_its_own")
+def test_l5_a_failure_names_the_functions_of_the_app_and_no_row(engine: Engine, app: Connection) -> None:
+    by_function, by_rule, _ = three_that_open(app, engine)
+    execute(app, f"ALTER TABLE session_instance ADD CONSTRAINT never CHECK (NOT (active AND session_id = {by_rule}))")
+    execute(app, "CREATE FUNCTION inner_one() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$")
+    refuse_to_flip(app, "PERFORM inner_one();", f"NEW.session_id = {by_function}")
+
+    failed = reconcile_at(engine, OPENS, rounds=1).failed
+
+    assert failed[by_function] == (
+        "RaiseException: not today "
+        "(PL/pgSQL function inner_one() line 1 at RAISE; PL/pgSQL function refuse() line 1 at PERFORM)"
+    )
+    assert failed[by_rule].startswith("CheckViolation: new row for relation")
+    assert failed[by_rule].endswith('violates check constraint "never"')
+
+
+@pytest.mark.parametrize("message", ["odd", ""])
+def test_l5_an_error_of_our_own_code_is_told_with_its_traceback(
+    engine: Engine, app: Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, message: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError(message)
+
+    session = add_session(app, TUESDAYS)
+    monkeypatch.setattr("core.reconcile.chunk.plan_or_freeze", fail)
+
+    assert reconcile_at(engine, NOON, rounds=1).failed == {session: f"ValueError: {message or '(no message)'}"}
+    [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert str(record.msg).startswith(f"pass_failed session={session}")
+    assert "Traceback" in str(record.msg)
+
+
+@pytest.mark.usefixtures("database_of_its_own")
 def test_a_chunk_that_fails_is_told_to_who_debugs(
     engine: Engine, app: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, logs.ROOT)
-    add_session(app, TUESDAYS)
-    reconcile_at(engine, NOON)
+    three_that_open(app, engine)
     refuse_to_flip(app, "RAISE 'not today';")
+    caplog.set_level(logging.DEBUG, logs.ROOT)
 
     reconcile_at(engine, OPENS, rounds=1)
 
-    assert "chunk_failed sessions=1" in caplog.text
-    assert "not today" in caplog.text
+    events = [str(record.msg) for record in caplog.records if record.levelno == logging.DEBUG]
+    assert [event.split()[0] for event in events] == [
+        "chunk_failed",
+        "pass_failed",
+        "chunk_failed",
+        *["pass_failed"] * 2,
+    ]
+    assert all("not today" in event for event in events), "with the error"
 
 
 def test_what_fits_in_a_chunk_is_reconciled_in_the_transaction_that_found_it(
