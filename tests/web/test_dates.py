@@ -1,0 +1,115 @@
+"""Which dates a session has: each occurrence once, by its row if it has one, in order."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from sqlalchemy import Engine
+
+from core.db import create_engine
+from core.store.views import pages
+from core.store.views.pages import SessionRow
+from tests.core.passes import NOON, TUESDAYS, reconcile_at
+from tests.core.rules.planner_model import recurring, utc, weekly
+from tests.data import add_instance, add_session, execute, only_instance
+from web import dates
+
+FIRST, LAST = date(2026, 12, 1), date(2026, 12, 29)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = create_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+def listed(engine: Engine, session_id: int) -> list[tuple[str, int | None]]:
+    """Return when each date of a session starts, or which day it is, and its row."""
+    with engine.connect() as connection:
+        [session] = pages.sessions_of(connection, [session_id])
+        found = dates.between(connection, session, FIRST, LAST)
+    return [
+        (
+            f"{one.hours.start:%d %R}" if one.hours else f"{one.day:%d}",
+            one.instance and one.instance.session_instance_id,
+        )
+        for one in found
+    ]
+
+
+def skip(app: Connection, session: int, start: str) -> None:
+    execute(app, "INSERT INTO skipped_occurrence (session_id, occurrence_start) VALUES (%s, %s)", session, start)
+
+
+def test_an_occurrence_is_listed_once_also_where_its_row_was_made_by_hand(engine: Engine, app: Connection) -> None:
+    session, other = add_session(app, TUESDAYS), add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    by_hand = add_instance(app, session, "2026-12-15", "19:00", "22:00")
+    some_time = add_instance(app, session, "2026-12-10")
+    skip(app, session, "2026-12-08 19:00")
+    skip(app, other, "2026-12-22 19:00")
+
+    assert listed(engine, session) == [
+        ("01 19:00", only_instance_on(app, session, "2026-12-01")),
+        ("10", some_time),
+        ("15 19:00", by_hand),
+        ("22 19:00", None),
+        ("29 19:00", None),
+    ]
+
+
+def only_instance_on(app: Connection, session: int, day: str) -> int:
+    [(found,)] = execute(
+        app, "SELECT session_instance_id FROM session_instance WHERE session_id = %s AND date = %s", session, day
+    )
+    return int(found)
+
+
+def test_dates_of_one_day_are_in_the_order_of_their_starts(engine: Engine, app: Connection) -> None:
+    session = add_session(app, recurring(weekly("tuesday", "10:00", "11:00"), weekly("tuesday", "19:00", "22:00")))
+    evening = add_instance(app, session, "2026-12-01", "19:00", "22:00")
+
+    assert listed(engine, session)[:3] == [("01 10:00", None), ("01 19:00", evening), ("08 10:00", None)]
+
+
+def test_a_row_that_was_given_other_times_stands_for_its_occurrence(engine: Engine, app: Connection) -> None:
+    session = add_session(app, TUESDAYS)
+    reconcile_at(engine, NOON)
+    execute(app, "UPDATE session_instance SET start_time = '20:30'")
+
+    assert listed(engine, session)[:2] == [("01 20:30", only_instance(app, session)), ("08 19:00", None)]
+
+
+def test_where_there_are_more_rows_than_a_page_reads_the_dates_end_before_the_last(
+    engine: Engine, app: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "MOST_INSTANCES", 3)
+    session = add_session(app, TUESDAYS)
+    rows = [add_instance(app, session, f"2026-12-{day}", "12:00", "13:00") for day in ("02", "09", "16", "17")]
+
+    assert listed(engine, session) == [
+        ("01 19:00", None),
+        ("02 12:00", rows[0]),
+        ("08 19:00", None),
+        ("09 12:00", rows[1]),
+        ("15 19:00", None),
+    ]
+
+
+def test_a_session_without_a_pattern_has_the_dates_of_its_rows(engine: Engine, app: Connection) -> None:
+    session = add_session(app)
+    row = add_instance(app, session, "2026-12-03", "19:00", "22:00")
+
+    assert listed(engine, session) == [("03 19:00", row)]
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"), [("America/Chicago", FIRST), ("Europe/Dublin", FIRST + timedelta(days=1)), (None, None)]
+)
+def test_today_is_the_date_in_the_sessions_zone(zone: str | None, day: date | None) -> None:
+    session = SessionRow(7, "One", None, None, None, None, zone, None, None, None, 60, 60, None)
+    now = utc("2026-12-02 02:00")
+
+    assert dates.today(session, now) == (day or datetime(2026, 12, 2).date())
