@@ -71,7 +71,6 @@ COVERED_BY = {
     "seisiun/__main__.py": "seisiun/test_main.py",
     "web/__main__.py": "web/scenarios/test_command.py",
     "web/app.py": "web/scenarios/test_refusals.py",
-    "web/dates.py": "web/test_sessions.py",
     "web/gunicorn_config.py": "web/scenarios/test_streams.py",
     "web/hub.py": "web/test_stream.py",
     "web/metrics.py": "web/test_health.py",

@@ -107,7 +107,7 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     "web/blueprint.py": (*PAGES, "tests/web/test_health.py"),
     "web/cancelling.py": ("tests/web/test_cancelling.py", "tests/web/test_changing.py"),
     "web/changing.py": ("tests/web/test_changing.py",),
-    "web/dates.py": PAGES,
+    "web/dates.py": ("tests/web/test_dates.py", *PAGES),
     "web/edit.py": PAGES,
     "web/forms.py": ("tests/web/test_forms.py",),
     "web/host.py": PAGES,

@@ -30,13 +30,8 @@ def listed(engine: Engine, session_id: int) -> list[tuple[str, int | None]]:
     with engine.connect() as connection:
         [session] = pages.sessions_of(connection, [session_id])
         found = dates.between(connection, session, FIRST, LAST)
-    return [
-        (
-            f"{one.hours.start:%d %R}" if one.hours else f"{one.day:%d}",
-            one.instance and one.instance.session_instance_id,
-        )
-        for one in found
-    ]
+    days = [f"{one.hours.start:%d %R}" if one.hours else f"{one.day:%d}" for one in found]
+    return list(zip(days, (one.instance.session_instance_id if one.instance else None for one in found), strict=True))
 
 
 def skip(app: Connection, session: int, start: str) -> None:
