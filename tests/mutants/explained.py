@@ -15,6 +15,9 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "core/db/prepared.py _prepared drop operand: not isinstance(compiled, SQLCompiler) or ... "
             "(SelectBase, UpdateBase)) => ((not isinstance(compiled.statement, (SelectBase, UpdateBase))))"
         ),
+        "web/blueprint.py _board_reader.read drop filter: shows.person_id is not None => True",
+        "web/blueprint.py _board_reader.read drop filter: shows.session_id is not None => True",
+        "web/blueprint.py _refuse drop operand: request.view_args or {} => ((request.view_args))",
     ),
     "a clock that runs is not read at exactly that instant": (
         (
@@ -535,5 +538,15 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "one session alone then tells the same": (
         "core/reconcile/batches.py _together never: is_disconnected(error) => False",
+    ),
+    "no row has this id": ("web/blueprint.py _refuse move boundary: value > LARGEST_ID => (value) >= (LARGEST_ID)",),
+    "the page then asks the database first, and gets no answer": (
+        "web/blueprint.py _away drop statement: g.seisiun_viewer = nobody() => pass",
+    ),
+    "of two rules of one address the first counts": (
+        (
+            "web/blueprint.py create_blueprint.mount drop operand: state.url_prefix and not "
+            'state.url_prefix.endswith("/") => ((state.url_prefix))'
+        ),
     ),
 }

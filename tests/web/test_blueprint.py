@@ -10,6 +10,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from core.db import normalise_url
+from core.errors import UnsupportedDriver
 from tests import data
 from tests.web.site import Browser, World
 from web import create_blueprint, drain
@@ -98,10 +99,26 @@ def test_the_hosts_own_limits_do_not_count_here(mount: Mount, world: World) -> N
 
 
 @pytest.mark.parametrize(("size", "status"), [(MOST_BYTES, 400), (MOST_BYTES + 1, 413)])
-def test_a_body_has_a_greatest_size(mount: Mount, size: int, status: int) -> None:
+def test_a_body_has_a_greatest_size_that_is_told(mount: Mount, size: int, status: int) -> None:
     form = "application/x-www-form-urlencoded"
 
-    assert mount().test_client().post("/zone", data=b"x" * size, content_type=form).status_code == status
+    answer = mount().test_client().post("/zone", data=b"x" * size, content_type=form)
+
+    assert answer.status_code == status
+    assert (f"At most {MOST_BYTES // 1024} kB are accepted." in answer.text) == (status == 413)
+
+
+def test_the_hosts_own_addresses_redirect_as_ever(mount: Mount) -> None:
+    app = mount()
+    app.add_url_rule("/their/page", "theirs", lambda: "theirs")
+    client = app.test_client()
+
+    assert (client.get("/their//page").status_code, client.get("/instances//1").status_code) == (308, 404)
+
+
+def test_an_engine_that_speaks_another_driver_is_refused(mount: Mount) -> None:
+    with pytest.raises(UnsupportedDriver, match="the engine speaks sqlite"):
+        mount(engine=sqlalchemy.create_engine("sqlite://"))
 
 
 # Errors

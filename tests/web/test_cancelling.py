@@ -175,6 +175,7 @@ def test_cancelling_what_somebody_holds_up_takes_effect_in_a_moment(
         page = organiser.post(f"/instances/{world.muellers_now}/cancel")
 
     assert "Cancelled. It takes effect in a moment." in page
+    assert "in a moment" not in organiser.post(f"/instances/{world.muellers_now}/restore")
 
 
 def test_p6_cancelling_through_the_page_counts_though_the_recurrence_cannot_be_read(

@@ -183,9 +183,21 @@ def test_an_evening_is_added_beside_the_pattern(session: int, organiser: Browser
     page = organiser.post(path, **SAME | {"date": str(IN_THREE_DAYS), "until": "", "note": "A workshop"})
 
     assert "Added." in page
+    assert "in a moment" not in page
     assert "A workshop" in page
     assert 'class="state ahead"' in page
     assert data.times_of(app, session) == [f"{IN_THREE_DAYS} 19:00-None"]
+
+
+def test_a_second_evening_of_a_day_is_added_if_it_starts_at_another_time(
+    session: int, organiser: Browser, app: Connection
+) -> None:
+    path = f"/sessions/{session}/dates/add"
+
+    assert "has an evening on" in organiser.post(path, **SAME)
+    assert "Added." in organiser.post(path, **SAME | {"from": "11:00", "until": "13:00"})
+
+    assert f"{IN_TWO_DAYS} 11:00-13:00" in data.times_of(app, session)
 
 
 def test_an_evening_of_today_is_added_and_today_lasts_until_six(

@@ -1,5 +1,6 @@
 """An app that mounts the pages, as the README says."""
 
+import re
 from typing import Any
 
 import pytest
@@ -125,4 +126,7 @@ def test_who_is_not_signed_in_is_shown_the_way_to_the_hosts_own_sign_in(
 
     assert shown in page
     assert page.count("/sign-in?") == (2 if sign_in_url else 0)
+    sent = host.test_client().post(f"/instances/{world.muellers_now}/say").text
+    assert "say" not in "".join(re.findall('href="(/sign-in[^"]*)"', sent)), "it leads back to no form"
+    assert "None" not in sent
     drain()

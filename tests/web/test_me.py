@@ -84,5 +84,6 @@ def test_my_evenings_are_mine_alone(world: World, browser: Open) -> None:
     refused = browser().get("/me?before=7", 403)
     assert "Sign in first" in refused
     assert '<a href="/who?next=/me?before%3D7">Sign in</a> to go on.' in refused
+    assert 'href="/who?next=/who' not in browser().get("/who?next=/me")
     assert "My evenings" not in browser().get("/")
     assert 'href="/me"' in browser().be(world.sean).get("/")
