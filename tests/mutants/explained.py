@@ -18,6 +18,14 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         "web/blueprint.py _board_reader.read drop filter: shows.person_id is not None => True",
         "web/blueprint.py _board_reader.read drop filter: shows.session_id is not None => True",
         "web/blueprint.py _refuse drop operand: request.view_args or {} => ((request.view_args))",
+        (
+            "web/dates.py of_instance drop operand: instance.occurrence_start and instance.occurrence_end => "
+            "((instance.occurrence_end))"
+        ),
+        (
+            "web/dates.py of_instance drop operand: instance.occurrence_start and instance.occurrence_end => "
+            "((instance.occurrence_start))"
+        ),
     ),
     "a clock that runs is not read at exactly that instant": (
         (

@@ -194,7 +194,7 @@ def test_a_second_evening_of_a_day_is_added_if_it_starts_at_another_time(
 ) -> None:
     path = f"/sessions/{session}/dates/add"
 
-    assert "has an evening on" in organiser.post(path, **SAME)
+    assert "has an evening on" in organiser.post(path, 200, **SAME)
     assert "Added." in organiser.post(path, **SAME | {"from": "11:00", "until": "13:00"})
 
     assert f"{IN_TWO_DAYS} 11:00-13:00" in data.times_of(app, session)

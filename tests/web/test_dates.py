@@ -1,20 +1,24 @@
 """Which dates a session has: each occurrence once, by its row if it has one, in order."""
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from typing import Any
 
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
+from werkzeug.exceptions import NotFound
 
 from core.db import create_engine
 from core.store.views import pages
-from core.store.views.pages import SessionRow
+from core.store.views.pages import EveningRow, InstanceRow, SessionRow
 from tests.core.passes import NOON, TUESDAYS, reconcile_at
 from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.data import add_instance, add_session, execute, only_instance
 from web import dates
 
+SECOND = timedelta(seconds=1)
 FIRST, LAST = date(2026, 12, 1), date(2026, 12, 29)
 
 
@@ -108,3 +112,101 @@ def test_today_is_the_date_in_the_sessions_zone(zone: str | None, day: date | No
     now = utc("2026-12-02 02:00")
 
     assert dates.today(session, now) == (day or datetime(2026, 12, 2).date())
+
+
+def test_the_date_of_a_start_is_that_of_the_occurrence_which_starts_then(engine: Engine, app: Connection) -> None:
+    session_id = add_session(app, TUESDAYS)
+    add_instance(app, session_id, "2026-12-01")  # of no occurrence
+    with engine.connect() as connection:
+        [session] = pages.sessions_of(connection, [session_id])
+        found = dates.starting(connection, session, datetime(2026, 12, 1, 19))
+        with pytest.raises(NotFound, match="no such date"):
+            dates.starting(connection, session, datetime(2026, 12, 1, 20))
+
+    assert (found.day, found.instance, found.occurrence == found.hours) == (FIRST, None, True)
+
+
+def test_the_next_dates_are_those_that_are_not_over(engine: Engine, app: Connection) -> None:
+    session_id = add_session(app, TUESDAYS)
+    with engine.connect() as connection:
+        [session] = pages.sessions_of(connection, [session_id])
+        found = dates.upcoming(connection, session, utc("2026-12-02 12:00"), 2)
+
+    assert [one.day for one in found] == [date(2026, 12, 8), date(2026, 12, 15)]
+
+
+# 7-10pm in Chicago: until 4:00 in UTC; the window closes at 5:00.
+ROW = InstanceRow(
+    session_instance_id=1,
+    session_id=7,
+    date=FIRST,
+    start_time=time(19),
+    end_time=time(22),
+    location_override=None,
+    comments=None,
+    is_cancelled=False,
+    cancel_reason=None,
+    active=False,
+    occurrence_start=None,
+    occurrence_end=None,
+    opens_at=utc("2026-12-02 00:00"),
+    closes_at=utc("2026-12-02 05:00"),
+    is_lost=False,
+)
+NO_WINDOW: dict[str, Any] = {"opens_at": None, "closes_at": None}
+NO_HOURS: dict[str, Any] = NO_WINDOW | {"start_time": None, "end_time": None}
+CHICAGO = "America/Chicago"
+
+
+@pytest.mark.parametrize(
+    ("changed", "zone", "over_from"),
+    [
+        ({}, CHICAGO, "2026-12-02 05:00"),
+        ({"is_cancelled": True}, CHICAGO, "2026-12-02 04:00"),
+        (NO_WINDOW, CHICAGO, "2026-12-02 04:00"),
+        (NO_WINDOW, None, "2026-12-01 22:00"),
+        (NO_WINDOW, "Mars/Olympus", "2026-12-01 22:00"),
+        (NO_HOURS, CHICAGO, "2026-12-02 06:00"),
+    ],
+    ids=["its window", "its hours", "hours without a window", "no zone", "an unknown zone", "its day"],
+)
+def test_a_date_is_over_from_the_end_of_its_window_or_hours_or_day(
+    changed: dict[str, Any], zone: str | None, over_from: str
+) -> None:
+    session = SessionRow(7, "One", None, None, None, None, zone, None, None, None, 60, 60, None)
+    one = dates.of_instance(replace(ROW, **changed))
+    end = utc(over_from)
+
+    assert [dates.is_over(one, session, now) for now in (end - SECOND, end)] == [False, True]
+    on = dates.of_instance(replace(ROW, **changed | {"active": True}))
+    assert not dates.is_over(on, session, end)
+
+
+@pytest.mark.parametrize(
+    ("changed", "zone", "over_from"),
+    [
+        ({}, CHICAGO, "2026-12-02 05:00"),
+        (NO_WINDOW, CHICAGO, "2026-12-02 04:00"),
+        (NO_WINDOW, "Mars/Olympus", "2026-12-03 00:00"),
+        (NO_HOURS, CHICAGO, "2026-12-03 00:00"),
+    ],
+    ids=["its window", "its hours", "an unknown zone", "its day, wherever it is"],
+)
+def test_an_evening_of_a_person_is_over_from_the_end_of_its_window_or_hours_or_of_its_day_everywhere(
+    changed: dict[str, Any], zone: str, over_from: str
+) -> None:
+    def evening(**more: Any) -> EveningRow:
+        return EveningRow(replace(ROW, **changed | more), "yes", "One", None, None, zone, has_left=False)
+
+    end = utc(over_from)
+    assert [dates.evening_is_over(evening(), now) for now in (end - SECOND, end)] == [False, True]
+    assert not dates.evening_is_over(evening(active=True), end)
+
+
+def test_a_row_is_bound_to_an_occurrence_with_both_ends() -> None:
+    bound = replace(ROW, occurrence_start=datetime(2026, 12, 1, 20), occurrence_end=datetime(2026, 12, 1, 23))
+
+    assert dates.of_instance(ROW).occurrence is None
+    found = dates.of_instance(bound).occurrence
+    assert found
+    assert (found.start, found.end) == (bound.occurrence_start, bound.occurrence_end)
