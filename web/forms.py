@@ -308,7 +308,7 @@ def _recurrence(
         return None, Recurrence()
     try:
         text = fields.recurrence
-        if text and fields.shape == "text" and _LACKS_START.match(text):
+        if text and _LACKS_START.match(text):
             text = _started(fields, text, zone, first, errors)
         if text and fields.shape == "text":
             for one in breaks:

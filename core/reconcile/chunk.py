@@ -153,7 +153,7 @@ def _plan(
         planned=written.made,
         retimed=written.retimed,
         deleted=written.deleted,
-        unwindowed=tuple(sorted({*chain(*(plan.unwindowed for plan in free))} - {*written.deleted})),
+        unwindowed=tuple({*chain(*(plan.unwindowed for plan in free))} - {*written.deleted}),
         unreadable={plan.session_id: plan.unreadable for plan in free if plan.unreadable},
         left_behind=_left_behind(connection, free, frozenset(written.deleted)) if options.is_hook else (),
         edges=written.edges,

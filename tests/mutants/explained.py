@@ -26,6 +26,10 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "web/dates.py of_instance drop operand: instance.occurrence_start and instance.occurrence_end => "
             "((instance.occurrence_start))"
         ),
+        "web/forms.py _breaks drop operand: begins and ends => ((ends))",
+        "web/forms.py _breaks drop operand: begins and ends => ((begins))",
+        "web/forms.py _breaks always: begins and ends => True",
+        "web/edit.py _first_date always: found.start.date() if found else day => (found.start.date())",
     ),
     "a clock that runs is not read at exactly that instant": (
         (
@@ -555,6 +559,18 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         (
             "web/blueprint.py create_blueprint.mount drop operand: state.url_prefix and not "
             'state.url_prefix.endswith("/") => ((state.url_prefix))'
+        ),
+    ),
+    "the reader of documents accepts nothing yet that rows would change": (
+        (
+            "web/forms.py stored drop operand: is_same and len(as_rows.rows) <= MOST_ROWS => "
+            "((len(as_rows.rows) <= MOST_ROWS))"
+        ),
+    ),
+    "only a hook tells of it": (
+        (
+            "core/reconcile/chunk.py _plan always: _left_behind(connection, free, frozenset ... f "
+            "options.is_hook else () => (_left_behind(connection, free, frozenset(written.deleted)))"
         ),
     ),
 }

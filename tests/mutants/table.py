@@ -110,7 +110,7 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     "web/dates.py": ("tests/web/test_dates.py", *PAGES),
     "web/edit.py": PAGES,
     "web/forms.py": ("tests/web/test_forms.py",),
-    "web/host.py": PAGES,
+    "web/host.py": ("tests/web/test_operators.py", *PAGES),
     "web/instances.py": PAGES,
     "web/operators.py": ("tests/web/test_operators.py",),
     "web/sessions.py": PAGES,

@@ -341,6 +341,39 @@ def test_what_the_reader_of_recurrences_refuses_stands_at_its_field(
 def test_rows_too_long_together_are_told_at_the_rows() -> None:
     assert forms._field_of(FIELDS, "a recurrence has at most 100 schedules") == "rows"
     assert forms._field_of(FIELDS, "schedules[3] is not an object") == "row-3-weekday"
+    assert forms._field_of(FIELDS, "except[0].from is odd") == "rows"
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("a recurrence has at most 100 schedules", "A recurrence has at most 100 schedules."),
+        ("schedules[3] is not an object", "Day is not an object."),
+        ("schedules[3].start_time is odd", "From is odd."),
+    ],
+)
+def test_an_error_is_told_by_the_label_of_its_field(message: str, told: str) -> None:
+    assert forms._told(FIELDS, message) == told
+
+
+def test_an_error_of_a_break_keeps_its_own_words() -> None:
+    told = forms._told(FIELDS, "except[0].from is odd")
+
+    assert told.endswith("is odd.")
+    assert not told.startswith(("Day", "This time"))
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("row-0-start_time", "From"),
+        ("row-1-start_time", "From (2)"),
+        ("timezone", "Time zone"),
+        ("rows", "These times"),
+    ],
+)
+def test_a_field_has_the_label_that_the_form_shows(name: str, label: str) -> None:
+    assert forms.label(name) == label
 
 
 def test_an_unknown_zone_is_told_once_and_stays_in_the_form() -> None:
@@ -379,13 +412,25 @@ def test_r7_a_break_of_a_text_is_added_to_it() -> None:
     assert forms.checked(replace(days, text=rule)).text == f"{rule}\nEXDATE:20260702T193000,20260709T193000"
     document = forms.checked(replace(days, text=text_of(WEEKLY))).text
     assert document is not None
-    assert json.loads(document)["except"][0]["to"] == "2026-07-10"
+    assert json.loads(document)["except"][0] == BREAKS[0] | {"to": "2026-07-10"}
+    one_day = replace(days, breaks=(BreakRow("2026-07-09"),))
+    assert forms.checked(replace(one_day, text=rule)).text == f"{rule}\nEXDATE:20260709T193000"
+    document = forms.checked(replace(one_day, text=text_of(WEEKLY))).text
+    assert document is not None
+    assert "why" not in document
+    assert (forms.checked(one_day).text, errors(shape="text", text="", breaks=(SUMMER,))) == (None, {})
+
+
+def test_r7_a_reason_has_a_hundred_characters_at_most() -> None:
+    assert errors(breaks=(replace(SUMMER, why="x" * 100),)) == {}
 
 
 @pytest.mark.parametrize(
     ("row", "field", "told"),
     [
         (replace(SUMMER, first=""), "first", "Give the first day of the break."),
+        (BreakRow("", "2026-08-31"), "first", "Give the first day of the break."),
+        (BreakRow("", "", "Ferien"), "first", "Give the first day of the break."),
         (replace(SUMMER, first="July"), "first", "Give a date such as 2026-11-26."),
         (BreakRow("July"), "first", "Give a date such as 2026-11-26."),
         (replace(SUMMER, last="31 August"), "last", "Give a date such as 2026-11-26."),
@@ -425,6 +470,8 @@ def test_breaks_are_read_from_what_was_sent() -> None:
 
 # A calendar rule without DTSTART
 
+AT_SEVEN = "DTSTART:20261105T190000"
+
 
 @pytest.mark.parametrize(
     ("text", "rows", "stored"),
@@ -432,6 +479,9 @@ def test_breaks_are_read_from_what_was_sent() -> None:
         (RULE, (ROW,), f"{RULE}\nDURATION:PT210M\nDTSTART:20261105T190000"),
         (RULE, (replace(ROW, end_time="01:00"),), f"{RULE}\nDURATION:PT360M\nDTSTART:20261105T190000"),
         (RULE, (replace(ROW, start_time="9:00", end_time=""),), f"{RULE}\nDTSTART:20261105T090000"),
+        (RULE, (replace(ROW, end_time="19:00"),), f"{RULE}\nDTSTART:20261105T190000"),
+        (f"EXDATE:20261112T190000\n{RULE}", (ROW,), f"EXDATE:20261112T190000\n{RULE}\nDURATION:PT210M\n{AT_SEVEN}"),
+        (f"{RULE}\n{AT_SEVEN}", (ROW,), f"{RULE}\n{AT_SEVEN}"),
         (f"{RULE}\nDURATION:PT2H", (ROW,), f"{RULE}\nDURATION:PT2H\nDTSTART:20261105T190000"),
         (f"{RULE};BYHOUR=20;BYMINUTE=30", (), f"{RULE};BYHOUR=20;BYMINUTE=30\nDTSTART:20261105T203000"),
         (f"{RULE};BYHOUR=20;BYMINUTE=30", (ROW,), f"{RULE};BYHOUR=20;BYMINUTE=30\nDTSTART:20261105T203000"),
@@ -441,7 +491,18 @@ def test_breaks_are_read_from_what_was_sent() -> None:
             "RRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=SU,TU\nDURATION:PT210M\nDTSTART:20261103T190000",
         ),
     ],
-    ids=["hours of the row", "past midnight", "no end", "a length of its own", "hours of its own", "rather", "weeks"],
+    ids=[
+        "hours of the row",
+        "past midnight",
+        "no end",
+        "no length",
+        "a line before",
+        "it has one",
+        "a length of its own",
+        "hours of its own",
+        "rather",
+        "weeks",
+    ],
 )
 def test_a_rule_without_a_start_begins_on_the_first_date_that_it_yields(
     text: str, rows: tuple[Row, ...], stored: str

@@ -109,9 +109,13 @@ def test_shown_before_it_is_saved(form: Form, world: World, app: Connection) -> 
     assert '<h2 id="preview">Thursdays, 7–10:30pm</h2>' in page
     assert recurrence(app, world.later) is None
 
+    form.send("show")
+    assert recurrence(app, world.later) is None, "to be shown again saves nothing"
+
     page = form.send("save", 303)
 
     assert "Saved." in page
+    assert "Somebody else is changing" not in page
     assert "Thursdays, 7–10:30pm" in page
     assert json.loads(str(recurrence(app, world.later))) == {
         "schedules": [{"type": "weekly", "weekday": "thursday", "start_time": "19:00", "end_time": "22:30"}]
@@ -152,6 +156,25 @@ def test_the_preview_says_the_zone_and_how_long_it_is_open(form: Form) -> None:
     page = form.send("show", before="15", after="0")
 
     assert "Phoenix time. It is open from 15 minutes before it starts until 0 minutes after it ends." in page
+
+
+@pytest.mark.parametrize("days", [0, 10], ids=["no evening ahead", "an evening ahead"])
+def test_the_first_date_that_is_proposed_is_not_before_the_next_evening(
+    browser: Open, world: World, app: Connection, days: int
+) -> None:
+    session_id = data.add_session(app, timezone="America/Phoenix", city="Austin", country="USA")
+    day = (datetime.now(UTC) - timedelta(hours=7)).date() + timedelta(days=days)
+    if days:
+        data.add_instance(app, session_id, str(day), "19:00", "22:00")
+    form = Form(browser().be(world.organiser, organiser=True), session_id)
+
+    page = form.send("save", **{"every-0": "2"})
+
+    assert f"We chose {words.day(day + timedelta(days=(3 - day.weekday()) % 7))} as the first date." in page
+
+
+def test_one_more_time_is_asked_for_without_a_complaint(form: Form) -> None:
+    assert 'class="error"' not in form.send("add")
 
 
 def test_a_fortnightly_one_asks_for_its_first_date(form: Form, world: World, app: Connection) -> None:

@@ -59,8 +59,9 @@ def test_p2_the_apps_own_instance_is_found(engine: Engine, app: Connection) -> N
 
 
 @pytest.mark.usefixtures("database_of_its_own")
+@pytest.mark.parametrize("by_pass", [False, True], ids=["asked for", "in a pass"])
 def test_p2_a_row_that_is_on_as_soon_as_it_is_made_gives_way_to_one_that_the_app_makes(
-    engine: Engine, app: Connection
+    engine: Engine, app: Connection, *, by_pass: bool
 ) -> None:
     execute(
         app,
@@ -71,8 +72,11 @@ def test_p2_a_row_that_is_on_as_soon_as_it_is_made_gives_way_to_one_that_the_app
     )
     today = datetime.combine(datetime.now(UTC).date(), datetime.min.time())
     session = add_session(app, recurring(weekly(f"{today:%A}".lower(), "00:00", "23:59")), timezone="UTC")
-    made = ensure_instance(engine, session, today)
-    assert active_of(app, session) == made
+    if by_pass:
+        update_active_sessions(engine)
+    else:
+        assert ensure_instance(engine, session, today) == active_of(app, session)
+    assert active_of(app, session) == only_instance(app, session)
     apps = add_instance(app, session, str(today.date()), "00:00", "23:59")
 
     update_active_sessions(engine)
