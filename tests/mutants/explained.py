@@ -573,4 +573,21 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "options.is_hook else () => (_left_behind(connection, free, frozenset(written.deleted)))"
         ),
     ),
+    "it spares a question about nobody": (
+        (
+            "web/instances.py _evening always: pages.said(connection, session_instance_ ... d) if person_id "
+            "else None => (pages.said(connection, session_instance_id, person_id))"
+        ),
+        (
+            "web/instances.py _evening always: whereabouts(connection, person_id) if person_id else None => "
+            "(whereabouts(connection, person_id))"
+        ),
+    ),
+    "the page shows it only of what is off": (
+        (
+            "web/instances.py _evening always: _that_day(connection, instance, session) if instance.is_off "
+            "else [] => (_that_day(connection, instance, session))"
+        ),
+    ),
+    "no other session is in a town without a name": ("web/instances.py _that_day never: not session.city => False",),
 }

@@ -34,6 +34,22 @@ def test_saying_yes_while_it_is_on_is_being_there(world: World, app: Connection,
     assert whereabouts(app, world.noirin) == world.muellers_now
 
 
+def test_what_states_no_end_is_playing_and_what_else_is_on_is_told_by_name(
+    world: World, app: Connection, browser: Open, database_url: str
+) -> None:
+    place = {"timezone": "America/Phoenix", "city": "Austin", "state": "TX", "country": "USA"}
+    endless = data.add_session(app, name="Antone's", **place)
+    instance = add_hours(app, endless, -0.5, 1)
+    data.change_instance(app, instance, end_time=None)
+    reconcile(database_url)
+
+    page = browser().get(f"/instances/{instance}")
+    assert "Playing" in page
+    assert "Playing until" not in page.partition("Also on in Austin")[0]
+    beside = browser().get(f"/instances/{world.muellers_now}").partition("Also on in Austin")[2]
+    assert 0 < beside.index("Antone&#39;s") < beside.index("Donn&#39;s Depot")
+
+
 def test_who_is_moved_is_told_from_where(world: World, browser: Open) -> None:
     visitor = browser().be(world.noirin)
     assert "no longer at" not in visitor.post(f"/instances/{world.muellers_now}/say", attendance="yes")
@@ -220,6 +236,7 @@ def test_an_organiser_checks_others_in(world: World, app: Connection, browser: O
     path = f"/instances/{world.muellers_now}"
     assert "Check in Nóirín Ní Bhriain<" in organiser.get(f"{path}?who=bhriain+n")
     assert "Nobody has that name." in organiser.get(f"{path}?who=%25")
+    assert "Check in Nóirín Ní Bhriain<" not in organiser.get(path), "there may be a million people"
 
     page = organiser.post(f"{path}/people", attendance="yes", person_id=world.noirin)
 
@@ -339,6 +356,8 @@ def test_each_answer_has_its_own_words(world: World, app: Connection, browser: O
         f"/instances/{world.muellers_now}/cancel"
     )
     without_times = data.add_instance(app, world.later, "2099-01-05")
+    data.change_session(app, world.later, termination_date="2099-01-05")
+    assert "No times yet" in visitor.get(f"/instances/{without_times}")
 
     assert "This evening has no times yet" in visitor.post(f"/instances/{without_times}/say", attendance="yes")
 
@@ -382,13 +401,13 @@ def test_what_else_is_on_that_day_is_told_also_of_days_that_are_not_planned_yet(
     monday = "2099-01-05"
     cancelled = data.add_instance(app, world.muellers, monday, "19:00", is_cancelled=True)
     data.change_session(app, world.donns, recurrence=text_of(weekly("monday"), weekly("tuesday")))
-    moved = data.add_instance(app, world.later, monday, "21:00")
+    moved = data.add_instance(app, world.later, monday, "18:00")
     also_cancelled = data.add_instance(app, world.later, monday, "12:00", is_cancelled=True)
 
     on_that_day = browser().get(f"/instances/{cancelled}").partition("On that day in Austin, USA")[2]
 
     links = re.findall(r'<li><span><a href="([^"]+)">', on_that_day)
-    assert links == [f"/sessions/{world.donns}", f"/instances/{moved}"]
+    assert links == [f"/instances/{moved}", f"/sessions/{world.donns}"], "by start"
     assert "7:30–10:30pm" in on_that_day
     assert f"/instances/{also_cancelled}" not in on_that_day
     assert f'href="/sessions?city=Austin&amp;state=TX&amp;country=USA&amp;day={monday}"' in on_that_day
