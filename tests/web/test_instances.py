@@ -13,7 +13,7 @@ from tests import data
 from tests.core.recurrence.documents import text_of, weekly
 from tests.web.site import Browser, World, add_hours, reconcile
 from web.host import transaction
-from web.instances import CALLED_OFF, _evening
+from web.instances import CALLED_OFF, NO_LONGER, _evening
 
 Open = Callable[[], Browser]
 
@@ -58,6 +58,22 @@ def test_who_is_moved_is_told_from_where(world: World, browser: Open) -> None:
     moved = visitor.post(f"/instances/{world.donns_now}/say", attendance="yes")
 
     assert "You&#39;re here. Enjoy the tunes! You are no longer at Mueller&#39;s." in moved
+
+
+@pytest.mark.parametrize("attendance", ["yes", "nothing"])
+def test_of_an_evening_that_does_not_exist_nothing_is_said_or_taken_back(
+    world: World, browser: Open, attendance: str
+) -> None:
+    assert "There is no such" in browser().be(world.noirin).post("/instances/999/say", 404, attendance=attendance)
+
+
+def test_a_lost_evening_takes_no_answers_and_says_why(world: World, app: Connection, browser: Open) -> None:
+    lost = data.add_instance(app, world.later, "2099-01-05")
+    data.bind(app, lost, world.later, "2099-01-05 19:00", lost=True)
+
+    assert NO_LONGER in browser().be(world.noirin).post(f"/instances/{lost}/say", attendance="yes").replace(
+        "&#39;", "'"
+    )
 
 
 def test_the_other_session_in_town_is_one_tap_away(world: World, app: Connection, browser: Open) -> None:
@@ -358,6 +374,9 @@ def test_each_answer_has_its_own_words(world: World, app: Connection, browser: O
     without_times = data.add_instance(app, world.later, "2099-01-05")
     data.change_session(app, world.later, termination_date="2099-01-05")
     assert "No times yet" in visitor.get(f"/instances/{without_times}")
+    elsewhere = data.add_session(app, name="Olympus", timezone="Mars/Olympus")
+    with_times = data.add_instance(app, elsewhere, "2099-01-05", "19:00")
+    assert "Its times are not certain" in visitor.get(f"/instances/{with_times}")
 
     assert "This evening has no times yet" in visitor.post(f"/instances/{without_times}/say", attendance="yes")
 
