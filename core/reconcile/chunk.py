@@ -275,7 +275,7 @@ def ensure(connection: Connection, settings: Settings, session_id: int, local_st
     if not requests.lock_plans(connection, [session_id]):
         return None
     now = clock(connection)
-    since = min(first_date(now), local_start.date())
+    since = first_date(now)
     [snapshot] = snapshots.snapshots(connection, [session_id], since)
     decided = plan(
         snapshot,

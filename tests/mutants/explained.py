@@ -247,6 +247,10 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "ession_ids, snapshot.now) => sessions_ = sessions.versions(connection ... on, people, "
             "snapshot.now)"
         ),
+        (
+            "core/reconcile/chunk.py ensure swap: _note_opened(connection, written.made, a ... sion_id}, "
+            "requests.HOURS) => requests.add_and_notify(connection, {ses ... n.made, activated.result)"
+        ),
     ),
     "what it reads besides is not used": (
         (

@@ -8,12 +8,12 @@ import pytest
 from flask import Flask
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from core.active_session_manager import leave
+from core.active_session_manager import CheckedIn, WhyNot, leave
 from tests import data
 from tests.core.recurrence.documents import text_of, weekly
 from tests.web.site import Browser, World, add_hours, reconcile
 from web.host import transaction
-from web.instances import CALLED_OFF, NO_LONGER, _evening
+from web.instances import CALLED_OFF, NO_LONGER, _evening, told
 
 Open = Callable[[], Browser]
 
@@ -65,6 +65,11 @@ def test_of_an_evening_that_does_not_exist_nothing_is_said_or_taken_back(
     world: World, browser: Open, attendance: str
 ) -> None:
     assert "There is no such" in browser().be(world.noirin).post("/instances/999/say", 404, attendance=attendance)
+
+
+@pytest.mark.parametrize("why_not", [None, WhyNot.OVER, WhyNot.DEFERRED])
+def test_what_somebody_holds_up_is_told_to_come_in_a_moment(why_not: WhyNot | None) -> None:
+    assert told("yes", CheckedIn(None, why_not, deferred=True)) == "You said yes; you will be there in a moment."
 
 
 def test_a_lost_evening_takes_no_answers_and_says_why(world: World, app: Connection, browser: Open) -> None:

@@ -51,6 +51,19 @@ def test_p1_it_is_idempotent_and_later_passes_keep_it(engine: Engine, app: Conne
     assert only_instance(app, session) == made
 
 
+def test_p1_an_early_row_leaves_tonight_as_it_is(engine: Engine, app: Connection) -> None:
+    today = datetime.combine(datetime.now(UTC).date(), datetime.min.time())
+    session = add_session(app, recurring(weekly(f"{today:%A}".lower(), "00:00", "23:59")), timezone="UTC")
+    update_active_sessions(engine)
+    tonight, windows = active_of(app, session), windows_of(app, session)
+    assert tonight
+
+    ensure_instance(engine, session, today + timedelta(weeks=2))
+
+    assert active_of(app, session) == tonight
+    assert {*windows} < {*windows_of(app, session)}
+
+
 def test_p2_the_apps_own_instance_is_found(engine: Engine, app: Connection) -> None:
     session = add_session(app, TEXT)
     own = add_instance(app, session, str(LATER.date()), "19:00", "22:00")

@@ -63,11 +63,14 @@ def test_many_flips_are_one_line(caplog: pytest.LogCaptureFixture) -> None:
 def test_l7_a_flip_that_came_too_late_has_a_line_of_its_own_and_a_repair_is_never_late(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    told = []
     for at, is_repair in ((DUE + MISSED, False), (DUE + MISSED + MS, True), (DUE + MISSED + MS, False)):
         result = ReconcileResult(activated=flips(1, is_repair=is_repair))
         log_result(Cause.SWEEP, result, at, {7: "4711"}, names={7: "Crane"})
+        told.append([line for line in lines(caplog) if not line.startswith("flip")])
 
-    [missed] = [line for line in lines(caplog) if not line.startswith("flip")]
+    on_time, repaired, [missed] = told
+    assert on_time == repaired == []
     assert missed == (
         "missed session=7 name=Crane instance=40 active=true due=2026-12-01T18:00:00+00:00 "
         "done=2026-12-01T18:00:05.001000+00:00 cause=sweep held_by=4711"
