@@ -586,6 +586,11 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "web/instances.py _evening always: whereabouts(connection, person_id) if person_id else None => "
             "(whereabouts(connection, person_id))"
         ),
+        (
+            "web/sessions.py page always: pages.said_of(connection, existing, person_id) if person_id else {}"
+            " => (pages.said_of(connection, existing, person_id))"
+        ),
+        "web/sessions.py versions never: not session_ids => False",
     ),
     "the page shows it only of what is off": (
         (

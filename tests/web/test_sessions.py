@@ -9,12 +9,14 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from core.db import create_engine
 from core.store.views.pages import SessionRow
 from tests import data
 from tests.core.recurrence.documents import span, weekly, with_breaks
 from tests.scheduler.daemon_process import eventually
 from tests.web.site import Browser, World
 from web import dates, words
+from web.sessions import versions
 
 Open = Callable[[], Browser]
 
@@ -370,6 +372,30 @@ def test_buffers_and_zone_and_last_date_are_saved(form: Form, world: World, app:
     )
     assert saved == [(15, 0, "Europe/Dublin", "2027-12-31")]
     assert "Until Friday 31 December 2027." in page
+
+
+def test_the_version_of_a_page_changes_with_its_session_its_evenings_and_what_is_on(
+    world: World, app: Connection, database_url: str
+) -> None:
+    engine = create_engine(database_url)
+
+    def read() -> dict[int, str]:
+        with engine.connect() as connection:
+            return versions(connection, [world.muellers, world.later], datetime.now(UTC))
+
+    seen = [read()]
+    for change in (
+        f"UPDATE session SET name = 'Mueller''s Bar' WHERE session_id = {world.muellers}",
+        f"UPDATE session_instance SET comments = 'Bring a tune' WHERE session_instance_id = {world.muellers_now}",
+        f"UPDATE session_instance SET date = date - 9 WHERE session_instance_id = {world.muellers_now}",
+        f"UPDATE session_instance SET active = false WHERE session_instance_id = {world.muellers_now}",
+    ):
+        data.execute(app, change)
+        seen.append(read())
+    engine.dispose()
+
+    assert len({each[world.muellers] for each in seen}) == len(seen)
+    assert len({each[world.later] for each in seen}) == 1
 
 
 def test_today_of_an_unknown_zone_is_the_date_in_utc_whatever_zone_the_hosts_engine_reads_instants_in() -> None:
