@@ -52,6 +52,14 @@ def test_the_pattern_in_words_and_dates_that_have_no_row_yet(nightly: int, brows
     assert "I&#39;m coming" not in page
 
 
+def test_p6_a_session_whose_pattern_cannot_be_read_has_a_page_with_its_evenings(app: Connection, browser: Open) -> None:
+    session_id = data.add_session(app, "Thursdays", name="One", timezone="America/Phoenix")
+    soon = datetime.now(UTC).date() + timedelta(days=10)
+    instance = data.add_instance(app, session_id, str(soon), "19:00", "22:00")
+
+    assert f'href="/instances/{instance}"' in browser().get(f"/sessions/{session_id}")
+
+
 def test_an_early_yes_makes_the_row(nightly: int, world: World, app: Connection, browser: Open) -> None:
     start = f"{datetime.now(UTC) + timedelta(days=5):%Y-%m-%d}T21:30:00"
     visitor = browser().be(world.noirin)
