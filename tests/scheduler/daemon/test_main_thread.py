@@ -16,6 +16,8 @@ from core import logs
 from core.errors import UnknownSession
 from core.settings import Settings
 from scheduler.daemon import WEDGED_SECONDS, Daemon, _name_thread
+from tests.data import connected, execute
+from tests.scheduler.daemon_process import eventually
 
 NAMES = {"worker", "timers", "listener"}
 
@@ -64,6 +66,12 @@ def with_part(url: str, part: Part) -> Daemon:
     return daemon
 
 
+def ended(url: str) -> list[str | None]:
+    """Return what the rows of daemons say of why they ended."""
+    with connected(url) as app:
+        return [why for (why,) in execute(app, "SELECT ended FROM daemon_heartbeat")]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_all_its_parts(
     database_url: str, caplog: pytest.LogCaptureFixture, number: signal.Signals
@@ -83,6 +91,7 @@ def test_a_signal_ends_all_its_parts(
     assert seen == NAMES
     assert told >= NAMES
     assert threads() == set()
+    assert ended(database_url) == [f"stopped by {number.name}"]
     assert logged(caplog, "stopping") == [{"signal": number.name}]
     assert logged(caplog, "stopped") == [{}]
     assert logged(caplog, "part_died") == []
@@ -115,8 +124,13 @@ def test_a_part_that_meets_an_error_of_ours_ends_it_at_once_and_tells_the_error(
 def test_a_part_that_meets_any_other_error_ends_it_with_the_traceback(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert with_part(database_url, Part(fails(ZeroDivisionError("by zero")))).run() == 1
+    def run(_: Part) -> None:
+        eventually(lambda: ended(database_url), "the worker has written its row")
+        raise ZeroDivisionError("by zero")
 
+    assert with_part(database_url, Part(run)).run() == 1
+
+    assert ended(database_url) == ["listener died"]
     [line] = logged(caplog, "part_failed")
     assert "ZeroDivisionError: by zero" in str(line["exception"])
 
