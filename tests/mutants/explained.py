@@ -251,6 +251,10 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "core/reconcile/chunk.py ensure swap: _note_opened(connection, written.made, a ... sion_id}, "
             "requests.HOURS) => requests.add_and_notify(connection, {ses ... n.made, activated.result)"
         ),
+        (
+            "scheduler/daemon/__init__.py Daemon._end swap: self._wakeups.stop(self._why_ending) "
+            "self._timers.stop() => self._timers.stop() self._wakeups.stop(self._why_ending)"
+        ),
     ),
     "what it reads besides is not used": (
         (
@@ -599,4 +603,5 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         ),
     ),
     "no other session is in a town without a name": ("web/instances.py _that_day never: not session.city => False",),
+    "NULL is the id of no instance": ("core/reconcile/presence.py _move drop filter: move.to is not None => True",),
 }

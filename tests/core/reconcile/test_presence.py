@@ -18,7 +18,7 @@ from core.active_session_manager import (
     session_saved,
 )
 from tests.core.evening import MINUTE, SECOND, tuesday
-from tests.core.passes import CLOSES, DURING, NOON, OPENS, reconcile_at
+from tests.core.passes import CLOSES, DURING, NOON, OPENS, reconcile_at, senders_to
 from tests.core.rules.planner_model import recurring, utc, weekly
 from tests.core.rules.presence_model import as_it_should_be, as_stored
 from tests.data import (
@@ -339,3 +339,38 @@ def test_l3_person_whose_best_instance_cannot_open_keeps_no_pass_busy(engine: En
 
     assert person_at(app, person) is None
     assert result == ReconcileResult()
+
+
+def test_l3_who_said_yes_to_two_and_is_where_they_should_be_is_not_moved(engine: Engine, app: Connection) -> None:
+    person, instances = add_person(app), [tuesday(app, engine) for _ in range(2)]
+    reconcile_at(engine, DURING)
+    said_yes(app, person, *instances, at=DURING)
+    ask_for_all(app)
+    assert reconcile_at(engine, LATER).people == 1
+    ask_for_all(app)
+
+    with senders_to(engine) as senders:
+        assert reconcile_at(engine, LATER).people == 0
+
+    assert "locations.lock" in senders, "they are looked at"
+    assert person_at(app, person) == instances[1]
+
+
+def test_who_cannot_be_moved_because_another_transaction_closes_their_instance_is_deferred(
+    engine: Engine, app: Connection, db_connect: Callable[[], Connection]
+) -> None:
+    instance, person = tuesday(app, engine), add_person(app)
+    reconcile_at(engine, DURING)
+    said_yes(app, person, instance, at=DURING)
+    ask_for_all(app)
+    closing = db_connect()
+    closing.autocommit = False
+    execute(closing, "SELECT FROM active_instance FOR UPDATE")
+
+    held = reconcile_at(engine, LATER, rounds=1)
+    closing.rollback()
+    free = reconcile_at(engine, LATER)
+
+    assert held.people == 0
+    assert held.deferred == {session_of(app, instance)}
+    assert (free.people, person_at(app, person)) == (1, instance)
