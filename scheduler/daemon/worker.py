@@ -227,7 +227,7 @@ class Worker:
         if task in (tasks.NOTIFICATIONS, tasks.POLL):
             # Up to after the next resync: perhaps another process planned the session that we were notified about.
             self._timers.add(self._edges_within(timedelta(seconds=2 * self._settings.resync_seconds)))
-        if task is tasks.START and not self._agenda.is_ready:
+        if task is tasks.START:
             self._agenda.is_ready, self._is_first = True, False
             gc.collect()
             gc.freeze()  # what exists now stays; a collection that walks through it would delay an edge

@@ -109,8 +109,11 @@ def test_a_body_has_a_greatest_size_that_is_told(mount: Mount, size: int, status
 
 
 def test_the_hosts_own_addresses_redirect_as_ever(mount: Mount) -> None:
-    app = mount()
+    pages = next(iter(mount().blueprints.values()))
+    app = Flask("host")
+    app.secret_key = "the host's own"
     app.add_url_rule("/their/page", "theirs", lambda: "theirs")
+    app.register_blueprint(pages, name="again")
     client = app.test_client()
 
     assert (client.get("/their//page").status_code, client.get("/instances//1").status_code) == (308, 404)

@@ -79,3 +79,16 @@ def test_yeses_are_counted_of_these_instances(engine: Engine, yeses: tuple[int, 
     _, one, maybe = yeses
     with engine.connect() as connection:
         assert check_ins.count_yeses(connection, [one, maybe]) == {one: 2}
+
+
+def test_without_an_instant_the_databases_clock_counts(
+    engine: Engine, app: Connection, yeses: tuple[int, int, int]
+) -> None:
+    person, one, _ = yeses
+    with engine.begin() as connection:
+        check_ins.leave(connection, person, one, now=None)
+        assert not check_ins.instance_status(connection, one, None).is_open
+
+    left = "SELECT clock_timestamp() - left_at FROM session_instance_person WHERE left_at IS NOT NULL"
+    [(since,)] = execute(app, left)
+    assert NOTHING <= since < HOUR
