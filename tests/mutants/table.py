@@ -104,7 +104,7 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     "scheduler/daemon/wakeups.py": ("tests/scheduler/daemon/test_wakeups.py", WORKER),
     "scheduler/daemon/worker.py": (WORKER,),
     "web/attendance.py": ("tests/web/test_attendance.py",),
-    "web/blueprint.py": (*PAGES, "tests/web/test_health.py"),
+    "web/blueprint.py": (*PAGES, "tests/web/test_health.py", "tests/web/test_me.py"),
     "web/cancelling.py": ("tests/web/test_cancelling.py", "tests/web/test_changing.py"),
     "web/changing.py": ("tests/web/test_changing.py",),
     "web/dates.py": ("tests/web/test_dates.py", *PAGES),
