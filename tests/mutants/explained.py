@@ -30,6 +30,10 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         "web/forms.py _breaks drop operand: begins and ends => ((begins))",
         "web/forms.py _breaks always: begins and ends => True",
         "web/edit.py _first_date always: found.start.date() if found else day => (found.start.date())",
+        'web/dates.py today drop operand: session.timezone or "" => ((session.timezone))',
+        'web/dates.py is_over drop operand: session.timezone or "" => ((session.timezone))',
+        'web/forms.py _recurrence drop operand: text and fields.shape == "text" => ((fields.shape == "text"))',
+        'web/instances.py say drop operand: comment or "" => ((comment))',
     ),
     "a clock that runs is not read at exactly that instant": (
         (
@@ -604,4 +608,5 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "no other session is in a town without a name": ("web/instances.py _that_day never: not session.city => False",),
     "NULL is the id of no instance": ("core/reconcile/presence.py _move drop filter: move.to is not None => True",),
+    "an empty reason is none": ("web/forms.py _breaks drop operand: row.why or None => ((row.why))",),
 }
