@@ -106,8 +106,6 @@ def lock_for(connection: Connection, decisions: Iterable[Decision]) -> frozenset
     3. Return the session of every row that step 1 or 2 skipped, because another transaction holds it.
     """
     flips = [flip for decision in decisions for flip in decision.flips]
-    if not flips:
-        return frozenset()
     closing = {flip.session_instance_id: flip.session_id for flip in flips if not flip.active}
     wanted = {flip.session_instance_id: flip.session_id for flip in flips}
     locked = instances.lock(connection, wanted)

@@ -67,7 +67,12 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     "core/store/older_columns.py": (TAKE_OVER, "tests/core/scenarios/interleavings"),
     "core/store/planning/instances.py": (*PASS, "tests/core/scenarios/test_whatever_is_written.py"),
     "core/store/planning/snapshots.py": (*PASS, "tests/core/migrations/test_choices.py"),
+    "core/store/arrays.py": ("tests/core/store/test_arrays.py", *PASS),
+    "core/store/evenings.py": ("tests/web/test_changing.py",),
+    "core/store/flips.py": ("tests/core/store/test_flips.py", *PASS),
+    "core/store/notify.py": ("tests/core/db/test_listener.py", *PASS),
     "core/store/presence/locations.py": (*PASS, TAKE_OVER),
+    "core/store/presence/yeses.py": (*PASS, "tests/core/test_queries.py"),
     "core/store/views/boards.py": ("tests/core/store/views/test_boards.py", "tests/web/test_board.py"),
     "core/store/views/pages.py": (
         "tests/core/store/views/test_pages.py",
