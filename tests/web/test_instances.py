@@ -39,9 +39,9 @@ def test_what_states_no_end_is_playing_and_what_else_is_on_is_told_by_name(
 ) -> None:
     place = {"timezone": "America/Phoenix", "city": "Austin", "state": "TX", "country": "USA"}
     endless, *others = (data.add_session(app, name=name, **place) for name in ("Antone's", "Zed's", "Mick's"))
-    instance = add_hours(app, endless, -0.5, 1)
-    for other in others:
-        add_hours(app, other, -0.5, 1)
+    instance = add_hours(app, endless, -0.2, 1)
+    for other, starts_in in zip(others, (-0.9, -0.5), strict=True):
+        add_hours(app, other, starts_in, 1)
     data.change_instance(app, instance, end_time=None)
     reconcile(database_url)
 
