@@ -607,6 +607,9 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         ),
     ),
     "no other session is in a town without a name": ("web/instances.py _that_day never: not session.city => False",),
-    "NULL is the id of no instance": ("core/reconcile/presence.py _move drop filter: move.to is not None => True",),
+    "NULL is the id of no instance": (
+        "core/reconcile/presence.py _move drop filter: move.to is not None => True",
+        "core/store/older_columns.py bring_into_line drop filter: to is not None => True",
+    ),
     "an empty reason is none": ("web/forms.py _breaks drop operand: row.why or None => ((row.why))",),
 }

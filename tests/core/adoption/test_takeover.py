@@ -149,6 +149,21 @@ def test_what_is_only_referred_to_is_brought_into_line_and_for_what_is_held_nobo
     assert (value(app, BIT, today), value(app, POINTER, free), value(app, POINTER, held)) == (True, today, None)
 
 
+def test_people_at_an_evening_that_another_transaction_holds_are_left_and_nobody_waits(
+    app: Connection, engine: Engine, adopted_url: str
+) -> None:
+    today, (person,) = people_here(app, engine, 1)
+    takeover.begin(adopted_url, {})
+    with connected(adopted_url, autocommit=False) as other, engine.begin() as connection:
+        execute(other, "SELECT FROM session_instance WHERE session_instance_id = %s FOR UPDATE", today)
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '100ms'")
+        older_columns.bring_into_line(connection)
+
+    assert value(app, POINTER, person) is None
+    assert takeover.bring_into_line(adopted_url)[1] == 0
+    assert value(app, POINTER, person) == today
+
+
 def test_a_row_that_another_transaction_holds_is_left_and_the_resync_mends_it(
     app: Connection, engine: Engine, adopted_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
