@@ -56,7 +56,6 @@ COVERED_BY = {
     "core/rules/explanation/verdict.py": "core/rules/explanation/test_explanation.py",
     "core/rules/explanation/wording.py": "core/rules/explanation/test_explanation.py",
     "core/rules/binding.py": "core/rules/test_planner.py",
-    "core/store/evenings.py": "web/test_changing.py",
     "core/store/hold.py": "core/reconcile/test_ahead.py",
     "core/store/older_columns.py": "core/adoption/test_takeover.py",
     "core/store/notify.py": "core/db/test_listener.py",

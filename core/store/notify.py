@@ -28,7 +28,7 @@ def active_changed(connection: Connection, instance_ids: Collection[int]) -> Non
     """
     if not instance_ids:
         return
-    payloads = [str(id_) for id_ in sorted(instance_ids)] if len(instance_ids) <= MOST_PAYLOADS else [""]
+    payloads = [str(id_) for id_ in instance_ids] if len(instance_ids) <= MOST_PAYLOADS else [""]
     if not after_commit(connection, ACTIVE_CHANGED, payloads):
         connection.execute(_TELL_AT_COMMIT[payloads == [""]], {"ids": instance_ids})
 

@@ -419,7 +419,12 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             ".where(is_in(SessionPlan.session_id))"
         ),
     ),
-    "the two are of one length": ("core/store/planning/instances.py - turn flag: strict=True => strict=False",),
+    "the two are of one length": (
+        "core/store/planning/instances.py - turn flag: strict=True => strict=False",
+        "core/store/arrays.py ValueTable.__init__ turn flag: strict=True => strict=False",
+        "core/store/arrays.py ValueTable.of turn flag: strict=True => strict=False",
+        "core/store/arrays.py ValueTable.of turn flag: strict=True => strict=False #2",
+    ),
     "an id is above 0, and the planner's key of a row to be made below": (
         (
             "core/store/planning/plans.py _windows move boundary: (row := made.get((plan.session_id, span. "

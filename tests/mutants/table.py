@@ -68,7 +68,7 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     "core/store/planning/instances.py": (*PASS, "tests/core/scenarios/test_whatever_is_written.py"),
     "core/store/planning/snapshots.py": (*PASS, "tests/core/migrations/test_choices.py"),
     "core/store/arrays.py": ("tests/core/store/test_arrays.py", *PASS),
-    "core/store/evenings.py": ("tests/web/test_changing.py",),
+    "core/store/evenings.py": ("tests/core/store/test_evenings.py",),
     "core/store/flips.py": ("tests/core/store/test_flips.py", *PASS),
     "core/store/notify.py": ("tests/core/db/test_listener.py", *PASS),
     "core/store/presence/locations.py": (*PASS, TAKE_OVER),

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from core import logs
 from core.db.listener import OVERDUE_SECONDS, SILENCE_SECONDS, Listener
-from core.store.notify import ACTIVE_CHANGED, SESSION_CHANGED, active_changed
+from core.store.notify import ACTIVE_CHANGED, SESSION_CHANGED, active_changed, app_notifies
 from tests.data import add_session, execute, value
 from tests.scheduler.port_forwarder import PortForwarder
 
@@ -235,6 +235,17 @@ def test_flips_notify_once_each_and_many_are_one_empty_payload(
     execute(hearer, "SELECT 1")
 
     assert [notify.payload for notify in hearer.notifies] == payloads
+
+
+@pytest.mark.parametrize(("chosen", "notifies"), [(None, True), ("on", True), ("off", False)])
+def test_whether_the_apps_transactions_notify_is_what_the_database_has_chosen(
+    engine: Engine, app: Connection, chosen: str | None, *, notifies: bool
+) -> None:
+    if chosen:
+        execute(app, "INSERT INTO seisiun_choice (name, value) VALUES ('notifications', %s)", chosen)
+    with engine.connect() as connection:
+        assert app_notifies(connection) is notifies
+    execute(app, "DELETE FROM seisiun_choice")
 
 
 def test_database_errors_of_the_listener_do_not_escape_it(app: Connection, database_url: str) -> None:
