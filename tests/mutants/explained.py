@@ -34,6 +34,7 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         'web/dates.py is_over drop operand: session.timezone or "" => ((session.timezone))',
         'web/forms.py _recurrence drop operand: text and fields.shape == "text" => ((fields.shape == "text"))',
         'web/instances.py say drop operand: comment or "" => ((comment))',
+        "core/store/presence/yeses.py left_since always: left_at is not None => True",
     ),
     "a clock that runs is not read at exactly that instant": (
         (
