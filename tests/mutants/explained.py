@@ -35,6 +35,7 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         'web/forms.py _recurrence drop operand: text and fields.shape == "text" => ((fields.shape == "text"))',
         'web/instances.py say drop operand: comment or "" => ((comment))',
         "core/store/presence/yeses.py left_since always: left_at is not None => True",
+        "core/reconcile/batches.py _in_parallel drop filter: isinstance(result, ReconcileResult) => True",
     ),
     "a clock that runs is not read at exactly that instant": (
         (
@@ -565,9 +566,14 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "core/reconcile/batches.py _chunks move boundary: 0 < len(result.deferred) <= CHUNK => (0) < "
             "(len(result.deferred)) < (CHUNK)"
         ),
+        "core/reconcile/batches.py _one_round move boundary: len(found) > CHUNK => (len(found)) >= (CHUNK)",
     ),
     "one session alone then tells the same": (
         "core/reconcile/batches.py _together never: is_disconnected(error) => False",
+        (
+            "core/reconcile/batches.py _one_round drop operand: compares or not found or "
+            "is_disconnected(error) => ((compares) or (not found))"
+        ),
     ),
     "no row has this id": ("web/blueprint.py _refuse move boundary: value > LARGEST_ID => (value) >= (LARGEST_ID)",),
     "the page then asks the database first, and gets no answer": (
@@ -618,4 +624,13 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         "core/store/older_columns.py bring_into_line drop filter: to is not None => True",
     ),
     "an empty reason is none": ("web/forms.py _breaks drop operand: row.why or None => ((row.why))",),
+    "what is found is reconciled all the same, and the next comparison tells the error": (
+        (
+            "core/reconcile/batches.py _one_round drop operand: compares or not found or "
+            "is_disconnected(error) => ((not found) or (is_disconnected(error)))"
+        ),
+    ),
+    "the key stays as it was": (
+        "core/store/activation_windows.py _insert_or_replace drop slice: columns[2:] => columns",
+    ),
 }

@@ -671,7 +671,7 @@ def test_a_session_that_ends_the_connection_is_told_of_as_the_lost_connection(
     refuse_to_flip(app, CUT, f"NEW.session_id = {second}", "cut")
 
     with pytest.raises(DBAPIError) as lost:
-        reconcile_at(engine, OPENS)
+        reconcile_at(engine, OPENS, rounds=1)
     assert is_disconnected(lost.value)
 
 
