@@ -633,4 +633,13 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     "the key stays as it was": (
         "core/store/activation_windows.py _insert_or_replace drop slice: columns[2:] => columns",
     ),
+    "an array of ids means the same in any order": (
+        "core/store/hold.py until drop order: sorted(session_ids) => list(session_ids)",
+    ),
+    "no queue is read when it is full to exactly nine tenths": (
+        (
+            "core/store/notify.py - move boundary: func.pg_notification_queue_usage() >= _ALMOST_FULL => "
+            "(func.pg_notification_queue_usage()) > (_ALMOST_FULL)"
+        ),
+    ),
 }

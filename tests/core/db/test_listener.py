@@ -237,12 +237,20 @@ def test_flips_notify_once_each_and_many_are_one_empty_payload(
     assert [notify.payload for notify in hearer.notifies] == payloads
 
 
-@pytest.mark.parametrize(("chosen", "notifies"), [(None, True), ("on", True), ("off", False)])
+@pytest.mark.parametrize(
+    ("chosen", "notifies"),
+    [
+        (("notifications", "on"), True),
+        (("notifications", "off"), False),
+        (("plan_only_where", "off"), True),  # a column of this name
+    ],
+)
 def test_whether_the_apps_transactions_notify_is_what_the_database_has_chosen(
-    engine: Engine, app: Connection, chosen: str | None, *, notifies: bool
+    engine: Engine, app: Connection, chosen: tuple[str, str], *, notifies: bool
 ) -> None:
-    if chosen:
-        execute(app, "INSERT INTO seisiun_choice (name, value) VALUES ('notifications', %s)", chosen)
+    with engine.connect() as connection:
+        assert app_notifies(connection)
+    execute(app, "INSERT INTO seisiun_choice (name, value) VALUES (%s, %s)", *chosen)
     with engine.connect() as connection:
         assert app_notifies(connection) is notifies
     execute(app, "DELETE FROM seisiun_choice")
