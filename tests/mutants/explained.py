@@ -642,4 +642,10 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "(func.pg_notification_queue_usage()) > (_ALMOST_FULL)"
         ),
     ),
+    "PostgreSQL takes a missing payload for an empty one": (
+        (
+            'core/store/notify.py at_commit never: "" if instance_id is None else cast(instance_id, Text) => '
+            "(cast(instance_id, Text))"
+        ),
+    ),
 }

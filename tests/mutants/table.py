@@ -70,7 +70,11 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     "core/store/arrays.py": ("tests/core/store/test_arrays.py", *PASS),
     "core/store/evenings.py": ("tests/core/store/test_evenings.py",),
     "core/store/flips.py": ("tests/core/store/test_flips.py", *PASS),
-    "core/store/notify.py": ("tests/core/db/test_listener.py", *PASS),
+    "core/store/notify.py": (
+        "tests/core/db/test_listener.py",
+        "tests/scheduler/scenarios/test_notifications.py",
+        *PASS,
+    ),
     "core/store/presence/locations.py": (*PASS, TAKE_OVER),
     "core/store/presence/yeses.py": (*PASS, "tests/core/test_queries.py"),
     "core/store/views/boards.py": ("tests/core/store/views/test_boards.py", "tests/web/test_board.py"),
