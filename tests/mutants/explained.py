@@ -147,6 +147,11 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "timedelta(seconds=TICK_SECONDS) => (ahead) >= (timedelta(seconds=TICK_SECONDS))"
         ),
         "core/reconcile/batches.py _halves move boundary: time.monotonic() > until => (time.monotonic()) >= (until)",
+        (
+            "core/reconcile/chunk.py _decide move boundary: time.thread_time() - started > PLANNING_ ... "
+            "CH_SECONDS * len(decided) => (time.thread_time() - started) >= (PLANN ... H_SECONDS * "
+            "len(decided))"
+        ),
     ),
     "the shorter way to the same value: the other takes four times as long, for each date that is read": (
         "core/db/casts.py _bounded.read never: first.year <= found.year < last.year => False",

@@ -166,3 +166,22 @@ def test_ten_thousand_sessions_that_are_on_are_compared_within_a_second(
         took = time.monotonic() - begun
     figures(f"10,000 active bits, their mirror and 50,000 people there are compared in {1000 * took:.0f} ms")
     assert took < 1
+
+
+@pytest.mark.parametrize("written", ["a bit is turned off", "bit and mirror go, the person stays"])
+def test_only_the_instances_that_are_asked_for_are_settled(
+    engine: Engine, app: Connection, evening: int, written: str
+) -> None:
+    other = add_session(app, TUESDAYS)
+    reconcile_at(engine, DURING)
+    there = add_person(app, active_session_instance_id=only_instance(app, other))
+    without_triggers(app, *WRITTEN[written])
+    kept = execute(app, "SELECT session_id FROM active_instance WHERE session_id = %s", other)
+
+    with engine.begin() as connection:
+        begin_own(connection)
+        mirror.settle(connection, [only_instance(app, evening)])
+
+    assert active_of(app, evening) is None
+    assert execute(app, "SELECT session_id FROM active_instance") == kept
+    assert person_at(app, there) == only_instance(app, other)
