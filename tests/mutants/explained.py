@@ -36,6 +36,10 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         'web/instances.py say drop operand: comment or "" => ((comment))',
         "core/store/presence/yeses.py left_since always: left_at is not None => True",
         "core/reconcile/batches.py _in_parallel drop filter: isinstance(result, ReconcileResult) => True",
+        (
+            "core/store/notify.py queue_usage drop operand: connection.scalar(_QUEUE_USAGE) or 0 => "
+            "((connection.scalar(_QUEUE_USAGE)))"
+        ),
     ),
     "a clock that runs is not read at exactly that instant": (
         (
