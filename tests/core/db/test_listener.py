@@ -223,7 +223,7 @@ def test_flips_notify_once_each_and_many_are_one_empty_payload(
     hearer = db_connect()
     hearer.autocommit = True
     execute(hearer, "INSERT INTO session (session_id, name) VALUES (1, 'Mueller''s')")
-    for id_ in ids:
+    for id_ in (*ids, 99):  # of the last nothing is told
         execute(
             hearer, "INSERT INTO session_instance (session_instance_id, session_id, date) VALUES (%s, 1, now())", id_
         )
