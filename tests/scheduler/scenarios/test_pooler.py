@@ -56,7 +56,7 @@ def test_a_listener_is_not_fooled_by_its_own_notification_which_comes_back_with_
 def test_it_says_that_it_is_not_receiving_keeps_the_edges_and_polls_for_edits(
     daemons: Daemons, pooler_url: str, app: Connection, figures: Figures
 ) -> None:
-    daemons.allow_errors("not_receiving")
+    daemons.allow_errors("not_receiving", "database_lost")
     daemon = daemons.ready(pooler_url).wait_for("not_receiving")
     session_id = session_here(app)
     instance_soon(app, session_id, 3, 5)
