@@ -173,10 +173,7 @@ class Worker:
             self._finish(task)
 
     def _do_ahead(self, edge: datetime) -> None:
-        """Flip at its very instant what is due at this edge; its timer then finds what was left.
-
-        A person who could not be moved is requested, so a notification follows.
-        """
+        """Flip at its very instant what is due at this edge; its timer then finds what was left."""
         result, seconds = reconcile_ahead(
             self._engine,
             replace(self._options(tasks.EDGES), notified=self._agenda.notified(tasks.NOTIFICATIONS)),
@@ -188,6 +185,8 @@ class Worker:
         if result.flips:
             self._heartbeat.note_pass(tasks.EDGES.cause, result, seconds)
             self._log(tasks.EDGES.cause, result)
+        if result.deferred:
+            self._agenda.add(tasks.NOTIFICATIONS)  # a person could not be moved: the pass has requested the session
 
     def _log(self, cause: Cause, result: ReconcileResult) -> None:
         now, names = self._heartbeat.database_now, NAMELESS
