@@ -345,35 +345,11 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "((isinstance(db, Engine)))"
         ),
     ),
-    "PostgreSQL reads by an index, or sorts for a window function, in this order; only ORDER BY promises it": (
-        (
-            "core/store/views/pages.py sessions_of drop .order_by: sessions().where(is_in(MusicSession.sess "
-            "... (MusicSession.session_id) => sessions().where(is_in(MusicSession.session_id))"
-        ),
-        (
-            'core/store/views/boards.py _openings drop .order_by: select(window) .where(window.phase == "a '
-            '... order_by(window.opens_at) => select(window) .where(window.phase == "a ... am("now", '
-            "type_=INSTANT))"
-        ),
+    "PostgreSQL sorts for a window function in this order; only ORDER BY promises it": (
         (
             "core/store/views/boards.py _people_at drop .order_by: select(*columns) .where(ranked.c.place < "
             '... ked.c.at, ranked.c.place) => select(*columns) .where(ranked.c.place < ... "most", '
             "type_=Integer()))"
-        ),
-        (
-            "core/store/views/readings.py - drop .order_by: _NAMES.where(func.starts_with(folded(Mus ...  "
-            "MusicSession.session_id) => _NAMES.where(func.starts_with(folded(Mus ... _column(\"''\") != "
-            "_PREFIX)"
-        ),
-        (
-            "core/store/views/readings.py - drop .order_by: select(SessionInstancePerson.person_id,  ... "
-            "InstancePerson.person_id) => select(SessionInstancePerson.person_id,  ... ) "
-            ".where(*_said_yes_to())"
-        ),
-        (
-            "core/store/views/readings.py _yeses_of drop .order_by: select(window.opens_at, window.closes_at "
-            "... order_by(window.opens_at) => select(window.opens_at, window.closes_at ... , window.phase != "
-            '"over")'
         ),
     ),
     "only the first row is read: without the bound the server finds the others for nothing": (
@@ -441,13 +417,6 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
             "core/store/planning/plans.py _windows move boundary: (row := made.get((plan.session_id, span. "
             "... session_instance_id)) > 0 => (row := made.get((plan.session_id, span. ... sion_instance_id))"
             " >= (0)"
-        ),
-    ),
-    "mostly they come in this order anyway; where they do not, a session would look as if it was edited": (
-        (
-            "core/store/planning/snapshots.py _instances_since drop .order_by: select( "
-            "SessionInstance.session_id, Sess ... ance.session_instance_id) => select( "
-            "SessionInstance.session_id, Sess ... rence_start >= midnight))"
         ),
     ),
     "any of them may go first; by the order PostgreSQL takes the index": (
