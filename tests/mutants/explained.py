@@ -610,6 +610,7 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "the key stays as it was": (
         "core/store/activation_windows.py _insert_or_replace drop slice: columns[2:] => columns",
+        "core/store/planning/instances.py _insert_or_rebind drop slice: _BINDING_COLUMNS[1:] => _BINDING_COLUMNS",
     ),
     "an array of ids means the same in any order": (
         "core/store/hold.py until drop order: sorted(session_ids) => list(session_ids)",

@@ -287,7 +287,7 @@ def _insert_or_rebind() -> Insert:
     statement = postgresql.insert(PlannedInstance).from_select(_BINDING_COLUMNS, select(_BOUND.table))
     return statement.on_conflict_do_update(
         index_elements=["session_instance_id"],
-        set_={name: statement.excluded[name] for name in _BINDING_COLUMNS},
+        set_={name: statement.excluded[name] for name in _BINDING_COLUMNS[1:]},
     )
 
 

@@ -169,7 +169,6 @@ FROM unnest(
 ) AS bound(session_instance_id, session_id, occurrence_start, occurrence_end, lost, moved)
 ON CONFLICT (session_instance_id) DO UPDATE
 SET
-    session_instance_id = excluded.session_instance_id,
     session_id = excluded.session_id,
     occurrence_start = excluded.occurrence_start,
     occurrence_end = excluded.occurrence_end,
