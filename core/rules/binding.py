@@ -1,6 +1,6 @@
 """Which instance stands for which occurrence of its session, and which times the instance gets (P2 to P4).
 
-A match of an instance with an occurrence has one of five ranks. `bind` makes the best matches first, over all instances
+A match of an instance with an occurrence has one of six ranks. `bind` makes the best matches first, over all instances
 and all occurrences. So the result depends on the rows alone, and not on the order in which they were written.
 """
 
@@ -91,7 +91,7 @@ class MatchRank(IntEnum):
 
     KEEPS = auto()  # it is bound to this occurrence already
     SAME_START = auto()
-    KEEPS_UNTOUCHED = auto()  # a row that nobody touched gives way to one that a person made for the same start
+    UNTOUCHED = auto()  # either of these, of a row that nobody touched: it gives way to one that a person made
     IN_PLACE = auto()  # its own occurrence is gone, and this one is on the same date (P4)
     OVERLAPS = auto()
     NO_START = auto()  # the row states no start, and is dated on the occurrence's date
@@ -319,13 +319,13 @@ def _within_reach(
 
 def _rank(row: RowBefore, candidate: Candidate) -> MatchRank | None:
     if row.state is BindingState.BOUND:
-        return MatchRank.KEEPS_UNTOUCHED if row.instance.untouched and not row.is_over else MatchRank.KEEPS
+        return MatchRank.UNTOUCHED if row.instance.untouched and not row.is_over else MatchRank.KEEPS
     if row.state is BindingState.LOST:
         return MatchRank.IN_PLACE if _may_replace(row, candidate) else None
     if row.own is None:
         return MatchRank.NO_START if _is_on_its_date(row, candidate) else None
     if row.own.start == candidate.occurrence.start:
-        return MatchRank.SAME_START
+        return MatchRank.UNTOUCHED if row.instance.untouched else MatchRank.SAME_START
     return MatchRank.OVERLAPS if _overlap(row.own, candidate.occurrence) else None
 
 

@@ -834,6 +834,18 @@ def test_p2_row_without_a_start_whose_occurrence_is_gone_takes_a_skipped_one_on_
     assert_changes_nothing(planned(apply(decided, snapshot), NOON))
 
 
+def test_p2_row_that_somebody_made_comes_before_one_that_a_trigger_moved_to_the_same_start() -> None:
+    lost = bound("2026-11-27 20:00", "23:00", lost=True)
+    moved = row(1, "2026-12-01", "20:00", "23:00", lost, untouched=True)
+    by_hand = row(2, "2026-12-01", "20:00", "23:00")
+    snapshot = session(moved, by_hand, recurrence=tuesday("20:00", "23:00"))
+
+    decided = planned(snapshot, NOON)
+
+    assert decided.bound == {2: EIGHT_TO_ELEVEN}
+    assert_changes_nothing(planned(apply(decided, snapshot), NOON))
+
+
 @given(sessions(), MOMENTS)
 def test_planning_again_at_the_same_instant_changes_nothing(snapshot: SessionSnapshot, now: datetime) -> None:
     first = planned(snapshot, now)

@@ -71,7 +71,6 @@ def test_it_says_that_it_is_not_receiving_keeps_the_edges_and_polls_for_edits(
         eventually(partial(_as_many_are_on, app, edited, wanted), "the edit is found")
         took.append(time.monotonic() - begun)
 
-    assert len(daemon.events("database_lost")) <= 1, "once, when it forgets what is prepared"
     figures(f"edits found by polling behind a pooler: {', '.join(f'{each:.2f}' for each in took)} s")
     assert max(took) < 2.5, "the resync is 30 s away"
     assert {"resync"} == {cause for _, cause in causes(app, edited)}
@@ -81,7 +80,7 @@ def test_it_says_that_it_is_not_receiving_keeps_the_edges_and_polls_for_edits(
     assert status.returncode == 1
     assert any("receives no notifications" in problem for problem in json.loads(status.stdout)["problems"])
     assert len(daemon.events("not_receiving")) == 1
-    assert daemon.events("database_lost") == []
+    assert len(daemon.events("database_lost")) <= 1, "once, when the pooler forgets what is prepared"
 
 
 def _as_many_are_on(app: Connection, session_id: int, wanted: int) -> bool:
