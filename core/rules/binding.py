@@ -91,7 +91,7 @@ class MatchRank(IntEnum):
 
     KEEPS = auto()  # it is bound to this occurrence already
     SAME_START = auto()
-    UNTOUCHED = auto()  # either of these, of a row that nobody touched: it gives way to one that a person made
+    KEEPS_UNTOUCHED = auto()  # a row that nobody touched gives way to one that a person made for the same start
     IN_PLACE = auto()  # its own occurrence is gone, and this one is on the same date (P4)
     OVERLAPS = auto()
     NO_START = auto()  # the row states no start, and is dated on the occurrence's date
@@ -223,17 +223,22 @@ def _rows_before(instances: Iterable[InstanceSnapshot], starts: Iterable[datetim
 def _binding_state(
     instance: InstanceSnapshot, own: Span | None, known: frozenset[datetime], free: set[datetime]
 ) -> BindingState:
-    """Return the state of the instance's binding; if it is bound to an occurrence, remove that one from `free`."""
+    """Return the state of the instance's binding; if it is bound to an occurrence, remove that one from `free`.
+
+    A row that nobody touched is no extra, whatever triggers of the app's wrote in it: where another row stands for its
+    occurrence, or none, it may go (P2, P4).
+    """
     binding = instance.binding
     if binding is None:
         return BindingState.EXTRA
+    is_ours = instance.untouched and own is not None
     if binding.lost:
-        return BindingState.LOST if _equals(instance, own, binding) else BindingState.EXTRA
+        return BindingState.LOST if is_ours or _equals(instance, own, binding) else BindingState.EXTRA
     if binding.start not in known:
         return BindingState.EXTRA if own is None else BindingState.LOST
-    if binding.start not in free:
+    if binding.start not in free and not is_ours:
         return BindingState.EXTRA
-    free.remove(binding.start)
+    free.discard(binding.start)
     return BindingState.BOUND
 
 
@@ -319,13 +324,13 @@ def _within_reach(
 
 def _rank(row: RowBefore, candidate: Candidate) -> MatchRank | None:
     if row.state is BindingState.BOUND:
-        return MatchRank.UNTOUCHED if row.instance.untouched and not row.is_over else MatchRank.KEEPS
+        return MatchRank.KEEPS_UNTOUCHED if row.instance.untouched and not row.is_over else MatchRank.KEEPS
     if row.state is BindingState.LOST:
         return MatchRank.IN_PLACE if _may_replace(row, candidate) else None
     if row.own is None:
         return MatchRank.NO_START if _is_on_its_date(row, candidate) else None
     if row.own.start == candidate.occurrence.start:
-        return MatchRank.UNTOUCHED if row.instance.untouched else MatchRank.SAME_START
+        return MatchRank.SAME_START
     return MatchRank.OVERLAPS if _overlap(row.own, candidate.occurrence) else None
 
 

@@ -843,6 +843,18 @@ def test_p2_row_that_somebody_made_comes_before_one_that_a_trigger_moved_to_the_
     decided = planned(snapshot, NOON)
 
     assert decided.bound == {2: EIGHT_TO_ELEVEN}
+    assert decided.deletable == {1}
+    assert_changes_nothing(planned(apply(decided, snapshot), NOON))
+
+
+def test_p2_of_two_untouched_rows_that_are_bound_to_one_occurrence_one_goes() -> None:
+    rows = [row(key, "2026-12-01", "20:00", "23:00", EIGHT_TO_ELEVEN, untouched=True) for key in (1, 2)]
+    snapshot = session(*rows, recurrence=tuesday("20:00", "23:00"))
+
+    decided = planned(snapshot, NOON)
+
+    assert decided.deletable == {2}
+    assert not decided.unbound
     assert_changes_nothing(planned(apply(decided, snapshot), NOON))
 
 

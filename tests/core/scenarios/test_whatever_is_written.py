@@ -328,6 +328,22 @@ def test_p2_a_row_that_the_app_makes_in_the_same_moment_takes_the_place_of_one_t
     assert execute(app, "SELECT * FROM skipped_occurrence") == []
 
 
+def test_p2_of_two_rows_of_the_planners_for_one_evening_one_goes(engine: Engine, app: Connection) -> None:
+    """Somebody gave the first to another session by mistake, and takes that back when the second is there."""
+    session, first = an_evening(app, engine)
+    change_instance(app, first, session_id=add_session(app))
+    reconcile_at(engine, NOON)
+    second = only_instance(app, session)
+    change_instance(app, first, session_id=session)
+
+    reconcile_at(engine, NOON)
+
+    kept = only_instance(app, session)
+    assert kept in {first, second}
+    reconcile_at(engine, DURING)
+    assert (only_instance(app, session), active_of(app, session)) == (kept, kept)
+
+
 def test_p2_the_planners_row_stays_bound_where_somebody_said_yes_to_it(engine: Engine, app: Connection) -> None:
     session, planners = an_evening(app, engine)
     person = add_person(app)
