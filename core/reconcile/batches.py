@@ -79,9 +79,9 @@ def _one_round(begin: Begin, options: PassOptions, search: Search, limit: int) -
     """Reconcile the most urgent sessions; return None if none is due.
 
     A single chunk is reconciled in the transaction that found it: an edge then does not wait for a second transaction.
-    When nothing is left to do, compare the bits with their mirror, and the app's older columns with ours: somebody may
-    have written with the triggers off. What that finds is reconciled in another transaction, so that the mirror stays
-    right if a flip fails.
+    When nothing is left to do, compare the bits with their mirror, or else the app's older columns with ours: somebody
+    may have written with the triggers off. The mirror is put right in a transaction of its own, so that it stays right
+    if a flip or an older column fails.
     """
     found: list[int] = []
     compares = False
@@ -94,7 +94,7 @@ def _one_round(begin: Begin, options: PassOptions, search: Search, limit: int) -
             if compares and (differing := mirror.differing(connection)):
                 mirror.settle(connection, differing)
                 found = search_in(connection, options, search, limit)
-            if compares and (mended := older_columns.bring_into_line(connection)):
+            elif compares and (mended := older_columns.bring_into_line(connection)):
                 log.warning("older_columns_mended", rows=mended)
     except Exception as error:
         if compares and is_contention(error):

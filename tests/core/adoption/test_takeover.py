@@ -10,7 +10,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from core.active_session_manager import instance_saved, update_active_sessions
 from core.adoption import takeover
@@ -194,6 +194,28 @@ def test_what_is_written_with_the_triggers_off_is_counted_and_mended(
     assert "older_columns_mended rows=3" in caplog.messages
     with engine.connect() as connection:
         assert older_columns.differing(connection) == 0
+
+
+def test_older_columns_that_cannot_be_written_keep_the_mirror_from_nothing(
+    mirroring: Connection, engine: Engine
+) -> None:
+    _, today, _ = older_app.add_evening_now(mirroring)
+    update_active_sessions(engine)
+    execute(
+        mirroring,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;"
+        "CREATE TRIGGER refuse BEFORE UPDATE OF is_active ON session_instance FOR EACH ROW EXECUTE FUNCTION refuse();"
+        "SET session_replication_role = replica;"
+        "UPDATE session_instance SET is_active = NOT is_active;"
+        "DELETE FROM active_instance;"
+        "SET session_replication_role = DEFAULT",
+    )
+
+    update_active_sessions(engine)
+
+    assert execute(mirroring, "SELECT session_instance_id FROM active_instance") == [(today,)]
+    with pytest.raises(DBAPIError, match="no"):
+        update_active_sessions(engine)
 
 
 # What the app writes
