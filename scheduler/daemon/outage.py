@@ -32,7 +32,7 @@ class Outage:
 
     @property
     def isolate(self) -> bool:
-        """Whether each session gets a transaction of its own, because several passes in a row broke the connection."""
+        """Whether each session gets a transaction of its own, because several passes of a task lost the connection."""
         return time.monotonic() < self._isolate_until
 
     def begin(self) -> None:
@@ -41,14 +41,19 @@ class Outage:
 
     @contextmanager
     def a_pass(self, task: Hashable) -> Iterator[None]:
-        """Count the block as a pass that was lost, unless it finishes.
+        """Count how many passes of the task in a row lost the connection; the block is one.
 
         Each task counts for itself: that no edge is due, for example, says nothing of the session in the requests that
         breaks the connection.
         """
-        self._passes_lost[task] += 1
-        yield
-        del self._passes_lost[task]
+        was_lost = False
+        try:
+            yield
+        except DBAPIError as error:
+            was_lost = is_disconnected(error)
+            raise
+        finally:
+            self._passes_lost[task] = self._passes_lost[task] + 1 if was_lost else 0
 
     def note(self, error: DBAPIError) -> float:
         """Log the error that ended a try; return how many seconds to wait before the next one."""

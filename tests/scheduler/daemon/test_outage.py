@@ -106,6 +106,17 @@ def test_sessions_stand_alone_after_several_passes_of_a_task_in_a_row_lost_the_c
     assert outage.isolate is isolates
 
 
+@pytest.mark.parametrize("error", [busy, refused])
+def test_a_pass_that_the_server_answered_lost_no_connection(error: Callable[[], DBAPIError]) -> None:
+    outage = Outage()
+    for _ in range(MOST_PASSES_LOST):
+        with suppress(DBAPIError), outage.a_pass("a resync"):
+            raise error()
+    outage.note(lost())
+
+    assert not outage.isolate
+
+
 def test_a_pass_that_finishes_ends_the_row_of_its_task() -> None:
     outage = Outage()
     for _ in range(2):
