@@ -251,6 +251,16 @@ def test_a_search_returns_no_more_than_is_asked_for(engine: Engine) -> None:
         assert len(store.towns_named(connection, "", 2)) == 2
 
 
+def test_a_session_that_has_no_name_is_listed_where_no_name_is_asked_for(engine: Engine, app: Connection) -> None:
+    data.execute(app, "ALTER TABLE session ALTER name DROP NOT NULL")
+    nameless = data.add_session(app, city="Ennis", country="Ireland")
+    data.change_session(app, nameless, name=None)
+
+    with engine.connect() as connection:
+        found = store.sessions_in_town(connection, Town("Ennis", None, "Ireland"), "", 9)
+    assert [row.session_id for row in found] == [nameless]
+
+
 @pytest.mark.usefixtures("database_of_its_own")  # in which no table has statistics
 def test_names_and_towns_are_found_by_index(engine: Engine) -> None:
     """PostgreSQL uses an index only for the very expression that it is made of."""

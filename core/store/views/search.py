@@ -36,8 +36,9 @@ def sessions_in_town(
 def _page(
     connection: Connection, prefix: str, limit: int, after: int | None, *conditions: ColumnElement[bool]
 ) -> list[SessionRow]:
-    begins_so = func.starts_with(_NAME, folded(literal(prefix, Text)))
-    statement = sessions().where(begins_so, *conditions).order_by(*_BY_NAME).limit(limit)
+    statement = sessions().where(*conditions).order_by(*_BY_NAME).limit(limit)
+    if prefix:  # without one also those that have no name, and no row's name is folded
+        statement = statement.where(func.starts_with(_NAME, folded(literal(prefix, Text))))
     if after is not None:
         last = aliased(MusicSession)
         name = select(folded(last.name.expression)).where(last.session_id == after).scalar_subquery()
