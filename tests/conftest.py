@@ -53,6 +53,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("long" if config.getoption("--long") else "default-random")
+    # In a worker pytest-cov 7.1 traces twice, and `no_cover` pauses the second alone: pause the first for good.
+    if is_worker(config) and (first := getattr(config.pluginmanager.getplugin("_cov"), "cov_controller", None)):
+        first.pause()
 
 
 # First, so that `-m "not process"` reads the markers that this adds.
