@@ -83,11 +83,7 @@ SELECT
     session_plan.error
 FROM session
 LEFT OUTER JOIN session_plan ON session_plan.session_id = session.session_id
-WHERE starts_with(
-    lower(regexp_replace(session.name, '[[:punct:]]', '', 'g')),
-    lower(regexp_replace('', '[[:punct:]]', '', 'g'))
-)
-    AND (lower(btrim(coalesce(session.city, ''))) COLLATE "C") = lower(btrim(:city))
+WHERE (lower(btrim(coalesce(session.city, ''))) COLLATE "C") = lower(btrim(:city))
     AND (lower(btrim(coalesce(session.country, ''))) COLLATE "C") = lower(btrim(:country))
     AND (
         (lower(btrim(coalesce(session.state, ''))) COLLATE "C") = ''
