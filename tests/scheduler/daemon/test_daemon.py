@@ -78,8 +78,7 @@ def percentiles(milliseconds: list[float]) -> tuple[float, float, float]:
     return cuts[49], cuts[98], max(milliseconds)
 
 
-@pytest.mark.alone
-@pytest.mark.parametrize("windows", [20, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("windows", [20, pytest.param(200, marks=[pytest.mark.long, pytest.mark.alone])])
 def test_every_edge_is_one_flip_at_its_instant(
     daemons: Daemons, database_url: str, app: Connection, figures: Figures, windows: int
 ) -> None:
