@@ -55,7 +55,7 @@ class Binding:
 class InstanceSnapshot:
     """What the planner knows about one row of `session_instance`.
 
-    `untouched`: the planner wrote it, nobody touched it since, and nobody said anything of it.
+    `untouched`: it has a binding, the planner wrote it, nobody touched it since, and nobody said anything of it.
     `has_opened`: it is on, or was on; known of what the planner wrote.
     """
 

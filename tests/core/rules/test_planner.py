@@ -792,13 +792,15 @@ def bindings(draw: st.DrawFn) -> Binding:
 
 @st.composite
 def instances(draw: st.DrawFn, session_instance_id: int) -> InstanceSnapshot:
-    """Half of those that are bound have the times of their binding."""
+    """Half of those that are bound have the times of their binding; only of a bound one we know what we wrote."""
     binding = draw(st.none() | bindings())
     day, start, end = draw(DAYS), draw(st.none() | CLOCK_TIMES), draw(st.none() | CLOCK_TIMES)
     if binding and draw(st.booleans()):
         day, start, end = binding.start.date(), binding.start.time(), binding.end.time()
     is_cancelled, untouched, has_opened = (draw(st.booleans()) for _ in range(3))
-    return InstanceSnapshot(session_instance_id, day, start, end, is_cancelled, binding, untouched, has_opened)
+    return InstanceSnapshot(
+        session_instance_id, day, start, end, is_cancelled, binding, untouched and binding is not None, has_opened
+    )
 
 
 @st.composite
