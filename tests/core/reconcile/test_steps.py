@@ -142,6 +142,20 @@ def test_l3_only_a_search_for_bits_compares_them_with_their_mirror(engine: Engin
 
 
 @pytest.mark.usefixtures("database_of_its_own")
+def test_l3_a_search_that_finds_several_chunks_compares_nothing(
+    engine: Engine, app: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.reconcile.batches.CHUNK", 1)
+    add_session(app, TUESDAYS)
+    an_opening(engine, app)
+    with senders_to(engine) as senders:
+        reconcile_at(engine, OPENS, rounds=1)
+
+    assert "due.due_sessions" in senders
+    assert "mirror.differing" not in senders
+
+
+@pytest.mark.usefixtures("database_of_its_own")
 def test_l3_pass_whose_plans_another_holds_asks_only_whether_the_sessions_exist(
     engine: Engine, app: Connection
 ) -> None:
