@@ -190,7 +190,9 @@ def _moved(instance: InstanceRow) -> str | None:
     moved = words.moved(instance, hours)
     if hours is None or moved is None or instance.active or instance.is_cancelled:
         return None
-    return f"{moved} to {words.day(hours.start.date())}, {words.clock(hours.start)}"
+    assert instance.occurrence_start
+    to = words.day_beside(hours.start.date(), instance.occurrence_start.date())
+    return f"{moved} to {to}, {words.clock(hours.start)}"
 
 
 def town_key(city: str | None, state: str | None, country: str | None) -> str:

@@ -12,7 +12,7 @@ from core.store.views.pages import InstanceRow
 from web import dates
 from web.dates import Date
 from web.host import notice, require_instance, require_organiser, require_session, transaction
-from web.sessions import local_start, made_early
+from web.sessions import local_start, made_early, require_date
 
 LONGEST_REASON = 300  # characters
 
@@ -32,7 +32,7 @@ def ask_early(session_id: int) -> str | Response:
     require_organiser(session_id)
     start = local_start(request.args)
     with transaction() as connection:
-        one = dates.starting(connection, require_session(connection, session_id), start)
+        one = require_date(connection, session_id, start)
         if one.instance:
             return redirect(url_for(".ask_cancel", session_instance_id=one.instance.session_instance_id), 303)
         if is_over(connection, session_id, one):
@@ -60,7 +60,7 @@ def cancel_early(session_id: int) -> Response:
     require_organiser(session_id)
     reason, start = _reason(), local_start(request.form)
     with transaction() as connection:
-        one = dates.starting(connection, require_session(connection, session_id), start)
+        one = require_date(connection, session_id, start)
         if is_over(connection, session_id, one):
             return refuse_over(session_id, one)
         instance_id = made_early(connection, session_id, start)

@@ -1,7 +1,6 @@
 """Organisers change one evening (date, hours, place, note), add one, or keep one that no longer fits the pattern."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from flask import redirect, render_template, request, url_for
@@ -18,71 +17,64 @@ from web import dates, forms, words
 from web.cancelling import is_over, refuse_over, require_organised
 from web.dates import Date
 from web.host import notice, require_organiser, require_session, transaction
-from web.sessions import local_start, made_early
+from web.sessions import local_start, made_early, require_date
 from web.strips import DAY_BEGINS
 
 LONGEST_PLACE = 200  # characters
 LONGEST_NOTE = 500  # characters
 
 Answer = str | tuple[str, int] | Response
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """The form of an evening as it is filled in; a place or note that is empty means none."""
-
-    date: str = ""
-    start: str = ""
-    end: str = ""
-    place: str = ""
-    note: str = ""
-
-    @property
-    def hours(self) -> tuple[str, str, str]:
-        """Its date, start and end."""
-        return self.date, self.start, self.end
+Fields = Mapping[str, str]
+"""The form of an evening as it is filled in, by name; an empty place or note means none."""
+COLUMNS = {
+    "date": "date",
+    "from": "start_time",
+    "until": "end_time",
+    "place": "location_override",
+    "note": "comments",
+}
+HOURS = {"date", "from", "until"}
 
 
 def shown(one: Date) -> Fields:
     """Return the form of a date as it stands."""
     hours, instance = one.hours, one.instance
-    return Fields(
-        str(one.day),
-        f"{hours.start:%H:%M}" if hours else "",
-        f"{hours.end:%H:%M}" if hours and hours.states_end else "",
-        (instance and instance.location_override) or "",
-        (instance and instance.comments) or "",
-    )
+    return {
+        "date": str(one.day),
+        "from": f"{hours.start:%H:%M}" if hours else "",
+        "until": f"{hours.end:%H:%M}" if hours and hours.states_end else "",
+        "place": forms.plain((instance and instance.location_override) or ""),
+        "note": forms.plain((instance and instance.comments) or ""),
+    }
 
 
-def submitted(form: Mapping[str, str]) -> Fields:
-    """Return the form as somebody sent it."""
-    return Fields(*(form.get(name, "").strip() for name in ("date", "from", "until", "place", "note")))
+def submitted(form: Mapping[str, str], prefix: str = "") -> Fields:
+    """Return the form as somebody sent it; with the prefix `was-`, as it was shown to them."""
+    return {name: forms.plain(form.get(prefix + name, "")) for name in COLUMNS}
+
+
+def changed(fields: Fields, before: Fields) -> set[str]:
+    """Return the names of the fields that differ."""
+    return {name for name in COLUMNS if not forms.is_same(fields[name], before[name])}
 
 
 def checked(fields: Fields, session: SessionRow, errors: dict[str, str]) -> Mapping[str, date | time | str | None]:
-    """Return the columns that the form means; add an error for each field that is wrong."""
-    day = forms.read_date("date", fields.date, errors)
-    if not fields.date:
+    """Return what the form means, by name; add an error for each field that is wrong."""
+    day = forms.read_date("date", fields["date"], errors)
+    if not fields["date"]:
         errors["date"] = "Give the date."
     elif day and session.termination_date and day > session.termination_date:
         last = words.day_and_year(session.termination_date)
         errors["date"] = f"The session's last date is {last}. Give a date until then, or change the last date first."
-    start, end = _time("from", fields.start, errors), _time("until", fields.end, errors)
-    if not fields.start:
+    start, end = _time("from", fields["from"], errors), _time("until", fields["until"], errors)
+    if not fields["from"]:
         errors["from"] = "Give the time when it starts."
     elif start and start == end:
         errors["until"] = forms.ENDS_AT_ITS_START
-    for name, text, most in (("place", fields.place, LONGEST_PLACE), ("note", fields.note, LONGEST_NOTE)):
+    for name, text, most in (("place", fields["place"], LONGEST_PLACE), ("note", fields["note"], LONGEST_NOTE)):
         if len(text) > most:
             errors[name] = f"This has {len(text)} characters. Accepted: at most {most}."
-    return {
-        "date": day,
-        "start_time": start,
-        "end_time": end,
-        "location_override": fields.place or None,
-        "comments": fields.note or None,
-    }
+    return {"date": day, "from": start, "until": end, "place": fields["place"] or None, "note": fields["note"] or None}
 
 
 def _time(name: str, text: str, errors: dict[str, str]) -> time | None:
@@ -98,12 +90,12 @@ def _refuse_past(
     connection: Connection, session: SessionRow, one: Date | None, fields: Fields, errors: dict[str, str]
 ) -> None:
     """Add an error where the date changes and the old or the new one is past; a day of music ends at six."""
-    if "date" in errors or (one and fields.date == shown(one).date):
+    if "date" in errors or (one and fields["date"] == shown(one)["date"]):
         return
     now = clock(connection)
     if one and dates.is_over(one, session, now):
         errors["date"] = "This evening is over, so its date stays. You can add another evening."
-    elif date.fromisoformat(fields.date) < dates.today(session, now - timedelta(hours=DAY_BEGINS.hour)):
+    elif date.fromisoformat(fields["date"]) < dates.today(session, now - timedelta(hours=DAY_BEGINS.hour)):
         errors["date"] = "This date is past. Give a date from today on."
 
 
@@ -145,36 +137,47 @@ def page_early(session_id: int) -> Answer:
     """Show the form of a date that has no row yet."""
     require_organiser(session_id)
     with transaction() as connection:
-        session = require_session(connection, session_id)
-        one = dates.starting(connection, session, local_start(request.args))
+        one = require_date(connection, session_id, local_start(request.args))
         if one.instance:
             return redirect(url_for(".change_form", session_instance_id=one.instance.session_instance_id), 303)
-        return _form(connection, session, one, shown(one))
+        return _form(connection, require_session(connection, session_id), one, shown(one))
 
 
 def change_early(session_id: int) -> Answer:
     """Make the row of a date that has none yet (P1), and write what the form says."""
     require_organiser(session_id)
     with transaction() as connection:
-        one = dates.starting(connection, require_session(connection, session_id), local_start(request.form))
+        one = require_date(connection, session_id, local_start(request.form))
         return _change(connection, session_id, one)
 
 
 def _change(connection: Connection, session_id: int, one: Date) -> Answer:
+    """Write what the viewer has changed; the rest stays as it is by now, and a row goes on following the pattern.
+
+    Where both the viewer and somebody else have changed a field since the form was shown, ask the viewer again.
+    """
     session = require_session(connection, session_id)
-    fields, errors = submitted(request.form), dict[str, str]()
-    columns = dict(checked(fields, session, errors))
-    _refuse_past(connection, session, one, fields, errors)
+    now, sent = shown(one), submitted(request.form)
+    was = submitted(request.form, "was-") if "was-date" in request.form else now
+    mine = changed(sent, was)
+    fields = {name: sent[name] if name in mine else now[name] for name in COLUMNS}
+    written = mine | HOURS if mine & HOURS else mine
+    found = dict[str, str]()
+    values = checked(fields, session, found)
+    _refuse_past(connection, session, one, fields, found)
+    errors = {name: error for name, error in found.items() if name in written}
+    theirs = mine & changed(now, was) & changed(fields, now)
+    for name in theirs:
+        errors[name] = f"Somebody else has changed this: it is {now[name] or 'empty'} now. Save again to replace it."
     if errors:
-        return _form(connection, session, one, fields, errors)
-    if fields.hours == shown(one).hours:  # a row that states no times goes on following the pattern
-        columns = {name: columns[name] for name in ("location_override", "comments")}
+        return _form(connection, session, one, fields, errors), 409 if theirs else 200
     if one.instance:
         instance_id = one.instance.session_instance_id
     else:
         assert one.occurrence
         instance_id = made_early(connection, session_id, one.occurrence.start)
-    evenings.update_instance(connection, instance_id, columns)
+    if written:
+        evenings.update_instance(connection, instance_id, {COLUMNS[name]: values[name] for name in written})
     return _saved(connection, instance_id, "Saved.")
 
 
@@ -185,7 +188,7 @@ def page_new(session_id: int) -> Answer:
     """Show the form of an evening beside the pattern."""
     require_organiser(session_id)
     with transaction() as connection:
-        return _form(connection, require_session(connection, session_id), None, Fields())
+        return _form(connection, require_session(connection, session_id), None, dict.fromkeys(COLUMNS, ""))
 
 
 def add(session_id: int) -> Answer:
@@ -194,21 +197,22 @@ def add(session_id: int) -> Answer:
     with transaction() as connection:
         session = require_session(connection, session_id)
         fields, errors = submitted(request.form), dict[str, str]()
-        columns = checked(fields, session, errors)
+        values = checked(fields, session, errors)
         _refuse_past(connection, session, None, fields, errors)
         if not errors and (taken := _starting_with(connection, session, fields)):
             errors["from"] = f"The session has an evening on {words.day(taken.day)} that starts then. Change that one."
         if errors:
             return _form(connection, session, None, fields, errors)
+        columns = {COLUMNS[name]: value for name, value in values.items()}
         instance_id = evenings.insert_instance(connection, session_id, columns)
         return _saved(connection, instance_id, "Added.")
 
 
 def _starting_with(connection: Connection, session: SessionRow, fields: Fields) -> Date | None:
     """Return the date of the session that starts on the form's date at the form's time, if there is one."""
-    day = date.fromisoformat(fields.date)
+    day = date.fromisoformat(fields["date"])
     found = dates.between(connection, session, day, day)
-    return next((one for one in found if shown(one).hours[:2] == (str(day), fields.start)), None)
+    return next((one for one in found if shown(one)["date"] == str(day) and shown(one)["from"] == fields["from"]), None)
 
 
 def _form(
@@ -227,6 +231,7 @@ def _form(
         session=session,
         date=one,
         fields=fields,
+        was=shown(one) if one else {},
         errors=errors,
         yeses=yeses,
         longest_place=LONGEST_PLACE,

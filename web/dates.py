@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from flask import abort
 from sqlalchemy import Connection
 
 from core.errors import InvalidRecurrence, UnknownTimeZone
@@ -116,11 +115,10 @@ def of_instance(instance: InstanceRow) -> Date:
     return Date(instance.date, words.occurrence(instance, load_settings().default_length), bound, instance)
 
 
-def starting(connection: Connection, session: SessionRow, start: datetime) -> Date:
-    """Return the date whose occurrence starts at this local time; answer 404 if the session has none."""
+def starting(connection: Connection, session: SessionRow, start: datetime) -> Date | None:
+    """Return the date whose occurrence starts at this local time; None if the session has none."""
     found = between(connection, session, start.date(), start.date())
-    one = next((date for date in found if date.occurrence and date.occurrence.start == start), None)
-    return one or abort(404, "This session has no such date.")
+    return next((date for date in found if date.occurrence and date.occurrence.start == start), None)
 
 
 def upcoming(connection: Connection, session: SessionRow, now: datetime, most: int) -> list[Date]:

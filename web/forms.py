@@ -273,6 +273,16 @@ def _zone(name: str, errors: dict[str, str]) -> str | None:
         return None
 
 
+def plain(text: str) -> str:
+    """Return a text without the spaces around it, and with line breaks as the database has them."""
+    return text.replace("\r\n", "\n").strip()
+
+
+def is_same(sent: str, shown: str) -> bool:
+    """Whether a text came back as it was shown; a field of one line drops line breaks."""
+    return sent in (shown, shown.replace("\n", ""))
+
+
 def read_date(name: str, text: str, errors: dict[str, str]) -> date | None:
     """Return the date that a field holds; None if it is empty or wrong, and then with an error."""
     if not text:

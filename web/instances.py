@@ -28,7 +28,7 @@ from core.store.views import boards, pages, search
 from core.store.views.pages import InstanceRow, PersonRow, SessionRow
 from core.store.views.places import Town
 from core.windows import StatedHours
-from web import dates, words
+from web import dates, forms, words
 from web.board import Entry, entry
 from web.host import notice, require_instance, require_organiser, require_person, require_session, transaction, viewer
 from web.search import MOST_EXAMINED
@@ -166,7 +166,7 @@ def say(session_instance_id: int) -> Response | tuple[str, int]:
     person = require_person()
     attendance, comment = _attendance(TAKE_BACK, KEEP), _comment()
     if attendance == KEEP:
-        return _keep(session_instance_id, person.person_id, comment or "")
+        return _keep(session_instance_id, person.person_id, comment)
     with transaction() as connection:
         before = whereabouts(connection, person.person_id)
         if attendance == TAKE_BACK:
@@ -192,11 +192,15 @@ def record(
     return check_in(connection, person_id, session_instance_id, attendance, comment)
 
 
-def _keep(session_instance_id: int, person_id: int, comment: str) -> Response | tuple[str, int]:
+def _keep(session_instance_id: int, person_id: int, comment: str | None) -> Response | tuple[str, int]:
     with transaction() as connection:
-        kept = pages.set_comment(connection, session_instance_id, person_id, comment)
+        if comment is None:
+            said = pages.said(connection, session_instance_id, person_id)
+            kept = said and said.attendance
+        else:
+            kept = pages.set_comment(connection, session_instance_id, person_id, comment)
     if kept is None:
-        return page(session_instance_id, comment), 400
+        return page(session_instance_id, comment or ""), 400
     notice(f"Your comment is saved. You said {kept}.")
     return _to(session_instance_id)
 
@@ -237,10 +241,13 @@ def _attendance(*others: str) -> str:
 
 
 def _comment() -> str | None:
-    comment = request.form.get("comment")
-    if comment is not None and len(comment) > LONGEST_COMMENT:
+    """Return the comment; None if the form has none, or as it was shown: it may have changed since."""
+    comment, was = request.form.get("comment"), request.form.get("was-comment")
+    if comment is None or (was is not None and forms.is_same(forms.plain(comment), forms.plain(was))):
+        return None
+    if len(comment) > LONGEST_COMMENT:
         abort(400, f"A comment may have at most {LONGEST_COMMENT} characters; this one has {len(comment)}.")
-    return comment if comment is None else comment.strip()
+    return forms.plain(comment)
 
 
 def _person_id() -> int:

@@ -46,11 +46,12 @@ def keep_zone() -> BaseResponse:
     chosen = request.form.get("zone", "")
     response: BaseResponse = redirect(url_for(".now"), 303)
     if not chosen:
-        response.delete_cookie(ZONE_COOKIE)
-        return response
-    try:
-        zone = require_zone(chosen)
-    except UnknownTimeZone as error:
-        abort(400, str(error))
+        # Not deleted: the script sets a cookie that is missing.
+        zone = ""
+    else:
+        try:
+            zone = require_zone(chosen)
+        except UnknownTimeZone as error:
+            abort(400, str(error))
     response.set_cookie(ZONE_COOKIE, zone, max_age=A_YEAR_SECONDS, samesite="Lax", secure=request.is_secure)
     return response

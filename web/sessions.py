@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from hashlib import sha256
+from typing import NoReturn
 
 from flask import abort, redirect, render_template, request, url_for
 from sqlalchemy import Connection
@@ -66,12 +67,24 @@ def say_early(session_id: int) -> Response:
 
 
 def made_early(connection: Connection, session_id: int, start: datetime) -> int:
-    """Return the row of a date, and make it if there is none; answer 404 if the session has no such date."""
+    """Return the row of a date, and make it if there is none; lead to the session if it has no such date by now."""
     require_session(connection, session_id)
     try:
         return ensure_instance(connection, session_id, start)
-    except NoSuchOccurrence as error:
-        abort(404, str(error))
+    except NoSuchOccurrence:
+        _refuse_gone(session_id, start)
+
+
+def require_date(connection: Connection, session_id: int, start: datetime) -> dates.Date:
+    """Return the date whose occurrence starts then; lead to the session if it has no such date by now."""
+    return dates.starting(connection, require_session(connection, session_id), start) or _refuse_gone(session_id, start)
+
+
+def _refuse_gone(session_id: int, start: datetime) -> NoReturn:
+    """Lead from a date that its session does not have by now to those that it has."""
+    when = f"{words.day_and_year(start.date())} at {words.clock(start)}"
+    notice(f"The session has no date on {when}: its times may have changed. Choose one of its dates.")
+    abort(redirect(url_for(".session", session_id=session_id), 303))
 
 
 def local_start(fields: Mapping[str, str]) -> datetime:

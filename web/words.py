@@ -90,6 +90,11 @@ def day_and_year(at: date) -> str:
     return f"{day(at)} {at.year}"
 
 
+def day_beside(at: date, other: date) -> str:
+    """Return a day as it is told beside another: with its year if they are of two."""
+    return day(at) if at.year == other.year else day_and_year(at)
+
+
 def clock(at: time | datetime) -> str:
     """Return "7pm" or "10:30pm"."""
     start = datetime.combine(date.min, at.time() if isinstance(at, datetime) else at)
@@ -139,7 +144,7 @@ def moved(row: InstanceRow, hours: Occurrence | None) -> str | None:
     usual = row.occurrence_start
     if usual is None or row.is_lost or hours is None or hours.start == usual:
         return None
-    return f"Moved from {day(usual.date())}, {clock(usual)}"
+    return f"Moved from {day_beside(usual.date(), hours.start.date())}, {clock(usual)}"
 
 
 def stated(found: Occurrence | None, zone_name: str | None) -> StatedHours | None:

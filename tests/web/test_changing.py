@@ -54,7 +54,8 @@ def row(app: Connection, evening: str) -> tuple[str, str | None, str | None, str
 
 
 def filled_in(page: str) -> list[str]:
-    return re.findall(r'name="(?:date|from|until|place|note)"[^>]* value="([^"]*)"', page)
+    field = r'name="(?:date|from|until|place)"[^>]* value="([^"]*)"|<textarea id="note"[^>]*>\n([^<]*)</textarea>'
+    return [one or note for one, note in re.findall(field, page)]
 
 
 def test_the_form_of_an_evening_that_states_no_end_shows_none(organiser: Browser, app: Connection) -> None:
@@ -113,6 +114,63 @@ def test_the_form_of_an_evening_without_times_states_none(organiser: Browser, ap
     assert filled_in(organiser.get(f"/instances/{evening}/change")) == [str(IN_TWO_DAYS), "", "", "", ""]
 
 
+def shown_in(page: str) -> dict[str, str]:
+    """What the form says that it showed."""
+    return dict(re.findall(r'name="(was-\w+)" value="([^"]*)"', page))
+
+
+def test_w6_only_what_one_changes_is_saved_and_what_others_did_stays(
+    evening: str, organiser: Browser, app: Connection
+) -> None:
+    data.change_instance(app, instance_of(evening), location_override="Upstairs\n12 Main St")
+    before = shown_in(organiser.get(f"{evening}/change"))
+    organiser.post(f"{evening}/change", **SAME | before | {"place": "Upstairs12 Main St", "from": "18:00"})
+    assert row(app, evening) == (str(IN_TWO_DAYS), "18:00", "22:30", "Upstairs\n12 Main St", None)
+
+    kept = organiser.post(f"{evening}/change", **SAME | before | {"place": "Upstairs12 Main St", "note": "A\r\nB"})
+
+    assert "Saved." in kept
+    assert row(app, evening) == (str(IN_TWO_DAYS), "18:00", "22:30", "Upstairs\n12 Main St", "A\nB")
+
+
+def test_w6_a_form_that_is_sent_as_it_was_does_not_hold_back_an_evening_that_follows_its_pattern(
+    session: int, evening: str, organiser: Browser, *, app: Connection, database_url: str
+) -> None:
+    before = shown_in(organiser.get(f"{evening}/change"))
+    data.change_session(app, session, recurrence=text_of(weekly(f"{IN_TWO_DAYS:%A}".lower(), "20:00", "22:30")))
+    reconcile(database_url)
+
+    page = organiser.post(f"{evening}/change", **SAME | before)
+
+    assert row(app, evening)[:3] == (str(IN_TWO_DAYS), "20:00", "22:30")
+    assert "Moved from" not in page
+
+
+def test_w6_what_two_people_change_is_asked_again(evening: str, organiser: Browser, app: Connection) -> None:
+    before = shown_in(organiser.get(f"{evening}/change"))
+    organiser.post(f"{evening}/change", **SAME | before | {"from": "18:00", "note": "Mine"})
+
+    asked = organiser.post(f"{evening}/change", 409, **SAME | before | {"from": "20:00", "note": "Mine"})
+
+    assert "Somebody else has changed this: it is 18:00 now. Save again to replace it." in asked
+    assert asked.count("Somebody else") == 1, "both wrote the same note"
+    assert filled_in(asked) == [str(IN_TWO_DAYS), "20:00", "22:30", "", "Mine"]
+    assert row(app, evening)[1] == "18:00"
+    organiser.post(f"{evening}/change", **SAME | shown_in(asked) | {"from": "20:00", "note": "Mine"})
+    assert row(app, evening) == (str(IN_TWO_DAYS), "20:00", "22:30", None, "Mine")
+
+
+def test_a_long_note_of_the_apps_keeps_nobody_from_changing_the_hours(
+    evening: str, organiser: Browser, app: Connection
+) -> None:
+    data.change_instance(app, instance_of(evening), comments="x" * 501)
+    before = shown_in(organiser.get(f"{evening}/change"))
+
+    organiser.post(f"{evening}/change", **SAME | before | {"from": "18:00", "note": "x" * 501})
+
+    assert row(app, evening)[1:] == ("18:00", "22:30", None, "x" * 501)
+
+
 def test_what_should_be_on_is_on_when_the_page_comes_back(
     session: int, evening: str, organiser: Browser, app: Connection
 ) -> None:
@@ -146,7 +204,8 @@ def test_a_date_without_a_row_is_changed(session: int, organiser: Browser, app: 
     assert data.times_of(app, session) == [f"{IN_TWO_DAYS} 18:00-22:30"]
     answer = organiser.client.get(f"{path}?start={start}")
     assert (answer.status_code, answer.location.endswith("/change")) == (303, True), "it has a row by now"
-    organiser.post(path, 404, **SAME | {"start": f"{IN_THREE_DAYS}T19:00"})
+    gone = organiser.post(path, **SAME | {"start": f"{IN_THREE_DAYS}T19:00"})
+    assert f"The session has no date on {words.day_and_year(IN_THREE_DAYS)} at 7pm" in gone
 
 
 def test_who_said_yes_to_an_evening_that_is_moved_is_told_on_the_front_page(
@@ -168,6 +227,10 @@ def test_who_said_yes_to_an_evening_that_is_moved_is_told_on_the_front_page(
     assert "This evening was moved. If you cannot come then, say no." in asked
     assert "<h2>Are you coming?</h2>" in browser().be(world.sean).get(evening)
     assert "Moved" not in organiser.get("/")
+    later = IN_THREE_DAYS.replace(year=IN_TWO_DAYS.year + 1)
+    organiser.post(f"{evening}/change", **SAME | {"date": str(later), "from": "20:00"})
+    told = f"</strong> from {words.day_and_year(IN_TWO_DAYS)}, 7pm to {words.day_and_year(later)}, 8pm: "
+    assert told in musician.get("/")
     organiser.post(f"{evening}/cancel", reason="A wedding")
     assert "Moved" not in musician.get("/")
     organiser.post(f"{evening}/restore")

@@ -175,6 +175,42 @@ def test_enter_in_the_comment_saves_it_and_keeps_the_answer(
     assert whereabouts(app, world.noirin) is None
 
 
+@pytest.mark.parametrize("pressed", ["maybe", "keep"])
+def test_a_comment_that_one_did_not_change_stays_as_it_is_by_now(
+    world: World, app: Connection, browser: Open, pressed: str
+) -> None:
+    visitor, path = browser().be(world.noirin), f"/instances/{world.muellers_now}"
+    visitor.post(f"{path}/say", attendance="maybe", comment="On the pipes\r\nor the flute")
+    assert 'name="was-comment" value="On the pipes\nor the flute"' in visitor.get(path)
+    data.execute(app, "UPDATE session_instance_person SET comment = comment || '!'")
+
+    page = visitor.post(
+        f"{path}/say",
+        attendance=pressed,
+        comment="On the pipesor the flute",
+        **{"was-comment": "On the pipes\r\nor the flute"},
+    )
+
+    assert "You said maybe." in page
+    assert data.value(app, "SELECT comment FROM session_instance_person") == "On the pipes\nor the flute!"
+    visitor.post(f"{path}/say", attendance=pressed, comment="", **{"was-comment": "On the pipes\nor the flute!"})
+    assert data.value(app, "SELECT comment FROM session_instance_person") == ""
+
+
+@pytest.mark.parametrize("answer", ["maybe", "no"])
+def test_who_has_left_and_then_says_something_else_reads_that_they_said_it(
+    world: World, browser: Open, answer: str
+) -> None:
+    visitor, path = browser().be(world.noirin), f"/instances/{world.muellers_now}"
+    visitor.post(f"{path}/say", attendance="yes")
+    visitor.post(f"{path}/leave")
+
+    page = visitor.post(f"{path}/say", attendance=answer)
+
+    assert f'class="answer {answer}" aria-pressed="true"' in page
+    assert "You have left." not in page
+
+
 def test_a_comment_without_an_answer_is_not_saved_and_not_lost(world: World, app: Connection, browser: Open) -> None:
     path = f"/instances/{world.muellers_now}/say"
 
@@ -182,6 +218,7 @@ def test_a_comment_without_an_answer_is_not_saved_and_not_lost(world: World, app
 
     assert "Choose Yes, Maybe or No. Your comment is not saved yet." in page
     assert 'value="Sorry, I can&#39;t come"' in page
+    assert f'data-address="/instances/{world.muellers_now}"' in page, "where the script goes from the form's address"
     assert data.value(app, "SELECT count(*) FROM session_instance_person") == 0
 
 

@@ -18,6 +18,9 @@ def test_ones_own_zone_is_a_cookie_and_no_more(world: World, browser: Open) -> N
 
     visitor.post("/zone", 400, zone="Mars/Olympus")
     visitor.post("/zone", zone="")
+    cookie = visitor.client.get_cookie("seisiun_zone")
+    assert cookie
+    assert cookie.value == "", "the script sets one that is missing"
     assert "On your clock" not in visitor.get(f"/instances/{world.muellers_now}")
 
 

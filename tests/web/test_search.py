@@ -63,7 +63,9 @@ def test_by_the_beginning_of_a_name_and_of_a_town_whatever_its_case_and_punctuat
     assert names(visitor.get("/sessions?q=100%25_")) == ["100%_ trad"]
     assert names(visitor.get("/sessions?q=BROGANS")) == ["Brogan&#39;s"]
     nothing = visitor.get("/sessions?q=road")
-    assert "Nothing begins with “road”. We look only at the beginning of a name or a town." in nothing
+    assert "Nothing begins with “road”. We look only at the beginning of a name or a town, with its accents." in nothing
+    assert "Nothing begins with “🎻”." in visitor.get("/sessions?q=🎻")
+    assert "Nothing begins with “...”." in visitor.get("/sessions?q=...")
 
 
 def test_several_towns_of_a_name_are_offered_and_each_leads_to_its_own_sessions(app: Connection, browser: Open) -> None:

@@ -8,6 +8,10 @@
   /* What the page shows, as an address says it; a page without it shows nothing that changes. */
   const area = main.dataset.area;
 
+  /* A page that answers a form stands at the form's address, where it cannot be read again. */
+  const address = main.dataset.address;
+  if (address && location.pathname !== new URL(address, location.href).pathname) history.replaceState(null, "", address);
+
   /* Tell the server the viewer's time zone, so that it can show the viewer's times beside the session's. */
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const hasZone = () => document.cookie.split("; ").some((pair) => pair.startsWith("seisiun_zone="));
@@ -106,7 +110,8 @@
   /* Such a page shows more than a board. So fetch it, and make what we show like it. */
   const refresh = async () => {
     const answer = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
-    if (!answer.ok) throw new Error(answer.statusText);
+    /* An evening that is deleted has a page that says so. */
+    if (!answer.ok && answer.status !== 404) throw new Error(answer.statusText);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const content = document.getElementById("content");
     const own = () => [...content.querySelectorAll("[data-own]")].map((part) => part.textContent).join();

@@ -38,7 +38,8 @@ def _page(
 ) -> list[SessionRow]:
     statement = sessions().where(*conditions).order_by(*_BY_NAME).limit(limit)
     if prefix:  # without one also those that have no name, and no row's name is folded
-        statement = statement.where(func.starts_with(_NAME, folded(literal(prefix, Text))))
+        begins = folded(literal(prefix, Text))
+        statement = statement.where(func.starts_with(_NAME, begins), begins != "")  # some texts are marks alone
     if after is not None:
         last = aliased(MusicSession)
         name = select(folded(last.name.expression)).where(last.session_id == after).scalar_subquery()

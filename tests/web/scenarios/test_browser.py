@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from tests import data
@@ -40,11 +40,17 @@ def root(pages: Flask) -> Iterator[str]:
 
 @pytest.fixture
 def someone(chrome: Browser, root: str, pages: Flask) -> Iterator[Someone]:
-    """Opens a browser of their own for somebody; nothing may be logged as an error in any of them."""
+    """Opens a browser of their own for somebody; nothing but answers of `refused` may be logged as an error."""
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 
-    def open_for(person_id: int | None = None, *, organiser: bool = False) -> Page:
+    def open_for(person_id: int | None = None, *, organiser: bool = False, refused: tuple[int, ...] = ()) -> Page:
+        lawful = tuple(f"Failed to load resource: the server responded with a status of {status}" for status in refused)
+
+        def note(message: ConsoleMessage) -> None:
+            if message.type == "error" and not message.text.startswith(lawful):
+                errors.append(message.text)
+
         context = chrome.new_context(timezone_id="America/Phoenix", viewport={"width": 390, "height": 844})
         context.set_default_timeout(10_000)
         contexts.append(context)
@@ -53,7 +59,7 @@ def someone(chrome: Browser, root: str, pages: Flask) -> Iterator[Someone]:
             assert signed_in
             context.add_cookies([{"name": "seisiun_demo", "value": signed_in.value, "url": root}])
         page = context.new_page()
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("console", note)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(root)
         return page
@@ -194,6 +200,24 @@ def test_an_evening_changes_before_ones_eyes_and_keeps_what_one_is_doing(
     expect(page.get_by_label("Comment")).to_be_focused()
     page.keyboard.type("pes")
     expect(page.get_by_label("Comment")).to_have_value("On the pipes")
+
+
+def test_a_page_that_answers_a_form_stays_live_until_its_evening_is_deleted(
+    world: World, someone: Someone, app: Connection, root: str, database_url: str
+) -> None:
+    page = someone(world.noirin, refused=(400, 404))
+    page.goto(f"{root}/instances/{world.muellers_now}")
+    page.get_by_label("Comment").fill("On the pipes")
+    page.keyboard.press("Enter")
+    expect(page.locator("#error-comment")).to_be_visible()
+    expect(page).to_have_url(f"{root}/instances/{world.muellers_now}")
+
+    data.change_instance(app, world.muellers_now, is_cancelled=True, cancel_reason="Fire")
+    reconcile(database_url)
+    expect(page.locator("#state")).to_have_text("Cancelled: Fire")
+    data.delete_instance(app, world.muellers_now)
+
+    expect(page.locator("#content")).to_contain_text("There is no such evening.", timeout=20_000)
 
 
 def test_what_is_cancelled_shows_at_once_where_somebody_said_yes(

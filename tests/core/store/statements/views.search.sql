@@ -22,6 +22,7 @@ WHERE starts_with(
     lower(regexp_replace(session.name, '[[:punct:]]', '', 'g')),
     lower(regexp_replace(:word, '[[:punct:]]', '', 'g'))
 )
+    AND lower(regexp_replace(:word, '[[:punct:]]', '', 'g')) != ''
 ORDER BY lower(regexp_replace(session.name, '[[:punct:]]', '', 'g'))
 USING ~<~, session.session_id
 LIMIT :limit;
@@ -48,6 +49,7 @@ WHERE starts_with(
     lower(regexp_replace(session.name, '[[:punct:]]', '', 'g')),
     lower(regexp_replace(:word, '[[:punct:]]', '', 'g'))
 )
+    AND lower(regexp_replace(:word, '[[:punct:]]', '', 'g')) != ''
     AND (lower(regexp_replace(session.name, '[[:punct:]]', '', 'g')) ~>=~ (
         SELECT lower(regexp_replace(session_1.name, '[[:punct:]]', '', 'g')) AS lower_1
         FROM session AS session_1
