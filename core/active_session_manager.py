@@ -12,8 +12,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.db.transactions import AppDatabase, Begin, is_contention, transactions
-from core.errors import NoSuchOccurrence, SessionBusy
+from core.errors import NoSuchOccurrence, SessionBusy, UnknownSession
 from core.hooks import CheckedIn, WhyNot, check_in, instance_saved, leave, remove_check_in, session_saved
+from core.ids import require_id
 from core.queries import (
     Attendee,
     Change,
@@ -99,7 +100,8 @@ def ensure_instance(
     `local_start`, or one in a year that makes no sense), `UnknownSession`, `InvalidRecurrence` and `UnknownTimeZone`;
     and `SessionBusy` if another transaction holds the session for longer than two seconds.
     """
-    if local_start.tzinfo is not None or not FIRST_YEAR <= local_start.year <= LAST_YEAR:
+    session_id = require_id(session_id, "session", UnknownSession)
+    if not _is_local(local_start):
         raise NoSuchOccurrence(
             f"nothing can start at {local_start}; expected a local time without a zone, in a year from {FIRST_YEAR} to "
             f"{LAST_YEAR}"
@@ -112,6 +114,10 @@ def ensure_instance(
                 return made
             time.sleep(pause)
     raise SessionBusy(f"another transaction holds session {session_id}; try again")
+
+
+def _is_local(value: object) -> bool:
+    return isinstance(value, datetime) and value.tzinfo is None and FIRST_YEAR <= value.year <= LAST_YEAR
 
 
 def _ensured(begin: Begin, settings: Settings, session_id: int, local_start: datetime) -> int | None:

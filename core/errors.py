@@ -58,7 +58,7 @@ class InvalidAttendance(SeisiunError):
 
 
 class InvalidComment(SeisiunError):
-    """The comment is too long."""
+    """The comment is too long, or cannot be stored."""
 
 
 class UnsupportedDriver(SeisiunError):

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Engine
 from core import choices
 from core.db.transactions import AppDatabase, reading
 from core.errors import AmbiguousSession, OutOfReach, UnknownInstance, UnknownPerson, UnknownSession
-from core.models import is_id
+from core.ids import is_id, require_id
+from core.recurrence.schedules import FIRST_YEAR
 from core.rules.explanation import explain
 from core.rules.explanation.case import Case, case_of
 from core.rules.explanation.people import explain_person as person_explained
@@ -71,8 +72,10 @@ def explain_session(
     It explains the instance that decides: the one that is on, else one that would be on but for an edit, else the next.
     An instant ahead is answered by the rules, as if nobody changed anything before then; a past one by the log of flips
     alone, because an edit since then may have changed what rows and pattern say. Raises `UnknownSession`; `OutOfReach`
-    for an instant over a year ahead; `UnknownTimeZone` for a naive `at` if the session's zone is unknown.
+    for an instant over a year ahead, or before 1900; `UnknownTimeZone` for a naive `at` if the session's zone is
+    unknown.
     """
+    session_id = require_id(session_id, "session", UnknownSession)
     with reading(db) as connection:
         case = _case(connection, session_id, at, now)
         return _explanation(connection, case, deciding(case), now)
@@ -86,6 +89,7 @@ def explain_instance(
     An instance whose row is deleted is explained at a past instant, as far as the log of flips knows its session.
     Raises `UnknownInstance`, `OutOfReach` and `UnknownTimeZone`.
     """
+    session_instance_id = require_id(session_instance_id, "instance", UnknownInstance)
     with reading(db) as connection:
         found = readings.instance_session(connection, session_instance_id)
         logged = None if found else readings.logged_session(connection, session_instance_id)
@@ -98,6 +102,7 @@ def explain_instance(
 
 def explain_person(db: Engine | AppDatabase, person_id: int, *, now: datetime | None = None) -> PersonExplanation:
     """Explain where a person is now, and by which part of A2. Raises `UnknownPerson`."""
+    person_id = require_id(person_id, "person", UnknownPerson)
     with reading(db) as connection:
         found = readings.person_facts(connection, person_id)
         if not found:
@@ -151,6 +156,8 @@ def _case(
         facts = replace(facts, read_at=now, requested_at=None)
     settings = load_settings()
     at = at or facts.read_at
+    if at.year < FIRST_YEAR:
+        raise OutOfReach(f"{at} is too long ago; expected an instant from {FIRST_YEAR} on")
     if at.tzinfo is None:
         at = to_utc(at, require_zone(facts.timezone))
     if at > facts.read_at + FARTHEST:

@@ -2,7 +2,7 @@
 
 The active bits and the people are then right at the app's commit. A hook never makes the app's save fail, and never
 waits longer than 100 ms for a lock. What it cannot do at once it leaves to the daemon; our triggers notify the daemon
-in any case.
+in any case. The row of an answer is the app's own write: for that row alone a hook waits as the app's UPDATE would.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,9 @@ from core.db.transactions import (
     joined,
 )
 from core.errors import InvalidAttendance, InvalidComment, SeisiunError, UnknownInstance, UnknownPerson
+from core.ids import id_of, require_id
 from core.logs import logger
+from core.models import CANNOT_BE_STORED
 from core.reconcile.chunk import reconcile_chunk
 from core.reconcile.presence import move_person
 from core.reconcile.result import PassOptions, ReconcileResult
@@ -75,10 +77,12 @@ def session_saved(db: AppDatabase, session_id: int, *, now: datetime | None = No
     or this transaction is not READ COMMITTED, the session is in `deferred`, and the daemon reconciles it. The same if
     this transaction has failed already, or the connection is lost; a line in the log says so, and so will the app's own
     commit. Where the app is in no transaction (in autocommit, or after a COMMIT that it sent as text), the work is a
-    transaction of its own. `now` is for tests; None means the database's clock. Raises only what flushing the app's own
-    ORM session raises.
+    transaction of its own. What is no id has no session: a line in the log names it, and the result is empty. `now` is
+    for tests; None means the database's clock. Raises only what flushing the app's own ORM session raises.
     """
-    return _saved(db, lambda connection: _reconcile(connection, session_id, now), _deferred(session_id))
+    if (known := _known("session_id", session_id)) is None:
+        return ReconcileResult()
+    return _saved(db, lambda connection: _reconcile(connection, known, now), _deferred(known))
 
 
 def instance_saved(db: AppDatabase, session_instance_id: int, *, now: datetime | None = None) -> ReconcileResult:
@@ -86,12 +90,22 @@ def instance_saved(db: AppDatabase, session_instance_id: int, *, now: datetime |
 
     The result is empty if there is no such instance, or it cannot be read because the transaction has failed already.
     """
+    if (known := _known("session_instance_id", session_instance_id)) is None:
+        return ReconcileResult()
 
     def work(connection: Connection) -> ReconcileResult:
-        session_id = _or_none(connection, lambda _: check_ins.session_of(connection, session_instance_id))
+        session_id = _or_none(connection, lambda _: check_ins.session_of(connection, known))
         return ReconcileResult() if session_id is None else _reconcile(connection, session_id, now)
 
     return _saved(db, work, ReconcileResult())
+
+
+def _known(name: str, value: object) -> int | None:
+    """Return the id that a value means; if it means none, log that: the app's save goes on."""
+    found = id_of(value)
+    if found is None:
+        log.warning("hook_refused", error=f"{name} is {value!r}; expected an id, which is a whole number")
+    return found
 
 
 def check_in(
@@ -107,19 +121,40 @@ def check_in(
 
     A yes to an active instance moves the person there at once. A yes to an instance that has not opened moves them when
     it opens. A yes to an instance that is over or cancelled moves nobody. Without a `comment`, the old comment stays.
-    Raises `InvalidAttendance`, `InvalidComment` (over 300 characters), `UnknownPerson` and `UnknownInstance`, and then
-    writes nothing.
+    Raises `InvalidAttendance`, `InvalidComment` (no text, over 300 characters, or with a NUL or half a surrogate pair),
+    `UnknownPerson` and `UnknownInstance`, and then writes nothing.
     """
+    person_id, session_instance_id = _ids(person_id, session_instance_id)
     if attendance not in ATTENDANCES:
         raise InvalidAttendance(f"attendance is {attendance!r}; accepted are {', '.join(ATTENDANCES)}")
-    if comment is not None and len(comment) > LONGEST_COMMENT:
-        raise InvalidComment(f"the comment has {len(comment)} characters; accepted are at most {LONGEST_COMMENT}")
+    if comment is not None:
+        _require_comment(comment)
     with joined(db) as connection:
         saved = check_ins.save(connection, person_id, session_instance_id, attendance, comment, now=now)
         if saved is None:
             raise _unknown(connection, person_id, session_instance_id)
         asked = session_instance_id if attendance == "yes" else None
         return _moved(connection, person_id, saved, asked, now)
+
+
+def _ids(person_id: object, session_instance_id: object) -> tuple[int, int]:
+    """Return both ids. Raises `UnknownPerson` and `UnknownInstance` for what is none."""
+    return (
+        require_id(person_id, "person", UnknownPerson),
+        require_id(session_instance_id, "session instance", UnknownInstance),
+    )
+
+
+def _require_comment(comment: object) -> None:
+    if not isinstance(comment, str):
+        raise InvalidComment(f"the comment is {comment!r:.80}; accepted is text")
+    if len(comment) > LONGEST_COMMENT:
+        raise InvalidComment(f"the comment has {len(comment)} characters; accepted are at most {LONGEST_COMMENT}")
+    if found := CANNOT_BE_STORED.search(comment):
+        raise InvalidComment(
+            f"the comment has {found[0]!r} at character {found.start() + 1}; accepted is text without NUL and half "
+            "surrogates"
+        )
 
 
 def leave(db: AppDatabase, person_id: int, session_instance_id: int, *, now: datetime | None = None) -> CheckedIn:
@@ -129,6 +164,7 @@ def leave(db: AppDatabase, person_id: int, session_instance_id: int, *, now: dat
     The person is somewhere again when they say yes again, or when another instance opens that they said yes to. If they
     have not said yes to this one, nothing is written. Raises `UnknownPerson` and `UnknownInstance`.
     """
+    person_id, session_instance_id = _ids(person_id, session_instance_id)
     with joined(db) as connection:
         session_id = _require_parties(connection, person_id, session_instance_id)
         check_ins.leave(connection, person_id, session_instance_id, now=now)
@@ -142,6 +178,7 @@ def remove_check_in(
 
     Raises `UnknownPerson` and `UnknownInstance`, and then writes nothing.
     """
+    person_id, session_instance_id = _ids(person_id, session_instance_id)
     with joined(db) as connection:
         session_id = _require_parties(connection, person_id, session_instance_id)
         check_ins.remove(connection, person_id, session_instance_id)

@@ -4,6 +4,7 @@
 classes. A variable with a SQLAlchemy session is always called `db`, because `session` means a music session.
 """
 
+import re
 from datetime import date, datetime, time
 from typing import Any
 from uuid import UUID
@@ -14,11 +15,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 INSTANT = DateTime(timezone=True)
 LocalDateTime = DateTime(timezone=False)
-
-
-def is_id(text: str) -> bool:
-    """Return whether a text is an id: only ASCII digits, and few enough to fit into eight bytes."""
-    return text.isascii() and text.isdigit() and len(text) < 19
+CANNOT_BE_STORED = re.compile("[\0\ud800-\udfff]")
+"""PostgreSQL stores no NUL, and UTF-8 has no half of a surrogate pair."""
 
 
 class Base(DeclarativeBase):

@@ -4,7 +4,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from core.db.transactions import AppDatabase, joined
-from core.errors import InvalidPage
+from core.errors import InvalidPage, UnknownInstance, UnknownPerson, UnknownSession
+from core.ids import require_id
 from core.rules.flips import Change
 from core.rules.presence import HERE_BEFORE_OPENING, Attends, attends
 from core.store.presence import yeses
@@ -53,7 +54,8 @@ class Transitions:
 
 
 def whereabouts(db: AppDatabase, person_id: int) -> Place | None:
-    """Return the active instance where this person is, or None."""
+    """Return the active instance where this person is, or None. Raises `UnknownPerson` for what is no id."""
+    person_id = require_id(person_id, "person", UnknownPerson)
     with joined(db) as connection:
         return places.place_of(connection, person_id)
 
@@ -63,8 +65,9 @@ def who_is_here(db: AppDatabase, session_instance_id: int) -> WhoIsHere:
 
     A yes in the minute before the opening counts as after it (A2). If the instance is not active, all are expected. A
     person in `expected` may be there too: `Attendee.is_here` says so. Who said yes before it opened, and has left
-    another instance since, is in no group.
+    another instance since, is in no group. Raises `UnknownInstance` for what is no id.
     """
+    session_instance_id = require_id(session_instance_id, "session instance", UnknownInstance)
     with joined(db) as connection:
         said_yes = places.attendees(connection, session_instance_id)
         said = {attendee.person_id: yes for attendee, yes in said_yes if yes}
@@ -84,8 +87,9 @@ def elsewhere_in_town(db: AppDatabase, session_instance_id: int) -> tuple[Place,
     """Return the other active instances in the town of an active one (A4).
 
     The same town means: the same country and city, without outer spaces and case, and the same state if both state one.
-    Return nothing if the instance is not active, or its city is unknown.
+    Return nothing if the instance is not active, or its city is unknown. Raises `UnknownInstance` for what is no id.
     """
+    session_instance_id = require_id(session_instance_id, "session instance", UnknownInstance)
     with joined(db) as connection:
         return places.places(connection, places.elsewhere_in_town(session_instance_id))
 
@@ -93,14 +97,17 @@ def elsewhere_in_town(db: AppDatabase, session_instance_id: int) -> tuple[Place,
 def active_instances(
     db: AppDatabase, *, session_id: int | None = None, city: str | None = None, country: str | None = None
 ) -> tuple[Place, ...]:
-    """Return the active instances (of one session, city or country, if given), ordered by country, city and name."""
+    """Return the active instances (of one session, city or country, if given), ordered by country, city and name.
+
+    Raises `UnknownSession` for what is no id.
+    """
     conditions = []
     if session_id is not None:
-        conditions.append(places.of_session(session_id))
+        conditions.append(places.of_session(require_id(session_id, "session", UnknownSession)))
     if city is not None:
-        conditions.append(places.in_city(city))
+        conditions.append(places.in_city(str(city)))
     if country is not None:
-        conditions.append(places.in_country(country))
+        conditions.append(places.in_country(str(country)))
     with joined(db) as connection:
         return places.places(connection, *conditions)
 

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from core.db.transactions import AppDatabase, reading
 from core.errors import OutOfReach, UnknownSession
 from core.explain import FARTHEST
+from core.ids import require_id
 from core.recurrence import validate
 from core.rules.flips import Flip
 from core.rules.planner import SessionSnapshot, first_date
@@ -69,6 +70,7 @@ def simulate(
     where `validate` refuses the text, `UnknownTimeZone`, and `OutOfReach` for buffers over a day, or over a year.
     """
     _check(before, after, days)
+    session_id = require_id(session_id, "session", UnknownSession)
     settings = load_settings()
     with reading(db) as connection:
         facts = readings.session_facts(connection, session_id)

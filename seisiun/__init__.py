@@ -6,7 +6,7 @@ imported at once, except `create_blueprint`, which needs Flask.
 
 from typing import TYPE_CHECKING, Any
 
-from core import __version__, active_session_manager, recurrence
+from core import __version__, active_session_manager
 from core.active_session_manager import *  # noqa: F403 -- exactly what stands in its `__all__`
 from core.errors import (
     InvalidAttendance,
@@ -22,6 +22,7 @@ from core.errors import (
     UnknownTimeZone,
     UnsupportedDriver,
 )
+from seisiun import recurrence
 
 if TYPE_CHECKING:
     from web import create_blueprint

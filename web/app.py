@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 
 from core.db import configured_url, create_engine
 from core.errors import DatabaseUnavailable
-from core.models import is_id
+from core.ids import is_id
 from core.settings import load_settings
 from core.store.views import pages
 from web.blueprint import create_blueprint, no_page

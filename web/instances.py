@@ -21,7 +21,7 @@ from core.active_session_manager import (
 )
 from core.db.transaction_settings import clock
 from core.hooks import ATTENDANCES, LONGEST_COMMENT
-from core.models import is_id
+from core.ids import is_id
 from core.recurrence import Occurrence
 from core.settings import load_settings
 from core.store.views import boards, pages, search

@@ -3,7 +3,7 @@
 from flask import current_app, render_template, request
 
 from core.db.transaction_settings import clock
-from core.models import is_id
+from core.ids import is_id
 from core.settings import load_settings
 from core.store.views import pages
 from web import board

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from core.errors import SeisiunError
 from core.explain import Explanation, PersonExplanation, explain_instance, explain_person, explain_session, find_session
-from core.models import is_id
+from core.ids import is_id
 from core.rules.explanation import wording
 from core.status import status
 from core.timeline import Edge, FlipRow, history, lateness, upcoming_days

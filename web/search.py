@@ -9,7 +9,7 @@ from flask import abort, current_app, render_template, request, url_for
 from sqlalchemy import Connection
 
 from core.db.transaction_settings import clock
-from core.models import is_id
+from core.ids import is_id
 from core.store.views import search
 from core.store.views.pages import SessionRow
 from core.store.views.places import Town

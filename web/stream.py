@@ -8,7 +8,7 @@ import socket
 from flask import Response, current_app, request
 
 from core.db.transaction_settings import clock
-from core.models import is_id
+from core.ids import is_id
 from core.store.views.places import Town
 from web import board as boards
 from web.host import host, require_session, transaction, viewer

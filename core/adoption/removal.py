@@ -15,7 +15,7 @@ from core import choices
 from core.adoption.catalogue import Function, functions
 from core.adoption.findings import Row
 from core.errors import RemovalRefused
-from core.migrations import VERSION_TABLE, migrating, steps
+from core.migrations import VERSION_TABLE, migrating, require_owner, steps
 from core.migrations.definition import definition, definition_with
 from core.migrations.live import MARK, SHORT_LOCK_TIMEOUT_MS, function_name, step
 from core.store import heartbeats
@@ -211,6 +211,7 @@ def remove(url: str, alive_within: timedelta) -> Removal:
     3. The columns and our tables, then what nothing uses any more.
     """
     with migrating(url) as connection:
+        require_owner(connection)
         found = removal(connection)
         if why_not := hindrances(connection, found, alive_within):
             raise RemovalRefused("nothing was taken: " + "; ".join(why_not))

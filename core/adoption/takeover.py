@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from core.choices import OLDER_ACTIVE, OLDER_POINTER, mirrored, older, read
 from core.db import create_engine
 from core.db.transactions import Begin, is_contention, transactions
-from core.migrations import choices, migrating, older_columns, require_schema, steps
+from core.migrations import choices, migrating, older_columns, require_owner, require_schema, steps
 from core.migrations.live import SHORT_LOCK_TIMEOUT_MS, add_index, function_name, make_functions, make_triggers
 from core.migrations.older_columns import OlderColumn
 from core.store import older_columns as rows
@@ -31,6 +31,7 @@ def begin(url: str, named: Mapping[str, str]) -> list[OlderColumn]:
     """
     with migrating(url) as connection:
         require_schema(connection)
+        require_owner(connection)
         before = read(connection)
         chosen = older_columns.choose(older_columns.candidates(connection, older(before) | {**named}))
         with steps(connection):
@@ -91,6 +92,7 @@ def end(url: str) -> dict[str, str]:
     """Drop what keeps the older columns equal to ours; return them, `table.name` by what they say. They stay."""
     with migrating(url) as connection:
         require_schema(connection)
+        require_owner(connection)
         chosen = read(connection)
         with steps(connection):
             for choice in (OLDER_ACTIVE, OLDER_POINTER):

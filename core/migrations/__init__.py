@@ -26,7 +26,17 @@ from core.migrations import choices
 from core.migrations.damage import VERSION_TABLE, damage
 from core.migrations.definition import config, scripts
 
-__all__ = ["OLDEST_SERVER", "VERSION_TABLE", "in_the_way", "mend", "migrate", "migrating", "require_schema", "steps"]
+__all__ = [
+    "OLDEST_SERVER",
+    "VERSION_TABLE",
+    "in_the_way",
+    "mend",
+    "migrate",
+    "migrating",
+    "require_owner",
+    "require_schema",
+    "steps",
+]
 
 OLDEST_SERVER = 15
 log = logger(__name__)
@@ -84,18 +94,45 @@ def _choose(connection: Connection, chosen: Mapping[str, str | None]) -> None:
 def migrating(url: str) -> Iterator[Connection]:
     """Yield an autocommit connection for a change of the schema; no other process changes it meanwhile.
 
-    Raises as `migrate` does.
+    Raises as `migrate` does. What looks for our tables finds them in every schema of `search_path`, and what makes,
+    mends or takes them goes by its first one: so both must be the same.
     """
     engine = create_engine(url, application_name="seisiun migrate")
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             _require_server(connection)
             with _only_one(connection), _telling_who_holds_it_up(engine, connection):
+                found = connection.execute(_PLACE).one_or_none()
+                if found and found.there != found.here:
+                    raise MigrationRefused(
+                        f"nothing was changed, because our tables are in the schema {found.there}, and search_path "
+                        f"begins with {found.here}: put {found.there} first in search_path"
+                    )
                 yield connection
     except OperationalError as error:
         raise DatabaseUnavailable(f"the database cannot be changed: {' '.join(str(error.orig).split())}") from error
     finally:
         engine.dispose()
+
+
+def require_owner(connection: Connection) -> None:
+    """Raise `MigrationRefused` unless this role may change our tables, as their owner may."""
+    found = connection.execute(_PLACE).one_or_none()
+    if found and not found.is_owner:
+        raise MigrationRefused(
+            f"nothing was changed, because our tables belong to the role {found.owner}, and you are {found.role}: run "
+            f"this as {found.owner}"
+        )
+
+
+_PLACE = sqlalchemy.text(
+    f"""
+    SELECT relnamespace::regnamespace::text AS there, quote_ident(current_schema()) AS here,
+        pg_get_userbyid(relowner)::text AS owner, current_user::text AS role,
+        pg_has_role(relowner, 'USAGE') AS is_owner
+    FROM pg_class WHERE oid = to_regclass('{VERSION_TABLE}')
+    """  # noqa: S608 -- our own name
+)
 
 
 def steps(connection: Connection) -> AbstractContextManager[Operations]:

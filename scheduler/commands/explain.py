@@ -15,6 +15,7 @@ from core.explain import (
     explain_session,
     find_session,
 )
+from core.recurrence.schedules import FIRST_YEAR, LAST_YEAR
 from scheduler.commands import screens
 from scheduler.commands.database import ready_engine
 
@@ -24,10 +25,13 @@ def instant(_context: click.Context, _parameter: click.Parameter, value: str | N
     if value is None:
         return None
     try:
-        return datetime.fromisoformat(value)
+        found = datetime.fromisoformat(value)
     except ValueError as error:
         accepted = "2026-12-03T19:00 (local to the session), 2026-12-03T19:00Z or 2026-12-03T19:00+01:00"
         raise click.BadParameter(f"{value!r} is no instant; expected for example {accepted}") from error
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise click.BadParameter(f"{value!r} is out of reach; expected a year from {FIRST_YEAR} to {LAST_YEAR}")
+    return found
 
 
 @click.command()

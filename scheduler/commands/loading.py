@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from core.errors import InvalidRecurrence, InvalidSessionFile, UnknownTimeZone
+from core.models import CANNOT_BE_STORED
 from core.recurrence import validate
 from core.recurrence.schedules import FIRST_YEAR, LAST_YEAR
 from core.store import sessions
@@ -218,16 +219,13 @@ def _recurrence(entry: dict[str, Any]) -> str | None:
     return _text(entry, "recurrence")
 
 
-_CANNOT_BE_STORED = re.compile("[\0\ud800-\udfff]")
-
-
 def _text(entry: dict[str, Any], key: str, *, required: bool = False, may_be_blank: bool = False) -> str | None:
     value = entry.get(key)
     if value is None and not required:
         return None
     if not isinstance(value, str) or not (value.strip() or may_be_blank):
         raise InvalidSessionFile(f"{key} is {value!r:.80}; expected text")
-    if found := _CANNOT_BE_STORED.search(value):
+    if found := CANNOT_BE_STORED.search(value):
         raise InvalidSessionFile(
             f"{key} has {found[0]!r} at character {found.start() + 1}; expected text without NUL and half surrogates"
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from threading import Condition
 
-from core.models import is_id
+from core.ids import is_id
 
 MOST_NOTIFIED = 1000
 

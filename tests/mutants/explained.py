@@ -33,7 +33,6 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         'web/dates.py today drop operand: session.timezone or "" => ((session.timezone))',
         'web/dates.py is_over drop operand: session.timezone or "" => ((session.timezone))',
         'web/forms.py _recurrence drop operand: text and fields.shape == "text" => ((fields.shape == "text"))',
-        'web/instances.py say drop operand: comment or "" => ((comment))',
         "core/store/presence/yeses.py left_since always: left_at is not None => True",
         "core/reconcile/batches.py _in_parallel drop filter: isinstance(result, ReconcileResult) => True",
         (

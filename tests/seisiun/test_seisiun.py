@@ -9,6 +9,7 @@ import pytest
 
 import seisiun
 from core import active_session_manager
+from seisiun.recurrence import validate
 from tests.commands import ROOT, environment
 from web import create_blueprint
 
@@ -45,6 +46,7 @@ def test_it_has_all_that_an_app_calls() -> None:
     assert all(hasattr(seisiun, name) for name in seisiun.__all__)
     assert seisiun.check_in is active_session_manager.check_in
     assert seisiun.create_blueprint is create_blueprint
+    assert seisiun.recurrence.validate is validate
 
 
 def test_what_it_has_not_is_an_attribute_error() -> None:

@@ -218,6 +218,8 @@ def test_a_comment_without_an_answer_is_not_saved_and_not_lost(world: World, app
 
     assert "Choose Yes, Maybe or No. Your comment is not saved yet." in page
     assert 'value="Sorry, I can&#39;t come"' in page
+    again = browser().be(world.noirin).post(path, 400, attendance="keep", comment="", **{"was-comment": ""})
+    assert "Choose Yes, Maybe or No." in again
     assert f'data-address="/instances/{world.muellers_now}"' in page, "where the script goes from the form's address"
     assert data.value(app, "SELECT count(*) FROM session_instance_person") == 0
 

@@ -4,19 +4,20 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 
 from core.active_session_manager import instance_saved, update_active_sessions
-from core.adoption import takeover
+from core.adoption import removal, takeover
 from core.choices import OLDER_ACTIVE, OLDER_POINTER
 from core.db import create_engine
-from core.errors import MirrorRefused
+from core.errors import MigrationRefused, MirrorRefused
 from core.migrations import migrate
 from core.migrations.damage import damage
 from core.migrations.live import SHORT_LOCK_TIMEOUT_MS
@@ -440,8 +441,9 @@ def test_a_role_that_owns_nothing_changes_nothing(app: Connection, adopted_url: 
     url = make_url(adopted_url).set(username="stranger_of_takeover", password="stranger")
     before = catalogue(app)
 
-    with pytest.raises(ProgrammingError, match="permission denied"):
-        takeover.begin(url.render_as_string(hide_password=False), {})
+    for change in (partial(takeover.begin, named={}), takeover.end, partial(removal.remove, alive_within=timedelta(0))):
+        with pytest.raises(MigrationRefused, match="our tables belong to the role postgres, and you are stranger"):
+            change(url.render_as_string(hide_password=False))
 
     assert catalogue(app) == before
     execute(app, "DROP OWNED BY stranger_of_takeover; DROP ROLE stranger_of_takeover")

@@ -1,5 +1,6 @@
 """check_in and remove_check_in: what a person says, and where that puts them (A2, A3)."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -292,6 +293,30 @@ def test_a_comment_has_a_greatest_length(engine: Engine, app: Connection, length
     else:
         say(app, person, here, "yes", NOON, comment=comment)
         assert said(app, person) == [(here, "yes", comment)]
+
+
+@pytest.mark.parametrize(
+    ("comment", "told"),
+    [
+        ("a\0b", "has '\\x00' at character 2; accepted is text without NUL"),
+        ("ab\ud800", "has '\\ud800' at character 3; accepted is text without NUL and half surrogates"),
+        (5, "is 5; accepted is text"),
+        (["x"], "is ['x']; accepted is text"),
+        (b"abc", "is b'abc'; accepted is text"),
+    ],
+)
+def test_a_comment_that_cannot_be_stored_is_an_error_and_the_transaction_goes_on(
+    app: Connection, database_url: str, engine: Engine, comment: Any, told: str
+) -> None:
+    here, person = tuesday(app, engine), add_person(app)
+    with connected(database_url, autocommit=False) as theirs:
+        execute(theirs, "UPDATE session SET city = 'Sligo'")
+        with pytest.raises(InvalidComment, match=re.escape(told)):
+            check_in(theirs, person, here, "yes", comment)
+        theirs.commit()
+
+    assert value(app, "SELECT city FROM session") == "Sligo"
+    assert said(app, person) == []
 
 
 # Rows that somebody else holds

@@ -1,6 +1,7 @@
 import re
 from collections.abc import Iterator
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
+from functools import partial
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -10,6 +11,7 @@ from sqlalchemy import FetchedValue, ForeignKey
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from core.adoption import removal, takeover
 from core.db import create_engine
 from core.errors import MigrationRefused
 from core.migrations import migrate
@@ -286,6 +288,23 @@ def test_tables_in_another_schema_than_ours_would_be_are_refused_and_nothing_is_
             migrate(elsewhere)
         assert catalogue(other_app) == before
         assert value(other_app, "SELECT count(*) FROM pg_class WHERE relnamespace = 'other'::regnamespace") == 0
+
+
+def test_a_schema_that_is_there_is_changed_only_where_it_comes_first_in_the_path(other_app: Connection) -> None:
+    url = make_url(url_of(other_app))
+    migrate(url_of(other_app))
+    execute(other_app, "CREATE SCHEMA other")
+    before = catalogue(other_app)
+    elsewhere = url.update_query_dict({"options": "-csearch_path=other,public"}).render_as_string(hide_password=False)
+
+    for change in (migrate, takeover.end, partial(removal.remove, alive_within=timedelta(seconds=10))):
+        with pytest.raises(
+            MigrationRefused, match="our tables are in the schema public, and search_path begins with other"
+        ):
+            change(elsewhere)
+
+    assert catalogue(other_app) == before
+    assert value(other_app, "SELECT count(*) FROM pg_proc WHERE pronamespace = 'other'::regnamespace") == 0
 
 
 def test_tables_in_a_schema_of_their_own_are_adopted_there(other_app: Connection) -> None:

@@ -48,6 +48,7 @@ def test_what_cannot_be_explained_is_one_line_that_says_what_is_accepted(databas
     ambiguous = scheduler("explain", "the", DATABASE_URL=database_url)
     nothing = scheduler("explain", DATABASE_URL=database_url)
     when = scheduler("explain", "the", "--at", "tomorrow", DATABASE_URL=database_url)
+    never = scheduler("explain", "the", "--at", "0001-01-01T00:00", DATABASE_URL=database_url)
     person = scheduler("explain", "--person", "1", "--at", "2026-12-03T19:00Z", DATABASE_URL=database_url)
 
     where = f"{app.info.host}:{app.info.port}/{app.info.dbname}"
@@ -58,4 +59,5 @@ def test_what_cannot_be_explained_is_one_line_that_says_what_is_accepted(databas
     assert nothing[0] == when[0] == person[0] == 2
     assert "expected one of: SESSION, --instance ID, --person ID" in nothing[2]
     assert "'tomorrow' is no instant; expected for example 2026-12-03T19:00 (local to the session)" in when[2]
+    assert "'0001-01-01T00:00' is out of reach; expected a year from 1900 to 2199" in never[2]
     assert "--at is not for --person: where people were is not kept" in person[2]
