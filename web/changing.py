@@ -166,7 +166,7 @@ def _change(connection: Connection, session_id: int, one: Date) -> Answer:
     values = checked(fields, session, found)
     _refuse_past(connection, session, one, fields, found)
     errors = {name: error for name, error in found.items() if name in written}
-    theirs = mine & changed(now, was) & changed(fields, now)
+    theirs = changed(now, was) & changed(fields, now)
     for name in theirs:
         errors[name] = f"Somebody else has changed this: it is {now[name] or 'empty'} now. Save again to replace it."
     if errors:
@@ -212,7 +212,7 @@ def _starting_with(connection: Connection, session: SessionRow, fields: Fields) 
     """Return the date of the session that starts on the form's date at the form's time, if there is one."""
     day = date.fromisoformat(fields["date"])
     found = dates.between(connection, session, day, day)
-    return next((one for one in found if shown(one)["date"] == str(day) and shown(one)["from"] == fields["from"]), None)
+    return next((one for one in found if shown(one)["from"] == fields["from"]), None)
 
 
 def _form(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.test_mirror import COVERED_BY
 
-HOOKS = ("tests/core/hooks", "tests/core/active_session_manager/test_app_transactions.py")
+HOOKS = ("tests/core/hooks", "tests/core/test_ids.py", "tests/core/active_session_manager/test_app_transactions.py")
 PASS = (
     "tests/core/reconcile/test_steps.py",
     "tests/core/scenarios/interleavings",

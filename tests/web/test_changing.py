@@ -100,12 +100,12 @@ def test_a_place_and_a_note_are_everybodys_to_read_and_taken_away_again(
 def test_the_longest_place_and_note_and_the_last_date_are_accepted_and_stand_in_the_form(
     session: int, evening: str, organiser: Browser, app: Connection
 ) -> None:
-    data.change_session(app, session, termination_date=str(IN_TWO_DAYS))
+    data.change_session(app, session, termination_date=str(IN_THREE_DAYS))
     place, note = "x" * 200, "y" * 500
 
-    organiser.post(f"{evening}/change", **SAME | {"place": place, "note": note})
+    organiser.post(f"{evening}/change", **SAME | {"date": str(IN_THREE_DAYS), "place": place, "note": note})
 
-    assert filled_in(organiser.get(f"{evening}/change")) == [str(IN_TWO_DAYS), "19:00", "22:30", place, note]
+    assert filled_in(organiser.get(f"{evening}/change")) == [str(IN_THREE_DAYS), "19:00", "22:30", place, note]
 
 
 def test_the_form_of_an_evening_without_times_states_none(organiser: Browser, app: Connection) -> None:
@@ -124,13 +124,14 @@ def test_w6_only_what_one_changes_is_saved_and_what_others_did_stays(
 ) -> None:
     data.change_instance(app, instance_of(evening), location_override="Upstairs\n12 Main St")
     before = shown_in(organiser.get(f"{evening}/change"))
-    organiser.post(f"{evening}/change", **SAME | before | {"place": "Upstairs12 Main St", "from": "18:00"})
+    unchanged = SAME | before | {"place": "Upstairs12 Main St"}
+    organiser.post(f"{evening}/change", **unchanged | {"from": "18:00"})
     assert row(app, evening) == (str(IN_TWO_DAYS), "18:00", "22:30", "Upstairs\n12 Main St", None)
 
-    kept = organiser.post(f"{evening}/change", **SAME | before | {"place": "Upstairs12 Main St", "note": "A\r\nB"})
+    kept = organiser.post(f"{evening}/change", **unchanged | {"until": "23:00", "note": "A\r\nB"})
 
     assert "Saved." in kept
-    assert row(app, evening) == (str(IN_TWO_DAYS), "18:00", "22:30", "Upstairs\n12 Main St", "A\nB")
+    assert row(app, evening) == (str(IN_TWO_DAYS), "18:00", "23:00", "Upstairs\n12 Main St", "A\nB")
 
 
 def test_w6_a_form_that_is_sent_as_it_was_does_not_hold_back_an_evening_that_follows_its_pattern(
@@ -191,6 +192,8 @@ def test_p3_a_row_that_states_no_times_goes_on_following_the_pattern(
     organiser.post(f"{path}/change", **SAME | {"note": "Bring a chair"})
 
     assert row(app, path) == (str(IN_TWO_DAYS), None, None, None, "Bring a chair")
+    organiser.post(f"{path}/change", **SAME | {"from": "18:00", "note": "Bring a chair"})
+    assert row(app, path) == (str(IN_TWO_DAYS), "18:00", "22:30", None, "Bring a chair"), "all of its hours are its own"
 
 
 def test_a_date_without_a_row_is_changed(session: int, organiser: Browser, app: Connection) -> None:
@@ -335,6 +338,8 @@ def test_an_evening_that_is_over_keeps_its_date_and_takes_a_note(
     assert row(app, path) == was
     organiser.post(f"{path}/change", **fields)
     assert row(app, path) == (*was[:4], "Great tunes")
+    organiser.post(f"{path}/change", **fields | {"until": ""})
+    assert row(app, path) == (*was[:2], None, was[3], "Great tunes"), "its hours can be put right"
 
 
 # An evening that no longer fits the pattern
