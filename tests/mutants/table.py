@@ -43,6 +43,7 @@ PAGES = (
 
 TESTS_OF: dict[str, tuple[str, ...]] = {
     "core/hooks.py": HOOKS,
+    "core/ids.py": ("tests/core/test_ids.py",),
     "core/db/embedded": (),  # the development server
     "core/db/__init__.py": (
         "tests/core/db/test_db.py",
