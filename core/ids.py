@@ -1,5 +1,6 @@
 """Ids as apps hand them in: what is none gets an error of ours, before a statement fails in the app's transaction."""
 
+import math
 import operator
 from decimal import Decimal
 
@@ -17,8 +18,8 @@ def id_of(value: object) -> int | None:
         return int(value) if is_id(value) else None
     if isinstance(value, bool):
         return None
-    if isinstance(value, Decimal | float) and value % 1 == 0:
-        value = int(value)
+    if isinstance(value, Decimal | float):
+        value = int(value) if math.isfinite(value) and value == int(value) else None
     try:
         number = operator.index(value)  # type: ignore[arg-type] # that is what it tells
     except TypeError:

@@ -49,7 +49,7 @@ def shown(one: Date) -> Fields:
 
 
 def submitted(form: Mapping[str, str], prefix: str = "") -> Fields:
-    """Return the form as somebody sent it; with the prefix `was-`, as it was shown to them."""
+    """Return the form as the viewer sent it; with the prefix `was-`, as we had shown it."""
     return {name: forms.plain(form.get(prefix + name, "")) for name in COLUMNS}
 
 
@@ -154,7 +154,7 @@ def change_early(session_id: int) -> Answer:
 def _change(connection: Connection, session_id: int, one: Date) -> Answer:
     """Write what the viewer has changed; the rest stays as it is by now, and a row goes on following the pattern.
 
-    Where both the viewer and somebody else have changed a field since the form was shown, ask the viewer again.
+    Where the viewer and another organiser have changed one field since we showed the form, ask the viewer again.
     """
     session = require_session(connection, session_id)
     now, sent = shown(one), submitted(request.form)

@@ -45,13 +45,9 @@ def keep_zone() -> BaseResponse:
     """Remember the viewer's own time zone, or forget it; it is only in a cookie."""
     chosen = request.form.get("zone", "")
     response: BaseResponse = redirect(url_for(".now"), 303)
-    if not chosen:
-        # Not deleted: the script sets a cookie that is missing.
-        zone = ""
-    else:
-        try:
-            zone = require_zone(chosen)
-        except UnknownTimeZone as error:
-            abort(400, str(error))
+    try:
+        zone = require_zone(chosen) if chosen else ""  # an empty cookie stays: the script sets one that is missing
+    except UnknownTimeZone as error:
+        abort(400, str(error))
     response.set_cookie(ZONE_COOKIE, zone, max_age=A_YEAR_SECONDS, samesite="Lax", secure=request.is_secure)
     return response

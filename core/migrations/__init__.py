@@ -102,17 +102,21 @@ def migrating(url: str) -> Iterator[Connection]:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             _require_server(connection)
             with _only_one(connection), _telling_who_holds_it_up(engine, connection):
-                found = connection.execute(_PLACE).one_or_none()
-                if found and found.there != found.here:
-                    raise MigrationRefused(
-                        f"nothing was changed, because our tables are in the schema {found.there}, and search_path "
-                        f"begins with {found.here}: put {found.there} first in search_path"
-                    )
+                _require_path(connection)
                 yield connection
     except OperationalError as error:
         raise DatabaseUnavailable(f"the database cannot be changed: {' '.join(str(error.orig).split())}") from error
     finally:
         engine.dispose()
+
+
+def _require_path(connection: Connection) -> None:
+    found = connection.execute(_PLACE).one_or_none()
+    if found and found.there != found.here:
+        raise MigrationRefused(
+            f"nothing was changed, because our tables are in the schema {found.there}, and search_path begins with "
+            f"{found.here}: put {found.there} first in search_path"
+        )
 
 
 def require_owner(connection: Connection) -> None:

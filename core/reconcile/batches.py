@@ -79,7 +79,7 @@ def _one_round(begin: Begin, options: PassOptions, search: Search, limit: int) -
     """Reconcile the most urgent sessions; return None if none is due.
 
     A single chunk is reconciled in the transaction that found it: an edge then does not wait for a second transaction.
-    When nothing is left to do, compare the bits with their mirror, or else the app's older columns with ours: somebody
+    When nothing is left to do, compare the bits with their mirror, or else the app's older columns with ours: a program
     may have written with the triggers off. The mirror is put right in a transaction of its own, so that it stays right
     if a flip or an older column fails.
     """

@@ -42,7 +42,25 @@ def test_whole_numbers_and_their_digits_are_ids(given: object) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [None, True, "ann", "", "-7", "7.0", "٧", 7.5, Decimal("7.5"), float("nan"), float("inf"), 2**63, "9" * 19, b"7"],
+    [
+        None,
+        True,
+        "ann",
+        "",
+        "-7",
+        "7.0",
+        "٧",
+        7.5,
+        Decimal("7.5"),
+        float("nan"),
+        float("inf"),
+        Decimal("Infinity"),
+        Decimal("NaN"),
+        Decimal("1e30"),
+        2**63,
+        "9" * 19,
+        b"7",
+    ],
 )
 def test_what_is_none_is_none(given: object) -> None:
     assert id_of(given) is None

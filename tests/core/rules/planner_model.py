@@ -132,7 +132,7 @@ def _written(plan: Plan, instance: InstanceSnapshot) -> InstanceSnapshot:
     binding = plan.bound.get(instance.session_instance_id, instance.binding)
     if instance.session_instance_id in plan.unbound:
         binding = None
-    # With the binding goes what the planner wrote, so nobody knows any more whether somebody touched the row.
+    # With the binding goes what the planner wrote, so the planner knows no more whether a person touched the row.
     written = replace(instance, binding=binding, untouched=instance.untouched and binding is not None)
     for change in plan.retimed:
         if change.session_instance_id == instance.session_instance_id:

@@ -836,7 +836,7 @@ def test_p2_row_without_a_start_whose_occurrence_is_gone_takes_a_skipped_one_on_
     assert_changes_nothing(planned(apply(decided, snapshot), NOON))
 
 
-def test_p2_row_that_somebody_made_comes_before_one_that_a_trigger_moved_to_the_same_start() -> None:
+def test_p2_row_that_a_person_made_comes_before_one_that_a_trigger_moved_to_the_same_start() -> None:
     lost = bound("2026-11-27 20:00", "23:00", lost=True)
     moved = row(1, "2026-12-01", "20:00", "23:00", lost, untouched=True)
     by_hand = row(2, "2026-12-01", "20:00", "23:00")

@@ -329,7 +329,7 @@ def test_p2_a_row_that_the_app_makes_in_the_same_moment_takes_the_place_of_one_t
 
 
 def test_p2_of_two_rows_of_the_planners_for_one_evening_one_goes(engine: Engine, app: Connection) -> None:
-    """Somebody gave the first to another session by mistake, and takes that back when the second is there."""
+    """An organiser gave the first to another session by mistake, and takes that back when the second is there."""
     session, first = an_evening(app, engine)
     change_instance(app, first, session_id=add_session(app))
     reconcile_at(engine, NOON)
